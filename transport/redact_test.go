@@ -1,0 +1,188 @@
+package transport_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"fhirkiln/transport"
+)
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	const jwt = "eyJhbGciOiJSUzM4NCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl"
+	for _, test := range []struct{ name, url, want string }{
+		{"plain", "https://h.example/fhir/Patient", "https://h.example/fhir/Patient"},
+		{"port", "http://127.0.0.1:8080/fhir", "http://127.0.0.1:8080/fhir"},
+		{"query", "https://h.example/f?sig=SECRET&x=1", "https://h.example/f?…"},
+		{"user", "https://me:SECRET@h.example/f", "https://h.example/f"},
+		{"user alone", "https://SECRET@h.example/f", "https://h.example/f"},
+		{"fragment", "https://h.example/f#access_token=SECRET", "https://h.example/f"},
+		{"all at once", "https://me:SECRET@h.example/f?SECRET#SECRET", "https://h.example/f?…"},
+		{"JWT in the path", "https://h.example/$export/Patient/" + jwt + ".ndjson", "https://h.example/$export/Patient/…"},
+		{"JWT in the middle", "https://h.example/" + jwt + "/Patient.ndjson", "https://h.example/…/Patient.ndjson"},
+		{"80 bytes", "https://h.example/" + strings.Repeat("a", 80), "https://h.example/" + strings.Repeat("a", 80)},
+		{"81 bytes", "https://h.example/" + strings.Repeat("a", 81) + "/x", "https://h.example/…/x"},
+		{"relative", "/fhir/f?SECRET", "/fhir/f?…"},
+		{"escaped path", "https://h.example/a%2Fb%0Ac", "https://h.example/a%2Fb%0Ac"},
+		{"empty", "", ""},
+		{"control character", "https://h.example/\nSECRET", "(an unreadable URL)"},
+		{"bad escape", "https://h.example/%zzSECRET", "(an unreadable URL)"},
+		{"bad port", "https://h.example:SECRET/", "(an unreadable URL)"},
+		{"no scheme", "://SECRET", "(an unreadable URL)"},
+		{"opaque", "urn:SECRET", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := transport.Redact(test.url); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRedactNeverTellsASecret(t *testing.T) {
+	t.Parallel()
+	const secret = "S3CR3T"
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.StringMatching(`[a-z0-9=&%_.~-]{0,12}`)
+		raw := fmt.Sprintf("https://%s:%s@h.example/%s?%s%s%s#%s%s", word.Draw(t, "user"), secret, word.Draw(t, "path"),
+			word.Draw(t, "before"), secret, word.Draw(t, "after"), word.Draw(t, "fragment"), secret)
+		if got := transport.Redact(raw); strings.Contains(got, secret) {
+			t.Errorf("Redact(%q) = %q", raw, got)
+		}
+	})
+}
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, text, want string }{
+		{"empty", "", ""},
+		{"plain", "no such group", "no such group"},
+		{"white space", "  a\r\n\tb  c ", "a b c"},
+		{"terminal escapes", "a\x1b[31mred\x07", "a [31mred"},
+		{"line separators", "a\u2028b\u0085c", "a b c"},
+		{"right to left", "a\u202eb", "a b"},
+		{"not UTF-8", "a\xff\xfeb", "a\uFFFDb"},
+		{"other scripts", "größer als 日本", "größer als 日本"},
+		{"500 bytes", strings.Repeat("a", 500), strings.Repeat("a", 500)},
+		{"501 bytes", strings.Repeat("a", 501), strings.Repeat("a", 500) + "…"},
+		{"cut inside a letter", strings.Repeat("a", 499) + "é", strings.Repeat("a", 499) + "…"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := transport.Clean(test.text); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestCleanIsOneShortLine(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		in := string(rapid.SliceOfN(rapid.Byte(), 0, 2000).Draw(t, "in"))
+		got := transport.Clean(in)
+		if !utf8.ValidString(got) || strings.ContainsAny(got, "\r\n\t\x1b\x00") || len(got) > 500+len("…") {
+			t.Errorf("Clean(%q) = %q", in, got)
+		}
+	})
+}
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		err  transport.Error
+		want string
+	}{
+		{"doing alone", transport.Error{Doing: "asking"}, "asking"},
+		{"all", transport.Error{Doing: "asking", URL: "https://h.example/f?SECRET", Status: 400, Said: "no", Err: errors.New("why"), Hint: "HINT"},
+			"asking at https://h.example/f?…: the server answered 400 Bad Request: no: why"},
+		{"a status without a name", transport.Error{Doing: "asking", Status: 520, Said: "no"}, "asking: the server answered 520: no"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := test.err.Error(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if errors.Unwrap(&test.err) != test.err.Err {
+				t.Error("the cause is not there")
+			}
+		})
+	}
+}
+
+func TestCauseStripsEveryURL(t *testing.T) {
+	t.Parallel()
+	why := errors.New("why")
+	inner := &url.Error{Op: "Get", URL: "https://h.example/?SECRET", Err: why}
+	for _, err := range []error{why, inner, fmt.Errorf("outer: %w", inner), &url.Error{Op: "Get", URL: "?SECRET", Err: inner}} {
+		if got := transport.Cause(err); got != why {
+			t.Errorf("Cause(%v) = %v", err, got)
+		}
+	}
+}
+
+func TestReadBody(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		body io.Reader
+		want string
+		err  error
+	}{
+		{"shorter", strings.NewReader("12"), "12", nil},
+		{"as long as may be", strings.NewReader("123"), "123", nil},
+		{"longer", strings.NewReader("1234"), "", transport.ErrTooLong},
+		{"cut", io.MultiReader(strings.NewReader("12"), broken{}), "", io.ErrUnexpectedEOF},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			body := &closing{Reader: test.body}
+			got, err := transport.ReadBody(&http.Response{Body: body}, 3)
+			if !bytes.Equal(got, []byte(test.want)) || !errors.Is(err, test.err) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if !body.closed {
+				t.Error("the body was not closed")
+			}
+		})
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
+func TestKindOf(t *testing.T) {
+	t.Parallel()
+	for kind, statuses := range map[transport.Kind][]int{
+		transport.Unavailable: {429, 500, 502, 503, 504, 520},
+		transport.Denied:      {401, 403},
+		transport.NotThere:    {301, 302, 307, 308, 404, 405, 501},
+		transport.Refused:     {400, 406, 409, 410, 415, 422},
+		transport.Broken:      {100, 204, 206},
+	} {
+		for _, status := range statuses {
+			if got := transport.KindOf(status); got != kind {
+				t.Errorf("KindOf(%d) = %d, want %d", status, got, kind)
+			}
+		}
+	}
+}

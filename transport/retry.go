@@ -1,0 +1,139 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// Retry says how often and how patiently to send a request again.
+type Retry struct {
+	// Max is how many times a request is sent again after the first. Default 4.
+	Max int
+
+	// MinWait and MaxWait bound the pause between two of them, also when the server
+	// asks for another in Retry-After; without that, chance takes off up to half of the
+	// pause. Defaults 500 ms and 1 min.
+	MinWait, MaxWait time.Duration
+
+	// Again decides after each exchange; nil is [AnyFailure].
+	Again func(*http.Response, error) bool
+
+	// Log gets a line for each attempt after the first, so that a wait is not silence.
+	// Nil discards them.
+	Log *slog.Logger
+}
+
+// Retrying returns a client like c that sends a request again when the network or the
+// server falters. When the attempts are used up, the last answer or error is returned
+// as it came, so that the caller can read what the server said.
+//
+// Each hop of a redirect has attempts of its own.
+func Retrying(c *http.Client, r Retry) *http.Client {
+	if r.Max <= 0 {
+		r.Max = 4
+	}
+	if r.MinWait <= 0 {
+		r.MinWait = 500 * time.Millisecond
+	}
+	if r.MaxWait <= 0 {
+		r.MaxWait = time.Minute
+	}
+	if r.Again == nil {
+		r.Again = AnyFailure
+	}
+	rc := retryablehttp.NewClient()
+	rc.Logger = nil // its lines would hold whole URLs
+	rc.RetryMax = r.Max
+	rc.RetryWaitMin, rc.RetryWaitMax = r.MinWait, r.MaxWait
+	rc.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	rc.Backoff = backoff
+	rc.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		if ctx.Err() != nil {
+			return false, nil //nolint:nilerr // an error would go out beside the answer, which a RoundTripper must not do
+		}
+		again := r.Again(resp, err)
+		if again && r.Log != nil {
+			reason := slog.Any("error", Cause(err))
+			if err == nil {
+				reason = slog.Int("status", resp.StatusCode)
+			}
+			r.Log.Warn("a request failed; it is sent again soon, or given up", reason)
+		}
+		return again, nil
+	}
+	// Redirects are followed above the retries, by c's own policy.
+	rc.HTTPClient = &http.Client{
+		Transport:     c.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	again := *c
+	again.Transport = &retryablehttp.RoundTripper{Client: rc}
+	return &again
+}
+
+// AnyFailure asks for another attempt after any failure that may pass: the network's,
+// a 5xx but 501, a 429. It suits requests that change nothing at the server.
+func AnyFailure(resp *http.Response, err error) bool {
+	if err != nil {
+		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrRedirect) {
+			return false
+		}
+		again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, err) // knows bad certificates and schemes
+		return again
+	}
+	return Passing(resp.StatusCode)
+}
+
+// Passing says whether a status is the server's way of saying "not now".
+func Passing(status int) bool {
+	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+}
+
+// backoff is exponential with full jitter, or what Retry-After asks for; both stay
+// within lo and hi (go-retryablehttp's own trusts any Retry-After, days included).
+func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Duration {
+	if resp != nil {
+		if wait, ok := RetryAfter(resp.Header, time.Now()); ok {
+			return min(max(wait, lo), hi)
+		}
+	}
+	return Exponential(lo, hi, attempt)
+}
+
+// Exponential is the pause before attempt+1 (counted from 0): lo doubled each time up
+// to hi, then a random half of it taken off so that clients do not march in step.
+func Exponential(lo, hi time.Duration, attempt int) time.Duration {
+	d := hi
+	if attempt < 63 && lo <= hi>>attempt { // shifting lo before could overflow
+		d = lo << attempt
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// RetryAfter reads the Retry-After header (RFC 9110 10.2.3) as seconds or as a date.
+// A date in the past is 0. What is neither is as good as absent. Callers clamp.
+func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" {
+		return 0, false
+	}
+	if s, err := strconv.ParseInt(v, 10, 64); err == nil {
+		if s < 0 {
+			return 0, false
+		}
+		const century = 100 * 365 * 24 * 3600 // keeps the product below an int64 of nanoseconds
+		return time.Duration(min(s, century)) * time.Second, true
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(t.Sub(now), 0), true
+	}
+	return 0, false
+}

@@ -1,0 +1,177 @@
+// Package transport makes the HTTP clients that auth and bulk talk through, and
+// holds what both must agree on: where a request may go, what a redirect may carry
+// along, how long a server may make us wait, what of a URL may be printed, and how
+// a failed exchange is told to the user.
+//
+// The common path is one client for each source, with retries where a request may
+// safely be sent again:
+//
+//	plain := transport.New(transport.Options{})
+//	retrying := transport.Retrying(plain, transport.Retry{})
+//
+// No client has an overall timeout: an output file may take hours. Connecting and
+// waiting for the answer's header are bounded here; a body that stalls is its
+// reader's to notice.
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options say how to reach a source. The zero value is right for most servers.
+type Options struct {
+	// UserAgent names the program to the server. Default "fhirkiln".
+	UserAgent string
+
+	// AllowHTTP lets requests go to http:// URLs of other machines. Without it only
+	// loopback may be spoken to in the clear (Bulk Data IG, "Security": TLS 1.2 or
+	// later for every exchange).
+	AllowHTTP bool
+
+	// ConnectTimeout bounds one dial, name look-up included, and the TLS handshake.
+	// Default 15 s: longer than any healthy network, shorter than a user's patience.
+	ConnectTimeout time.Duration
+
+	// HeaderTimeout bounds the wait for an answer's header. Default 2 min: slow
+	// gateways are known to prepare a whole file before the first byte.
+	HeaderTimeout time.Duration
+}
+
+// New returns a client that follows redirects but never carries a credential to
+// another origin, and refuses http:// off loopback. It does not retry. A request with
+// Close set gets a connection of its own: on one that was used before, net/http itself
+// sends a GET again when the connection is lost, and a GET may start an export.
+func New(o Options) *http.Client {
+	if o.UserAgent == "" {
+		o.UserAgent = "fhirkiln"
+	}
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = 15 * time.Second
+	}
+	if o.HeaderTimeout <= 0 {
+		o.HeaderTimeout = 2 * time.Minute
+	}
+	dialer := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
+	wire := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   o.ConnectTimeout,
+		ResponseHeaderTimeout: o.HeaderTimeout,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   16, // a worker pool's worth; the default of 2 would redial for most files
+		// The reader of a file wants to see the bytes on the wire, to check gzip's CRC itself.
+		DisableCompression: true,
+	}
+	fresh := wire.Clone()
+	fresh.DisableKeepAlives = true
+	return &http.Client{
+		Transport:     &guard{next: wire, fresh: fresh, userAgent: o.UserAgent, allowHTTP: o.AllowHTTP},
+		CheckRedirect: checkRedirect,
+	}
+}
+
+// guard is the last gate before the wire. It sees every hop of a redirect too.
+type guard struct {
+	next      *http.Transport
+	fresh     *http.Transport // never uses a connection twice
+	userAgent string
+	allowHTTP bool
+}
+
+// ErrPlainHTTP says that a request was not sent because it would have gone to
+// another machine in the clear.
+var ErrPlainHTTP = errors.New("http:// is refused for other machines than this one")
+
+// RoundTrip implements [http.RoundTripper].
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme == "http" && !g.allowHTTP && !isLoopback(req.URL.Hostname()) {
+		return nil, ErrPlainHTTP
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req = req.Clone(req.Context()) // a RoundTripper must not change what it was given
+		req.Header.Set("User-Agent", g.userAgent)
+	}
+	next := g.next
+	if req.Close {
+		next = g.fresh
+	}
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
+		resp.Body.Close()
+		return nil, fmt.Errorf("%w: its address is unreadable", ErrRedirect) // http.Client would print it, signature and all
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the wire.
+func (g *guard) CloseIdleConnections() {
+	g.next.CloseIdleConnections()
+	g.fresh.CloseIdleConnections()
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// harmless are the headers that may follow a redirect to another origin. A list of
+// what may go, since a list of what may not would miss the next server's own
+// credential header (1upHealth takes client_id and client_secret as headers).
+var harmless = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "User-Agent": true, "Range": true, "If-Range": true,
+}
+
+// ErrRedirect says that an answer was a redirect of a kind that is not followed.
+var ErrRedirect = errors.New("refused to follow the server's redirect")
+
+// checkRedirect lets a GET or HEAD follow up to 9 hops, without credentials once it
+// leaves the origin that it was sent to. Anything with a body stays: the body may be
+// a token request's form.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) >= 10 {
+		return fmt.Errorf("%w: it is the tenth in a row", ErrRedirect)
+	}
+	if (first.Method != http.MethodGet && first.Method != http.MethodHead) || first.Body != nil && first.Body != http.NoBody {
+		return fmt.Errorf("%w to %s: only a plain GET may go there", ErrRedirect, Redact(req.URL.String()))
+	}
+	if first.URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("%w from https to %s, in the clear", ErrRedirect, Redact(req.URL.String()))
+	}
+	if !SameOrigin(first.URL, req.URL) {
+		for name := range req.Header {
+			if !harmless[name] {
+				delete(req.Header, name) // Del would miss a name that is not in Go's spelling
+			}
+		}
+	}
+	req.Close = first.Close
+	return nil
+}
+
+// SameOrigin says whether two URLs have the same scheme, host and port (RFC 6454),
+// which is what a credential is bound to.
+func SameOrigin(a, b *url.URL) bool { return Origin(a) == Origin(b) }
+
+// Origin is a URL's scheme, host and port, the port always spelt out.
+func Origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}

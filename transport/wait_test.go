@@ -1,0 +1,86 @@
+package transport_test
+
+import (
+	"math"
+	"net/http"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fhirkiln/transport"
+)
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const century = 100 * 365 * 24 * time.Hour
+	for _, test := range []struct {
+		name, value string
+		want        time.Duration
+		ok          bool
+	}{
+		{"absent", "", 0, false},
+		{"seconds", "120", 2 * time.Minute, true},
+		{"zero", "0", 0, true},
+		{"spaces", "  7 ", 7 * time.Second, true},
+		{"negative", "-1", 0, false},
+		{"huge", "9223372036854775807", century, true},
+		{"beyond an int64", "99999999999999999999", 0, false},
+		{"fraction", "1.5", 0, false},
+		{"date ahead", now.Add(3 * time.Hour).Format(http.TimeFormat), 3 * time.Hour, true},
+		{"date past", now.Add(-time.Hour).Format(http.TimeFormat), 0, true},
+		{"date now", now.Format(http.TimeFormat), 0, true},
+		{"date far ahead", "Fri, 31 Dec 9999 23:59:59 GMT", math.MaxInt64, true},
+		{"date of RFC 850", "Sunday, 01-Mar-26 12:00:30 GMT", 30 * time.Second, true},
+		{"date of asctime", "Sun Mar  1 12:00:30 2026", 30 * time.Second, true},
+		{"garbage", "soon", 0, false},
+		{"ISO date", "2026-03-01T13:00:00Z", 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{}
+			if test.value != "" {
+				h.Set("Retry-After", test.value)
+			}
+			if got, ok := transport.RetryAfter(h, now); got != test.want || ok != test.ok {
+				t.Errorf("got %v %v, want %v %v", got, ok, test.want, test.ok)
+			}
+		})
+	}
+}
+
+func TestExponentialStaysWithinItsBounds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		lo := time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "lo"))
+		hi := time.Duration(rapid.Int64Range(int64(lo), math.MaxInt64).Draw(t, "hi"))
+		attempt := rapid.IntRange(0, 1000).Draw(t, "attempt")
+		if got := transport.Exponential(lo, hi, attempt); got < lo/2 || got > hi || got < 0 {
+			t.Errorf("Exponential(%d, %d, %d) = %d", lo, hi, attempt, got)
+		}
+	})
+}
+
+// What a shift pushes out at the top may leave little, but positive.
+func TestExponentialDoesNotOverflow(t *testing.T) {
+	t.Parallel()
+	for bit := range 60 {
+		lo, hi := time.Duration(1)<<bit+1, time.Duration(1)<<61
+		for attempt := range 100 {
+			if got := transport.Exponential(lo, hi, attempt); got < lo/2 || got > hi || attempt > 61-bit && got < hi/2 {
+				t.Errorf("Exponential(%d, %d, %d) = %d", lo, hi, attempt, got)
+			}
+		}
+	}
+}
+
+func TestExponentialGrows(t *testing.T) {
+	t.Parallel()
+	for attempt := range 10 {
+		d := time.Second << attempt
+		if got := transport.Exponential(time.Second, time.Hour, attempt); got < d/2 || got > d {
+			t.Errorf("attempt %d: %v is not within %v and %v", attempt, got, d/2, d)
+		}
+	}
+}
