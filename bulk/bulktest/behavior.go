@@ -1,0 +1,241 @@
+package bulktest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Respond answers with this and nothing else. A nil header is an empty one.
+func Respond(status int, header http.Header, body string) Behavior {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		maps.Copy(w.Header(), header)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// Outcome answers with an OperationOutcome of one issue, severity error; code is of FHIR's
+// issue types, where "transient" asks a client to poll again.
+func Outcome(status int, code, diagnostics string) Behavior {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		sendOutcome(w, refuse(status, code, diagnostics))
+	}
+}
+
+// TokenError answers as the token endpoint does, RFC 6749, section 5.2.
+func TokenError(status int, code string) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		tokenError{status: status, Code: code}.send(w, r)
+	}
+}
+
+// EditHead lets edit change the header of the server's answer, and its status, which is
+// what edit returns.
+func EditHead(edit func(status int, h http.Header) int) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		head := &headWriter{ResponseWriter: w, edit: edit}
+		next.ServeHTTP(head, r)
+		if !head.wrote {
+			head.WriteHeader(http.StatusOK)
+		}
+	}
+}
+
+type headWriter struct {
+	http.ResponseWriter
+	edit  func(int, http.Header) int
+	wrote bool
+}
+
+func (w *headWriter) WriteHeader(status int) {
+	if w.wrote {
+		return
+	}
+	w.wrote = true
+	w.ResponseWriter.WriteHeader(w.edit(status, w.Header()))
+}
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *headWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// EditBody lets edit change the body of the server's answer, which it gets whole and not
+// compressed. For small files.
+func EditBody(edit func(body []byte) []byte) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Accept-Encoding")
+		held := &heldAnswer{header: w.Header(), status: http.StatusOK}
+		next.ServeHTTP(held, r)
+		body := edit(held.body.Bytes())
+		if held.header.Get("Content-Length") != "" {
+			held.header.Set("Content-Length", strconv.Itoa(len(body)))
+		}
+		w.WriteHeader(held.status)
+		_, _ = w.Write(body)
+	}
+}
+
+// heldAnswer keeps an answer's body back.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *heldAnswer) Header() http.Header         { return a.header }
+func (a *heldAnswer) WriteHeader(status int)      { a.status = status }
+func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// EditManifest lets edit change the manifest; numbers in it are [json.Number]s. Answers
+// that are no manifest, a status 202 among them, go as they are.
+func EditManifest(edit func(manifest map[string]any)) Behavior {
+	return EditBody(func(body []byte) []byte {
+		var manifest map[string]any
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.UseNumber()
+		if err := d.Decode(&manifest); err != nil || manifest["transactionTime"] == nil {
+			return body
+		}
+		edit(manifest)
+		edited, err := json.Marshal(manifest)
+		if err != nil {
+			panic(fmt.Sprintf("bulktest: the edited manifest is no JSON: %v", err))
+		}
+		return edited
+	})
+}
+
+// TruncateBody ends the answer after that many bytes as if they were all: only a count or
+// a checksum can tell.
+func TruncateBody(after int64) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(&limitWriter{ResponseWriter: w, left: after, over: func() {}}, r)
+	}
+}
+
+// CutBody closes the connection after that many bytes of the answer's body, as they go
+// over the wire; 0 sends the header alone. A shorter body is sent whole, without the end
+// that chunked encoding wants.
+func CutBody(after int64) Behavior {
+	return breakOff(after, func(http.ResponseWriter, *http.Request) {})
+}
+
+// ResetBody is CutBody, but the connection is reset (TCP RST).
+func ResetBody(after int64) Behavior {
+	return breakOff(after, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return // not on a connection that can be reset; it will be cut
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	})
+}
+
+// StallBody is CutBody, but the connection stays open and silent until the client gives
+// up or the server is closed.
+func StallBody(after int64) Behavior {
+	return breakOff(after, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+}
+
+// Hang sends nothing at all until the client gives up or the server is closed.
+func Hang() Behavior {
+	return func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// breakOff sends that many bytes of the server's answer, then does end, then aborts.
+func breakOff(after int64, end func(http.ResponseWriter, *http.Request)) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		over := func() {
+			_ = http.NewResponseController(w).Flush() // else the bytes would die in a buffer
+			end(w, r)
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(&limitWriter{ResponseWriter: w, left: after, over: over}, r)
+		over()
+	}
+}
+
+// limitWriter passes the first bytes on, calls over when there is one too many, and
+// swallows the rest if over returns.
+type limitWriter struct {
+	http.ResponseWriter
+	left int64
+	over func()
+}
+
+func (w *limitWriter) Write(p []byte) (int, error) {
+	if int64(len(p)) <= w.left {
+		w.left -= int64(len(p))
+		return w.ResponseWriter.Write(p)
+	}
+	_, err := w.ResponseWriter.Write(p[:w.left])
+	w.left = 0
+	w.over()
+	return len(p), err
+}
+
+func (w *limitWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SlowBody sends the body in pieces of that many bytes with a pause after each.
+func SlowBody(piece int, pause time.Duration) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(&slowWriter{ResponseWriter: w, r: r, piece: max(piece, 1), pause: pause}, r)
+	}
+}
+
+type slowWriter struct {
+	http.ResponseWriter
+	r     *http.Request
+	piece int
+	pause time.Duration
+}
+
+func (w *slowWriter) Write(p []byte) (sent int, err error) {
+	for sent < len(p) {
+		n, err := w.ResponseWriter.Write(p[sent:min(sent+w.piece, len(p))])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+		if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
+			return sent, err
+		}
+		select {
+		case <-time.After(w.pause):
+		case <-w.r.Context().Done():
+			return sent, w.r.Context().Err()
+		}
+	}
+	return sent, nil
+}
+
+func (w *slowWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Chain plays several behaviors on one answer, the first outermost: it sees what the
+// others have made of it.
+func Chain(behaviors ...Behavior) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		for i := len(behaviors) - 1; i >= 0; i-- {
+			b, inner := behaviors[i], next
+			next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b(w, r, inner) })
+		}
+		next.ServeHTTP(w, r)
+	}
+}

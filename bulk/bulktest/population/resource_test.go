@@ -1,0 +1,310 @@
+package population_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// types are what a world must have.
+var types = []string{
+	"Patient", "Coverage", "Claim", "ExplanationOfBenefit", "Encounter", "Condition", "Observation",
+	"DiagnosticReport", "MedicationRequest", "Procedure", "Immunization", "AllergyIntolerance",
+	"DocumentReference", "Provenance", "Practitioner", "PractitionerRole", "Organization", "Location", "Group",
+}
+
+// scan walks over every string and number of a resource, strictly, with the path
+// of the names it is at.
+func scan(line []byte, visit func(path, text string)) error {
+	d := jsontext.NewDecoder(bytes.NewReader(line))
+	for {
+		token, err := d.ReadToken()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if k := token.Kind(); k == '"' || k == '0' {
+			if n, _ := d.StackIndex(d.StackDepth()); n == '{' {
+				if _, length := d.StackIndex(d.StackDepth()); length%2 == 1 {
+					continue // a name
+				}
+			}
+			visit(string(d.StackPointer()), token.String())
+		}
+	}
+}
+
+var relative = regexp.MustCompile(`^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$`)
+
+// Every line is strict JSON of its file's type, the counts are true, ids are
+// unique, and whatever refers to a resource finds it.
+func TestWorldIsWhole(t *testing.T) {
+	t.Parallel()
+	w := population.New(population.Options{Seed: 11, Patients: 70, PatientsPerFile: 30})
+	ids := map[string]bool{}
+	refs := map[string]string{} // to one place that refers
+	var have []string
+	for _, f := range w.Files() {
+		have = append(have, f.Type)
+		got := lines(t, read(t, f))
+		if len(got) != f.Count || f.Count == 0 {
+			t.Errorf("%s: %d lines, but Count is %d", f.Type, len(got), f.Count)
+		}
+		for i, line := range got {
+			at := fmt.Sprintf("%s line %d", f.Type, i+1)
+			var typ, id string
+			err := scan(line, func(path, text string) {
+				switch {
+				case path == "/resourceType":
+					typ = text
+				case path == "/id":
+					id = text
+				case strings.HasSuffix(path, "/reference") && relative.MatchString(text):
+					refs[text] = at
+				case strings.HasSuffix(path, "/reference") && text != "#med" && !strings.HasPrefix(text, "https://"):
+					t.Errorf("%s: %s is %q", at, path, text)
+				}
+			})
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", at, err, line)
+			}
+			if typ != f.Type {
+				t.Errorf("%s: resourceType is %q", at, typ)
+			}
+			if !relative.MatchString(typ+"/"+id) || ids[typ+"/"+id] {
+				t.Errorf("%s: id %q is malformed or was there before", at, id)
+			}
+			ids[typ+"/"+id] = true
+		}
+	}
+	for ref, at := range refs {
+		if !ids[ref] {
+			t.Errorf("%s: there is no %s", at, ref)
+		}
+	}
+	if have = slices.Compact(have); !slices.Equal(have, types) {
+		t.Errorf("the types are %v, want %v", have, types)
+	}
+}
+
+// A benefit's money: amounts by category, exact.
+type amounts map[string]*big.Rat
+
+func (a amounts) of(categories ...string) *big.Rat {
+	sum := new(big.Rat)
+	for _, c := range categories {
+		if x := a[c]; x != nil {
+			sum.Add(sum, x)
+		}
+	}
+	return sum
+}
+
+// Totals are the sums of the items, and no cent is lost on the way; Claim and
+// ExplanationOfBenefit ask for the same.
+func TestMoneyAddsUp(t *testing.T) {
+	t.Parallel()
+	const patients = 90
+	w := population.New(population.Options{Seed: 12, Patients: patients})
+	claims := map[string]*big.Rat{}
+	for _, line := range lines(t, open(t, w, "Claim", 0, patients)) {
+		total, net := new(big.Rat), new(big.Rat)
+		var id string
+		mustScan(t, line, func(path, text string) {
+			switch {
+			case path == "/id":
+				id = text
+			case path == "/total/value":
+				total = cents(t, text)
+			case strings.HasPrefix(path, "/item/") && strings.HasSuffix(path, "/net/value"):
+				net.Add(net, cents(t, text))
+			}
+		})
+		if total.Sign() == 0 || total.Cmp(net) != 0 {
+			t.Errorf("Claim %s: total %s, the items %s", id, total.FloatString(2), net.FloatString(2))
+		}
+		claims["Claim/"+id] = total
+	}
+	paid, basis, preauth := 0, 0, 0
+	for _, line := range lines(t, open(t, w, "ExplanationOfBenefit", 0, patients)) {
+		items, total := map[string]amounts{}, amounts{}
+		var id, claim, category string
+		var payment *big.Rat
+		mustScan(t, line, func(path, text string) {
+			part := strings.Split(path, "/")
+			switch {
+			case path == "/id":
+				id = text
+			case path == "/claim/reference":
+				claim = text
+			case path == "/payment/amount/value":
+				payment = cents(t, text)
+			case strings.HasSuffix(path, "/category/coding/0/code"):
+				category = text
+			case strings.HasSuffix(path, "/amount/value") && part[1] == "item":
+				if items[part[2]] == nil {
+					items[part[2]] = amounts{}
+				}
+				items[part[2]][category] = cents(t, text)
+			case strings.HasSuffix(path, "/amount/value") && part[1] == "total":
+				total[category] = cents(t, text)
+			}
+		})
+		switch {
+		case bytes.Contains(line, []byte(`"use":"preauthorization"`)):
+			preauth++
+			continue
+		case bytes.Contains(line, []byte(`-Basis|2.1.0"`)):
+			basis++
+			if bytes.Contains(line, []byte(`"currency"`)) {
+				t.Errorf("Basis %s has amounts", id)
+			}
+			continue
+		case payment == nil: // a Basis that has no meta
+			if len(items) > 0 || len(total) > 0 {
+				t.Errorf("%s has amounts but no payment", id)
+			}
+			continue
+		}
+		paid++
+		sum := amounts{}
+		for sequence, a := range items {
+			if x, y := a.of("submitted"), a.of("eligible", "discount", "noncovered"); x.Cmp(y) != 0 {
+				t.Errorf("%s item %s: submitted %s, split into %s", id, sequence, x.FloatString(2), y.FloatString(2))
+			}
+			if x, y := a.of("eligible"), a.of("deductible", "copay", "coinsurance", "benefit"); x.Cmp(y) != 0 {
+				t.Errorf("%s item %s: eligible %s, split into %s", id, sequence, x.FloatString(2), y.FloatString(2))
+			}
+			for c, x := range a {
+				if x.Sign() < 0 {
+					t.Errorf("%s item %s: %s is negative", id, sequence, c)
+				}
+				sum[c] = sum.of(c)
+				sum[c].Add(sum[c], x)
+			}
+		}
+		for c, x := range sum {
+			if total.of(c).Cmp(x) != 0 {
+				t.Errorf("%s: total %s is %s, the items' %s", id, c, total.of(c).FloatString(2), x.FloatString(2))
+			}
+		}
+		if payment.Cmp(total.of("benefit")) != 0 || payment.Cmp(total.of("paidtoprovider", "paidtopatient")) != 0 {
+			t.Errorf("%s: paid %s of a benefit of %s", id, payment.FloatString(2), total.of("benefit").FloatString(2))
+		}
+		if owed := total.of("deductible", "copay", "coinsurance", "noncovered"); owed.Cmp(total.of("memberliability")) != 0 {
+			t.Errorf("%s: the member owes %s, the parts are %s", id, total.of("memberliability").FloatString(2), owed.FloatString(2))
+		}
+		if x := claims[claim]; x == nil || x.Cmp(total.of("submitted")) != 0 {
+			t.Errorf("%s: submitted %s, but %s asks for %v", id, total.of("submitted").FloatString(2), claim, x)
+		}
+	}
+	if paid < 200 || basis < 30 || preauth < 1 {
+		t.Errorf("%d benefits with amounts, %d Basis, %d prior authorizations", paid, basis, preauth)
+	}
+}
+
+// cents parses money, which has two places, always.
+func cents(t *testing.T, text string) *big.Rat {
+	t.Helper()
+	r, ok := new(big.Rat).SetString(text)
+	if dot := strings.IndexByte(text, '.'); !ok || dot != len(text)-3 {
+		t.Errorf("money is %q", text)
+		return new(big.Rat)
+	}
+	return r
+}
+
+func mustScan(t *testing.T, line []byte, visit func(path, text string)) {
+	t.Helper()
+	if err := scan(line, visit); err != nil {
+		t.Fatalf("%v\n%s", err, line)
+	}
+}
+
+// What real exports have and a converter has to cope with.
+func TestOddities(t *testing.T) {
+	t.Parallel()
+	const patients = 500
+	w := population.New(population.Options{Seed: 13, Patients: patients})
+	text := map[string][]byte{}
+	for _, tt := range []struct{ what, typ, pattern string }{
+		{"trailing zeros", "Observation", `"valueQuantity":\{"value":\d+\.\d*0,`},
+		{"HbA1c", "Observation", `"code":"4548-4"[^\n]*"value":\d\.\d\d,`},
+		{"components", "Observation", `"component":\[\{"code"`},
+		{"a concept as value", "Observation", `"valueCodeableConcept"`},
+		{"a string as value", "Observation", `"valueString"`},
+		{"an integer as value", "Observation", `"valueInteger":\d`},
+		{"no value", "Observation", `"dataAbsentReason"`},
+		{"a modifier extension", "Observation", `"modifierExtension"`},
+		{"a zone", "Observation", `"effectiveDateTime":"[0-9T:-]+-0\d:00"`},
+		{"UTC as offset", "Observation", `"effectiveDateTime":"[0-9T:-]+\+00:00"`},
+		{"milliseconds", "Observation", `"issued":"[0-9T:-]+\.\d{3}`},
+		{"a day alone", "Observation", `"effectiveDateTime":"\d{4}-\d\d-\d\d"`},
+		{"a year alone", "Condition", `"onsetDateTime":"\d{4}"`},
+		{"a month alone", "Condition", `"onsetDateTime":"\d{4}-\d\d"`},
+		{"an age", "Condition", `"onsetAge"`},
+		{"a newline", "Condition", `says:\\n\\t\\"comes`},
+		{"XHTML", "Condition", `&lt; 3 &amp; stable`},
+		{"no meta", "Condition", `"resourceType":"Condition","id":"[^"]*","clinicalStatus"`},
+		{"a second version", "Encounter", `"versionId":"[2-4]"`},
+		{"another payer", "Encounter", `"source":"https://[a-z.0-9]+\.example`},
+		{"null beside an extension", "Patient", `"given":\["[^"]+",null\],"_given":\[null,\{"extension"`},
+		{"an extension without a value", "Patient", `"_family":\{"extension"`},
+		{"a time of birth", "Patient", `"_birthDate":\{"extension"`},
+		{"race", "Patient", `us-core-race","extension":\[\{"url":"ombCategory","valueCoding"`},
+		{"birth sex", "Patient", `us-core-birthsex","valueCode":"[FM]"`},
+		{"an id of an element", "Patient", `"id":"legal-name"`},
+		{"UTF-8", "Patient", "\u00fa\u00f1ez|\u0160edov\u00e1|\u738b"},
+		{"escapes", "Patient", `\\u[0-9a-f]{4}`},
+		{"quotes", "Patient", `\\"Ace\\"|\\"Doc\\"|\\"Red\\"`},
+		{"the dead", "Patient", `"deceased(DateTime|Boolean)"`},
+		{"ended cover", "Coverage", `"status":"cancelled"`},
+		{"contained", "MedicationRequest", `"contained":\[\{"resourceType":"Medication"`},
+		{"base64", "DocumentReference", `"data":"[A-Za-z0-9+/]{1000,}={0,2}"`},
+		{"inpatient", "ExplanationOfBenefit", `Inpatient-Institutional\|`},
+		{"outpatient", "ExplanationOfBenefit", `Outpatient-Institutional\|`},
+		{"professional", "ExplanationOfBenefit", `Professional-NonClinician\|`},
+		{"oral", "ExplanationOfBenefit", `Oral\|`},
+		{"pharmacy", "ExplanationOfBenefit", `Pharmacy\|`},
+		{"vision", "ExplanationOfBenefit", `"code":"vision"`},
+		{"professional without amounts", "ExplanationOfBenefit", `Professional-NonClinician-Basis\|`},
+		{"pharmacy without amounts", "ExplanationOfBenefit", `Pharmacy-Basis\|`},
+		{"oral without amounts", "ExplanationOfBenefit", `Oral-Basis\|`},
+		{"a prior authorization", "ExplanationOfBenefit", `pdex-priorauthorization"[^\n]*"preAuthRef":\["AUTH[^\n]*"extension-reviewAction|pdex-priorauthorization"[^\n]*"preAuthRef":\["AUTH`},
+		{"its review", "ExplanationOfBenefit", `extension-reviewActionCode","valueCodeableConcept":\{"coding":\[\{"system":"https://codesystem.x12.org/005010/306","code":"A1"`},
+		{"a bill that was authorized", "Claim", `"preAuthRef":\["AUTH`},
+		{"a denied line", "ExplanationOfBenefit", `"code":"denialreason"`},
+		{"where it was received from", "Provenance", `"entity":\[\{"extension"`},
+	} {
+		if text[tt.typ] == nil {
+			text[tt.typ] = open(t, w, tt.typ, 0, patients)
+		}
+		if !regexp.MustCompile(tt.pattern).Match(text[tt.typ]) {
+			t.Errorf("%s: no %s", tt.typ, tt.what)
+		}
+	}
+}
+
+// The size that the package's comment states.
+func TestAverageSize(t *testing.T) {
+	t.Parallel()
+	const patients = 400
+	total := 0
+	for _, f := range population.New(population.Options{Seed: 14, Patients: patients}).Files() {
+		total += len(read(t, f))
+	}
+	if average := total / patients; average < 100_000 || average > 135_000 {
+		t.Errorf("a patient has %d bytes on average", average)
+	}
+}
