@@ -1,0 +1,118 @@
+package bulk_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+func issuesOf(t *testing.T, c *bulk.Client, url string) (issues []bulk.Issue, err error) {
+	t.Helper()
+	err = c.Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: "OperationOutcome", URL: url}, func(i bulk.Issue) { issues = append(issues, i) })
+	return issues, err
+}
+
+func TestIssues(t *testing.T) {
+	t.Parallel()
+	const body = `{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"exception","diagnostics":"first"},{"severity":"information","code":"success"}]}
+
+{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x","details":{"text":"by text"}},{"severity":"warning","code":"y","details":{"coding":[{"display":"by coding"}]}}]}
+{"resourceType":"Patient","id":"1"}
+"a string"
+{"resourceType":"OperationOutcome"}
+{"resourceType":"OperationOutcome","issue":[{"code":"no severity"}]}`
+	server, _ := script(t, file(compress(body), nil))
+	got, err := issuesOf(t, clientAt(t, server.URL), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []bulk.Issue{
+		{Severity: "fatal", Code: "exception", Diagnostics: "first"},
+		{Severity: "information", Code: "success"},
+		{Severity: "error", Code: "x", Diagnostics: "by text"},
+		{Severity: "warning", Code: "y", Diagnostics: "by coding"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Code: "no severity"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other issues (-want +got):\n%s", diff)
+	}
+	var failed []bool
+	for _, i := range got {
+		failed = append(failed, i.Failed())
+	}
+	if diff := cmp.Diff([]bool{true, false, true, false, true, true, true, true}, failed); diff != "" {
+		t.Errorf("Failed says otherwise (-want +got):\n%s", diff)
+	}
+}
+
+func TestIssuesOfAnEmptyFile(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", "\n\n"} {
+		server, _ := script(t, file([]byte(body), nil))
+		if got, err := issuesOf(t, clientAt(t, server.URL), server.URL); err != nil || got != nil {
+			t.Errorf("%q: got %v, %v", body, got, err)
+		}
+	}
+}
+
+func TestIssuesUnreadable(t *testing.T) {
+	t.Parallel()
+	const outcome = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}` + "\n"
+	for _, test := range []struct {
+		name, body string
+		text       string
+	}{
+		{"not JSON", outcome + "{" + secret + "}", "entry 2 is not JSON"},
+		{"cut between braces", outcome + `{"resourceType":"OperationOutcome","issue":[{"details":{}`, "entry 2 is not JSON"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, requests := script(t, file([]byte(test.body), nil))
+			got, err := issuesOf(t, clientAt(t, server.URL), server.URL)
+			wantHint(t, wantError(t, err, transport.Broken, "reading an output file of OperationOutcome", test.text), "owner")
+			if len(got) != 1 || requests.Load() != 1 {
+				t.Errorf("got %v after %d requests", got, requests.Load())
+			}
+		})
+	}
+	t.Run("cut", func(t *testing.T) { // what went wrong must not hide behind bad JSON
+		t.Parallel()
+		server, _ := script(t, cutFile(20, []byte(outcome), nil))
+		_, err := issuesOf(t, clientAt(t, server.URL, attempts(2)), server.URL)
+		wantError(t, err, transport.Broken, "cut after 20 bytes", "2 attempts")
+	})
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		server, _ := script(t, respond(404, nil, ""))
+		_, err := issuesOf(t, clientAt(t, server.URL), server.URL)
+		wantError(t, err, transport.Broken, "404")
+	})
+}
+
+func TestOutcomeTransient(t *testing.T) {
+	t.Parallel()
+	passing, final, remark := bulk.Issue{Severity: "error", Code: "transient"}, bulk.Issue{Severity: "error", Code: "processing"}, bulk.Issue{Severity: "warning", Code: "processing"}
+	for _, test := range []struct {
+		issues []bulk.Issue
+		want   bool
+	}{
+		{nil, false},
+		{[]bulk.Issue{passing}, true},
+		{[]bulk.Issue{passing, remark}, true},
+		{[]bulk.Issue{remark}, false},
+		{[]bulk.Issue{passing, final}, false},
+		{[]bulk.Issue{final, passing}, false},
+		{[]bulk.Issue{{Code: "throttled"}}, true},
+		{[]bulk.Issue{{Severity: "fatal", Code: "timeout"}, {Severity: "error", Code: "lock-error"}}, true},
+	} {
+		if got := (bulk.Outcome{Issues: test.issues}).Transient(); got != test.want {
+			t.Errorf("Transient of %v is %v", test.issues, got)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package bulk_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+// mending answers the n-th request for a path with what steps says.
+type mending struct {
+	*httptest.Server
+	mu    sync.Mutex
+	steps map[string][]http.HandlerFunc
+}
+
+func newMending(t *testing.T) *mending {
+	t.Helper()
+	m := &mending{steps: make(map[string][]http.HandlerFunc)}
+	m.Server = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		m.mu.Lock()
+		steps := m.steps[r.URL.Path]
+		next := steps[0]
+		if len(steps) > 1 {
+			m.steps[r.URL.Path] = steps[1:]
+		}
+		m.mu.Unlock()
+		next(w, r)
+	})
+	return m
+}
+
+// add returns the URL of a file that is answered so.
+func (m *mending) add(steps ...http.HandlerFunc) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	path := fmt.Sprintf("/%d", len(m.steps))
+	m.steps[path] = steps
+	return m.URL + path
+}
+
+// wires are the ways in which content may go over the wire.
+func wires() map[string][]byte {
+	return map[string][]byte{"plain": []byte(content), "gzip": compress(content)}
+}
+
+// Wherever the connection is cut, and cut again a little earlier or later, each byte
+// comes once.
+func TestStreamMendsACutAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, wire := range wires() {
+		for framing, header := range map[string]http.Header{"with a length": nil, "chunked": chunked} {
+			for _, again := range []int{-7, 0, 7} {
+				t.Run(fmt.Sprintf("%s %s, again at %d", name, framing, again), func(t *testing.T) {
+					t.Parallel()
+					server := newMending(t)
+					c := clientAt(t, server.URL)
+					for k := range wire {
+						if k > 20 && k%5 != 0 { // the first bytes matter most: there the format shows
+							continue
+						}
+						second := min(max(k+again, 0), len(wire)-1)
+						url := server.add(cutFile(k, wire, header), cutFile(second, wire, header), file(wire, header))
+						got, stats, err := readURL(t, c, url)
+						want := bulk.StreamStats{Bytes: int64(len(content)), SHA256: sum(content), Attempts: 3}
+						if err != nil || got != content || stats != want {
+							t.Errorf("cut at %d and %d: got %q, %+v, %v", k, second, got, stats, err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// The server may also change its mind about compression, and the reader about how much
+// it reads at once.
+func TestStreamMendsAnyCuts(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	c := clientAt(t, server.URL, attempts(6))
+	sent := []struct {
+		wire   []byte
+		header http.Header
+	}{{[]byte(content), nil}, {[]byte(content), chunked}, {compress(content), gzipHeader}, {compress(content), nil}}
+	rapid.Check(t, func(rt *rapid.T) {
+		var steps []http.HandlerFunc
+		for range rapid.IntRange(0, 5).Draw(rt, "cuts") {
+			s := rapid.SampledFrom(sent).Draw(rt, "wire")
+			steps = append(steps, cutFile(rapid.IntRange(0, len(s.wire)-1).Draw(rt, "at"), s.wire, s.header))
+		}
+		last := rapid.SampledFrom(sent).Draw(rt, "last wire")
+		steps = append(steps, file(last.wire, last.header))
+		s, err := c.Open(t.Context(), &bulk.Manifest{}, bulk.File{Type: "Patient", URL: server.add(steps...)})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer s.Close()
+		var got strings.Builder
+		for err == nil {
+			var n int
+			p := make([]byte, rapid.IntRange(1, 200).Draw(rt, "read"))
+			n, err = s.Read(p)
+			got.Write(p[:n])
+		}
+		if err != io.EOF || got.String() != content || s.Stats().SHA256 != sum(content) || s.Stats().Attempts != len(steps) {
+			rt.Errorf("got %q, %+v, %v after %d steps", got.String(), s.Stats(), err, len(steps))
+		}
+	})
+}
+
+// What ends early as if it were whole shows in its last line.
+func TestStreamMendsALastLineThatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	for k := 1; k < len(content); k++ {
+		if strings.HasSuffix(strings.TrimRight(content[:k], "\n"), "}") {
+			continue // nothing tells
+		}
+		got, stats, err := readURL(t, clientAt(t, server.URL), server.add(file([]byte(content[:k]), nil), file([]byte(content), nil)))
+		if err != nil || got != content || stats.Attempts != 2 {
+			t.Errorf("ended at %d: got %q, %+v, %v", k, got, stats, err)
+		}
+	}
+}
+
+func TestStreamRefusesAChangedFile(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	for name, other := range map[string]string{
+		"another byte":  strings.Replace(content, `"1"`, `"3"`, 1),
+		"another order": content[36:] + content[:36],
+	} {
+		for _, wire := range [][]byte{[]byte(other), compress(other)} {
+			url := server.add(cutFile(40, []byte(content), nil), file(wire, nil))
+			_, _, err := readURL(t, clientAt(t, server.URL), url+"?"+secret)
+			wantHint(t, wantError(t, err, transport.Broken, "reading an output file of Patient", "changed between two attempts: its first 40 bytes"), "run again")
+			if strings.Contains(err.Error(), "Müller") {
+				t.Errorf("%s: the error tells data: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestStreamGivesUpOnCutsThatComeEarlier(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	c := clientAt(t, server.URL, attempts(3))
+	for _, test := range []struct {
+		ends http.HandlerFunc
+		text string
+	}{
+		{cutFile(30, []byte(content), nil), "cut after 30 bytes, at the last of 3 attempts: unexpected EOF"},
+		{file([]byte(content[:30]), nil), "cut after 30 bytes, at the last of 3 attempts: EOF"},
+		{file(compress(content)[:5], nil), "cut after 0 bytes, at the last of 3 attempts: unexpected EOF"},
+	} {
+		_, _, err := readURL(t, c, server.add(cutFile(60, []byte(content), nil), test.ends))
+		wantHint(t, wantError(t, err, transport.Broken, test.text), "run again")
+	}
+}
+
+func TestStreamGivesUpWhereTheFileIsGone(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	for status, kind := range map[int]transport.Kind{404: transport.Broken, 410: transport.Broken, 403: transport.Denied} {
+		_, _, err := readURL(t, clientAt(t, server.URL), server.add(cutFile(40, []byte(content), nil), respond(status, nil, "")))
+		wantError(t, err, kind, fmt.Sprint(status))
+	}
+	_, _, err := readURL(t, clientAt(t, server.URL), server.add(cutFile(40, []byte(content), nil), respond(200, nil, "<html>")))
+	wantError(t, err, transport.Broken, "a web page or XML")
+}
+
+// Over a whole export, with a server that is one.
+func TestStreamMendsAnExport(t *testing.T) {
+	t.Parallel()
+	big := make([]string, 2000)
+	for i := range big {
+		big[i] = fmt.Sprintf(`{"resourceType":"Patient","id":"%d","text":{"div":"%x"}}`, i, i*i)
+	}
+	want := strings.Join(big, "\n") + "\n"
+	for name, fault := range map[string]bulktest.Behavior{
+		"cut": bulktest.CutBody(10_000), "reset": bulktest.ResetBody(10_000), "ended": bulktest.TruncateBody(10_000),
+		"401":          func(w http.ResponseWriter, r *http.Request, next http.Handler) { w.WriteHeader(401) },
+		"not gzip cut": bulktest.Chain(bulktest.CutBody(100_000), bulktest.EditBody(func(b []byte) []byte { return b })),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newServer(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", big...)}})
+			c := newClient(t, server)
+			_, m := export(t, c)
+			server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: fault})
+			got, stats, err := read(t.Context(), c, m, m.Output[0])
+			if err != nil || got != want || stats.SHA256 != sum(want) || stats.Bytes != int64(len(want)) {
+				t.Errorf("got %d bytes, %+v, %v", len(got), stats, err)
+			}
+			if n := len(requestsOf(server, bulktest.FileEndpoint)); n != 2 {
+				t.Errorf("got %d requests, want 2", n)
+			}
+		})
+	}
+}

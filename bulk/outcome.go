@@ -1,0 +1,134 @@
+package bulk
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"fhirkiln/transport"
+)
+
+// maxOutcome is how much of an error's body is read, in bytes.
+const maxOutcome = 1 << 20
+
+// Outcome is the part of an OperationOutcome that a client acts on.
+type Outcome struct {
+	Issues []Issue
+}
+
+// Issue is one issue of an OperationOutcome. Its texts come from the server and may
+// name a patient (BCDA's do): they belong into an error about a request, not into
+// counts and reports of a run.
+type Issue struct {
+	Severity    string // fatal, error, warning, information
+	Code        string // of http://hl7.org/fhir/R4/valueset-issue-type.html
+	Diagnostics string // diagnostics, or details.text, or details.coding's display
+}
+
+// Failed says whether an issue tells of something missing: severity error or fatal,
+// or none that R4 knows.
+func (i Issue) Failed() bool { return i.Severity != "warning" && i.Severity != "information" }
+
+// Transient says whether every failed issue may pass by itself (IG, "Response - Error").
+func (o Outcome) Transient() bool {
+	transient := false
+	for _, i := range o.Issues {
+		switch i.Code {
+		case "transient", "lock-error", "timeout", "throttled": // the others below transient in R4 are also said of what is final
+			transient = true
+		default:
+			if i.Failed() {
+				return false
+			}
+		}
+	}
+	return transient
+}
+
+// String joins the issues into one cleaned line.
+func (o Outcome) String() string {
+	said := make([]string, 0, len(o.Issues))
+	for _, i := range o.Issues {
+		s := i.Diagnostics
+		if s == "" {
+			s = strings.TrimSpace(i.Severity + " " + i.Code)
+		}
+		said = append(said, s)
+	}
+	return transport.Clean(strings.Join(said, "; "))
+}
+
+// parseOutcome reads an OperationOutcome, or says that body is none.
+func parseOutcome(body []byte) (Outcome, bool) {
+	var raw struct {
+		ResourceType string `json:"resourceType"`
+		Issue        []struct {
+			Severity    string `json:"severity"`
+			Code        string `json:"code"`
+			Diagnostics string `json:"diagnostics"`
+			Details     struct {
+				Text   string `json:"text"`
+				Coding []struct {
+					Display string `json:"display"`
+				} `json:"coding"`
+			} `json:"details"`
+		} `json:"issue"`
+	}
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte(utf8BOM)), &raw) != nil || raw.ResourceType != "OperationOutcome" {
+		return Outcome{}, false
+	}
+	o := Outcome{Issues: make([]Issue, len(raw.Issue))}
+	for n, i := range raw.Issue {
+		text := i.Diagnostics
+		if text == "" {
+			text = i.Details.Text
+		}
+		if text == "" && len(i.Details.Coding) > 0 {
+			text = i.Details.Coding[0].Display
+		}
+		o.Issues[n] = Issue{Severity: i.Severity, Code: i.Code, Diagnostics: text}
+	}
+	return o, true
+}
+
+// looksLikeMarkup says whether a body is HTML or XML, as proxies answer.
+func looksLikeMarkup(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte(utf8BOM))), []byte("<"))
+}
+
+const utf8BOM = "\uFEFF"
+
+// Issues reads one of a manifest's error files and calls each, on its own goroutine,
+// for every issue of its OperationOutcomes. Lines of another type count as an issue of
+// severity error, so that nothing there goes unseen.
+func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issue)) error {
+	s, err := c.Open(ctx, m, f)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	d := json.NewDecoder(s)
+	for n := 1; ; n++ {
+		var line json.RawMessage
+		if err := d.Decode(&line); err == io.EOF {
+			return nil
+		} else if err != nil {
+			var syntax *json.SyntaxError
+			if errors.As(err, &syntax) || err == io.ErrUnexpectedEOF { // as is: a cut file wraps one
+				return s.broken(fmt.Errorf("entry %d is not JSON", n), "ask the server's owner: what is missing from the export cannot be told")
+			}
+			return err
+		}
+		o, ok := parseOutcome(line)
+		if !ok || len(o.Issues) == 0 {
+			each(Issue{Severity: "error", Code: "not-an-outcome"})
+		}
+		for _, i := range o.Issues {
+			each(i)
+		}
+	}
+}

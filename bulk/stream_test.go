@@ -1,0 +1,261 @@
+package bulk_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+const content = `{"resourceType":"Patient","id":"1"}` + "\n" + `{"resourceType":"Patient","id":"2","name":[{"family":"Müller"}]}` + "\n"
+
+var (
+	gzipHeader = http.Header{"Content-Encoding": {"gzip"}}
+	chunked    = http.Header{"Transfer-Encoding": {"chunked"}}
+)
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat(content, 5000)
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string
+	}{
+		{"plain", file([]byte(content), nil), content},
+		{"chunked", file([]byte(content), chunked), content},
+		{"gzip", file(compress(content), gzipHeader), content},
+		{"gzip without its header", file(compress(content), nil), content},
+		{"header without gzip", file([]byte(content), gzipHeader), content},
+		{"gzip with an empty member more", file(append(compress(content), compress("")...), gzipHeader), content}, // BCDA
+		{"gzip of several members", file(append(compress(content), compress(content)...), gzipHeader), content + content},
+		{"large", file([]byte(big), nil), big},
+		{"large gzip", file(compress(big), gzipHeader), big},
+		{"other content type", file([]byte(content), http.Header{"Content-Type": {"text/html"}}), content},
+		{"empty", file(nil, nil), ""},
+		{"empty gzip", file(compress(""), gzipHeader), ""},
+		{"one byte", file([]byte("}"), nil), "}"},
+		{"only newlines", file([]byte("\n\r\n \n"), nil), "\n\r\n \n"},
+		{"no newline at the end", file([]byte(`{"a":1}`), nil), `{"a":1}`},
+		{"white space at the end", file([]byte("{}\r\n \t\n\n"), nil), "{}\r\n \t\n\n"},
+		{"blank lines first, then a byte order mark", file([]byte("\n\n\uFEFF{}\n"), nil), "\n\n\uFEFF{}\n"},
+		{"white space over several reads", file([]byte("{}"+strings.Repeat("\n", 200_000)), nil), "{}" + strings.Repeat("\n", 200_000)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, requests := script(t, test.answer)
+			got, stats, err := readURL(t, clientAt(t, server.URL), server.URL+"/?"+secret)
+			if err != nil || got != test.want {
+				t.Errorf("got %d bytes, %v, want %d", len(got), err, len(test.want))
+			}
+			if want := (bulk.StreamStats{Bytes: int64(len(test.want)), SHA256: sum(test.want), Attempts: 1}); stats != want || requests.Load() != 1 {
+				t.Errorf("got %+v after %d requests, want %+v", stats, requests.Load(), want)
+			}
+		})
+	}
+}
+
+func TestStreamFailures(t *testing.T) {
+	t.Parallel()
+	const outcome = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x","diagnostics":"downloaded too often"}]}`
+	flip := compress(content)
+	flip[len(flip)-8] ^= 1 // in the CRC
+	for _, test := range []struct {
+		name     string
+		answer   http.HandlerFunc
+		kind     transport.Kind
+		text     string
+		hint     string
+		requests int64
+	}{
+		{"cut", cutFile(20, []byte(content), nil), transport.Broken, "cut after 20 bytes, at the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"cut, chunked", cutFile(20, []byte(content), chunked), transport.Broken, "cut after 20 bytes, at the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"cut before the first byte", cutFile(0, []byte(content), nil), transport.Broken, "cut after 0 bytes", "run again", 3},
+		{"gzip cut", file(compress(content)[:40], gzipHeader), transport.Broken, "at the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"gzip cut in its header", file(compress(content)[:5], gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
+		{"gzip cut in its trailer", file(compress(content)[:len(compress(content))-1], gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
+		{"gzip with another checksum", file(flip, gzipHeader), transport.Broken, "checksum", "run again", 3},
+		{"gzip with something after it", file(append(compress(content), "garbage"...), gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
+		{"last line cut", file([]byte(content[:50]), nil), transport.Broken, "the last line is not whole", "run again", 3},
+		{"last line cut, gzip", file(compress(content[:50]), gzipHeader), transport.Broken, "the last line is not whole", "run again", 3},
+		{"html", respond(200, nil, " \r\n<!DOCTYPE html>"+secret), transport.Broken, "200 OK: a web page or XML came instead of NDJSON", "proxy", 1},
+		{"html after a byte order mark", respond(200, nil, "\uFEFF<html>"), transport.Broken, "a web page or XML", "proxy", 1},
+		{"html, gzip", file(compress("<html>"+secret+"</html>\n"), gzipHeader), transport.Broken, "a web page or XML", "proxy", 1},
+		{"xml", respond(200, nil, `<?xml version="1.0"?><Error/>`), transport.Broken, "a web page or XML", "proxy", 1},
+		{"404", respond(404, nil, "<html>"), transport.Broken, "404 Not Found: a web page", "expired", 1},
+		{"410", respond(410, nil, outcome), transport.Broken, "410 Gone: downloaded too often", "expired", 1},
+		{"403", respond(403, nil, `<?xml version="1.0"?><Error>`+secret), transport.Denied, "403 Forbidden", "scope", 1},
+		{"401", respond(401, nil, outcome), transport.Denied, "401 Unauthorized: downloaded", "scope", 1},
+		{"400", respond(400, nil, outcome), transport.Refused, "400 Bad Request: downloaded", "", 1},
+		{"206, though no part was asked for", respond(206, http.Header{"Content-Range": {"bytes 0-3/9"}}, "{}\n"), transport.Broken, "206", "", 1},
+		{"204", respond(204, nil, ""), transport.Broken, "204", "", 1},
+		{"redirect into the clear", respond(307, http.Header{"Location": {"http://192.0.2.1/?" + secret}}, ""), transport.NotThere, "http://", "https://", 1},
+		{"redirect without an address", respond(307, nil, ""), transport.Broken, "307", "", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, requests := script(t, test.answer)
+			_, _, err := readURL(t, clientAt(t, server.URL, attempts(3)), server.URL+"/?"+secret)
+			e := wantError(t, err, test.kind, "reading an output file of Patient at "+server.URL+"/?…", test.text)
+			if test.hint != "" {
+				wantHint(t, e, test.hint)
+			}
+			if requests.Load() != test.requests {
+				t.Errorf("got %d requests, want %d", requests.Load(), test.requests)
+			}
+		})
+	}
+}
+
+// A failure that passes costs none of the file's attempts but those of one request.
+func TestStreamUnavailable(t *testing.T) {
+	t.Parallel()
+	busy, lost := respond(503, http.Header{"Retry-After": {"7200"}}, "<html>"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	t.Run("passes", func(t *testing.T) {
+		t.Parallel()
+		server, _ := script(t, busy, lost, file([]byte(content), nil))
+		got, stats, err := readURL(t, clientAt(t, server.URL), server.URL)
+		if err != nil || got != content || stats.Attempts != 1 {
+			t.Errorf("got %q, %+v, %v", got, stats, err)
+		}
+	})
+	for name, down := range map[string]http.HandlerFunc{"503": busy, "EOF": lost} {
+		t.Run(name+" for ever", func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, down)
+			_, _, err := readURL(t, clientAt(t, server.URL, attempts(2)), server.URL+"/?"+secret)
+			wantHint(t, wantError(t, err, transport.Unavailable, "reading an output file of Patient", name), "again")
+		})
+	}
+}
+
+func TestStreamErrorsStay(t *testing.T) {
+	t.Parallel()
+	server, requests := script(t, cutFile(20, []byte(content), nil))
+	s, err := clientAt(t, server.URL, attempts(1)).Open(t.Context(), &bulk.Manifest{}, bulk.File{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, first := io.ReadAll(s)
+	_, again := s.Read(make([]byte, 1))
+	if first == nil || again != first || string(got) != content[:20] || requests.Load() != 1 {
+		t.Errorf("got %q, %v, then %v after %d requests", got, first, again, requests.Load())
+	}
+}
+
+func TestStreamReadAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	server, requests := script(t, file([]byte(content), nil))
+	s, err := clientAt(t, server.URL).Open(t.Context(), &bulk.Manifest{}, bulk.File{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Read(nil); n != 0 || err != nil {
+		t.Errorf("reading nothing gave %d, %v", n, err)
+	}
+	if got, err := io.ReadAll(s); string(got) != content || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for range 2 {
+		if n, err := s.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+			t.Errorf("after the end: %d, %v", n, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if requests.Load() != 1 || s.Stats().SHA256 != sum(content) {
+		t.Errorf("%d requests, %+v", requests.Load(), s.Stats())
+	}
+}
+
+func TestStreamClosedEarly(t *testing.T) {
+	t.Parallel()
+	big := bytes.Repeat([]byte(content), 50_000)
+	server, requests := script(t, file(big, nil))
+	s, err := clientAt(t, server.URL).Open(t.Context(), &bulk.Manifest{}, bulk.File{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(s, make([]byte, 100)); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if n, err := s.Read(make([]byte, 10)); n != 0 || err == nil || err == io.EOF || requests.Load() != 1 {
+		t.Errorf("after Close: %d, %v, %d requests", n, err, requests.Load())
+	}
+}
+
+func TestStreamCanceled(t *testing.T) {
+	t.Parallel()
+	why := errors.New("enough")
+	hold := func(sent string, cancel context.CancelCauseFunc) bulktest.Behavior {
+		return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			if sent != "" {
+				io.WriteString(w, sent)
+				http.NewResponseController(w).Flush()
+			}
+			cancel(why)
+			<-r.Context().Done()
+		}
+	}
+	for name, sent := range map[string]string{"before the header": "", "within the body": strings.Repeat(content, 100)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newServer(t, bulktest.Options{})
+			c := newClient(t, server)
+			_, m := export(t, c)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: hold(sent, cancel)})
+			if _, _, err := read(ctx, c, m, m.Output[0]); err != why {
+				t.Errorf("got %v, want the cause", err)
+			}
+			if n := len(requestsOf(server, bulktest.FileEndpoint)); n != 1 {
+				t.Errorf("got %d requests, want 1", n)
+			}
+		})
+	}
+}
+
+func TestStreamStall(t *testing.T) {
+	t.Parallel()
+	stall := func(sent []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Write(sent)
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done() // the client gives up
+		}
+	}
+	impatient := func(o *bulk.Options) { o.Stall, o.FileAttempts = 30*time.Millisecond, 3 }
+	for name, sent := range map[string][]byte{
+		"before the first byte": nil, "after one byte": []byte(content[:1]), "within": []byte(content[:60]),
+		"at the end": []byte(content), "gzip": compress(content)[:30], "gzip at the end": compress(content),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, stall(sent), file([]byte(content), nil))
+			got, stats, err := readURL(t, clientAt(t, server.URL, impatient), server.URL)
+			if err != nil || got != content || stats.Attempts < 2 {
+				t.Errorf("got %q, %+v, %v", got, stats, err)
+			}
+		})
+		t.Run(name+" for ever", func(t *testing.T) {
+			t.Parallel()
+			server, requests := script(t, stall(sent))
+			_, _, err := readURL(t, clientAt(t, server.URL, impatient), server.URL)
+			wantError(t, err, transport.Broken, "no byte came for 30ms", "3 attempts")
+			if requests.Load() != 3 {
+				t.Errorf("got %d requests, want 3", requests.Load())
+			}
+		})
+	}
+}

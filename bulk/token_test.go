@@ -1,0 +1,182 @@
+package bulk_test
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+func TestTokenIsRenewedAtEveryStep(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{Polls: 2})
+	c := newClient(t, server)
+	job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.ExpireTokens()
+	m, err := c.Wait(t.Context(), job, func(bulk.Progress) { server.ExpireTokens() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.ExpireTokens()
+	if _, _, err := read(t.Context(), c, m, m.Output[0]); err != nil {
+		t.Fatal(err)
+	}
+	server.ExpireTokens()
+	if err := c.Delete(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	server.ExpireTokens()
+	if _, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System, Post: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(requestsOf(server, bulktest.TokenEndpoint)); n != 7 {
+		t.Errorf("got %d token requests, want 7", n)
+	}
+}
+
+func TestTokenRefusedForGood(t *testing.T) {
+	t.Parallel()
+	refuse := bulktest.Outcome(401, "login", "not this client")
+	t.Run("kick-off", func(t *testing.T) {
+		t.Parallel()
+		server := newServer(t, bulktest.Options{})
+		server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: refuse})
+		_, err := newClient(t, server).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+		wantHint(t, wantError(t, err, transport.Denied, "401 Unauthorized: not this client"), "scope")
+		if kicks, tokens := len(requestsOf(server, bulktest.KickOffEndpoint)), len(requestsOf(server, bulktest.TokenEndpoint)); kicks != 2 || tokens != 2 {
+			t.Errorf("got %d kick-offs and %d token requests, want 2 and 2", kicks, tokens)
+		}
+	})
+	t.Run("status", func(t *testing.T) { // BCDA answers so about the job of another client
+		t.Parallel()
+		server := newServer(t, bulktest.Options{})
+		c := newClient(t, server)
+		job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: refuse})
+		_, err = c.Wait(t.Context(), job, nil)
+		wantHint(t, wantError(t, err, transport.Denied, "401 Unauthorized: not this client"), "another client")
+		if n := len(requestsOf(server, bulktest.StatusEndpoint)); n != 2 {
+			t.Errorf("got %d status requests, want 2", n)
+		}
+	})
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		server := newServer(t, bulktest.Options{})
+		c := newClient(t, server)
+		_, m := export(t, c)
+		server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: refuse})
+		_, _, err := read(t.Context(), c, m, m.Output[0])
+		wantError(t, err, transport.Denied, "401 Unauthorized: not this client")
+		if n := len(requestsOf(server, bulktest.FileEndpoint)); n != 2 {
+			t.Errorf("got %d file requests, want 2", n)
+		}
+	})
+}
+
+func TestTokenCannotBeHad(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{})
+	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Do: bulktest.TokenError(401, "invalid_client")})
+	_, err := newClient(t, server).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	wantError(t, err, transport.Denied, "getting a token", "invalid_client")
+	if n := len(requestsOf(server, bulktest.KickOffEndpoint)); n != 0 {
+		t.Errorf("got %d kick-offs without a token", n)
+	}
+}
+
+// Presigned storage answers 400 to a request that has an Authorization header too.
+func TestTokenIsNotSentToCapabilityURLs(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{OpenFiles: true})
+	c := newClient(t, server)
+	_, m := export(t, c)
+	if m.RequiresAccessToken {
+		t.Error("the manifest says that no token is needed")
+	}
+	for _, f := range m.Output {
+		if _, _, err := read(t.Context(), c, m, f); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, r := range requestsOf(server, bulktest.FileEndpoint) {
+		if got := r.Header.Get("Authorization"); got != "" {
+			t.Errorf("%s got the header Authorization", r.Path)
+		}
+	}
+}
+
+func TestTokenIsNotSentToAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	var requests, authorized atomic.Int64
+	other := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		if r.Header.Get("Authorization") != "" {
+			authorized.Add(1)
+		}
+	})
+	server := newServer(t, bulktest.Options{})
+	c := newClient(t, server)
+	f := bulk.File{Type: "Patient", URL: other.URL + "/1.ndjson?sig=" + secret}
+	_, _, err := read(t.Context(), c, &bulk.Manifest{RequiresAccessToken: true}, f)
+	wantError(t, err, transport.Broken, "another origin, "+other.URL, "it is not sent there")
+	if requests.Load() != 0 {
+		t.Error("a request was sent to the other origin")
+	}
+	if _, _, err := read(t.Context(), c, &bulk.Manifest{}, f); err != nil {
+		t.Errorf("a file that needs no token: %v", err)
+	}
+	if err := c.Delete(t.Context(), bulk.Job{StatusURL: other.URL + "/job"}); err != nil {
+		t.Error(err)
+	}
+	if requests.Load() != 2 || authorized.Load() != 0 {
+		t.Errorf("the other origin got %d requests, %d of them with a token", requests.Load(), authorized.Load())
+	}
+}
+
+// Oracle's files redirect to a storage host.
+func TestTokenDoesNotFollowARedirect(t *testing.T) {
+	t.Parallel()
+	const line = `{"resourceType":"Patient"}` + "\n"
+	seen := make(chan http.Header, 1)
+	storage := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Clone()
+		file([]byte(line), nil)(w, r)
+	})
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			w.WriteHeader(401)
+			return
+		}
+		http.Redirect(w, r, storage.URL+"/x?sig="+secret, http.StatusTemporaryRedirect)
+	})
+	c := clientAt(t, server.URL, bearer("x"))
+	got, _, err := read(t.Context(), c, &bulk.Manifest{RequiresAccessToken: true}, bulk.File{Type: "Patient", URL: server.URL + "/f"})
+	if err != nil || got != line {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if h := <-seen; h.Get("Authorization") != "" || h.Get("Accept-Encoding") != "gzip" {
+		t.Errorf("the storage got the header %v", h)
+	}
+}
+
+// Both renewed and first: a static token cannot be renewed, so the second try is the last.
+func TestTokenThatIsStatic(t *testing.T) {
+	t.Parallel()
+	server, requests := script(t, respond(401, nil, ""))
+	c := clientAt(t, server.URL, func(o *bulk.Options) { o.Credentials = auth.NewCache(auth.Bearer(secret)) })
+	_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	wantError(t, err, transport.Denied)
+	if requests.Load() != 2 {
+		t.Errorf("got %d requests, want 2", requests.Load())
+	}
+}
