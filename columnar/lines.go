@@ -1,0 +1,101 @@
+package columnar
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// DefaultMaxLine is how long a line may be unless the caller says otherwise, in bytes.
+// Attachments are in-line base64: servers send lines of tens of MB.
+const DefaultMaxLine = 128 << 20
+
+// Lines cuts NDJSON into lines. White space around a line, a byte order mark, CRLF,
+// blank lines and a missing last line end are passed over.
+//
+// A Lines belongs to one goroutine. Its memory is the longest line.
+type Lines struct {
+	r      *bufio.Reader
+	max    int
+	long   []byte // a line that is longer than r's buffer
+	number int64
+	offset int64 // behind the last line
+	taken  int64 // offset at the last call of since
+}
+
+// slack is what a line may have beside its max bytes: a byte order mark and its end.
+const slack = len("\uFEFF\r\n")
+
+// NewLines reads lines of up to max bytes from r, line ends not counted; 0 is
+// [DefaultMaxLine].
+func NewLines(r io.Reader, max int) *Lines {
+	if max <= 0 {
+		max = DefaultMaxLine
+	}
+	return &Lines{r: bufio.NewReaderSize(r, 256<<10), max: max}
+}
+
+// line is one line that is not blank. Its bytes are good until the next call of next.
+type line struct {
+	bytes  []byte
+	number int64 // counted from 1, blank lines too
+	offset int64 // of its first byte
+}
+
+// next returns the next line, or [io.EOF] at the end. Any other error is the reader's,
+// or a [*DataError] for a line that is too long.
+func (l *Lines) next() (line, error) {
+	for {
+		start := l.offset
+		raw, err := l.raw()
+		if err != nil && (err != io.EOF || len(raw) == 0) {
+			return line{}, err
+		}
+		if start == 0 {
+			raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
+		}
+		trimmed := bytes.Trim(raw, " \t\r\n")
+		if len(trimmed) > l.max {
+			return line{}, l.tooLong(start)
+		}
+		if len(trimmed) > 0 {
+			return line{bytes: trimmed, number: l.number, offset: start}, nil
+		}
+	}
+}
+
+// raw returns the next line with its end, as far as it has one.
+func (l *Lines) raw() ([]byte, error) {
+	l.long = l.long[:0]
+	l.number++
+	for {
+		piece, err := l.r.ReadSlice('\n')
+		start := l.offset - int64(len(l.long))
+		l.offset += int64(len(piece))
+		if len(l.long)+len(piece)-slack > l.max {
+			return nil, l.tooLong(start)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			l.long = append(l.long, piece...)
+			continue
+		}
+		if len(l.long) > 0 {
+			l.long = append(l.long, piece...)
+			piece = l.long
+		}
+		return piece, err
+	}
+}
+
+func (l *Lines) tooLong(offset int64) error {
+	return &DataError{Line: l.number, Offset: offset, Reason: fmt.Sprintf("the line is longer than %d bytes", l.max)}
+}
+
+// since returns how many bytes were read since the last call.
+func (l *Lines) since() int64 {
+	n := l.offset - l.taken
+	l.taken = l.offset
+	return n
+}

@@ -1,0 +1,297 @@
+package sink
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+)
+
+// Dir is a folder on local disk. Files in it are 0600 and folders 0700. What is
+// published has reached the disk: every file is synced before it is renamed into
+// place, and its folder after.
+//
+// Safe for concurrent use, by several processes too.
+type Dir struct {
+	path string
+	root *os.Root // so that no key and no link leads out of the folder
+}
+
+const (
+	stagingDir = "_fhirkiln/staging"
+	fileMode   = 0o600
+	dirMode    = 0o700
+)
+
+// OpenDir opens the folder, creates it if need be, and proves that it can be written
+// to, so that a run fails before it has asked a server for anything.
+func OpenDir(name string) (*Dir, error) {
+	failed := func(err error) error {
+		return &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
+			Hint: "choose a folder that this user may create and write to (sink.url, --out)"}
+	}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if err := os.MkdirAll(abs, dirMode); err != nil {
+		return nil, failed(err)
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, failed(err)
+	}
+	d := &Dir{path: abs, root: root}
+	if err := d.proveWritable(); err != nil {
+		root.Close()
+		return nil, failed(err)
+	}
+	return d, nil
+}
+
+func (d *Dir) proveWritable() error {
+	const key = "/probe" // is no key, so that it is no part's
+	f, err := d.createStaged(key)
+	if err != nil {
+		return err
+	}
+	probe := &dirStaging{dir: d, key: key, file: f}
+	_, err = probe.Write([]byte("fhirkiln was here\n"))
+	return errors.Join(err, probe.Abort(context.Background()))
+}
+
+// Close lets go of the folder.
+func (d *Dir) Close() error { return d.root.Close() }
+
+// String is the folder's path.
+func (d *Dir) String() string { return d.path }
+
+// Stage begins a part that is to be published at key. No two parts may share a key.
+func (d *Dir) Stage(ctx context.Context, key string) (Staging, error) {
+	if err := check(ctx, key); err != nil {
+		return nil, err
+	}
+	f, err := d.createStaged(key)
+	if err != nil {
+		return nil, d.failed("creating a part", key, err)
+	}
+	return &dirStaging{dir: d, key: key, file: f}, nil
+}
+
+// Publish makes a staged part visible under its key. Publishing it again does nothing.
+func (d *Dir) Publish(ctx context.Context, r Receipt) error {
+	if err := check(ctx, r.Key); err != nil {
+		return err
+	}
+	return d.failed("publishing a part", r.Key, d.publish(r))
+}
+
+func (d *Dir) publish(r Receipt) error {
+	there, err := d.holds(r.Key, r.Size)
+	if err == nil && !there {
+		err = d.moveStaged(r)
+		if errors.Is(err, fs.ErrNotExist) {
+			// Another process may have published it in the meantime.
+			if there, _ := d.holds(r.Key, r.Size); there {
+				err = nil
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// Also when it was there: whoever moved it may have been killed before this.
+	return d.syncUp(path.Dir(r.Key))
+}
+
+func (d *Dir) moveStaged(r Receipt) error {
+	staged := d.stagedName(r.Key)
+	switch there, err := d.holds(staged, r.Size); {
+	case err != nil:
+		return err
+	case !there:
+		return fmt.Errorf("the part is not staged: %w", fs.ErrNotExist)
+	}
+	return d.move(staged, r.Key)
+}
+
+// holds says whether a file is there. That another one is there is an error.
+func (d *Dir) holds(name string, size int64) (bool, error) {
+	info, err := d.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !isPart(info, size):
+		return false, fmt.Errorf("another file is there, or it is damaged: it has %d bytes, not %d", info.Size(), size)
+	}
+	return true, nil
+}
+
+func isPart(info fs.FileInfo, size int64) bool {
+	return info.Mode().IsRegular() && info.Size() == size
+}
+
+// Abort throws a staged part away, and removes it if it was published; another file
+// at its key stays. Aborting it again does nothing.
+func (d *Dir) Abort(ctx context.Context, r Receipt) error {
+	if err := check(ctx, r.Key); err != nil {
+		return err
+	}
+	if err := d.remove(d.stagedName(r.Key)); err != nil {
+		return err
+	}
+	there, err := d.root.Lstat(r.Key)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return d.failed("removing a part", r.Key, err)
+	case err == nil && !isPart(there, r.Size):
+		return nil
+	}
+	return d.remove(r.Key)
+}
+
+// Put writes a small file whole: a reader sees the old content or the new. One
+// writer at a time for each key.
+func (d *Dir) Put(ctx context.Context, key string, content []byte) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	const doing = "writing a file"
+	f, err := d.createStaged(key)
+	if err != nil {
+		return d.failed(doing, key, err)
+	}
+	s := &dirStaging{dir: d, key: key, file: f}
+	if _, err := s.Write(content); err != nil {
+		return errors.Join(err, s.Abort(ctx))
+	}
+	if _, err := s.Finish(ctx); err != nil {
+		return errors.Join(err, s.Abort(ctx))
+	}
+	if err := d.move(d.stagedName(key), key); err != nil {
+		return errors.Join(d.failed(doing, key, err), d.remove(d.stagedName(key)))
+	}
+	return d.failed(doing, key, d.syncUp(path.Dir(key)))
+}
+
+// Open reads what was published or put at key. If nothing is there, the error is
+// [fs.ErrNotExist].
+func (d *Dir) Open(ctx context.Context, key string) (Reader, error) {
+	if err := check(ctx, key); err != nil {
+		return nil, err
+	}
+	const doing = "opening a file"
+	f, err := d.root.Open(key)
+	if err != nil {
+		return nil, d.failed(doing, key, err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("it is not a file: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		f.Close()
+		return nil, d.failed(doing, key, err)
+	}
+	return &dirReader{File: f, size: info.Size()}, nil
+}
+
+// stagedName is where a key's bytes wait. All staged files lie in one folder, under a
+// name that no reader's glob for Parquet finds.
+func (d *Dir) stagedName(key string) string {
+	return fmt.Sprintf("%s/%s-%.8x.staged", stagingDir, path.Base(key), sha256.Sum256([]byte(key)))
+}
+
+func (d *Dir) createStaged(key string) (*os.File, error) {
+	name := d.stagedName(key)
+	var f *os.File
+	err := d.inFolder(path.Dir(name), func() (err error) {
+		f, err = d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+		return err
+	})
+	return f, err
+}
+
+// move renames a synced file into its folder; syncUp makes that durable.
+func (d *Dir) move(from, to string) error {
+	if err := d.inFolder(path.Dir(to), func() error { return d.root.Rename(from, to) }); err != nil {
+		return err
+	}
+	d.prune(path.Dir(from))
+	return nil
+}
+
+// inFolder runs do in a folder that it creates first. Another process may prune the
+// folder in between, since it is still empty; then both are done again.
+func (d *Dir) inFolder(folder string, do func() error) error {
+	for try := 1; ; try++ {
+		if err := d.root.MkdirAll(folder, dirMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == 5 {
+			d.prune(folder)
+			return err
+		}
+	}
+}
+
+// syncUp syncs a folder and those above it: new folders live in their parents' entries.
+func (d *Dir) syncUp(folder string) error {
+	for {
+		f, err := d.root.Open(folder)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+		if folder == "." {
+			return nil
+		}
+		folder = path.Dir(folder)
+	}
+}
+
+// remove removes a file, if it is there, and the folders that it leaves empty.
+func (d *Dir) remove(name string) error {
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d.failed("removing a part", name, err)
+	}
+	d.prune(path.Dir(name))
+	return nil
+}
+
+// prune removes folders that have become empty, up to the root. One that cannot be
+// removed, since it is in use or is a mount, is no reason to fail.
+func (d *Dir) prune(folder string) {
+	for ; folder != "."; folder = path.Dir(folder) {
+		if err := d.root.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	}
+}
+
+func (d *Dir) failed(doing, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Doing: doing, Where: filepath.Join(d.path, filepath.FromSlash(key)), Err: bare(err)}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		e.Hint = "make room, or choose another folder"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		e.Hint = "give this user the right to write there, or choose another folder"
+	}
+	return e
+}

@@ -1,0 +1,53 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// dirStaging is a part on its way into a Dir.
+type dirStaging struct {
+	dir  *Dir
+	key  string
+	file *os.File // nil once finished or aborted
+	size int64
+}
+
+var _ Staging = (*dirStaging)(nil)
+
+// Write implements [io.Writer].
+func (s *dirStaging) Write(p []byte) (int, error) {
+	if s.file == nil {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := s.file.Write(p)
+	s.size += int64(n)
+	return n, s.dir.failed("writing a part", s.key, err)
+}
+
+// Finish implements [Staging].
+func (s *dirStaging) Finish(ctx context.Context) (Receipt, error) {
+	if s.file == nil {
+		return Receipt{}, io.ErrClosedPipe
+	}
+	if err := context.Cause(ctx); err != nil {
+		return Receipt{}, err
+	}
+	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
+		return Receipt{}, s.dir.failed("writing a part", s.key, err)
+	}
+	s.file = nil
+	return Receipt{Key: s.key, Size: s.size}, nil
+}
+
+// Abort implements [Staging].
+func (s *dirStaging) Abort(context.Context) error {
+	if s.file == nil {
+		return nil
+	}
+	s.file.Close() // again after a Finish that failed, at worst
+	s.file = nil
+	return s.dir.remove(s.dir.stagedName(s.key))
+}

@@ -1,0 +1,279 @@
+package sink_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/sink"
+	"fhirkiln/sink/sinktest"
+)
+
+func TestMain(m *testing.M) {
+	syscall.Umask(0) // so that the modes that are seen are the modes that were asked for
+	os.Exit(m.Run())
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	sinktest.Test(t, func(t *testing.T) func() sinktest.Sink {
+		root := filepath.Join(t.TempDir(), "lake")
+		t.Cleanup(func() { tidy(t, root) })
+		return func() sinktest.Sink { return openDir(t, root) }
+	})
+}
+
+func openDir(t *testing.T, root string) *sink.Dir {
+	t.Helper()
+	d, err := sink.OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// tidy checks that only the owner may read what is in root, that nothing is staged,
+// and that no folder is empty. It returns the paths of all files.
+func tidy(t *testing.T, root string) []string {
+	t.Helper()
+	files := []string{}
+	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if e.IsDir() {
+			want = 0o700 | fs.ModeDir
+			entries, err := os.ReadDir(name)
+			if err != nil {
+				return err
+			}
+			if len(entries) == 0 && name != root {
+				t.Errorf("an empty folder is left: %s", name)
+			}
+		} else {
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			files = append(files, rel)
+		}
+		if info.Mode() != want && name != root { // which may be the test's own
+			t.Errorf("%s has the mode %v, want %v", name, info.Mode(), want)
+		}
+		if strings.HasSuffix(name, ".staged") {
+			t.Errorf("a staged file is left: %s", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return files
+}
+
+func stage(t *testing.T, d *sink.Dir, key, content string) sink.Receipt {
+	t.Helper()
+	staging, err := d.Stage(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := staging.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := staging.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// stagedFile is the one staged file in root.
+func stagedFile(t *testing.T, root string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(root, "_fhirkiln", "staging", "*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("staged files: %q, %v", found, err)
+	}
+	return found[0]
+}
+
+func TestOpenDirCreatesOnlyTheFolder(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "new", "lake")
+	if got := openDir(t, root).String(); got != root {
+		t.Errorf("String is %s, not %s", got, root)
+	}
+	if files := tidy(t, root); len(files) > 0 {
+		t.Errorf("a new folder holds %q", files)
+	}
+	for _, folder := range []string{root, filepath.Dir(root)} {
+		if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has the mode %v, %v", folder, info.Mode(), err)
+		}
+	}
+}
+
+func TestOpenDirOfAnExistingFolder(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "mine.txt"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(root, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{root, link} {
+		openDir(t, name)
+	}
+	if info, err := os.Stat(root); err != nil || info.Mode().Perm() != 0o750 {
+		t.Errorf("the folder's mode was changed: %v, %v", info.Mode(), err)
+	}
+	if b, err := os.ReadFile(filepath.Join(root, "mine.txt")); string(b) != "mine" {
+		t.Errorf("the file in it is now %q, %v", b, err)
+	}
+}
+
+func TestPublishRefusesADamagedPart(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := openDir(t, root)
+	r := stage(t, d, "a/p.parquet", "0123456789")
+	if err := os.Truncate(stagedFile(t, root), 9); err != nil {
+		t.Fatal(err)
+	}
+	err := openDir(t, root).Publish(t.Context(), r)
+	wantError(t, err, "publishing a part in "+filepath.Join(root, r.Key)+": another file is there, or it is damaged: it has 9 bytes, not 10", root)
+	if err := d.Abort(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+	if files := tidy(t, root); len(files) > 0 {
+		t.Errorf("files are left: %q", files)
+	}
+}
+
+// A process that is killed while it writes a part leaves no receipt, but its key is
+// known: the part can be aborted, and the key can be used again.
+func TestAfterAKilledProcess(t *testing.T) {
+	t.Parallel()
+	const key = "a/p.parquet"
+	for name, do := range map[string]func(d *sink.Dir) error{
+		"Abort": func(d *sink.Dir) error { return d.Abort(t.Context(), sink.Receipt{Key: key}) },
+		"Stage": func(d *sink.Dir) error { return d.Publish(t.Context(), stage(t, d, key, "whole")) },
+		"Put":   func(d *sink.Dir) error { return d.Put(t.Context(), key, []byte("whole")) },
+	} {
+		root := t.TempDir()
+		killed, err := openDir(t, root).Stage(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer killed.Abort(t.Context()) // for the file descriptor
+		if _, err := killed.Write([]byte("more than half of")); err != nil {
+			t.Fatal(err)
+		}
+		stagedFile(t, root)
+		if err := do(openDir(t, root)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		files := tidy(t, root)
+		switch b, err := os.ReadFile(filepath.Join(root, key)); {
+		case name == "Abort" && len(files) > 0:
+			t.Errorf("Abort leaves %q", files)
+		case name != "Abort" && (string(b) != "whole" || len(files) != 1):
+			t.Errorf("%s: %q, %v, among %q", name, b, err, files)
+		}
+	}
+}
+
+// No name that a reader globs for may show before Publish, on the disk itself.
+func TestStagedIsOutsideOfGlobs(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := openDir(t, root)
+	glob := func() (found []string) {
+		err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
+			if filepath.Ext(name) == ".parquet" {
+				found = append(found, name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return found
+	}
+	r := stage(t, d, "r4-core-1/Patient/p1.parquet", "content")
+	if found := glob(); len(found) > 0 {
+		t.Errorf("staged parts are found: %q", found)
+	}
+	if _, err := os.Stat(filepath.Join(root, "r4-core-1")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the part's folder is there before it: %v", err)
+	}
+	if info, err := os.Stat(stagedFile(t, root)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the staged file has the mode %v, %v", info.Mode(), err)
+	}
+	if err := d.Publish(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{filepath.Join(root, r.Key)}, glob()); diff != "" {
+		t.Errorf("published parts (-want +got):\n%s", diff)
+	}
+	tidy(t, root)
+}
+
+// While a file is put again and again, whoever reads it sees one content, whole.
+func TestPutIsAtomic(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := openDir(t, root)
+	contents := [][]byte{bytes.Repeat([]byte("a"), 50_000), bytes.Repeat([]byte("b"), 60_000)}
+	if err := d.Put(t.Context(), "a/state.json", contents[0]); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for {
+				got, err := os.ReadFile(filepath.Join(root, "a", "state.json"))
+				if err != nil || !bytes.Equal(got, contents[0]) && !bytes.Equal(got, contents[1]) {
+					t.Errorf("read %d bytes that were not put, %v", len(got), err)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		if err := d.Put(t.Context(), "a/state.json", contents[i%2]); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	readers.Wait()
+	tidy(t, root)
+}

@@ -1,0 +1,85 @@
+// Package sink holds the places that parts go to and are read back from. It knows
+// nothing of FHIR: a part is bytes under a key.
+//
+// The common path:
+//
+//	dir, err := sink.OpenDir("/data/lake")
+//	staging, err := dir.Stage(ctx, "r4-core-1/Patient/…/p1.parquet")
+//	// write the part into staging; nobody sees it
+//	receipt, err := staging.Finish(ctx)
+//	err = dir.Publish(ctx, receipt) // now it is there, whole
+//
+// A part is staged, then published or aborted. Each step may be done by another
+// process than the one before: the receipt says all that is needed.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Receipt identifies a part that was staged whole. Its JSON is kept in ledgers.
+type Receipt struct {
+	Key  string `json:"key"`  // where the part is or will be published, slash-separated
+	Size int64  `json:"size"` // in bytes
+}
+
+// Staging is a part that is being written. It belongs to one goroutine.
+type Staging interface {
+	io.Writer
+
+	// Finish makes the part durable, still unseen, and returns its receipt. Nothing
+	// may be written after it. A part that it fails for is to be aborted.
+	Finish(ctx context.Context) (Receipt, error)
+
+	// Abort throws the part away. After Finish, or called again, it does nothing; a
+	// finished part is aborted by its receipt.
+	Abort(ctx context.Context) error
+}
+
+// Reader reads a file that was published or put. Safe for concurrent use, but for
+// Close. The ctx that it was opened with must last as long.
+type Reader interface {
+	io.ReaderAt
+	io.Closer
+
+	// Size is the file's size in bytes.
+	Size() int64
+}
+
+// Error is a store that did not do what it was asked.
+type Error struct {
+	Doing string // "creating a part"
+	Where string // path or key
+	Hint  string // what the user may try; not part of the error's text
+	Err   error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s in %s: %v", e.Doing, e.Where, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// check refuses keys that could lead out of the sink, and to begin when ctx has ended.
+func check(ctx context.Context, key string) error {
+	if !fs.ValidPath(key) || key == "." {
+		return fmt.Errorf("sink: %q is not a key", key)
+	}
+	return context.Cause(ctx)
+}
+
+// bare strips what repeats the path that Error.Where holds already.
+func bare(err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		return p.Err
+	case errors.As(err, &l):
+		return l.Err
+	}
+	return err
+}
