@@ -1,0 +1,139 @@
+// Package config reads config.yaml.
+//
+// The common path:
+//
+//	cfg, err := config.Load("config.yaml", os.LookupEnv)
+//	if err != nil {
+//		return err // [Errors] prints every problem on a line of its own: file:line:column: path: what, and what is allowed
+//	}
+//	for _, feed := range cfg.Feeds { // in the order of the file
+//		source := cfg.Sources[feed.Source]
+//		...
+//	}
+//
+// What comes back is decoded, expanded, checked and has its defaults filled
+// in: callers need not check anything again. The package imports no other one
+// of the project, and the other packages take plain options, so a Go program
+// can do without a file.
+//
+// # How a file is read
+//
+// The structs of this package are the one table of what the file may hold:
+// names, defaults, allowed values and patterns stand in their tags, the
+// explanations in their comments. The decoder walks the YAML nodes by them, and
+// config.schema.json, which editors use, is generated from them.
+//
+//   - A scalar is its text as written: the group id 00123 stays 00123.
+//   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the
+//     raw bytes, so that no value of a variable can change the document. $$ is
+//     one $. A variable that is not set is a problem.
+//   - A key that holds a [Secret] has a twin with the suffix _file, which names
+//     a file that holds the value.
+//   - Relative paths start at the folder of the config file.
+//   - An empty text counts as not given.
+//   - Anchors, aliases and merge keys (<<) work. Top-level keys that begin with
+//     x- are ignored: a place for anchors.
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+)
+
+// maxFileSize bounds the config file, in bytes. Forty payers with thousands of
+// groups each need about one MiB.
+const maxFileSize = 4 << 20
+
+// Config is the whole file, valid and with defaults filled in.
+type Config struct {
+	// The servers to export from. The name becomes part of paths, logs and metrics.
+	Sources map[string]Source `yaml:"sources" jsonschema:"required" want:"at least one source"`
+	// What is kept in sync, each from one source. The name becomes part of paths, logs and metrics.
+	Feeds []Feed `yaml:"feeds" jsonschema:"required" want:"at least one feed"`
+	// Where the Parquet goes.
+	Sink Sink `yaml:"sink" jsonschema:"required" want:"a mapping with url"`
+	// What fhirkiln says about its work. Flags of the command line win over it.
+	Log Log `yaml:"log"`
+
+	// Warnings are things that work but deserve a look, sorted by line.
+	Warnings []Problem `yaml:"-"`
+}
+
+// Feed returns the feed of that name, and whether there is one.
+func (c *Config) Feed(name string) (Feed, bool) {
+	for _, f := range c.Feeds {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Feed{}, false
+}
+
+// Log says how much is logged, and how.
+type Log struct {
+	// Text for people, json for log collectors: one line an event either way.
+	Format string `yaml:"format" jsonschema:"enum=text,enum=json,default=text"`
+	// The least important level that is still logged.
+	Level string `yaml:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info"`
+}
+
+// Load reads the file at path, as [Parse] does. A file that cannot be read is
+// an error of its own; every other error is [Errors].
+//
+// env looks up environment variables; [os.LookupEnv] is the usual one.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	return Parse(path, data, filepath.Dir(path), env)
+}
+
+// Parse decodes data, expands variables, reads secret files, checks everything
+// and fills in defaults. It reports all problems that it finds, not the first
+// one alone: the error, when there is one, is [Errors].
+//
+// name stands for the file in messages. dir is the folder that relative paths
+// start at. env looks up environment variables. No message ever holds a secret,
+// nor the value of a variable: messages quote the file, and only keys that hold
+// no secret.
+func Parse(name string, data []byte, dir string, env func(string) (string, bool)) (*Config, error) {
+	d := &decoder{
+		file:   name,
+		dir:    dir,
+		env:    env,
+		at:     map[string]position{},
+		failed: map[string]bool{},
+	}
+	cfg := &Config{}
+	if root := d.document(data); root != nil {
+		d.object(root, "", reflect.ValueOf(cfg).Elem())
+		d.check(cfg)
+	}
+	if len(d.problems) > 0 {
+		return nil, Errors(sorted(d.problems))
+	}
+	cfg.Warnings = sorted(d.warnings)
+	return cfg, nil
+}
+
+// check is what no single value shows: how values go together. It also brings
+// them into the form that callers get.
+func (d *decoder) check(cfg *Config) {
+	for name, s := range cfg.Sources {
+		d.checkSource(join("sources", name), &s)
+		cfg.Sources[name] = s
+	}
+	for i := range cfg.Feeds {
+		d.checkFeed(join("feeds", cfg.Feeds[i].Name), &cfg.Feeds[i], cfg.Sources)
+	}
+	d.checkSink("sink", &cfg.Sink)
+}

@@ -1,0 +1,418 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/config"
+)
+
+// variables is an environment for tests.
+func variables(pairs ...string) func(string) (string, bool) {
+	values := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		values[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) (string, bool) {
+		v, ok := values[name]
+		return v, ok
+	}
+}
+
+// parse parses a document of the folder dir.
+func parse(doc, dir string, pairs ...string) (*config.Config, error) {
+	return config.Parse("config.yaml", []byte(doc), dir, variables(pairs...))
+}
+
+// minimal has what every file must have; tests replace parts of it.
+const minimal = `sources:
+  s:
+    fhir: https://fhir.example.org/r4
+    auth: {type: none}
+feeds:
+  f:
+    source: s
+    level: system
+sink:
+  url: /data
+`
+
+func TestParseFillsEverything(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "token"), "from-a-file\n", 0o600)
+	got, err := parse(`
+sources:
+  bison:
+    fhir: ${BASE}/r4/
+    auth:
+      type: client_credentials
+      token_url: https://auth.example.org/token?p=1
+      token_method: GET
+      client_id: ${ID:-nobody}
+      client_secret: ${SECRET}
+      scope: bulk-data|user/*.rs
+    method: POST
+    poll: {min: 500ms, max: 1d12h}
+    downloads: 8
+  local:
+    fhir: http://[::1]:8765/fhir
+    auth: {type: bearer, token_file: token}
+    allow_http: true
+feeds:
+  zebra:
+    source: bison
+    groups: [1234, 00123, 0o17, 1_0, 1e3, 2024-01-01, "x.y"]
+    purpose: payer_to_payer
+    types: [Patient, Coverage]
+    since: 2024-01-31
+    elements: [id]
+    type_filters: ["Observation?category=laboratory"]
+  ape:
+    source: local
+    level: patient
+    since: 2024-01-31T01:02:03.5+01:00
+sink:
+  url: out/../lake
+log: {format: json, level: debug}
+`, dir, "BASE", "https://fhir.example.org", "SECRET", "s3cret: #${BASE}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Sources: map[string]config.Source{
+			"bison": {
+				Name: "bison",
+				FHIR: "https://fhir.example.org/r4",
+				Auth: config.Auth{
+					Type:         config.AuthClientCredentials,
+					TokenURL:     "https://auth.example.org/token?p=1",
+					TokenMethod:  "GET",
+					ClientID:     "nobody",
+					ClientSecret: "s3cret: #${BASE}",
+					Scope:        "bulk-data|user/*.rs",
+				},
+				Method:    "POST",
+				Poll:      config.Poll{Min: 500 * time.Millisecond, Max: 36 * time.Hour, Deadline: 24 * time.Hour},
+				Downloads: 8,
+			},
+			"local": {
+				Name:      "local",
+				FHIR:      "http://[::1]:8765/fhir",
+				Auth:      config.Auth{Type: config.AuthBearer, TokenMethod: "POST", Token: "from-a-file"},
+				Method:    "GET",
+				Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
+				Downloads: 4,
+				AllowHTTP: true,
+			},
+		},
+		Feeds: []config.Feed{
+			{
+				Name:        "zebra",
+				Source:      "bison",
+				Level:       config.LevelGroup,
+				Groups:      []string{"1234", "00123", "0o17", "1_0", "1e3", "2024-01-01", "x.y"},
+				Purpose:     config.PurposePayerToPayer,
+				Types:       []string{"Patient", "Coverage"},
+				Since:       time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC),
+				Elements:    []string{"id"},
+				TypeFilters: []string{"Observation?category=laboratory"},
+			},
+			{
+				Name:    "ape",
+				Source:  "local",
+				Level:   config.LevelPatient,
+				Purpose: config.PurposeBackfill,
+				Since:   time.Date(2024, 1, 31, 0, 2, 3, 500_000_000, time.UTC),
+			},
+		},
+		Sink: config.Sink{URL: filepath.Join(dir, "lake")},
+		Log:  config.Log{Format: "json", Level: "debug"},
+	}
+	// Secrets print alike, so cmp must look into them.
+	reveal := cmp.Transformer("reveal", func(s config.Secret) string { return s.Reveal() })
+	if diff := cmp.Diff(want, got, reveal); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if f, ok := got.Feed("ape"); !ok || f.Source != "local" {
+		t.Errorf("Feed(ape) = %+v, %v", f, ok)
+	}
+	if _, ok := got.Feed("nobody"); ok {
+		t.Error("Feed(nobody) is there")
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := parse(minimal+"log:\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Sources: map[string]config.Source{"s": {
+			Name:      "s",
+			FHIR:      "https://fhir.example.org/r4",
+			Auth:      config.Auth{Type: config.AuthNone, TokenMethod: "POST"},
+			Method:    "GET",
+			Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
+			Downloads: 4,
+		}},
+		Feeds: []config.Feed{{Name: "f", Source: "s", Level: config.LevelSystem, Purpose: config.PurposeBackfill}},
+		Sink:  config.Sink{URL: "/data"},
+		Log:   config.Log{Format: "text", Level: "info"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAllProblemsAtOnce shows what a user sees: everything, in the order of the
+// file.
+func TestAllProblemsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := parse(`sources:
+  bison:
+    fhir: https://me:hunter2@fhir.example.org/r4
+    auth:
+      type: client_credentials
+      tokn_url: https://auth.example.org/token
+      client_id: ${ONEUP_CLIENT_ID}
+      client_secret: hunter2
+      client_secret_file: nowhere
+    downloads: many
+    downloads: 3
+  Bad Name:
+    auth: [none]
+feeds:
+  members:
+    source: bisno
+    level: group
+    purpose: fun
+    types: Patient
+    since: yesterday
+  other:
+    level: system
+    groups: [Group/1, 2, 2, ~]
+  Third: {source: bison}
+sink: s3://lake
+logs: {}
+`, "")
+	want := []string{
+		`config.yaml:3:11: sources.bison.fhir: has a user name or password in it; want them in auth, or nowhere`,
+		`config.yaml:4:5: sources.bison.auth.token_url: missing; want token_url with type client_credentials`,
+		`config.yaml:6:7: sources.bison.auth.tokn_url: unknown key, did you mean token_url?; want one of type, token_url, token_method, client_id, client_secret, client_secret_file, scope, token, token_file`,
+		`config.yaml:7:18: sources.bison.auth.client_id: the environment variable ONEUP_CLIENT_ID is not set; set it, or write ${ONEUP_CLIENT_ID:-default}`,
+		`config.yaml:9:27: sources.bison.auth.client_secret_file: client_secret is given too; want one of the two`,
+		`config.yaml:10:16: sources.bison.downloads: "many" is not a whole number; want a whole number from 1 to 64`,
+		`config.yaml:11:5: sources.bison.downloads: stands twice; the first is in line 10`,
+		`config.yaml:12:3: sources."Bad Name".fhir: missing; want a base URL such as https://fhir.example.org/r4`,
+		`config.yaml:12:3: sources."Bad Name": not a name; want a lower-case letter, then lower-case letters, digits and -`,
+		`config.yaml:13:11: sources."Bad Name".auth: found a list; want a mapping (key: value)`,
+		`config.yaml:15:3: feeds.members.groups: missing; want at least one id with level group`,
+		`config.yaml:16:13: feeds.members.source: no source has that name, did you mean bison?; want one of Bad Name, bison`,
+		`config.yaml:18:14: feeds.members.purpose: "fun" is not known; want one of payer_to_payer, provider_access, backfill`,
+		`config.yaml:19:12: feeds.members.types: found a text; want a list, [a, b], of resource types such as Patient`,
+		`config.yaml:20:12: feeds.members.since: "yesterday" is not an instant; want an instant such as 2026-01-31T00:00:00Z, or a date`,
+		`config.yaml:21:3: feeds.other.source: missing; want the name of a source`,
+		`config.yaml:23:5: feeds.other.groups: is not used with level system; want level group, or no groups`,
+		`config.yaml:23:14: feeds.other.groups[0]: "Group/1" does not fit; want Group ids such as 1234, without Group/ before them`,
+		`config.yaml:23:26: feeds.other.groups[2]: stands twice; the first is [1]`,
+		`config.yaml:23:29: feeds.other.groups[3]: found nothing; want Group ids such as 1234, without Group/ before them`,
+		`config.yaml:24:3: feeds.Third.level: missing; want system or patient, or groups with the ids of groups`,
+		`config.yaml:24:3: feeds.Third: not a name; want a lower-case letter, then lower-case letters, digits and -`,
+		`config.yaml:25:7: sink: found a text; want a mapping (key: value)`,
+		`config.yaml:26:1: logs: unknown key, did you mean log?; want one of sources, feeds, sink, log`,
+	}
+	if diff := cmp.Diff(strings.Join(want, "\n"), fmt.Sprint(err)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	problems, ok := errors.AsType[config.Errors](err)
+	if !ok || len(problems) != len(want) {
+		t.Errorf("the error is %T with %d problems, want config.Errors with %d", err, len(problems), len(want))
+	}
+}
+
+// TestProblems has one mistake a case: minimal with a line replaced or added.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	const (
+		fhir   = "    fhir: https://fhir.example.org/r4\n"
+		auth   = "    auth: {type: none}\n"
+		level  = "    level: system\n"
+		source = "    source: s\n"
+		url    = "  url: /data\n"
+	)
+	tests := map[string]struct{ old, new, want string }{
+		"no sources":             {minimal[:strings.Index(minimal, "feeds")], "", "1:1: sources: missing; want at least one source"},
+		"empty sources":          {"  s:\n" + fhir + auth, "", "1:1: sources: is empty; want a name with its settings"},
+		"source without all":     {fhir + auth, "", "2:3: sources.s.auth: missing"},
+		"source is a text":       {"s:\n" + fhir + auth, "s: x\n", "2:6: sources.s: found a text; want a mapping"},
+		"feed is a number":       {"f:\n" + source + level, "f: 3\n", "6:6: feeds.f: found a number; want a mapping"},
+		"fhir empty":             {fhir, "    fhir: ''\n", "3:11: sources.s.fhir: is empty; want a base URL"},
+		"fhir null":              {fhir, "    fhir:\n", "3:10: sources.s.fhir: found nothing; want a base URL"},
+		"fhir list":              {fhir, "    fhir: [a]\n", "3:11: sources.s.fhir: found a list; want a base URL"},
+		"fhir scheme":            {fhir, "    fhir: ftp://h/\n", "3:11: sources.s.fhir: does not begin with https://"},
+		"fhir without scheme":    {fhir, "    fhir: fhir.example.org/r4\n", "3:11: sources.s.fhir: does not begin with https://"},
+		"fhir without host":      {fhir, "    fhir: https:///r4\n", "3:11: sources.s.fhir: has no host"},
+		"fhir opaque":            {fhir, "    fhir: https:r4\n", "3:11: sources.s.fhir: has no host"},
+		"fhir blank":             {fhir, "    fhir: https://h/a b\n", "3:11: sources.s.fhir: not a URL"},
+		"fhir escape":            {fhir, "    fhir: https://h/%zz\n", "3:11: sources.s.fhir: not a URL"},
+		"fhir query":             {fhir, "    fhir: https://h/?a=1\n", "3:11: sources.s.fhir: has a ?"},
+		"fhir fragment":          {fhir, "    fhir: https://h/#a\n", "3:11: sources.s.fhir: has a #"},
+		"fhir with $export":      {fhir, "    fhir: https://h/$export\n", "3:11: sources.s.fhir: ends with $export"},
+		"fhir http":              {fhir, "    fhir: http://fhir.example.org\n", "3:11: sources.s.fhir: is not encrypted; want https://, or allow_http: true"},
+		"fhir looks local":       {fhir, "    fhir: http://127.0.0.1.example.org\n", "3:11: sources.s.fhir: is not encrypted"},
+		"method":                 {fhir, fhir + "    method: get\n", `4:13: sources.s.method: "get" is not known; want one of GET, POST`},
+		"allow_http":             {fhir, fhir + "    allow_http: yes\n", `4:17: sources.s.allow_http: "yes" is neither; want true or false`},
+		"downloads 0":            {fhir, fhir + "    downloads: 0\n", `4:16: sources.s.downloads: "0" is out of range; want a whole number from 1 to 64`},
+		"downloads 65":           {fhir, fhir + "    downloads: 65\n", `4:16: sources.s.downloads: "65" is out of range`},
+		"downloads 1.5":          {fhir, fhir + "    downloads: 1.5\n", `4:16: sources.s.downloads: "1.5" is not a whole number`},
+		"poll 0":                 {fhir, fhir + "    poll: {min: 0s}\n", `4:17: sources.s.poll.min: "0s" is too short; want a duration such as 90s`},
+		"poll negative":          {fhir, fhir + "    poll: {min: -1s}\n", `4:17: sources.s.poll.min: "-1s" is not a duration`},
+		"poll unitless":          {fhir, fhir + "    poll: {min: 5}\n", `4:17: sources.s.poll.min: "5" is not a duration`},
+		"poll ages":              {fhir, fhir + "    poll: {deadline: 1000d}\n", `4:22: sources.s.poll.deadline: "1000d" is too long`},
+		"poll overflow":          {fhir, fhir + "    poll: {deadline: 1023d2562047h}\n", `4:22: sources.s.poll.deadline: "1023d2562047h" is too long`},
+		"poll odd days":          {fhir, fhir + "    poll: {deadline: 1.5d}\n", `4:22: sources.s.poll.deadline: "1.5d" is not a duration`},
+		"poll min over max":      {fhir, fhir + "    poll: {min: 2s, max: 1s}\n", "4:17: sources.s.poll.min: is longer than max"},
+		"auth missing":           {auth, "", "2:3: sources.s.auth: missing; want a mapping with at least type"},
+		"auth type missing":      {auth, "    auth:\n", "4:5: sources.s.auth.type: missing; want one of client_credentials, bearer, none"},
+		"auth type":              {auth, "    auth: {type: oauth}\n", `4:18: sources.s.auth.type: "oauth" is not known; want one of client_credentials, bearer, none`},
+		"auth none with token":   {auth, "    auth: {type: none, token: x}\n", "4:31: sources.s.auth.token: is not used with type none; want no other key besides type"},
+		"auth none with method":  {auth, "    auth: {type: none, token_method: GET}\n", "4:38: sources.s.auth.token_method: is not used with type none"},
+		"bearer without token":   {auth, "    auth: {type: bearer}\n", "4:5: sources.s.auth.token: missing; want token or token_file with type bearer"},
+		"bearer empty token":     {auth, "    auth: {type: bearer, token: ''}\n", "4:33: sources.s.auth.token: is empty; want token or token_file with type bearer"},
+		"bearer with scope":      {auth, "    auth: {type: bearer, token: x, scope: y}\n", "4:43: sources.s.auth.scope: is not used with type bearer; want token besides type"},
+		"bearer broken token":    {auth, "    auth: {type: bearer, token: 'a b'}\n", "4:33: sources.s.auth.token: has blanks or characters"},
+		"token_url http":         {auth, "    auth: {type: client_credentials, token_url: 'http://h/', client_id: a, client_secret: b}\n", "4:49: sources.s.auth.token_url: is not encrypted"},
+		"no client_secret":       {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a}\n", "4:5: sources.s.auth.client_secret: missing; want client_secret or client_secret_file with type client_credentials"},
+		"client_secret list":     {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a, client_secret: [b]}\n", "4:92: sources.s.auth.client_secret: found a list; want a text"},
+		"client_secret_file ''":  {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a, client_secret_file: ''}\n", "4:97: sources.s.auth.client_secret_file: is empty; want the path of a file"},
+		"level missing":          {level, "", "6:3: feeds.f.level: missing; want system or patient, or groups"},
+		"level unknown":          {level, "    level: member\n    groups: [1]\n", `8:12: feeds.f.level: "member" is not known; want one of system, patient, group`},
+		"groups empty":           {level, "    groups: []\n", "8:13: feeds.f.groups: is empty; want at least one, or leave the key out"},
+		"groups dots":            {level, "    groups: [..]\n", `8:14: feeds.f.groups[0]: ".." does not fit`},
+		"groups empty text":      {level, "    groups: ['']\n", "8:14: feeds.f.groups[0]: is empty; want Group ids"},
+		"groups a mapping":       {level, "    groups: {a: b}\n", "8:13: feeds.f.groups: found a mapping; want a list, [a, b], of Group ids"},
+		"types":                  {level, level + "    types: [patient]\n", `9:13: feeds.f.types[0]: "patient" does not fit; want resource types such as Patient`},
+		"since without zone":     {level, level + "    since: 2024-01-01T00:00:00\n", `9:12: feeds.f.since: "2024-01-01T00:00:00" is not an instant`},
+		"since no such day":      {level, level + "    since: 2024-02-30\n", `9:12: feeds.f.since: "2024-02-30" is not an instant`},
+		"elements":               {level, level + "    elements: ['a,b']\n", `9:16: feeds.f.elements[0]: "a,b" does not fit; want element names`},
+		"type_filters":           {level, level + "    type_filters: ['category=x']\n", `9:20: feeds.f.type_filters[0]: "category=x" does not fit; want searches`},
+		"sink gs":                {url, "  url: gs://b/p\n", "10:8: sink.url: the scheme is not known; want a path, file:///path or s3://bucket/prefix"},
+		"sink s3 without bucket": {url, "  url: s3:///p\n", "10:8: sink.url: names no bucket"},
+		"sink s3 bad bucket":     {url, "  url: s3://Lake/p\n", "10:8: sink.url: names no bucket"},
+		"sink s3 query":          {url, "  url: s3://lake/p?x=y\n", "10:8: sink.url: has a user name, ? or # in it"},
+		"sink s3 double slash":   {url, "  url: s3://lake/a//b\n", "10:8: sink.url: has an empty name between two slashes"},
+		"sink file host":         {url, "  url: file://host/p\n", "10:8: sink.url: names no folder of this machine"},
+		"sink file root":         {url, "  url: file:///\n", "10:8: sink.url: names no folder of this machine"},
+		"sink home":              {url, "  url: ~/data\n", "10:8: sink.url: begins with ~"},
+		"sink colon":             {url, "  url: s3:lake\n", "10:8: sink.url: has a : before the first slash"},
+		"sink empty":             {url, "  url: ''\n", "10:8: sink.url: is empty"},
+		"sink unknown key":       {url, url + "  state: x\n", "11:3: sink.state: unknown key; want url"},
+		"custom tag":             {url, "  url: !env X\n", "10:8: sink.url: has a YAML tag"},
+		"list as a key":          {url, url + "  ? [a]\n  : b\n", "11:5: sink: found a list as a key; want a text"},
+		"variable half open":     {url, "  url: /a${B\n", "10:8: sink.url: has a ${ without its }"},
+		"variable with dash":     {url, "  url: /a${B-c}\n", "10:8: sink.url: has a ${...} that is neither ${VAR} nor ${VAR:-default}"},
+		"variable without name":  {url, "  url: /a${}\n", "10:8: sink.url: has a ${...} that is neither"},
+		"variable begins with 1": {url, "  url: /a${1}\n", "10:8: sink.url: has a ${...} that is neither"},
+		"variable unset":         {url, "  url: /a${B}\n", "10:8: sink.url: the environment variable B is not set; set it, or write ${B:-default}"},
+		"variable empty":         {url, "  url: ${EMPTY}\n", "10:8: sink.url: is empty; want a path"},
+		"variable's value":       {fhir, fhir + "    method: ${PRIVATE}\n", `4:13: sources.s.method: "${PRIVATE}" is not known`},
+		"a long value":           {fhir, fhir + "    method: " + strings.Repeat("x", 100) + "\n", `"` + strings.Repeat("x", 60) + `..." is not known`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doc := strings.Replace(minimal, test.old, test.new, 1)
+			if doc == minimal {
+				t.Fatalf("%q is not in the document", test.old)
+			}
+			_, err := parse(doc, "", "EMPTY", "", "PRIVATE", "private-value")
+			problems, ok := errors.AsType[config.Errors](err)
+			if !ok {
+				t.Fatalf("error %v, want a problem", err)
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got\n%v\nwant\n%s", err, test.want)
+			}
+			if more := len(problems) > 1; more && name != "source without all" {
+				t.Errorf("one mistake, %d problems:\n%v", len(problems), err)
+			}
+			if strings.Contains(err.Error(), "private-value") {
+				t.Errorf("the value of a variable is in the message: %v", err)
+			}
+		})
+	}
+}
+
+func TestSinkForms(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]string{
+		"/data/lake/":         "/data/lake/",
+		"./lake":              "/etc/kiln/lake",
+		"../lake":             "/etc/lake",
+		"lake":                "/etc/kiln/lake",
+		"a/b:c":               "/etc/kiln/a/b:c",
+		"file:///data/a%20b":  "/data/a b",
+		"file://localhost/d":  "/d",
+		"s3://lake":           "s3://lake",
+		"s3://lake/":          "s3://lake",
+		"s3://lake/claims/":   "s3://lake/claims",
+		"s3://my.lake-1/a/b":  "s3://my.lake-1/a/b",
+		"$$HOME/${DIR:-a b}":  "/etc/kiln/$HOME/a b",
+		"/cost$/$a/${X:-$$b}": "/cost$/$a/$$b",
+	} {
+		t.Run(written, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse(strings.Replace(minimal, "/data", "'"+written+"'", 1), "/etc/kiln")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Sink.URL != want {
+				t.Errorf("got %s, want %s", got.Sink.URL, want)
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.yaml")
+	writeFile(t, path, strings.Replace(minimal, "/data", "data", 1), 0o600)
+	got, err := config.Load(path, variables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(dir, "data"); got.Sink.URL != want {
+		t.Errorf("sink %s, want %s", got.Sink.URL, want)
+	}
+
+	_, err = config.Load(filepath.Join(dir, "none.yaml"), variables())
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file gives %v", err)
+	}
+
+	writeFile(t, path, "nonsense: true\n", 0o600)
+	_, err = config.Load(path, variables())
+	if err == nil || !strings.HasPrefix(err.Error(), path+":1:1: ") {
+		t.Errorf("the path is not in %v", err)
+	}
+}
+
+func writeFile(t *testing.T, path, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,258 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// A decoder fills structs from YAML nodes and collects what is wrong. It walks
+// nodes itself, since decoding into structs by the YAML library loses the
+// columns of wrong values, all positions of missing ones, and the text of
+// numbers.
+type decoder struct {
+	file, dir string
+	env       func(string) (string, bool)
+	problems  []Problem
+	warnings  []Problem
+	steps     int // how many more nodes may be visited
+
+	// at has where each given value stands, by path; of mappings, where their
+	// key does. failed has the paths that have a problem already, so that checks
+	// of values which belong together do not report what follows from it.
+	at     map[string]position
+	failed map[string]bool
+}
+
+// problem records what is wrong with the value at path. The message must not
+// hold an expanded value, nor anything of a secret.
+func (d *decoder) problem(p position, path, format string, args ...any) {
+	d.failed[path] = true
+	d.problems = append(d.problems, Problem{d.file, p.line, p.column, path, fmt.Sprintf(format, args...)})
+}
+
+// problemAt is problem for a value that has been visited, or is missing: it
+// stands where the value does, else where the closest mapping around it does.
+func (d *decoder) problemAt(path, format string, args ...any) {
+	d.problem(d.where(path), path, format, args...)
+}
+
+func (d *decoder) where(path string) position {
+	for path != "" {
+		if p, ok := d.at[path]; ok {
+			return p
+		}
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+	}
+	return position{1, 1}
+}
+
+// given reports whether the key at path stands in the file.
+func (d *decoder) given(path string) bool {
+	_, ok := d.at[path]
+	return ok
+}
+
+// object fills the struct v from a mapping; n is nil when the mapping is not
+// there, which leaves the defaults.
+func (d *decoder) object(n *yaml.Node, path string, v reflect.Value) {
+	fields := fieldsOf(v.Type())
+	var keys []string
+	for _, f := range fields {
+		keys = append(keys, f.key)
+		if v.Field(f.index).Type() == reflect.TypeFor[Secret]() {
+			keys = append(keys, f.key+"_file")
+		}
+	}
+	list, ok := d.mapping(n, path)
+	if !ok {
+		return
+	}
+	entries := map[string]entry{}
+	for _, e := range list {
+		entries[e.key] = e
+		if !slices.Contains(keys, e.key) && !(path == "" && strings.HasPrefix(e.key, "x-")) {
+			d.problem(e.at, join(path, e.key), "unknown key%s", didYouMean(e.key, keys))
+		}
+	}
+	for _, f := range fields {
+		child := join(path, f.key)
+		if secret, ok := v.Field(f.index).Addr().Interface().(*Secret); ok {
+			*secret = d.secret(entries, f, child)
+			continue
+		}
+		if e, ok := entries[f.key]; ok {
+			d.at[child] = e.at
+			d.value(e.value, child, f, v.Field(f.index))
+		} else {
+			d.absent(child, f, v.Field(f.index))
+		}
+	}
+}
+
+// absent reports a required value, and gives the default to any other.
+func (d *decoder) absent(path string, f field, v reflect.Value) {
+	_, isTime := v.Interface().(time.Time)
+	switch {
+	case d.failed[path]:
+	case f.required:
+		d.problemAt(path, "missing; want %s", f.want)
+	case v.Kind() == reflect.Struct && !isTime:
+		d.object(nil, path, v)
+	case f.fallback != "":
+		if err := set(v, f.fallback, f); err != nil {
+			panic(fmt.Sprintf("config: the default of %s: %v", path, err)) // a wrong tag, which every test meets
+		}
+	}
+}
+
+// value fills v, of any type that a field may have, from a node.
+func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
+	_, isTime := v.Interface().(time.Time)
+	switch {
+	case v.Kind() == reflect.Struct && !isTime:
+		d.object(n, path, v)
+	case v.Kind() == reflect.Map || v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+		d.named(n, path, v)
+	case v.Kind() == reflect.Slice:
+		d.list(n, path, f, v)
+	default:
+		d.at[path] = posOf(n)
+		text, ok := d.text(n, path, f)
+		switch {
+		case !ok:
+		case text == "" && f.required:
+			d.problem(posOf(n), path, "is empty; want %s", f.want)
+		case text == "":
+			d.absent(path, f, v)
+		default:
+			if err := set(v, text, f); err != nil {
+				d.problem(posOf(n), path, "%s %v; want %s", clip(n.Value), err, f.want)
+			}
+		}
+	}
+}
+
+// named fills a map or a slice of structs that have a Name from a mapping of
+// names; a slice keeps the order of the file.
+func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
+	entries, ok := d.mapping(n, path)
+	if ok && len(entries) == 0 {
+		d.problemAt(path, "is empty; want a name with its settings")
+	}
+	if v.Kind() == reflect.Map {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	for _, e := range entries {
+		child := join(path, e.key)
+		d.at[child] = e.at
+		if !isName(e.key) {
+			d.problem(e.at, child, "not a name; want a lower-case letter, then lower-case letters, digits and -")
+			d.failed[child] = false // the settings under it deserve their checks
+		}
+		elem := reflect.New(v.Type().Elem()).Elem()
+		elem.FieldByName("Name").SetString(e.key)
+		d.object(e.value, child, elem)
+		if v.Kind() == reflect.Map {
+			v.SetMapIndex(reflect.ValueOf(e.key), elem)
+		} else {
+			v.Set(reflect.Append(v, elem))
+		}
+	}
+}
+
+// list fills a list of texts. It must not be empty, since leaving the key out
+// says the same more clearly, and no text may stand in it twice.
+func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		d.problem(posOf(n), path, "found %s; want a list, [a, b], of %s", found(n), f.want)
+		return
+	}
+	if len(n.Content) == 0 {
+		d.problem(posOf(n), path, "is empty; want at least one, or leave the key out")
+	}
+	seen := map[string]int{}
+	for i, item := range n.Content {
+		if !d.step(item) {
+			return
+		}
+		item = resolve(item)
+		child := fmt.Sprintf("%s[%d]", path, i)
+		text, ok := d.text(item, child, f)
+		if !ok {
+			d.failed[path] = true
+			continue
+		}
+		elem := reflect.New(v.Type().Elem()).Elem()
+		first, twice := seen[text]
+		switch err := set(elem, text, f); {
+		case text == "":
+			d.problem(posOf(item), child, "is empty; want %s", f.want)
+		case err != nil:
+			d.problem(posOf(item), child, "%s %v; want %s", clip(item.Value), err, f.want)
+		case twice:
+			d.problem(posOf(item), child, "stands twice; the first is [%d]", first)
+		}
+		seen[text] = i
+		v.Set(reflect.Append(v, elem))
+	}
+}
+
+// secret takes a secret from its key or from the file that its twin names.
+func (d *decoder) secret(entries map[string]entry, f field, path string) Secret {
+	pathOfFile := path + "_file"
+	plain := field{want: "a text"}
+	var text, file string
+	if e, ok := entries[f.key]; ok {
+		d.at[path] = posOf(e.value)
+		text, _ = d.text(e.value, path, plain)
+	}
+	if e, ok := entries[f.key+"_file"]; ok {
+		d.at[pathOfFile] = posOf(e.value)
+		file, _ = d.text(e.value, pathOfFile, plain)
+		if file == "" && text == "" && !d.failed[pathOfFile] {
+			d.problemAt(pathOfFile, "is empty; want the path of a file")
+		}
+		d.failed[path] = d.failed[path] || d.failed[pathOfFile]
+	}
+	switch {
+	case text != "" && file != "":
+		d.problemAt(pathOfFile, "%s is given too; want one of the two", f.key)
+		d.failed[path] = true
+	case file != "":
+		s, exposed, err := readSecret(d.dir, file)
+		if err != nil {
+			d.problemAt(pathOfFile, "cannot read the file: %v; want the path of a file with the secret alone, from the folder of the config file", err)
+			d.failed[path] = true
+		}
+		if exposed {
+			p := d.at[pathOfFile]
+			d.warnings = append(d.warnings, Problem{d.file, p.line, p.column, pathOfFile, "every user of this machine can read the file; chmod 600 would keep them out"})
+		}
+		return s
+	}
+	return Secret(text)
+}
+
+// text returns the text of a scalar, expanded, and whether it could.
+func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
+	switch {
+	case !d.step(n):
+		return "", false
+	case n.Kind != yaml.ScalarNode || isNull(n):
+		d.problem(posOf(n), path, "found %s; want %s", found(n), f.want)
+		return "", false
+	case n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str":
+		d.problem(posOf(n), path, "has a YAML tag; want %s without one (put a text that begins with ! into quotes)", f.want)
+		return "", false
+	}
+	text, faults := expand(n.Value, d.env)
+	for _, fault := range faults {
+		d.problem(posOf(n), path, "%s", fault)
+	}
+	return text, len(faults) == 0
+}

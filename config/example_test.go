@@ -1,0 +1,88 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fhirkiln/config"
+)
+
+const example = "../config.yaml"
+
+// TestExample loads config.yaml as it is, without any variable set.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load(example, variables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Warnings) > 0 {
+		t.Errorf("warnings: %v", cfg.Warnings)
+	}
+	practice := cfg.Sources["practice"]
+	if got, want := practice.FHIR, "http://127.0.0.1:8765/fhir"; got != want {
+		t.Errorf("fhir %s, want the practice server, %s", got, want)
+	}
+	if got, want := practice.Auth.Scope, "bulk-data|user/*.rs"; got != want {
+		t.Errorf("scope %s, want %s", got, want)
+	}
+	if len(cfg.Feeds) != 1 || cfg.Feeds[0].Level != config.LevelSystem || cfg.Feeds[0].Source != "practice" {
+		t.Errorf("feeds %+v, want one, of everything", cfg.Feeds)
+	}
+	if got := cfg.Sink.URL; got != filepath.Join("..", "fhirkiln-data") {
+		t.Errorf("sink %s, want fhirkiln-data beside config.yaml", got)
+	}
+}
+
+// TestExampleUncommented takes away the # of every setting that is commented
+// out, as the head of config.yaml tells users to, and loads the result.
+func TestExampleUncommented(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := regexp.MustCompile(`(?m)^#(  +\S)`).ReplaceAllString(string(data), "$1")
+	secrets := t.TempDir()
+	for _, name := range []string{"oneup-provider", "oneup-payer", "fhir-token"} {
+		if !strings.Contains(doc, "/run/secrets/"+name) {
+			t.Errorf("config.yaml does not use /run/secrets/%s", name)
+		}
+		writeFile(t, filepath.Join(secrets, name), name+"\n", 0o600)
+	}
+	doc = strings.ReplaceAll(doc, "/run/secrets", secrets)
+	cfg, err := parse(doc, "", "ONEUP_PROVIDER_CLIENT_ID", "provider", "ONEUP_PAYER_CLIENT_ID", "payer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const realm = "https://gateway.1up.health/auth/realms/dev-portal/protocol/openid-connect/token"
+	for name, method := range map[string]string{"bison-provider-access": "POST", "bison-payer-to-payer": "GET"} {
+		s := cfg.Sources[name]
+		if s.Auth.TokenURL != realm || s.Auth.TokenMethod != method || s.Auth.Scope != "bulk-data|user/*.rs" {
+			t.Errorf("%s: %+v", name, s.Auth)
+		}
+		if !strings.HasPrefix(s.Auth.ClientSecret.Reveal(), "oneup-") {
+			t.Errorf("%s has no secret of its file", name)
+		}
+	}
+	var purposes []config.Purpose
+	for _, f := range cfg.Feeds {
+		purposes = append(purposes, f.Purpose)
+	}
+	if len(purposes) != 4 || purposes[1] != config.PurposeProviderAccess || purposes[2] != config.PurposePayerToPayer {
+		t.Errorf("purposes of the feeds: %v", purposes)
+	}
+
+	// What is shown for an optional setting is its default, or an example.
+	active, err := config.Load(example, variables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := active.Sources["practice"], cfg.Sources["practice"]
+	if a != b {
+		t.Errorf("the defaults that config.yaml shows are not those of the code:\n%+v\n%+v", b, a)
+	}
+}

@@ -1,0 +1,62 @@
+package config
+
+import "strings"
+
+// expand replaces ${VAR} and ${VAR:-default} in one value, and $$ by $. Any
+// other $ stays as it is. What a variable holds is not expanded again. The
+// default counts when the variable is unset or empty, as in a shell; it ends at
+// the first }.
+//
+// Each fault is a text for the user. It names variables, but never quotes the
+// value, which may be a secret.
+func expand(value string, env func(string) (string, bool)) (expanded string, faults []string) {
+	var out strings.Builder
+	for rest := value; ; {
+		i := strings.IndexByte(rest, '$')
+		if i < 0 || i+1 == len(rest) {
+			out.WriteString(rest)
+			return out.String(), faults
+		}
+		out.WriteString(rest[:i])
+		rest = rest[i+1:]
+		switch rest[0] {
+		case '$':
+			out.WriteByte('$')
+			rest = rest[1:]
+		case '{':
+			inner, after, closed := strings.Cut(rest[1:], "}")
+			if !closed {
+				return "", append(faults, "has a ${ without its }; write $${ for the characters themselves")
+			}
+			rest = after
+			name, fallback, hasFallback := strings.Cut(inner, ":-")
+			if !isVariable(name) {
+				faults = append(faults, "has a ${...} that is neither ${VAR} nor ${VAR:-default}; VAR is letters, digits and _; write $${ for the characters themselves")
+				continue
+			}
+			text, set := env(name)
+			switch {
+			case hasFallback && text == "":
+				out.WriteString(fallback)
+			case !set:
+				faults = append(faults, "the environment variable "+name+" is not set; set it, or write ${"+name+":-default}")
+			default:
+				out.WriteString(text)
+			}
+		default:
+			out.WriteByte('$')
+		}
+	}
+}
+
+// isVariable reports whether s can name an environment variable.
+func isVariable(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		digit := '0' <= c && c <= '9'
+		if !letter && (!digit || i == 0) {
+			return false
+		}
+	}
+	return s != ""
+}

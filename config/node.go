@@ -1,0 +1,243 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// aliasSteps bounds how many more nodes are visited than the file has bytes.
+// Without aliases a file has fewer nodes than bytes; with them a few lines can
+// stand for billions.
+const aliasSteps = 100_000
+
+// document parses the bytes and returns the node of the one document, or nil
+// after a problem.
+func (d *decoder) document(data []byte) *yaml.Node {
+	if !d.checkBytes(data) {
+		return nil
+	}
+	d.steps = len(data) + aliasSteps
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		d.problem(position{1, 1}, "", "%v", err)
+		return nil
+	}
+	var first, second yaml.Node
+	switch err := loader.Load(&first); {
+	case errors.Is(err, io.EOF):
+		d.problem(position{1, 1}, "", "the file is empty; want at least sources, feeds and sink")
+		return nil
+	case err != nil:
+		d.syntax(err, data)
+		return nil
+	}
+	switch err := loader.Load(&second); {
+	case errors.Is(err, io.EOF):
+		return first.Content[0]
+	case err != nil:
+		d.syntax(err, data)
+	default:
+		d.problem(posOf(&second), "", "a second document starts here; want one document a file")
+	}
+	return nil
+}
+
+// checkBytes finds what YAML does not allow in a file at all; the YAML library
+// reports it without a position.
+func (d *decoder) checkBytes(data []byte) bool {
+	if len(data) > maxFileSize {
+		d.problem(position{1, 1}, "", "the file is too large; want at most %d MiB", maxFileSize>>20)
+		return false
+	}
+	p := position{1, 1}
+	for rest := data; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			d.problem(p, "", "not UTF-8; save the file as UTF-8")
+			return false
+		case unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' && r != '\u0085':
+			d.problem(p, "", "the control character %U; want text alone", r)
+			return false
+		}
+		rest = rest[size:]
+		p.column++
+		if r == '\n' {
+			p = position{p.line + 1, 1}
+		}
+	}
+	return true
+}
+
+// syntax reports what the YAML library could not parse. Of its messages only
+// the one about an unknown anchor quotes the document, and that may be a secret
+// that begins with *; so that one is said in our words.
+func (d *decoder) syntax(err error, data []byte) {
+	le, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
+		d.problem(position{1, 1}, "", "not YAML; check quotes and indentation")
+		return
+	}
+	lines := bytes.Split(data, []byte("\n"))
+	p := position{max(le.Mark.Line, 1), max(le.Mark.Column, 1)}
+	if p.line > len(lines) {
+		p = position{len(lines), 1} // the library adds a last newline where there is none
+	}
+	if le.Stage == yaml.ComposerStage {
+		d.problem(p, "", "no anchor of that name stands above; put a text that begins with * into quotes")
+		return
+	}
+	hint := ""
+	if bytes.Contains(lines[p.line-1], []byte("${")) {
+		hint = "; inside [ ] and { } put ${VAR} into quotes"
+	}
+	if le.ContextMsg != "" {
+		d.problem(p, "", "not YAML: %s %s%s", le.ContextMsg, le.Message, hint)
+		return
+	}
+	d.problem(p, "", "not YAML: %s%s", le.Message, hint)
+}
+
+// posOf is where a node stands.
+func posOf(n *yaml.Node) position { return position{n.Line, n.Column} }
+
+// resolve follows an alias to what it stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// isNull reports whether nothing stands there: a key without a value, ~ or null.
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// found names what stands there, for messages about wrong types.
+func found(n *yaml.Node) string {
+	switch {
+	case isNull(n):
+		return "nothing"
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "a boolean"
+	}
+	return "a text"
+}
+
+// entry is one key of a mapping, with its value, which is never an alias.
+type entry struct {
+	key   string
+	at    position // of the key
+	value *yaml.Node
+}
+
+// mapping lists the entries of a mapping in the order of the file: its own, then
+// those that it takes from others by merge keys and does not have itself. No
+// key comes twice. Nothing at all is an empty mapping, as it is left when
+// everything under a key is commented out. What is no mapping is a problem, and
+// not ok.
+func (d *decoder) mapping(n *yaml.Node, path string) (entries []entry, ok bool) {
+	if n == nil || isNull(n) {
+		return nil, true
+	}
+	if n.Kind != yaml.MappingNode {
+		d.problem(posOf(n), path, "found %s; want a mapping (key: value)", found(n))
+		return nil, false
+	}
+	d.collect(n, path, &entries, map[string]bool{}, map[*yaml.Node]bool{})
+	return entries, true
+}
+
+// collect adds the entries of n whose keys are not in seen. merging holds the
+// mappings that n is being merged into, so that a mapping which merges itself
+// ends.
+func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[string]bool, merging map[*yaml.Node]bool) {
+	merging[n] = true
+	defer delete(merging, n)
+	own := map[string]int{} // key to line
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content) && d.step(n); i += 2 {
+		key, value := resolve(n.Content[i]), resolve(n.Content[i+1])
+		where := posOf(n.Content[i])
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			d.problem(where, path, "found %s as a key; want a text", found(key))
+		case key.ShortTag() == "!!merge":
+			merges = append(merges, n.Content[i+1])
+		case own[key.Value] > 0:
+			d.problem(where, join(path, key.Value), "stands twice; the first is in line %d", own[key.Value])
+		default:
+			own[key.Value] = where.line
+			if !seen[key.Value] {
+				seen[key.Value] = true
+				*entries = append(*entries, entry{key.Value, where, value})
+			}
+		}
+	}
+	for _, m := range merges {
+		from := []*yaml.Node{m}
+		if list := resolve(m); list.Kind == yaml.SequenceNode {
+			from = list.Content
+		}
+		for _, f := range from {
+			where := posOf(f)
+			f = resolve(f)
+			switch {
+			case !d.step(f):
+				return
+			case f.Kind != yaml.MappingNode:
+				d.problem(where, path, "found %s to merge; want an alias of a mapping, or a list of such", found(f))
+			case merging[f]:
+				d.problem(where, path, "merges itself; want another mapping")
+			default:
+				d.collect(f, path, entries, seen, merging)
+			}
+		}
+	}
+}
+
+// step counts one visited node and reports whether to go on; it complains once.
+func (d *decoder) step(n *yaml.Node) bool {
+	d.steps--
+	if d.steps == 0 {
+		d.problem(posOf(n), "", "the aliases down to here stand for too many values; want fewer")
+	}
+	return d.steps > 0
+}
+
+// join appends a key to a path. Keys that would blur the path are quoted.
+func join(path, key string) string {
+	odd := func(r rune) bool { return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	if len(key) > 60 || strings.ContainsFunc(key, odd) {
+		key = clip(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// clip quotes a text of the file for a message, and shortens it.
+func clip(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "..."
+	}
+	return fmt.Sprintf("%q", s)
+}

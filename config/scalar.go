@@ -1,0 +1,104 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// set parses a text into v and checks what the tags say of it. The error goes
+// after the text in a sentence.
+func set(v reflect.Value, text string, f field) error {
+	switch p := v.Addr().Interface().(type) {
+	case *time.Duration:
+		duration, err := parseDuration(text)
+		*p = duration
+		return err
+	case *time.Time:
+		instant, err := parseInstant(text)
+		*p = instant
+		return err
+	case *bool:
+		*p = text == "true"
+		if text != "true" && text != "false" {
+			return errors.New("is neither")
+		}
+		return nil
+	case *int:
+		n, err := strconv.Atoi(text)
+		*p = n
+		switch {
+		case err != nil:
+			return errors.New("is not a whole number")
+		case n < f.min || n > f.max:
+			return errors.New("is out of range")
+		}
+		return nil
+	}
+	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
+		return errors.New("is not known")
+	}
+	if f.pattern != nil && !f.pattern.MatchString(text) {
+		return errors.New("does not fit")
+	}
+	v.SetString(text)
+	return nil
+}
+
+// parseDuration is time.ParseDuration with days, as in 30d and 1d12h. A day has
+// 24 hours. Nothing at all and more than a year are slips.
+func parseDuration(text string) (time.Duration, error) {
+	const year = 366 * 24 * time.Hour
+	var total time.Duration
+	rest := text
+	if days, after, ok := strings.Cut(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 10)
+		if err != nil {
+			return 0, errors.New("is not a duration")
+		}
+		total, rest = time.Duration(n)*24*time.Hour, after
+	}
+	if rest != "" {
+		part, err := time.ParseDuration(rest)
+		if err != nil || part < 0 {
+			return 0, errors.New("is not a duration")
+		}
+		total += min(part, year)
+	}
+	switch {
+	case total == 0:
+		return 0, errors.New("is too short")
+	case total > year:
+		return 0, errors.New("is too long")
+	}
+	return total, nil
+}
+
+// parseInstant takes an RFC 3339 instant, or a date, which means its start in
+// UTC.
+func parseInstant(text string) (time.Time, error) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day, nil
+	}
+	var instant time.Time
+	// Unlike time.Parse, this one holds to RFC 3339 strictly.
+	if err := instant.UnmarshalText([]byte(text)); err != nil {
+		return time.Time{}, errors.New("is not an instant")
+	}
+	return instant, nil
+}
+
+// isName reports whether s is [a-z][a-z0-9-]*, which is safe in paths, logs and
+// metrics.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		lower := 'a' <= c && c <= 'z'
+		if !lower && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/invopop/jsonschema"
+)
+
+const (
+	schemaFile = "../config.schema.json"
+	exampleYML = "../config.yaml"
+)
+
+// TestSchema holds config.schema.json, which editors use, to the structs.
+// To write it anew: go test ./config -run TestSchema -update
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	got := generateSchema(t)
+	if *update {
+		if err := os.WriteFile(schemaFile, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("config.schema.json is not what the structs say; run with -update (-file +structs):\n%s", diff)
+	}
+}
+
+var update = flag.Bool("update", false, "write config.schema.json anew")
+
+// TestExampleNamesEveryKey keeps config.yaml complete: a key that is added to
+// the structs must be shown there.
+func TestExampleNamesEveryKey(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile(exampleYML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, structType := range structTypes(reflect.TypeFor[Config]()) {
+		for _, key := range keysIn(structType) {
+			if !regexp.MustCompile(`(?m)(^|[ {])` + key + `: ?`).Match(example) {
+				t.Errorf("config.yaml does not show %s of %s", key, structType.Name())
+			}
+		}
+	}
+}
+
+// generateSchema reflects the structs with the same tags that the decoder reads,
+// and adds what tags cannot say.
+func generateSchema(t *testing.T) []byte {
+	t.Helper()
+	r := &jsonschema.Reflector{
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true,
+		ExpandedStruct:             true,
+		Anonymous:                  true,
+		Mapper: func(t reflect.Type) *jsonschema.Schema {
+			switch t {
+			case reflect.TypeFor[time.Duration]():
+				return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$`}
+			case reflect.TypeFor[time.Time]():
+				return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.+)?$`}
+			}
+			return nil
+		},
+	}
+	if err := r.AddGoComments("fhirkiln/config", "./"); err != nil {
+		t.Fatal(err)
+	}
+	root := r.Reflect(&Config{})
+	root.Title = "fhirkiln's config.yaml"
+	root.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "Ignored: a place for anchors."}}
+	definitions := root.Definitions
+	for _, structType := range structTypes(reflect.TypeFor[Config]()) {
+		s := definitions[structType.Name()]
+		if structType == reflect.TypeFor[Config]() {
+			s = root
+		}
+		complete(s, structType)
+	}
+	for _, name := range []string{"sources", "feeds"} {
+		p := root.Properties.Value(name)
+		item := p.AdditionalProperties // of the map
+		if p.Items != nil {
+			item = p.Items // of the slice, which the file writes as a mapping
+		}
+		one := uint64(1)
+		p.Type, p.Items, p.AdditionalProperties, p.MinProperties = "object", nil, jsonschema.FalseSchema, &one
+		p.PatternProperties = map[string]*jsonschema.Schema{"^[a-z][a-z0-9-]*$": item}
+	}
+	definitions["Auth"].AllOf = authRules()
+	definitions["variable"] = &jsonschema.Schema{Type: "string", Pattern: `\$\{`, Description: "A value with ${VAR} or ${VAR:-default}."}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(root); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// complete gives secrets their twins with _file, lets variables stand where a
+// text would not do, and lets numbers stand where texts do.
+func complete(s *jsonschema.Schema, structType reflect.Type) {
+	properties := jsonschema.NewProperties()
+	for _, f := range fieldsOf(structType) {
+		p := s.Properties.Value(f.key)
+		p.Description = strings.Join(strings.Fields(p.Description), " ")
+		switch p.Type {
+		case "array":
+			if p.Items.Ref == "" {
+				one := uint64(1)
+				p.MinItems, p.UniqueItems, p.Items = &one, true, loosen(p.Items)
+			}
+		case "string", "integer", "boolean":
+			p = loosen(p)
+		}
+		properties.Set(f.key, p)
+		if structType.Field(f.index).Type == reflect.TypeFor[Secret]() {
+			properties.Set(f.key+"_file", &jsonschema.Schema{
+				Type:        "string",
+				Description: "File that holds " + f.key + ", instead of " + f.key + " itself. A relative path starts at the folder of the config file.",
+			})
+		}
+	}
+	s.Properties = properties
+}
+
+// loosen is the schema or a variable; texts that may look like numbers may stand
+// without quotes.
+func loosen(s *jsonschema.Schema) *jsonschema.Schema {
+	strict := s.Type != "string" || s.Pattern != "" || len(s.Enum) > 0
+	if !strict {
+		s.Type = ""
+		s.Extras = map[string]any{"type": []string{"string", "number"}}
+		return s
+	}
+	outer := &jsonschema.Schema{Description: s.Description, Default: s.Default}
+	s.Description, s.Default = "", nil
+	outer.AnyOf = []*jsonschema.Schema{s, {Ref: "#/$defs/variable"}}
+	if s.Pattern != "" && regexp.MustCompile(s.Pattern).MatchString("1234") {
+		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Type: "number"})
+	}
+	return outer
+}
+
+// authRules says which keys each type of authentication needs.
+func authRules() []*jsonschema.Schema {
+	var rules []*jsonschema.Schema
+	for _, t := range []AuthType{AuthClientCredentials, AuthBearer} {
+		then := &jsonschema.Schema{}
+		needs, _ := keysOf(t)
+		for _, key := range needs {
+			if key == "client_secret" || key == "token" {
+				then.OneOf = []*jsonschema.Schema{{Required: []string{key}}, {Required: []string{key + "_file"}}}
+			} else {
+				then.Required = append(then.Required, key)
+			}
+		}
+		is := jsonschema.NewProperties()
+		is.Set("type", &jsonschema.Schema{Const: string(t)})
+		rules = append(rules, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
+	}
+	return rules
+}
+
+// structTypes lists t and the structs in it.
+func structTypes(t reflect.Type) []reflect.Type {
+	types := []reflect.Type{t}
+	for _, f := range fieldsOf(t) {
+		ft := t.Field(f.index).Type
+		if ft.Kind() == reflect.Map || ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
+		if ft.Kind() == reflect.Struct && ft != reflect.TypeFor[time.Time]() {
+			types = append(types, structTypes(ft)...)
+		}
+	}
+	return types
+}
+
+// keysIn lists the keys that a mapping for t may have.
+func keysIn(t reflect.Type) []string {
+	var keys []string
+	for _, f := range fieldsOf(t) {
+		keys = append(keys, f.key)
+		if t.Field(f.index).Type == reflect.TypeFor[Secret]() {
+			keys = append(keys, f.key+"_file")
+		}
+	}
+	return keys
+}

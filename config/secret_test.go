@@ -1,0 +1,186 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"fhirkiln/config"
+)
+
+// withAuth is a file whose source has the given lines under auth.
+func withAuth(lines ...string) string {
+	return strings.Replace(minimal, "auth: {type: none}", "auth:\n      "+strings.Join(lines, "\n      "), 1)
+}
+
+func TestSecretNeverPrints(t *testing.T) {
+	t.Parallel()
+	const planted = "hunter2-planted"
+	cfg, err := parse(withAuth(
+		"type: client_credentials",
+		"token_url: https://auth.example.org/token",
+		"client_id: me",
+		"client_secret: ${PLANTED}",
+	), "", "PLANTED", planted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := cfg.Sources["s"].Auth.ClientSecret
+	if secret.Reveal() != planted {
+		t.Fatalf("Reveal gives %q", secret.Reveal())
+	}
+	prints := map[string]string{}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10s"} {
+		prints[verb+" of the config"] = fmt.Sprintf(verb, cfg)
+		prints[verb+" of the source"] = fmt.Sprintf(verb, cfg.Sources["s"])
+		prints[verb] = fmt.Sprintf(verb, secret)
+	}
+	asJSON, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prints["JSON"] = string(asJSON)
+	asYAML, err := yaml.Dump(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prints["YAML"] = string(asYAML)
+	var text, jsonLog bytes.Buffer
+	for _, h := range []slog.Handler{slog.NewTextHandler(&text, nil), slog.NewJSONHandler(&jsonLog, nil)} {
+		slog.New(h).Info("x", "secret", secret, "config", cfg, "source", cfg.Sources["s"])
+	}
+	prints["text log"], prints["JSON log"] = text.String(), jsonLog.String()
+	prints["error"] = fmt.Errorf("secret %v: %w", secret, os.ErrInvalid).Error()
+	prints["String"] = secret.String()
+	prints["GoString"] = secret.GoString()
+	hex := fmt.Sprintf("%x", planted)
+	for how, print := range prints {
+		if strings.Contains(print, planted) || strings.Contains(strings.ToLower(print), hex) {
+			t.Errorf("%s shows the secret: %s", how, print)
+		}
+	}
+	for _, how := range []string{"%v", "%#v", "%x", "%v of the config", "JSON", "YAML", "text log", "JSON log"} {
+		if !strings.Contains(prints[how], "[redacted]") {
+			t.Errorf("%s does not say that something is hidden: %s", how, prints[how])
+		}
+	}
+}
+
+// TestSecretNotInProblems puts a secret where it is right, and mistakes around
+// it, among them those of YAML itself.
+func TestSecretNotInProblems(t *testing.T) {
+	t.Parallel()
+	const planted = "hunter2-planted"
+	for _, value := range []string{
+		planted, "'" + planted, "*" + planted, "!" + planted + " x", "!%" + planted, "&" + planted, "@" + planted,
+		"[" + planted, "{" + planted + "}", "'a' " + planted, "${" + planted, "a${ }" + planted, "|" + planted,
+		"\"\\q" + planted + "\"", planted + ": " + planted + ": x", "{a: ${PLANTED}}", "${PLANTED}",
+	} {
+		for _, key := range []string{"client_secret", "token", "client_secret_file"} {
+			if key == "client_secret_file" && !strings.HasPrefix(value, "${P") && value != planted {
+				continue // that key holds a path; it is here for secrets that are put under it by mistake
+			}
+			_, err := parse(withAuth("type: oauth", key+": "+value), "", "PLANTED", planted)
+			if err == nil {
+				t.Fatalf("%s: %s is no problem", key, value)
+			}
+			if strings.Contains(err.Error(), planted) {
+				t.Errorf("%s: %s\nis in the message: %v", key, value, err)
+			}
+		}
+	}
+}
+
+func TestSecretFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		writeFile(t, filepath.Join(dir, name), content, 0o600)
+		return name
+	}
+	load := func(file string) (*config.Config, error) {
+		return parse(withAuth("type: bearer", "token_file: "+file), dir, "DIR", dir)
+	}
+	for name, test := range map[string]struct{ file, want string }{
+		"no newline":      {write("a", "tok"), "tok"},
+		"newline":         {write("b", "tok\n"), "tok"},
+		"windows newline": {write("c", "tok\r\n"), "tok"},
+		"not expanded":    {write("d", "${DIR}$$"), "${DIR}$$"},
+		"absolute":        {filepath.Join(dir, "a"), "tok"},
+		"variable":        {"${DIR}/a", "tok"},
+		"largest":         {write("e", strings.Repeat("x", 64<<10)), strings.Repeat("x", 64<<10)},
+	} {
+		cfg, err := load(test.file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := cfg.Sources["s"].Auth.Token.Reveal(); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+		if len(cfg.Warnings) > 0 {
+			t.Errorf("%s: warnings %v", name, cfg.Warnings)
+		}
+	}
+	for name, test := range map[string]struct{ file, want string }{
+		"missing":      {"nowhere", "cannot read the file: no such file or directory"},
+		"folder":       {".", "cannot read the file: not a regular file"},
+		"device":       {os.DevNull, "cannot read the file: not a regular file"},
+		"empty":        {write("f", ""), "cannot read the file: the file is empty"},
+		"newlines":     {write("g", "\n\n"), "cannot read the file: the file is empty"},
+		"too large":    {write("h", strings.Repeat("x", 64<<10+1)), "cannot read the file: more than 64 KiB"},
+		"two newlines": {write("i", "tok\n\n"), "has blanks or characters that no HTTP header can carry"},
+	} {
+		_, err := load(test.file)
+		if want := "config.yaml:6:19: sources.s.auth.token_file: " + test.want; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: more than one problem: %v", name, err)
+		}
+	}
+}
+
+func TestSecretFileOfEveryone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no permission bits")
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "open"), "tok", 0o644)
+	cfg, err := parse(withAuth("type: bearer", "token_file: open"), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Warnings) != 1 || !strings.HasPrefix(cfg.Warnings[0].String(), "config.yaml:6:19: sources.s.auth.token_file: every user of this machine can read") {
+		t.Errorf("warnings: %v", cfg.Warnings)
+	}
+}
+
+// TestSecretOfTwo lets an empty variable fall back to the file.
+func TestSecretOfTwo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "f"), "from-file", 0o600)
+	doc := withAuth("type: bearer", "token: ${T:-}", "token_file: ${F:-}")
+	for _, test := range []struct{ env, value, want string }{
+		{"T", "from-env", "from-env"},
+		{"F", "f", "from-file"},
+	} {
+		cfg, err := parse(doc, dir, test.env, test.value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.Sources["s"].Auth.Token.Reveal(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
