@@ -1,0 +1,287 @@
+// Package pipeline brings one feed up to date: it starts the feed's exports, streams
+// their output files through a pool of workers into staged parts, reconciles the
+// counts, and publishes all parts or none.
+//
+// The common path:
+//
+//	report, err := pipeline.Run(ctx, pipeline.Options{
+//		Feed:   pipeline.Feed{Name: "members", Source: "bison", Exports: []bulk.Request{…}},
+//		Server: client, // *bulk.Client
+//		Sink:   dir,    // *sink.Dir
+//	})
+//
+// The report is there, as far as it goes, also when err is not nil.
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/sink"
+)
+
+// Server is the Bulk Data server that a feed comes from; [Client] makes one of a
+// [*bulk.Client]. Each method retries inside what is worth retrying, so that an error
+// is final for the run. Open, Issues and Delete are called from many goroutines.
+type Server interface {
+	KickOff(ctx context.Context, r bulk.Request) (bulk.Job, error)
+	Wait(ctx context.Context, job bulk.Job, each func(bulk.Progress)) (*bulk.Manifest, error)
+	Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream, error)
+	Issues(ctx context.Context, m *bulk.Manifest, f bulk.File, each func(bulk.Issue)) error
+	Delete(ctx context.Context, job bulk.Job) error
+}
+
+// Stream is an output file that gives each byte once or fails; [*bulk.Stream] is one.
+// Stats is asked for after [io.EOF].
+type Stream interface {
+	io.ReadCloser
+	Stats() bulk.StreamStats
+}
+
+// Client makes a [Server] of a client.
+func Client(c *bulk.Client) Server { return client{c} }
+
+type client struct{ *bulk.Client }
+
+func (c client) Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream, error) {
+	s, err := c.Client.Open(ctx, m, f)
+	if err != nil {
+		return nil, err // not a Stream that holds a nil pointer
+	}
+	return s, nil
+}
+
+// Sink is where parts go; [*sink.Dir] is one. Stage is called from many goroutines,
+// the others from one at a time. Publish and Abort are idempotent.
+type Sink interface {
+	Stage(ctx context.Context, key string) (sink.Staging, error)
+	Publish(ctx context.Context, r sink.Receipt) error
+	Abort(ctx context.Context, r sink.Receipt) error
+	Put(ctx context.Context, key string, content []byte) error
+}
+
+// Feed is one thing that is kept in sync.
+type Feed struct {
+	Name    string // [a-z][a-z0-9-]*
+	Source  string // the same; part of every key, since ids of two sources collide
+	Purpose string // goes into the report
+
+	// Exports are kicked off one after another, in this order: one for each group.
+	Exports []bulk.Request
+}
+
+// Options say what to run. Feed, Server and Sink are required.
+type Options struct {
+	Feed   Feed
+	Server Server
+	Sink   Sink
+
+	// Workers is how many output files are fetched and converted at once. Default 4: a
+	// worker waits for the network about as long as it computes, so that a few more of
+	// them than cores keep both busy, and servers commonly allow as many.
+	Workers int
+
+	// PartBytes is the size of Parquet at which a part is closed and the next one
+	// begun. Default: columnar's.
+	PartBytes int64
+
+	// MaxLine is how long an NDJSON line may be, in bytes. Default: columnar's.
+	MaxLine int
+
+	// Log gets a line for each step. Nil discards them.
+	Log *slog.Logger
+
+	// Progress is kept up to date during the run. Nil keeps none.
+	Progress *Progress
+}
+
+// CountError says that an output file does not hold what the manifest said of it.
+type CountError struct {
+	Type            string
+	Manifest, Found int64 // resources
+}
+
+func (e *CountError) Error() string {
+	return fmt.Sprintf("an output file of %s holds %d resources, but the manifest says %d: the export is not complete", e.Type, e.Found, e.Manifest)
+}
+
+// FileError says which output file a failure is about.
+type FileError struct {
+	Type string
+	URL  string // redacted
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// PartialError says that all that came is published, but that the server's own error
+// files tell of something missing.
+type PartialError struct {
+	Issues int64 // of severity error or fatal
+}
+
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("the rows are published, but the server reported %d errors: something is missing from its export", e.Issues)
+}
+
+// Run brings the feed up to date once. When it fails, nothing of the run is left
+// under a published name, but after a [*PartialError]; when the process is killed,
+// whole parts at the most are.
+//
+// Canceling ctx ends it in order; the error is then ctx's cause.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	o.Workers = cmp.Or(o.Workers, 4)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = new(Progress)
+	}
+	started := time.Now()
+	r := &run{Options: o, id: newRunID(started), report: newReport(o.Feed, started)}
+	r.report.Run = r.id
+	r.Log = o.Log.With("feed", o.Feed.Name, "run", r.id)
+
+	err := r.exports(ctx)
+	if err == nil {
+		err = r.publish(ctx)
+	}
+	if err != nil {
+		r.abort(context.WithoutCancel(ctx))
+	}
+	r.deleteJobs(context.WithoutCancel(ctx))
+	o.Progress.enter(Done)
+	r.report.finish(time.Now())
+	if err == nil && r.report.errorIssues() > 0 {
+		err = &PartialError{Issues: r.report.errorIssues()}
+	}
+	return r.report, err
+}
+
+// run is one attempt.
+type run struct {
+	Options
+	id     string
+	jobs   []bulk.Job
+	staged stagedParts
+
+	mu     sync.Mutex // held by workers while they write to report
+	report *Report
+}
+
+// exports does all of the feed's exports up to staged parts.
+func (r *run) exports(ctx context.Context) error {
+	for n, request := range r.Feed.Exports {
+		r.Progress.enter(Starting)
+		log := r.Log.With("export_level", string(request.Level))
+		if request.Group != "" {
+			log = log.With("group", request.Group)
+		}
+		log.Info("starting the export", "export", n+1, "of", len(r.Feed.Exports))
+		job, err := r.Server.KickOff(ctx, request)
+		if err != nil {
+			return err
+		}
+		r.jobs = append(r.jobs, job)
+		manifest, err := r.wait(ctx, job, log)
+		if err != nil {
+			return err
+		}
+		log.Info("the export is complete", "files", len(manifest.Output), "deleted_files", len(manifest.Deleted),
+			"error_files", len(manifest.Errors), "transaction_time", manifest.TransactionTimeText)
+		if manifest.TransactionTime.IsZero() {
+			log.Warn("the server gave no readable transactionTime")
+		}
+		r.report.addExport(request, manifest)
+		if err := r.convert(ctx, manifest); err != nil {
+			return err
+		}
+		if err := r.readIssues(ctx, manifest, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) wait(ctx context.Context, job bulk.Job, log *slog.Logger) (*bulk.Manifest, error) {
+	r.Progress.enter(Waiting)
+	said := ""
+	return r.Server.Wait(ctx, job, func(p bulk.Progress) {
+		r.Progress.say(p.Text)
+		if p.Text != said { // a line for each poll would fill a night's log
+			said = p.Text
+			log.Info("the server is working", "progress", p.Text)
+		}
+	})
+}
+
+// readIssues counts what the server's error files tell of.
+func (r *run) readIssues(ctx context.Context, m *bulk.Manifest, log *slog.Logger) error {
+	for _, f := range m.Errors {
+		if err := r.Server.Issues(ctx, m, f, r.report.addIssue); err != nil {
+			return err
+		}
+	}
+	for _, i := range r.report.Issues {
+		log.Warn("the server reports issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
+	}
+	return nil
+}
+
+// publish makes all staged parts visible, then writes the report beside the run.
+func (r *run) publish(ctx context.Context) error {
+	r.Progress.enter(Publishing)
+	parts := r.staged.all()
+	for _, p := range parts {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.Sink.Publish(ctx, p.receipt); err != nil {
+			return err
+		}
+		r.report.addPart(p)
+	}
+	r.report.finish(time.Now())
+	content, err := r.report.JSON()
+	if err != nil {
+		return err
+	}
+	if err := r.Sink.Put(ctx, "_fhirkiln/runs/"+r.id+"/report.json", content); err != nil {
+		return err
+	}
+	r.Log.Info("published", "parts", len(parts), "resources", r.report.Resources)
+	return nil
+}
+
+// abort removes what the run staged or published. What cannot be removed is said.
+func (r *run) abort(ctx context.Context) {
+	for _, p := range r.staged.all() {
+		if err := r.Sink.Abort(ctx, p.receipt); err != nil {
+			r.Log.Warn("a part of the failed run is left over", "error", err)
+		}
+	}
+	r.report.Parts = nil
+}
+
+// deleteJobs lets the server free its space. A failure is not the run's: several
+// servers, 1upHealth's among them, forbid it.
+func (r *run) deleteJobs(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
+	defer cancel()
+	for _, job := range r.jobs {
+		if err := r.Server.Delete(ctx, job); err != nil {
+			r.Log.Info("the server keeps its export", "error", err)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fhirkiln/bulk"
+)
+
+// Phase is what a run is doing.
+type Phase string
+
+// The phases of a run, in their order; a run with several exports goes through the
+// first three for each.
+const (
+	Starting   Phase = "starting"
+	Waiting    Phase = "waiting"
+	Converting Phase = "converting"
+	Publishing Phase = "publishing"
+	Done       Phase = "done"
+)
+
+// Progress is a run's state as others may watch it. The zero value is ready. A
+// [Run] writes it; Snapshot may be called from any goroutine.
+type Progress struct {
+	bytes, resources atomic.Int64
+
+	mu  sync.Mutex
+	now Snapshot
+}
+
+// Snapshot is a Progress at one moment.
+type Snapshot struct {
+	Phase     Phase
+	Since     time.Time // when the phase began
+	Said      string    // the server's X-Progress
+	Files     int       // in the manifests read so far
+	FilesDone int
+	Bytes     int64 // NDJSON read
+	Resources int64 // lines read
+	Expected  int64 // resources by the manifests' counts, -1 if one has none
+}
+
+// Snapshot returns the state now.
+func (p *Progress) Snapshot() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.now
+	s.Bytes, s.Resources = p.bytes.Load(), p.resources.Load()
+	return s
+}
+
+func (p *Progress) enter(phase Phase) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now.Phase, p.now.Since, p.now.Said = phase, time.Now(), ""
+}
+
+func (p *Progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now.Said = text
+}
+
+func (p *Progress) expect(m *bulk.Manifest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, files := range [][]bulk.File{m.Output, m.Deleted} {
+		p.now.Files += len(files)
+		for _, f := range files {
+			if f.Count < 0 || p.now.Expected < 0 {
+				p.now.Expected = -1
+				continue
+			}
+			p.now.Expected += f.Count
+		}
+	}
+}
+
+func (p *Progress) fileDone() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now.FilesDone++
+}

@@ -1,0 +1,189 @@
+package pipeline
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/transport"
+)
+
+// Report is what a run did. It holds no URL unredacted and no patient data.
+type Report struct {
+	Run      string    `json:"run"`
+	Feed     string    `json:"feed"`
+	Source   string    `json:"source"`
+	Purpose  string    `json:"purpose,omitempty"`
+	Layout   string    `json:"layout"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+
+	// TransactionTime is the lowest of the exports', as the server wrote it; "" if one
+	// has none that can be read.
+	TransactionTime string `json:"transaction_time,omitempty"`
+
+	Resources    int64 `json:"resources"`     // read, and rows written
+	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
+	ParquetBytes int64 `json:"parquet_bytes"` // published
+
+	Exports []ExportReport `json:"exports"`
+	Types   []TypeReport   `json:"types"`
+	Files   []FileReport   `json:"files"`
+	Parts   []PartReport   `json:"parts"`
+	Issues  []IssueReport  `json:"issues,omitempty"` // of the server's error files
+}
+
+// ExportReport is one export of a run.
+type ExportReport struct {
+	Level           bulk.Level `json:"level"`
+	Group           string     `json:"group,omitempty"`
+	Types           []string   `json:"types,omitempty"`
+	TransactionTime string     `json:"transaction_time,omitempty"`
+	Files           int        `json:"files"`
+}
+
+// TypeReport sums up the files and parts of one resource type. A resource of another
+// type than its file's counts with its file under Files, Resources and NDJSONBytes, and
+// with its own type under Rows, Parts and ParquetBytes.
+type TypeReport struct {
+	Type         string  `json:"type"` // "deleted" for tombstones
+	Files        int     `json:"files"`
+	Resources    int64   `json:"resources"`
+	NDJSONBytes  int64   `json:"ndjson_bytes"`
+	Parts        int     `json:"parts"`
+	Rows         int64   `json:"rows"`
+	ParquetBytes int64   `json:"parquet_bytes"`
+	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
+
+	first, last time.Time
+}
+
+// FileReport is the last word on one output file.
+type FileReport struct {
+	Type      string `json:"type"`
+	Deleted   bool   `json:"deleted,omitempty"`
+	URL       string `json:"url"`             // redacted
+	Count     *int64 `json:"count,omitempty"` // the manifest's
+	Resources int64  `json:"resources"`
+	Bytes     int64  `json:"bytes"`
+	SHA256    string `json:"sha256"`
+	Attempts  int    `json:"attempts"`
+}
+
+// PartReport is one published part.
+type PartReport struct {
+	Type  string `json:"type"`
+	Key   string `json:"key"`
+	Rows  int64  `json:"rows"`
+	Bytes int64  `json:"bytes"`
+}
+
+// IssueReport counts issues of the server's error files.
+type IssueReport struct {
+	Severity string `json:"severity"`
+	Code     string `json:"code"`
+	Count    int64  `json:"count"`
+
+	failed bool
+}
+
+func newReport(f Feed, started time.Time) *Report {
+	return &Report{Feed: f.Name, Source: f.Source, Purpose: f.Purpose, Layout: columnar.Layout, Started: started.UTC(),
+		Exports: []ExportReport{}, Types: []TypeReport{}, Files: []FileReport{}, Parts: []PartReport{}}
+}
+
+// JSON is the report as it is kept.
+func (r *Report) JSON() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	return append(b, '\n'), err
+}
+
+func (r *Report) addExport(q bulk.Request, m *bulk.Manifest) {
+	r.Exports = append(r.Exports, ExportReport{Level: q.Level, Group: q.Group, Types: q.Types,
+		TransactionTime: m.TransactionTimeText, Files: len(m.Output) + len(m.Deleted)})
+	lowest := slices.MinFunc(r.Exports, func(a, b ExportReport) int {
+		ta, _ := time.Parse(time.RFC3339Nano, a.TransactionTime) // zero, the lowest, if it cannot be read
+		tb, _ := time.Parse(time.RFC3339Nano, b.TransactionTime)
+		return ta.Compare(tb)
+	})
+	r.TransactionTime = ""
+	if _, err := time.Parse(time.RFC3339Nano, lowest.TransactionTime); err == nil {
+		r.TransactionTime = lowest.TransactionTime
+	}
+}
+
+func (r *Report) addFile(f queuedFile, resources int64, s bulk.StreamStats, started time.Time) {
+	file := FileReport{Type: f.Type, Deleted: f.deleted, URL: transport.Redact(f.URL), Resources: resources,
+		Bytes: s.Bytes, SHA256: s.SHA256, Attempts: s.Attempts}
+	if f.Count >= 0 {
+		file.Count = &f.Count
+	}
+	r.Files = append(r.Files, file)
+	t := r.typeOf(f.kind, f.Type)
+	t.Files++
+	t.Resources += resources
+	t.NDJSONBytes += s.Bytes
+	if t.first.IsZero() || started.Before(t.first) {
+		t.first = started
+	}
+	t.last = time.Now()
+	t.Seconds = t.last.Sub(t.first).Seconds()
+	r.Resources += resources
+	r.NDJSONBytes += s.Bytes
+}
+
+func (r *Report) addPart(p stagedPart) {
+	r.Parts = append(r.Parts, PartReport{Type: p.stats.ResourceType, Key: p.receipt.Key, Rows: p.stats.Rows, Bytes: p.receipt.Size})
+	t := r.typeOf(p.kind, p.stats.ResourceType)
+	t.Parts++
+	t.Rows += p.stats.Rows
+	t.ParquetBytes += p.receipt.Size
+	r.ParquetBytes += p.receipt.Size
+}
+
+func (r *Report) typeOf(k kind, name string) *TypeReport {
+	if k.deleted {
+		name = "deleted"
+	}
+	i, found := slices.BinarySearchFunc(r.Types, name, func(t TypeReport, name string) int { return cmp.Compare(t.Type, name) })
+	if !found {
+		r.Types = slices.Insert(r.Types, i, TypeReport{Type: name})
+	}
+	return &r.Types[i]
+}
+
+func (r *Report) addIssue(i bulk.Issue) {
+	i.Severity, i.Code = codeOrOther(i.Severity), codeOrOther(i.Code)
+	for n := range r.Issues {
+		if seen := &r.Issues[n]; seen.Severity == i.Severity && seen.Code == i.Code {
+			seen.Count++
+			return
+		}
+	}
+	r.Issues = append(r.Issues, IssueReport{Severity: i.Severity, Code: i.Code, Count: 1, failed: i.Failed()})
+}
+
+// codeOrOther lets nothing but a code into the report: servers put texts, with
+// patients in them, where codes belong.
+func codeOrOther(s string) string {
+	if len(s) > 30 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		return "other"
+	}
+	return s
+}
+
+func (r *Report) errorIssues() int64 {
+	var n int64
+	for _, i := range r.Issues {
+		if i.failed {
+			n += i.Count
+		}
+	}
+	return n
+}
+
+func (r *Report) finish(t time.Time) { r.Finished = t.UTC() }
