@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/alecthomas/kong"
+)
+
+type completionCommand struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help is shown by fhirkiln completion --help.
+func (completionCommand) Help() string {
+	return `Load it in your shell's start-up file:
+  bash   source <(fhirkiln completion bash)
+  zsh    source <(fhirkiln completion zsh)
+  fish   fhirkiln completion fish | source`
+}
+
+// Run implements the command completion. The scripts are made of the command line's
+// own model, so a new flag is in them by itself.
+func (cmd *completionCommand) Run(c console) error {
+	parser, err := newParser(new(cli), c)
+	if err != nil {
+		return err
+	}
+	return completionScripts().ExecuteTemplate(c.stdout, cmd.Shell, parser.Model)
+}
+
+func completionScripts() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"flags": func(nodes ...*kong.Node) []*kong.Flag {
+			var all []*kong.Flag
+			for _, n := range nodes {
+				for _, f := range n.Flags {
+					if !f.Hidden {
+						all = append(all, f)
+					}
+				}
+			}
+			return all
+		},
+		"takesFile": func(f *kong.Flag) bool { return f.PlaceHolder == "FILE" || f.PlaceHolder == "DIR" },
+		"quote":     func(s string) string { return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `\'`)) },
+		"words":     func(f *kong.Flag) string { return strings.Join(strings.Split(strings.Trim(f.Enum, ","), ","), " ") },
+	}).Parse(completionTemplates))
+}
+
+const completionTemplates = `
+{{- define "bash" -}}
+_fhirkiln() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words
+	COMPREPLY=()
+	case $prev in
+{{- range flags .Node}}{{if .Enum}}
+	--{{.Name}}) COMPREPLY=($(compgen -W "{{words .}}" -- "$cur")); return ;;
+{{- end}}{{end}}
+	esac
+	case ${COMP_WORDS[1]} in
+{{- $root := .Node}}{{range .Node.Children}}
+	{{.Name}}) words="{{range flags . $root}}--{{.Name}} {{end}}{{if eq .Name "completion"}}bash zsh fish{{end}}" ;;
+{{- end}}
+	*) words="{{range .Node.Children}}{{.Name}} {{end}}{{range flags .Node}}--{{.Name}} {{end}}" ;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o default -F _fhirkiln fhirkiln
+{{end -}}
+
+{{define "zsh" -}}
+autoload -U +X compinit && compinit
+autoload -U +X bashcompinit && bashcompinit
+{{template "bash" .}}
+{{- end -}}
+
+{{define "fish" -}}
+{{range .Node.Children -}}
+complete -c fhirkiln -f -n __fish_use_subcommand -a {{.Name}} -d {{quote .Help}}
+{{- $command := .Name}}
+{{range flags . -}}
+complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
+{{end -}}
+{{end -}}
+{{range flags .Node -}}
+complete -c fhirkiln -l {{.Name}}{{if .Enum}} -x -a '{{words .}}'{{end}} -d {{quote .Help}}
+{{end -}}
+complete -c fhirkiln -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'
+{{end -}}
+`

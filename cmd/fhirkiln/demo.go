@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/bulk/bulktest/population"
+	"fhirkiln/pipeline"
+	"fhirkiln/sink"
+	"fhirkiln/transport"
+)
+
+type demoCommand struct {
+	Out      string `default:"fhirkiln-demo" type:"path" placeholder:"DIR" help:"Where the Parquet goes. Default: ./fhirkiln-demo."`
+	Patients int    `default:"100" help:"How many members the payer has. Default: 100."`
+	Seed     uint64 `default:"1" help:"Another seed makes other people; the same one makes the same. Default: 1."`
+	JSON     bool   `name:"json" help:"Print the report as JSON instead of a table."`
+}
+
+// Run implements the command demo. It is the pipeline of run, against a server in this
+// process, over HTTP on loopback.
+func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
+	if d.Patients < 1 {
+		return &usageError{fmt.Errorf("--patients must be at least 1, not %d", d.Patients)}
+	}
+	dir, err := sink.OpenDir(d.Out)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	server, err := bulktest.NewServer(bulktest.Options{
+		Data:       population.New(population.Options{Seed: d.Seed, Patients: d.Patients}),
+		RetryAfter: time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	ui.log.Info("serving a synthetic payer", "patients", d.Patients, "fhir", server.FHIR())
+	http := transport.New(transport.Options{UserAgent: "fhirkiln/" + version()})
+	client, err := bulk.New(bulk.Options{
+		Base: server.FHIR(),
+		HTTP: http,
+		Credentials: auth.NewCache(auth.ClientCredentials{
+			TokenURL:     server.TokenURL(),
+			ClientID:     bulktest.DefaultClientID,
+			ClientSecret: bulktest.DefaultClientSecret,
+			Scope:        bulktest.DefaultScope,
+			HTTP:         http,
+		}),
+		Log: ui.log,
+		// The server is in this process: it may be asked often.
+		Poll: bulk.Poll{Min: 100 * time.Millisecond, Max: 500 * time.Millisecond},
+	})
+	if err != nil {
+		return err
+	}
+	report, err := ui.watch(ctx, pipeline.Options{
+		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Exports: []bulk.Request{{Level: bulk.System}}},
+		Server: pipeline.Client(client),
+		Sink:   dir,
+	})
+	if d.JSON {
+		return errors.Join(err, ui.printJSON(report))
+	}
+	ui.printTable(report)
+	if err == nil {
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(d.Out, report))
+	}
+	return err
+}
+
+// duckdbCommand counts a run's resources with DuckDB's command line.
+func duckdbCommand(out string, r *pipeline.Report) string {
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, out); err == nil && filepath.IsLocal(rel) {
+			out = rel
+		}
+	}
+	glob := filepath.ToSlash(out) + "/" + r.Layout + "/*/*/*/kiln_run=" + r.Run + "/*.parquet"
+	return fmt.Sprintf(`duckdb -c "SELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, glob)
+}

@@ -1,0 +1,227 @@
+// Command fhirkiln turns a FHIR Bulk Data export into Parquet. See the README, and
+// fhirkiln --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"fhirkiln/columnar"
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+	"fhirkiln/sink"
+	"fhirkiln/transport"
+)
+
+// The exit codes. Each means one thing, so that cron, a CronJob's podFailurePolicy and
+// people can act on it; docs/exit-codes.md says how.
+const (
+	exitOK          = 0
+	exitBug         = 1  // something that nobody foresaw
+	exitUsage       = 2  // the command line
+	exitConfig      = 3  // config.yaml
+	exitDenied      = 4  // the credentials were refused
+	exitNotThere    = 5  // a URL leads somewhere else
+	exitUnavailable = 6  // network or server: the same again later may work
+	exitRefused     = 7  // the server refused the request, or its export failed
+	exitBroken      = 8  // what the server sent is incomplete or damaged
+	exitData        = 9  // a line is not a FHIR resource
+	exitStorage     = 10 // the output cannot be written
+	exitPartial     = 11 // published, but the server reported that something is missing
+	exitInterrupted = 130
+	exitTerminated  = 143
+)
+
+// cli is the command line.
+type cli struct {
+	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
+	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
+	Testserver testserverCommand `cmd:"" help:"Serve a folder of NDJSON as a Bulk Data server, to practice with."`
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in your shell."`
+
+	LogFormat string           `enum:",text,json" default:"" placeholder:"text|json" help:"Format of the log on stderr. Default: text, or what config.yaml says."`
+	LogLevel  string           `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info, or what config.yaml says."`
+	Progress  string           `enum:"auto,on,off" default:"auto" placeholder:"auto|on|off" help:"Live progress on stderr. auto: if that is a terminal."`
+	Version   kong.VersionFlag `help:"Print the version."`
+}
+
+const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
+
+  fhirkiln demo                            see it work, in a minute
+  fhirkiln run -c config.yaml              bring the feeds up to date
+  fhirkiln testserver --data DIR           practice against your own NDJSON
+
+Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
+6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
+9 a line is not a FHIR resource; 10 output not writable; 11 published but partial;
+130 and 143 interrupted.`
+
+func main() {
+	os.Exit(execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv}))
+}
+
+// console is what a command sees of the world around it.
+type console struct {
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+}
+
+// execute runs a command line and returns the exit code.
+func execute(args []string, c console) int {
+	var line cli
+	parser, err := newParser(&line, c)
+	if err != nil {
+		return report(c, err)
+	}
+	var exited *exitRequest
+	parsed, err := parse(parser, args)
+	if errors.As(err, &exited) { // --help and --version have done what was asked
+		return exited.code
+	}
+	if err != nil {
+		return report(c, &usageError{err})
+	}
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
+	return report(c, parsed.Run(&line, c))
+}
+
+func newParser(line *cli, c console) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("fhirkiln"), kong.Description(description),
+		kong.Writers(c.stdout, c.stderr),
+		kong.Vars{"version": version()},
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Exit(func(code int) { panic(&exitRequest{code}) }),
+	)
+}
+
+// exitRequest carries kong's wish to exit out of its parser.
+type exitRequest struct{ code int }
+
+func (e *exitRequest) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			exit, ok := r.(*exitRequest)
+			if !ok {
+				panic(r)
+			}
+			err = exit
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	return parser.Parse(args)
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+// report tells the user of err, and what to try, and returns its exit code. This is
+// the one place where errors become exit codes.
+func report(c console, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code, hint := classify(err)
+	if problems := (config.Errors)(nil); errors.As(err, &problems) {
+		fmt.Fprintln(c.stderr, err) // a line for each problem, with its place first, as editors like it
+	} else {
+		fmt.Fprintln(c.stderr, "fhirkiln:", err)
+	}
+	if hint != "" {
+		fmt.Fprintln(c.stderr, "  try:", hint)
+	}
+	return code
+}
+
+// classify finds an error's exit code, and a hint if there is one.
+func classify(err error) (code int, hint string) {
+	var (
+		signalled *signalError
+		usage     *usageError
+		problems  config.Errors
+		exchange  *transport.Error
+		store     *sink.Error
+		data      *columnar.DataError
+		count     *pipeline.CountError
+		partial   *pipeline.PartialError
+	)
+	switch {
+	case errors.As(err, &signalled):
+		return signalled.exitCode(), ""
+	case errors.As(err, &usage):
+		return exitUsage, "fhirkiln --help"
+	case errors.As(err, &problems):
+		return exitConfig, ""
+	case errors.As(err, &exchange):
+		return map[transport.Kind]int{
+			transport.Unavailable: exitUnavailable,
+			transport.Denied:      exitDenied,
+			transport.NotThere:    exitNotThere,
+			transport.Refused:     exitRefused,
+			transport.Broken:      exitBroken,
+		}[exchange.Kind], exchange.Hint
+	case errors.As(err, &store):
+		return exitStorage, store.Hint
+	case errors.As(err, &data):
+		return exitData, "ask the server's owner about that line; nothing of this run was published"
+	case errors.As(err, &count):
+		return exitBroken, "run again to start another export; nothing of this run was published"
+	case errors.As(err, &partial):
+		return exitPartial, "ask the server's owner about the counts by severity and code in the run's report.json"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return exitConfig, "check the path"
+	}
+	return exitBug, ""
+}
+
+// signalError is the cause of a context that a signal has ended.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string {
+	return fmt.Sprintf("stopped by %v; nothing of this run was published", e.signal)
+}
+
+func (e *signalError) exitCode() int { return 128 + int(e.signal) }
+
+// withSignals returns a context that SIGINT and SIGTERM end in order; a second signal
+// ends the process at once.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			cancel(&signalError{s.(syscall.Signal)})
+			signal.Stop(signals) // from here on the default: the next one kills
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
+
+// version is what go install or the release build stamped into the program.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

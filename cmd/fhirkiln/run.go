@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk"
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+	"fhirkiln/sink"
+	"fhirkiln/transport"
+)
+
+type runCommand struct {
+	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed   []string `placeholder:"NAME" help:"Run this feed only; may be repeated. Default: all, one after the other."`
+	JSON   bool     `name:"json" help:"Print the reports as JSON, one line a run, instead of tables."`
+}
+
+// Run implements the command run.
+func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
+	cfg, err := config.Load(r.Config, c.env)
+	if err != nil {
+		return err
+	}
+	feeds, err := r.choose(cfg)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	for _, w := range cfg.Warnings {
+		ui.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
+	}
+	if strings.HasPrefix(cfg.Sink.URL, "s3://") {
+		return &usageError{fmt.Errorf("sink.url is %s, but this version writes to local folders only", cfg.Sink.URL)}
+	}
+	dir, err := sink.OpenDir(cfg.Sink.URL)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+
+	var failed feedsError
+	for _, feed := range feeds {
+		err := r.runFeed(ctx, feed, cfg.Sources[feed.Source], dir, ui)
+		if err == nil {
+			continue
+		}
+		if len(feeds) > 1 {
+			err = fmt.Errorf("feed %s: %w", feed.Name, err)
+		}
+		failed.add(err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if failed.decides == nil {
+		return nil
+	}
+	return &failed
+}
+
+// feedsError is what happened when several feeds ran: one failing feed does not stop
+// the others. The first failure decides the exit code, a partial run only if there is
+// no failure.
+type feedsError struct {
+	all     []error
+	decides error
+}
+
+func (f *feedsError) Error() string {
+	lines := make([]string, len(f.all))
+	for i, err := range f.all {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\nfhirkiln: ")
+}
+
+func (f *feedsError) Unwrap() error { return f.decides }
+
+func (f *feedsError) add(err error) {
+	var partial *pipeline.PartialError
+	if f.decides == nil || errors.As(f.decides, &partial) && !errors.As(err, &partial) {
+		f.decides = err
+	}
+	f.all = append(f.all, err)
+}
+
+func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
+	if len(r.Feed) == 0 {
+		return cfg.Feeds, nil
+	}
+	var feeds []config.Feed
+	for _, name := range r.Feed {
+		feed, ok := cfg.Feed(name)
+		if !ok {
+			names := make([]string, len(cfg.Feeds))
+			for i, f := range cfg.Feeds {
+				names[i] = f.Name
+			}
+			return nil, &usageError{fmt.Errorf("%s has no feed %q; it has %s", r.Config, name, strings.Join(names, ", "))}
+		}
+		feeds = append(feeds, feed)
+	}
+	return feeds, nil
+}
+
+func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source config.Source, dir *sink.Dir, ui *ui) error {
+	client, err := newClient(source, ui.log.With("source", source.Name))
+	if err != nil {
+		return err
+	}
+	report, err := ui.watch(ctx, pipeline.Options{
+		Feed: pipeline.Feed{
+			Name: feed.Name, Source: source.Name, Purpose: string(feed.Purpose), Exports: requests(feed, source),
+		},
+		Server:  pipeline.Client(client),
+		Sink:    dir,
+		Workers: source.Downloads,
+	})
+	if r.JSON {
+		return errors.Join(err, ui.printJSON(report))
+	}
+	ui.printTable(report)
+	return err
+}
+
+// newClient makes a source's client with its credentials.
+func newClient(s config.Source, log *slog.Logger) (*bulk.Client, error) {
+	http := transport.New(transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP})
+	options := bulk.Options{
+		Base: s.FHIR,
+		HTTP: http,
+		Log:  log,
+		Poll: bulk.Poll{Min: s.Poll.Min, Max: s.Poll.Max, Deadline: s.Poll.Deadline},
+	}
+	switch s.Auth.Type {
+	case config.AuthClientCredentials:
+		options.Credentials = auth.NewCache(auth.ClientCredentials{
+			TokenURL:     s.Auth.TokenURL,
+			ClientID:     s.Auth.ClientID,
+			ClientSecret: s.Auth.ClientSecret.Reveal(),
+			Scope:        s.Auth.Scope,
+			Method:       s.Auth.TokenMethod,
+			HTTP:         http,
+			Log:          log,
+		})
+	case config.AuthBearer:
+		options.Credentials = auth.NewCache(auth.Bearer(s.Auth.Token.Reveal()))
+	}
+	return bulk.New(options)
+}
+
+// requests are a feed's exports: one for each group, or one.
+func requests(f config.Feed, s config.Source) []bulk.Request {
+	request := bulk.Request{
+		Level:       bulk.Level(f.Level),
+		Types:       f.Types,
+		Since:       f.Since,
+		Elements:    f.Elements,
+		TypeFilters: f.TypeFilters,
+		Post:        s.Method == "POST",
+	}
+	if request.Level != bulk.Group {
+		return []bulk.Request{request}
+	}
+	all := make([]bulk.Request, len(f.Groups))
+	for i, group := range f.Groups {
+		all[i] = request
+		all[i].Group = group
+	}
+	return all
+}
