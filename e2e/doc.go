@@ -1,0 +1,7 @@
+// Package e2e tests fhirkiln against real parts: its own binary as a process, and
+// DuckDB as a reader of what it wrote.
+//
+// The product under test is a binary that is built in the root module, with that
+// module's versions of everything. Tests that need DuckDB want a C compiler and are
+// left out without one (build tag cgo).
+package e2e

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := builtIn(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// builtIn builds fhirkiln once, in the root module, and returns the folder it is in.
+var builtIn = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "fhirkiln-e2e-")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-o", dir, "./cmd/fhirkiln")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building fhirkiln: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// fhirkiln is a command of the built program in the folder dir.
+func fhirkiln(ctx context.Context, t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, err := builtIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "fhirkiln"), args...)
+	cmd.Dir = dir
+	return cmd
+}
+
+// run runs fhirkiln to its end and returns stdout; a failure fails the test.
+func run(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := fhirkiln(t.Context(), t, dir, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("fhirkiln %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+	}
+	return string(out)
+}
+
+// runReport runs fhirkiln with --json and returns its report.
+func runReport(t *testing.T, dir string, args ...string) *pipeline.Report {
+	t.Helper()
+	var r pipeline.Report
+	if err := json.Unmarshal([]byte(run(t, dir, append(args, "--json")...)), &r); err != nil {
+		t.Fatal(err)
+	}
+	return &r
+}
+
+// serve starts a server and writes a config.yaml for it into a new folder.
+func serve(t *testing.T, o bulktest.Options) (server *bulktest.Server, dir string) {
+	t.Helper()
+	server, err := bulktest.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	dir = t.TempDir()
+	config := fmt.Sprintf(`
+sources:
+  practice:
+    fhir: %s
+    auth: {type: client_credentials, token_url: %s, client_id: %s, client_secret: %s, scope: "%s"}
+    poll: {min: 10ms, max: 100ms}
+feeds:
+  everything: {source: practice, level: system}
+sink: {url: lake}
+`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope)
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return server, dir
+}
+
+// exitCode is what a finished process answered, -1 if a signal ended it.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
