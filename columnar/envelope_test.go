@@ -178,9 +178,30 @@ func TestFooterHoldsNoResource(t *testing.T) {
 				t.Errorf("the column index has the bounds %v and %v", smallest, biggest)
 			}
 		}
+	}
+}
+
+// Zstd and data pages of version 1 are what all engines read.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	parts, _ := convert(t, columnar.Options{}, strings.NewReader(generated(50)))
+	for _, g := range open(t, parts[0]).Metadata().RowGroups {
 		for _, c := range g.Columns {
 			if c.MetaData.Codec != format.Zstd {
 				t.Errorf("the column %v is compressed with %v", c.MetaData.PathInSchema, c.MetaData.Codec)
+			}
+			data := 0
+			for _, s := range c.MetaData.EncodingStats {
+				switch s.PageType {
+				case format.DataPage:
+					data++
+				case format.DictionaryPage:
+				default:
+					t.Errorf("the column %v has pages of the type %v", c.MetaData.PathInSchema, s.PageType)
+				}
+			}
+			if data == 0 {
+				t.Errorf("the column %v says nothing of its pages", c.MetaData.PathInSchema)
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func TestPartFails(t *testing.T) {
 	parts, _ := convert(t, o, strings.NewReader(input))
 	whole := int(parts[0].Bytes)
 	var inAppend, inClose int
-	for room := 0; room < whole; room += whole/40 - 1 {
+	for room := 0; room < whole; room += whole/16 - 1 {
 		out := &filling{left: room}
 		o.Create = func(context.Context, string) (io.Writer, error) { return out, nil }
 		w := columnar.NewWriter(o)

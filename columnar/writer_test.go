@@ -229,13 +229,13 @@ func TestFullProperty(t *testing.T) {
 			lines  = []string{}
 			want   = map[string][]string{}
 			o      = columnar.Options{
-				TargetBytes:   rapid.Int64Range(1, 50_000).Draw(t, "target"),
-				RowGroupBytes: rapid.Int64Range(1, 20_000).Draw(t, "row group"),
+				TargetBytes:   rapid.Int64Range(1, 20_000).Draw(t, "target"),
+				RowGroupBytes: rapid.Int64Range(2000, 20_000).Draw(t, "row group"),
 			}
 		)
-		for i := range rapid.IntRange(0, 60).Draw(t, "lines") {
-			resourceType := rapid.SampledFrom([]string{"Claim", "Patient", "Coverage"}).Draw(t, "type")
-			text := make([]byte, rapid.IntRange(0, 4000).Draw(t, "text"))
+		for i := range rapid.IntRange(0, 20).Draw(t, "lines") {
+			resourceType := rapid.SampledFrom([]string{"Claim", "Patient"}).Draw(t, "type")
+			text := make([]byte, rapid.IntRange(0, 5000).Draw(t, "text"))
 			_, _ = random.Read(text) // so that it stays as large when it is compressed
 			line := fmt.Sprintf(`{"resourceType":%q,"id":"%d","text":"%x"}`, resourceType, i, text)
 			lines = append(lines, line)
@@ -260,7 +260,7 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	const target = 50_000
 	o := columnar.Options{TargetBytes: target, RowGroupBytes: 50_000}
-	parts, _ := convert(t, o, strings.NewReader(generated(4000)))
+	parts, _ := convert(t, o, strings.NewReader(generated(2500)))
 	if len(parts) < 3 {
 		t.Fatalf("there are only %d parts", len(parts))
 	}

@@ -16,6 +16,9 @@ import (
 // published has reached the disk: every file is synced before it is renamed into
 // place, and its folder after.
 //
+// A method that is called with a canceled ctx does nothing and returns the cause; once
+// begun, it is finished.
+//
 // Safe for concurrent use, by several processes too.
 type Dir struct {
 	path string
@@ -228,41 +231,6 @@ func (d *Dir) move(from, to string) error {
 	return nil
 }
 
-// inFolder runs do in a folder that it creates first. Another process may prune the
-// folder in between, since it is still empty; then both are done again.
-func (d *Dir) inFolder(folder string, do func() error) error {
-	for try := 1; ; try++ {
-		if err := d.root.MkdirAll(folder, dirMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		err := do()
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) || try == 5 {
-			d.prune(folder)
-			return err
-		}
-	}
-}
-
-// syncUp syncs a folder and those above it: new folders live in their parents' entries.
-func (d *Dir) syncUp(folder string) error {
-	for {
-		f, err := d.root.Open(folder)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-		if folder == "." {
-			return nil
-		}
-		folder = path.Dir(folder)
-	}
-}
-
 // remove removes a file, if it is there, and the folders that it leaves empty.
 func (d *Dir) remove(name string) error {
 	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -270,16 +238,6 @@ func (d *Dir) remove(name string) error {
 	}
 	d.prune(path.Dir(name))
 	return nil
-}
-
-// prune removes folders that have become empty, up to the root. One that cannot be
-// removed, since it is in use or is a mount, is no reason to fail.
-func (d *Dir) prune(folder string) {
-	for ; folder != "."; folder = path.Dir(folder) {
-		if err := d.root.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return
-		}
-	}
 }
 
 func (d *Dir) failed(doing, key string, err error) error {

@@ -105,7 +105,7 @@ func TestDirErrors(t *testing.T) {
 			func(key string) error { return d.Publish(ctx, sink.Receipt{Key: key}) }},
 		{"Put over a folder", "folder", "writing a file in " + in("folder") + ": ",
 			func(key string) error { return d.Put(ctx, key, []byte("x")) }},
-		{"Put below a file", "folder/file.parquet/x", "writing a file in " + in("folder/file.parquet/x") + ": ",
+		{"Put below a file", "folder/file.parquet/x", "writing a file in " + in("folder/file.parquet/x") + ": not a directory",
 			func(key string) error { return d.Put(ctx, key, []byte("x")) }},
 		{"Open what is not there", "x/y.parquet", "opening a file in " + in("x/y.parquet") + ": no such file or directory",
 			func(key string) error { _, err := d.Open(ctx, key); return err }},

@@ -85,10 +85,20 @@ func TestLinksInsideAreFollowed(t *testing.T) {
 	if err := os.Symlink("real", filepath.Join(root, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Publish(t.Context(), stage(t, d, "link/p.parquet", "content")); err != nil {
+	r := stage(t, d, "link/p.parquet", "content")
+	if err := d.Publish(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(root, "real", "p.parquet")); string(b) != "content" {
 		t.Errorf("read %q, %v", b, err)
+	}
+	if err := d.Abort(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+	if to, err := os.Readlink(filepath.Join(root, "link")); to != "real" {
+		t.Errorf("the link leads to %q now, %v", to, err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(root, "real")); err != nil || len(entries) > 0 {
+		t.Errorf("left over: %v, %v", entries, err)
 	}
 }

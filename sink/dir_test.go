@@ -3,6 +3,7 @@ package sink_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -240,6 +241,32 @@ func TestStagedIsOutsideOfGlobs(t *testing.T) {
 		t.Errorf("published parts (-want +got):\n%s", diff)
 	}
 	tidy(t, root)
+}
+
+// The staging folder goes with its last file, while others need it.
+func TestFoldersComeAndGo(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := openDir(t, root)
+	var all sync.WaitGroup
+	for g := range 32 {
+		all.Go(func() {
+			for i := range 200 {
+				staging, err := d.Stage(t.Context(), fmt.Sprintf("a/%d-%d.parquet", g, i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := staging.Abort(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if files := tidy(t, root); len(files) > 0 {
+		t.Errorf("files are left: %q", files)
+	}
 }
 
 // While a file is put again and again, whoever reads it sees one content, whole.

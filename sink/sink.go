@@ -8,6 +8,7 @@
 //	// write the part into staging; nobody sees it
 //	receipt, err := staging.Finish(ctx)
 //	err = dir.Publish(ctx, receipt) // now it is there, whole
+//	part, err := dir.Open(ctx, receipt.Key)
 //
 // A part is staged, then published or aborted. Each step may be done by another
 // process than the one before: the receipt says all that is needed.
