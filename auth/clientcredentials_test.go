@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"fhirkiln/auth"
 	"fhirkiln/bulk/bulktest"
@@ -235,6 +236,19 @@ func TestClientCredentialsCutAnswer(t *testing.T) {
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: bulktest.Always, Do: bulktest.CutBody(10)})
 	_, err := grantAt(t, server.TokenURL()).Fetch(t.Context())
 	wantError(t, err, transport.Unavailable)
+}
+
+func TestClientCredentialsSilentAnswer(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"access_token":`)
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done() // the client gives up
+	})
+	grant := grantAt(t, url)
+	grant.HTTP = transport.New(transport.Options{StallTimeout: 30 * time.Millisecond})
+	_, err := grant.Fetch(t.Context())
+	wantError(t, err, transport.Unavailable, "getting a token", "no byte came for 30ms")
 }
 
 func TestClientCredentialsCanceled(t *testing.T) {

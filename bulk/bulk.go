@@ -70,10 +70,6 @@ type Options struct {
 	// FileAttempts is how many times an output file is opened before its stream
 	// fails. Default 5: AB2D lets a file be fetched six times, all told.
 	FileAttempts int
-
-	// Stall is how long a file's stream may bring no byte before the connection is
-	// given up and opened anew. Default 2 min.
-	Stall time.Duration
 }
 
 // Poll bounds the waiting for an export.
@@ -103,7 +99,6 @@ type Client struct {
 	poll        Poll
 	retry       transport.Retry
 	attempts    int
-	stall       time.Duration
 }
 
 // New checks the options and fills in defaults. It sends nothing.
@@ -131,7 +126,6 @@ func New(o Options) (*Client, error) {
 		},
 		retry:    o.Retry,
 		attempts: cmp.Or(o.FileAttempts, 5),
-		stall:    cmp.Or(o.Stall, 2*time.Minute),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -162,7 +156,7 @@ type request struct {
 func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
-		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Said: "the server gave an unreadable URL"}
+		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Said: "the server gave an unreadable URL", Hint: "ask the server's owner"}
 	}
 	var used auth.Credential
 	for try := 1; ; try++ {
@@ -172,7 +166,7 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		}
 		req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
 		if err != nil {
-			return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, URL: r.url, Err: transport.Cause(err)}
+			return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, URL: r.url, Err: transport.Cause(err), Hint: "ask the server's owner"}
 		}
 		req.Close = r.once
 		for name, values := range r.header {
@@ -203,7 +197,7 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 // own words where it has any. It closes the body.
 func failure(doing, u string, resp *http.Response) *transport.Error {
 	e := &transport.Error{Kind: transport.KindOf(resp.StatusCode), Doing: doing, URL: u, Status: resp.StatusCode}
-	if body, err := transport.ReadBody(resp, maxOutcome); err == nil {
+	if body, err := outcomeBody(resp); err == nil {
 		if o, ok := parseOutcome(body); ok {
 			e.Said = o.String()
 		} else if looksLikeMarkup(body) {
@@ -219,6 +213,8 @@ func failure(doing, u string, resp *http.Response) *transport.Error {
 		e.Hint = "run again later"
 	case transport.Refused:
 		e.Hint = "change what the server objects to in the feed (types, since, filters, level)"
+	default:
+		e.Hint = "ask the server's owner: this answer means nothing here"
 	}
 	return e
 }

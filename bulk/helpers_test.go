@@ -34,7 +34,7 @@ const secret = "S3CR3T"
 var people = bulktest.Files{
 	bulktest.Lines("Patient", `{"resourceType":"Patient","id":"1"}`, `{"resourceType":"Patient","id":"2"}`),
 	bulktest.Lines("Coverage", `{"resourceType":"Coverage","id":"3","status":"active","beneficiary":{"reference":"Patient/1"}}`),
-	bulktest.Lines("Group", `{"resourceType":"Group","id":"a b","member":[{"entity":{"reference":"Patient/1"}}]}`),
+	bulktest.Lines("Group", `{"resourceType":"Group","id":"a/b ?","member":[{"entity":{"reference":"Patient/1"}}]}`),
 }
 
 func newServer(t *testing.T, o bulktest.Options) *bulktest.Server {

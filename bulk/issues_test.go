@@ -1,6 +1,7 @@
 package bulk_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,6 +70,7 @@ func TestIssuesUnreadable(t *testing.T) {
 		text       string
 	}{
 		{"not JSON", outcome + "{" + secret + "}", "entry 2 is not JSON"},
+		{"endless", outcome + `{"resourceType":"OperationOutcome","issue":[{"diagnostics":"` + strings.Repeat("x", 17<<20) + `"}]}`, "entry 2 is longer than 16777216 bytes"},
 		{"cut between braces", outcome + `{"resourceType":"OperationOutcome","issue":[{"details":{}`, "entry 2 is not JSON"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestKickOffSendsEveryParameter(t *testing.T) {
 	}{
 		{bulk.System, "", "/fhir/$export", ""},
 		{bulk.Patient, "", "/fhir/Patient/$export", `,{"name":"patient","valueReference":{"reference":"Patient/1"}},{"name":"patient","valueReference":{"reference":"Patient/2"}}`},
-		{bulk.Group, "a b", "/fhir/Group/a%20b/$export", `,{"name":"patient","valueReference":{"reference":"Patient/1"}}`},
+		{bulk.Group, "a/b ?", "/fhir/Group/a%2Fb%20%3F/$export", `,{"name":"patient","valueReference":{"reference":"Patient/1"}}`},
 	} {
 		for _, post := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, post %v", level.level, post), func(t *testing.T) {

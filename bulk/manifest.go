@@ -36,7 +36,7 @@ type Manifest struct {
 
 // File is one NDJSON file of a manifest.
 type File struct {
-	Type  string // resource type; OperationOutcome in Errors, Bundle in Deleted
+	Type  string // resource type, cleaned by [transport.Clean]; OperationOutcome in Errors, Bundle in Deleted
 	URL   string // absolute
 	Count int64  // resources in it as the server counted them, -1 if it did not
 }
@@ -135,7 +135,7 @@ func (f wireFile) resolve(base *url.URL) (File, error) {
 			return File{}, fmt.Errorf("its count %q is not a number of resources", transport.Clean(f.Count.String()))
 		}
 	}
-	return File{Type: f.Type, URL: u.String(), Count: count}, nil
+	return File{Type: transport.Clean(f.Type), URL: u.String(), Count: count}, nil
 }
 
 // withNextPages follows link next (IG 3.0.0, allowPartialManifests) and joins the

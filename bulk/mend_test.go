@@ -1,6 +1,8 @@
 package bulk_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -167,6 +169,32 @@ func TestStreamGivesUpOnCutsThatComeEarlier(t *testing.T) {
 		wantHint(t, wantError(t, err, transport.Broken, test.text), "run again")
 	}
 }
+
+// The context ends while the last attempt skips what was given already.
+func TestStreamCanceledWhileItMends(t *testing.T) {
+	t.Parallel()
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	bodies := []io.Reader{
+		io.MultiReader(strings.NewReader(content[:60]), readFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF })),
+		io.MultiReader(strings.NewReader(content[:30]), readFunc(func([]byte) (int, error) { cancel(why); return 0, context.Canceled })),
+	}
+	c := clientAt(t, "https://h.example", attempts(len(bodies)), func(o *bulk.Options) {
+		o.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			body := bodies[0]
+			bodies = bodies[1:]
+			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
+		})}
+	})
+	if _, _, err := read(ctx, c, &bulk.Manifest{}, bulk.File{URL: "https://h.example/f"}); err != why {
+		t.Errorf("got %v, want the cause", err)
+	}
+}
+
+// readFunc is an [io.Reader].
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestStreamGivesUpWhereTheFileIsGone(t *testing.T) {
 	t.Parallel()

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"fhirkiln/transport"
 )
 
-// maxOutcome is how much of an error's body is read, in bytes.
-const maxOutcome = 1 << 20
+const (
+	maxOutcome = 1 << 20  // how much of an error's body is read, in bytes
+	maxEntry   = 16 << 20 // how much of an error file is held at once, in bytes
+)
 
 // Outcome is the part of an OperationOutcome that a client acts on.
 type Outcome struct {
@@ -95,6 +98,21 @@ func parseOutcome(body []byte) (Outcome, bool) {
 	return o, true
 }
 
+// outcomeBody reads the body of an answer that refuses something, and closes it.
+func outcomeBody(resp *http.Response) ([]byte, error) {
+	body, err := transport.ReadBody(resp, maxOutcome)
+	return []byte(withoutToken(resp, string(body))), err
+}
+
+// withoutToken takes out of an answer's text the token that it answers to: servers
+// quote what they were sent.
+func withoutToken(resp *http.Response, text string) string {
+	if _, token, _ := strings.Cut(resp.Request.Header.Get("Authorization"), " "); token != "" {
+		text = strings.ReplaceAll(text, token, "[credential]")
+	}
+	return text
+}
+
 // looksLikeMarkup says whether a body is HTML or XML, as proxies answer.
 func looksLikeMarkup(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte(utf8BOM))), []byte("<"))
@@ -111,13 +129,18 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 		return err
 	}
 	defer s.Close()
-	d := json.NewDecoder(s)
+	entry := &bounded{r: s}
+	d := json.NewDecoder(entry)
 	for n := 1; ; n++ {
+		entry.left = maxEntry
 		var line json.RawMessage
 		if err := d.Decode(&line); err == io.EOF {
 			return nil
 		} else if err != nil {
 			var syntax *json.SyntaxError
+			if errors.Is(err, errLongEntry) {
+				return s.broken(fmt.Errorf("entry %d is longer than %d bytes", n, maxEntry), "ask the server's owner: what is missing from the export cannot be told")
+			}
 			if errors.As(err, &syntax) || err == io.ErrUnexpectedEOF { // as is: a cut file wraps one
 				return s.broken(fmt.Errorf("entry %d is not JSON", n), "ask the server's owner: what is missing from the export cannot be told")
 			}
@@ -131,4 +154,22 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 			each(i)
 		}
 	}
+}
+
+var errLongEntry = errors.New("the entry is too long")
+
+// bounded gives left bytes of r, then errLongEntry.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+// Read implements [io.Reader].
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errLongEntry
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }

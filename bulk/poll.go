@@ -48,7 +48,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 			resp.Body.Close()
 			pause = c.pause(resp.Header, polls)
 			if each != nil {
-				each(Progress{Text: progressText(resp.Header), Next: pause})
+				each(Progress{Text: progressText(resp), Next: pause})
 			}
 		default:
 			pause = c.pause(resp.Header, failures)
@@ -89,8 +89,8 @@ func (c *Client) pause(h http.Header, n int) time.Duration {
 }
 
 // progressText is X-Progress, which the IG keeps under 100 characters.
-func progressText(h http.Header) string {
-	text := transport.Clean(h.Get("X-Progress"))
+func progressText(resp *http.Response) string {
+	text := transport.Clean(withoutToken(resp, resp.Header.Get("X-Progress")))
 	if r := []rune(text); len(r) > 100 {
 		text = string(r[:100])
 	}
@@ -103,7 +103,7 @@ func progressText(h http.Header) string {
 // Request", error status response).
 func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	status := resp.StatusCode
-	body, err := transport.ReadBody(resp, maxOutcome)
+	body, err := outcomeBody(resp)
 	e := &transport.Error{Kind: transport.KindOf(status), Doing: doing, URL: u, Status: status}
 	outcome, ok := parseOutcome(body)
 	if err == nil && ok {
@@ -124,6 +124,8 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 		e.Hint = "the export may belong to another client"
 	case e.Kind == transport.Unavailable:
 		e.Hint = "run again later: the export may go on at the server"
+	default:
+		e.Hint = "ask the server's owner: this is no answer to the question for a status"
 	}
 	return e
 }

@@ -11,8 +11,6 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"sync/atomic"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -53,7 +51,7 @@ func (c *Client) Open(ctx context.Context, m *Manifest, f File) (*Stream, error)
 	s := &Stream{client: c, ctx: ctx, file: f, public: !m.RequiresAccessToken, sum: sha256.New()}
 	if !s.public {
 		if err := c.mayAuthorize(f.URL); err != nil {
-			return nil, s.broken(err, "")
+			return nil, s.broken(err, "ask the server's owner: files elsewhere should need no token (requiresAccessToken false)")
 		}
 	}
 	if err := s.reopen(); err != nil {
@@ -202,38 +200,33 @@ func (s *Stream) cut(at int64, err error) error {
 		"run again; if it stays so, the server or a proxy cuts long answers")
 }
 
-// fileBody is the body of one GET of a file, decompressed, that does not stall.
+// fileBody is the body of one GET of a file, decompressed.
 type fileBody struct {
 	io.Reader
-	wire   io.Closer
-	cancel context.CancelCauseFunc
+	wire io.Closer
 }
 
-func (b *fileBody) Close() error {
-	b.cancel(nil)
-	return b.wire.Close()
-}
+func (b *fileBody) Close() error { return b.wire.Close() }
 
 // openFile sends one GET, with the retries that a passing failure deserves.
 func (c *Client) openFile(ctx context.Context, f File, public bool) (*fileBody, error) {
 	doing := f.doing()
-	ctx, cancel := context.WithCancelCause(ctx)
 	resp, err := c.send(ctx, c.retrying, request{doing: doing, method: http.MethodGet, url: f.URL, public: public, //nolint:bodyclose // fileBody closes it
 		header: http.Header{"Accept": {ndjson}, "Accept-Encoding": {"gzip"}}})
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := failure(doing, f.URL, resp)
-		cancel(nil)
 		if e.Kind == transport.NotThere || e.Status == http.StatusGone {
 			e.Kind, e.Hint = transport.Broken, "the file is gone, perhaps expired: run again to start another export"
+		} else if e.Kind == transport.Refused {
+			e.Hint = "ask the server's owner why it does not hand out a file of its own manifest"
 		}
 		return nil, e
 	}
-	plain := bufio.NewReaderSize(&unstalled{r: resp.Body, limit: c.stall, cancel: cancel}, 64<<10)
-	body := &fileBody{wire: resp.Body, cancel: cancel}
+	plain := bufio.NewReaderSize(resp.Body, 64<<10)
+	body := &fileBody{wire: resp.Body}
 	// gzip goes by its magic number, since servers forget the header and send it in vain.
 	// Its first byte is enough: it begins no JSON, and a cut may come right after it.
 	if magic, _ := plain.Peek(1); len(magic) == 1 && magic[0] == 0x1f {
@@ -251,25 +244,4 @@ func (c *Client) openFile(ctx context.Context, f File, public bool) (*fileBody, 
 			Err: errors.New("a web page or XML came instead of NDJSON"), Hint: "check for a proxy or a login page in between"}
 	}
 	return body, nil
-}
-
-// unstalled ends a read that brings no byte for limit.
-type unstalled struct {
-	r      io.Reader
-	cancel context.CancelCauseFunc
-	limit  time.Duration
-	stalls atomic.Bool
-}
-
-func (u *unstalled) Read(p []byte) (int, error) {
-	t := time.AfterFunc(u.limit, func() {
-		u.stalls.Store(true)
-		u.cancel(nil)
-	})
-	n, err := u.r.Read(p)
-	t.Stop()
-	if err != nil && u.stalls.Load() {
-		err = fmt.Errorf("no byte came for %v", u.limit)
-	}
-	return n, err
 }

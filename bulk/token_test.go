@@ -83,6 +83,27 @@ func TestTokenRefusedForGood(t *testing.T) {
 	})
 }
 
+func TestTokenThatTheServerRepeats(t *testing.T) {
+	t.Parallel()
+	server, _ := script(t, func(w http.ResponseWriter, r *http.Request) {
+		bulktest.Outcome(400, "security", "bad token "+r.Header.Get("Authorization"))(w, r, nil)
+	})
+	c := clientAt(t, server.URL, bearer(secret))
+	_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	wantError(t, err, transport.Refused, "bad token Bearer [credential]")
+	_, err = c.Wait(t.Context(), bulk.Job{StatusURL: server.URL}, nil)
+	wantError(t, err, transport.Refused, "bad token Bearer [credential]")
+
+	server, _ = script(t, func(w http.ResponseWriter, r *http.Request) {
+		respond(http.StatusAccepted, http.Header{"X-Progress": {"for " + r.Header.Get("Authorization")}}, "")(w, r)
+	}, respond(http.StatusNotFound, nil, ""))
+	clientAt(t, server.URL, bearer(secret)).Wait(t.Context(), bulk.Job{StatusURL: server.URL}, func(p bulk.Progress) {
+		if p.Text != "for Bearer [credential]" {
+			t.Errorf("got the progress %q", p.Text)
+		}
+	})
+}
+
 func TestTokenCannotBeHad(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})

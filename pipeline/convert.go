@@ -95,7 +95,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		}
 	}
 	if f.Count >= 0 && f.Count != resources {
-		return &CountError{Type: f.Type, Manifest: f.Count, Found: resources}
+		return &CountError{Manifest: f.Count, Found: resources}
 	}
 	w.Progress.fileDone()
 	w.mu.Lock()

@@ -157,10 +157,19 @@ func TestABrokenSinkLeavesNothing(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
 			w.Sink = &brokenSink{Dir: w.dir, step: step, after: map[string]int64{"stage": 1, "write": 1, "finish": 1, "publish": 1}[step]}
-			if _, err := pipeline.Run(t.Context(), w.Options); !errors.Is(err, errBroken) {
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if !errors.Is(err, errBroken) {
 				t.Fatalf("error %v", err)
 			}
 			w.wantNothing(t)
+			if report.Status != pipeline.Failed || report.Error != err.Error() || len(report.Parts) > 0 || report.ParquetBytes != 0 {
+				t.Errorf("the report says %s, %q, parts %v of %d bytes", report.Status, report.Error, report.Parts, report.ParquetBytes)
+			}
+			for _, r := range report.Types {
+				if r.Parts != 0 || r.Rows != 0 || r.ParquetBytes != 0 {
+					t.Errorf("the report has published rows: %+v", r)
+				}
+			}
 		})
 	}
 }

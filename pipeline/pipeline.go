@@ -25,11 +25,12 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/sink"
+	"fhirkiln/transport"
 )
 
 // Server is the Bulk Data server that a feed comes from; [Client] makes one of a
 // [*bulk.Client]. Each method retries inside what is worth retrying, so that an error
-// is final for the run. Open, Issues and Delete are called from many goroutines.
+// is final for the run. Open is called from many goroutines, the others from one.
 type Server interface {
 	KickOff(ctx context.Context, r bulk.Request) (bulk.Job, error)
 	Wait(ctx context.Context, job bulk.Job, each func(bulk.Progress)) (*bulk.Manifest, error)
@@ -102,14 +103,14 @@ type Options struct {
 	Progress *Progress
 }
 
-// CountError says that an output file does not hold what the manifest said of it.
+// CountError says that an output file does not hold what the manifest said of it. A
+// [FileError] around it says which.
 type CountError struct {
-	Type            string
 	Manifest, Found int64 // resources
 }
 
 func (e *CountError) Error() string {
-	return fmt.Sprintf("an output file of %s holds %d resources, but the manifest says %d: the export is not complete", e.Type, e.Found, e.Manifest)
+	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
 }
 
 // FileError says which output file a failure is about.
@@ -120,6 +121,9 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
+	if exchange := (*transport.Error)(nil); errors.As(e.Err, &exchange) {
+		return e.Err.Error() // says which itself
+	}
 	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)
 }
 
@@ -159,11 +163,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if err != nil {
 		r.abort(context.WithoutCancel(ctx))
+		r.report.failed(err)
 	}
 	r.deleteJobs(context.WithoutCancel(ctx))
 	o.Progress.enter(Done)
 	r.report.finish(time.Now())
-	if err == nil && r.report.errorIssues() > 0 {
+	if r.report.Status == Partial {
 		err = &PartialError{Issues: r.report.errorIssues()}
 	}
 	return r.report, err
@@ -207,9 +212,12 @@ func (r *run) exports(ctx context.Context) error {
 		if err := r.convert(ctx, manifest); err != nil {
 			return err
 		}
-		if err := r.readIssues(ctx, manifest, log); err != nil {
+		if err := r.readIssues(ctx, manifest); err != nil {
 			return err
 		}
+	}
+	for _, i := range r.report.Issues {
+		r.Log.Warn("the server reports issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
 	}
 	return nil
 }
@@ -227,14 +235,11 @@ func (r *run) wait(ctx context.Context, job bulk.Job, log *slog.Logger) (*bulk.M
 }
 
 // readIssues counts what the server's error files tell of.
-func (r *run) readIssues(ctx context.Context, m *bulk.Manifest, log *slog.Logger) error {
+func (r *run) readIssues(ctx context.Context, m *bulk.Manifest) error {
 	for _, f := range m.Errors {
 		if err := r.Server.Issues(ctx, m, f, r.report.addIssue); err != nil {
 			return err
 		}
-	}
-	for _, i := range r.report.Issues {
-		log.Warn("the server reports issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
 	}
 	return nil
 }
@@ -252,6 +257,7 @@ func (r *run) publish(ctx context.Context) error {
 		}
 		r.report.addPart(p)
 	}
+	r.report.published()
 	r.report.finish(time.Now())
 	content, err := r.report.JSON()
 	if err != nil {
@@ -271,7 +277,6 @@ func (r *run) abort(ctx context.Context) {
 			r.Log.Warn("a part of the failed run is left over", "error", err)
 		}
 	}
-	r.report.Parts = nil
 }
 
 // deleteJobs lets the server free its space. A failure is not the run's: several

@@ -196,11 +196,12 @@ func TestRunPublishesEveryResource(t *testing.T) {
 		t.Fatal(err)
 	}
 	var read pipeline.Report
-	if err := json.Unmarshal(kept, &read); err != nil || read.Resources != 11 {
-		t.Errorf("report.json: %d resources, error %v", read.Resources, err)
+	if err := json.Unmarshal(kept, &read); err != nil || read.Resources != 11 || read.Status != pipeline.Published {
+		t.Errorf("report.json: %s, %d resources, error %v", read.Status, read.Resources, err)
 	}
 	s := progress.Snapshot()
-	if s.Phase != pipeline.Done || s.Files != 3 || s.FilesDone != 3 || s.Resources != 11 || s.Expected != 11 || s.Bytes == 0 {
+	if s.Phase != pipeline.Done || s.Files != 3 || s.FilesDone != 3 || s.Resources != 11 || s.Expected != 11 || s.Bytes == 0 ||
+		s.BytesBefore != s.Bytes || s.ResourcesBefore != 11 {
 		t.Errorf("progress at the end: %+v", s)
 	}
 }
@@ -293,6 +294,9 @@ func TestServerErrorsMakeAPartialRun(t *testing.T) {
 			}
 			if len(w.published(t)["Patient"]) != 1 {
 				t.Error("the good row is not published")
+			}
+			if (report.Status == pipeline.Partial) != partial {
+				t.Errorf("status %s", report.Status)
 			}
 			if len(report.Issues) != 1 || report.Issues[0].Count != 2 || report.Issues[0].Severity != severity {
 				t.Errorf("issues %+v", report.Issues)

@@ -40,6 +40,8 @@ type Snapshot struct {
 	Bytes     int64 // NDJSON read
 	Resources int64 // lines read
 	Expected  int64 // resources by the manifests' counts, -1 if one has none
+
+	BytesBefore, ResourcesBefore int64 // Bytes and Resources when the phase began
 }
 
 // Snapshot returns the state now.
@@ -55,6 +57,7 @@ func (p *Progress) enter(phase Phase) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now.Phase, p.now.Since, p.now.Said = phase, time.Now(), ""
+	p.now.BytesBefore, p.now.ResourcesBefore = p.bytes.Load(), p.resources.Load()
 }
 
 func (p *Progress) say(text string) {

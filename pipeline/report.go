@@ -22,11 +22,14 @@ type Report struct {
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
 
+	Status Status `json:"status"`
+	Error  string `json:"error,omitempty"` // why the run failed
+
 	// TransactionTime is the lowest of the exports', as the server wrote it; "" if one
 	// has none that can be read.
 	TransactionTime string `json:"transaction_time,omitempty"`
 
-	Resources    int64 `json:"resources"`     // read, and rows written
+	Resources    int64 `json:"resources"`     // read from whole files, and rows published
 	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
 	ParquetBytes int64 `json:"parquet_bytes"` // published
 
@@ -36,6 +39,16 @@ type Report struct {
 	Parts   []PartReport   `json:"parts"`
 	Issues  []IssueReport  `json:"issues,omitempty"` // of the server's error files
 }
+
+// Status is how a run ended.
+type Status string
+
+// The ends of a run.
+const (
+	Published Status = "published"
+	Partial   Status = "partial" // published, but the server's error files tell of something missing
+	Failed    Status = "failed"  // nothing is published
+)
 
 // ExportReport is one export of a run.
 type ExportReport struct {
@@ -143,6 +156,23 @@ func (r *Report) addPart(p stagedPart) {
 	t.Rows += p.stats.Rows
 	t.ParquetBytes += p.receipt.Size
 	r.ParquetBytes += p.receipt.Size
+}
+
+// published says that all parts are.
+func (r *Report) published() {
+	r.Status = Published
+	if r.errorIssues() > 0 {
+		r.Status = Partial
+	}
+}
+
+// failed says why the run failed, and takes back what addPart said.
+func (r *Report) failed(err error) {
+	r.Status, r.Error = Failed, err.Error()
+	r.Parts, r.ParquetBytes = []PartReport{}, 0
+	for i := range r.Types {
+		r.Types[i].Parts, r.Types[i].Rows, r.Types[i].ParquetBytes = 0, 0, 0
+	}
 }
 
 func (r *Report) typeOf(k kind, name string) *TypeReport {

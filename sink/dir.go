@@ -35,8 +35,12 @@ const (
 // to, so that a run fails before it has asked a server for anything.
 func OpenDir(name string) (*Dir, error) {
 	failed := func(err error) error {
-		return &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
+		e := &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
 			Hint: "choose a folder that this user may create and write to (sink.url, --out)"}
+		if isFull(err) {
+			e.Hint = hintFull
+		}
+		return e
 	}
 	abs, err := filepath.Abs(name)
 	if err != nil {
@@ -246,10 +250,20 @@ func (d *Dir) failed(doing, key string, err error) error {
 	}
 	e := &Error{Doing: doing, Where: filepath.Join(d.path, filepath.FromSlash(key)), Err: bare(err)}
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		e.Hint = "make room, or choose another folder"
+	case isFull(err):
+		e.Hint = hintFull
+	case errors.Is(err, syscall.EFBIG):
+		e.Hint = "raise this user's limit on the size of files (ulimit -f), or choose another folder"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		e.Hint = "give this user the right to write there, or choose another folder"
+	default:
+		e.Hint = "check the disk and that nobody else changes this folder, or choose another one"
 	}
 	return e
+}
+
+const hintFull = "make room, or choose another folder"
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -35,7 +35,11 @@ func (s *dirStaging) Finish(ctx context.Context) (Receipt, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Receipt{}, err
 	}
-	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
+	err := errors.Join(s.file.Sync(), s.file.Close())
+	if err == nil {
+		err = s.dir.syncUp(stagingDir) // a file is durable when its name is
+	}
+	if err != nil {
 		return Receipt{}, s.dir.failed("writing a part", s.key, err)
 	}
 	s.file = nil

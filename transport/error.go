@@ -79,6 +79,8 @@ func NoAnswer(ctx context.Context, doing, url string, err error) error {
 		e.Hint = "use https://, or set allow_http for this source if the network in between is trusted"
 	case errors.Is(err, ErrRedirect):
 		e.Kind, e.Hint = NotThere, "check the address: the server sends this request elsewhere"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		e.Kind, e.Hint = NotThere, "check the address: that port speaks http, not https"
 	case errors.As(err, &untrusted):
 		e.Kind, e.Hint = NotThere, "the server's certificate is not good here: check the address, this machine's clock and its list of authorities"
 	}
@@ -116,10 +118,23 @@ func Cause(err error) error {
 const maxSaid = 500
 
 // Clean makes a server's text fit for one line of a log: control characters and runs
-// of white space become one space, and what is over 500 bytes is cut.
+// of white space become one space, JWTs and the queries of URLs, which may be
+// signatures, become "…", and what is over 500 bytes is cut.
 func Clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	words := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	for i, w := range words {
+		if url := strings.Index(w, "://"); url >= 0 {
+			if query := strings.IndexAny(w[url:], "?#"); query >= 0 {
+				w = w[:url+query+1] + "…"
+			}
+		}
+		if jwt := strings.Index(w, "eyJ"); jwt >= 0 && len(w)-jwt > 20 { // {" in base64
+			w = w[:jwt] + "…"
+		}
+		words[i] = w
+	}
+	s = strings.Join(words, " ")
 	if len(s) > maxSaid {
 		s = strings.ToValidUTF8(s[:maxSaid], "") + "…"
 	}

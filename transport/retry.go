@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -61,11 +62,7 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 		}
 		again := r.Again(resp, err)
 		if again && r.Log != nil {
-			reason := slog.Any("error", Cause(err))
-			if err == nil {
-				reason = slog.Int("status", resp.StatusCode)
-			}
-			r.Log.Warn("a request failed; it is sent again soon, or given up", reason)
+			logFailure(r.Log, resp, err)
 		}
 		return again, nil
 	}
@@ -79,11 +76,26 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 	return &again
 }
 
+// logFailure says which request is sent again, or is given up after the last attempt,
+// and why.
+func logFailure(log *slog.Logger, resp *http.Response, err error) {
+	const message = "a request failed; it is sent again soon, or given up"
+	var failed *url.Error
+	switch {
+	case err == nil:
+		log.Warn(message, "url", Redact(resp.Request.URL.String()), "status", resp.StatusCode)
+	case errors.As(err, &failed):
+		log.Warn(message, "url", Redact(failed.URL), "error", Cause(err))
+	default:
+		log.Warn(message, "error", err)
+	}
+}
+
 // AnyFailure asks for another attempt after any failure that may pass: the network's,
 // a 5xx but 501, a 429. It suits requests that change nothing at the server.
 func AnyFailure(resp *http.Response, err error) bool {
 	if err != nil {
-		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrRedirect) {
+		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrRedirect) || errors.Is(err, http.ErrSchemeMismatch) {
 			return false
 		}
 		again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, err) // knows bad certificates and schemes

@@ -89,6 +89,25 @@ func TestRetryingLeavesTheFinalAlone(t *testing.T) {
 	}
 }
 
+func TestRetryingLeavesPlainServersAlone(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(http.ResponseWriter, *http.Request) {})
+	ctx, connections := counting(t.Context())
+	https := strings.Replace(server.URL, "http:", "https:", 1) + "/?SECRET"
+	resp, err := transport.Retrying(newClient(t, transport.Options{}), quick).Do(newRequest(t, ctx, http.MethodGet, https, ""))
+	if err == nil {
+		resp.Body.Close()
+		t.Fatal("there was an answer")
+	}
+	if connections.Load() != 1 {
+		t.Errorf("%d connections were asked for, want 1", connections.Load())
+	}
+	e := asError(t, transport.NoAnswer(ctx, "asking", https, err))
+	if e.Kind != transport.NotThere || !strings.Contains(e.Hint, "speaks http") || strings.Contains(e.Error(), "SECRET") {
+		t.Errorf("got kind %d, %q, hint %q", e.Kind, e, e.Hint)
+	}
+}
+
 func TestRetryingLeavesCertificatesAlone(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -256,7 +275,7 @@ func TestRetryingTellsItsLog(t *testing.T) {
 	if _, err := get(t, transport.Retrying(client, r), "https://h.example/?SECRET"); err != nil {
 		t.Fatal(err)
 	}
-	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Contains(got, "SECRET") ||
+	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Contains(got, "SECRET") || strings.Count(got, "url=https://h.example/?…") != 2 ||
 		!strings.Contains(got, "status=503") || !strings.Contains(got, `error="the network falters"`) {
 		t.Errorf("got the log\n%s", got)
 	}

@@ -9,12 +9,12 @@
 //	plain := transport.New(transport.Options{})
 //	retrying := transport.Retrying(plain, transport.Retry{})
 //
-// No client has an overall timeout: an output file may take hours. Connecting and
-// waiting for the answer's header are bounded here; a body that stalls is its
-// reader's to notice.
+// No client has an overall timeout: an output file may take hours. Connecting, waiting
+// for the answer's header, and the silence within a body are bounded instead.
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -41,6 +41,10 @@ type Options struct {
 	// HeaderTimeout bounds the wait for an answer's header. Default 2 min: slow
 	// gateways are known to prepare a whole file before the first byte.
 	HeaderTimeout time.Duration
+
+	// StallTimeout is how long an answer's body may bring no byte before it is given
+	// up. Default 2 min, for the gateways that HeaderTimeout is for.
+	StallTimeout time.Duration
 }
 
 // New returns a client that follows redirects but never carries a credential to
@@ -56,6 +60,9 @@ func New(o Options) *http.Client {
 	}
 	if o.HeaderTimeout <= 0 {
 		o.HeaderTimeout = 2 * time.Minute
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = 2 * time.Minute
 	}
 	dialer := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
 	wire := &http.Transport{
@@ -73,7 +80,7 @@ func New(o Options) *http.Client {
 	fresh := wire.Clone()
 	fresh.DisableKeepAlives = true
 	return &http.Client{
-		Transport:     &guard{next: wire, fresh: fresh, userAgent: o.UserAgent, allowHTTP: o.AllowHTTP},
+		Transport:     &guard{next: wire, fresh: fresh, userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, stall: o.StallTimeout},
 		CheckRedirect: checkRedirect,
 	}
 }
@@ -84,6 +91,7 @@ type guard struct {
 	fresh     *http.Transport // never uses a connection twice
 	userAgent string
 	allowHTTP bool
+	stall     time.Duration
 }
 
 // ErrPlainHTTP says that a request was not sent because it would have gone to
@@ -95,8 +103,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme == "http" && !g.allowHTTP && !isLoopback(req.URL.Hostname()) {
 		return nil, ErrPlainHTTP
 	}
+	ctx, cancel := context.WithCancel(req.Context())
+	req = req.Clone(ctx) // a RoundTripper must not change what it was given
 	if req.Header.Get("User-Agent") == "" {
-		req = req.Clone(req.Context()) // a RoundTripper must not change what it was given
 		req.Header.Set("User-Agent", g.userAgent)
 	}
 	next := g.next
@@ -105,8 +114,10 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := next.RoundTrip(req)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	resp.Body = &unstalled{body: resp.Body, cancel: cancel, limit: g.stall}
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: its address is unreadable", ErrRedirect) // http.Client would print it, signature and all
@@ -121,7 +132,7 @@ func (g *guard) CloseIdleConnections() {
 }
 
 func isLoopback(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip := net.ParseIP(host)

@@ -30,6 +30,7 @@ func TestPlainHTTP(t *testing.T) {
 		{"http://127.0.0.1:1/", false, false},
 		{"http://127.9.9.9:1/", false, false},
 		{"http://localhost:1/", false, false},
+		{"http://LocalHost:1/", false, false},
 		{"http://[::1]:1/", false, false},
 	} {
 		t.Run(test.url, func(t *testing.T) {

@@ -43,6 +43,21 @@ func completionScripts() *template.Template {
 			}
 			return all
 		},
+		"valued": func(nodes []*kong.Node) string { // patterns of those whose value is not known beforehand
+			var all []string
+			for _, n := range nodes {
+				for _, f := range n.Flags {
+					if f.IsBool() || f.Enum != "" {
+						continue
+					}
+					all = append(all, "--"+f.Name)
+					if f.Short != 0 {
+						all = append(all, "-"+string(f.Short))
+					}
+				}
+			}
+			return strings.Join(all, "|")
+		},
 		"takesFile": func(f *kong.Flag) bool { return f.PlaceHolder == "FILE" || f.PlaceHolder == "DIR" },
 		"quote":     func(s string) string { return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `\'`)) },
 		"words":     func(f *kong.Flag) string { return strings.Join(strings.Split(strings.Trim(f.Enum, ","), ","), " ") },
@@ -52,14 +67,20 @@ func completionScripts() *template.Template {
 const completionTemplates = `
 {{- define "bash" -}}
 _fhirkiln() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words command i
 	COMPREPLY=()
 	case $prev in
+	{{valued .Node.Children}}) return ;; # to file names, the default
 {{- range flags .Node}}{{if .Enum}}
 	--{{.Name}}) COMPREPLY=($(compgen -W "{{words .}}" -- "$cur")); return ;;
 {{- end}}{{end}}
 	esac
-	case ${COMP_WORDS[1]} in
+	for ((i = 1; i < COMP_CWORD; i++)); do # flags may stand before the command
+		case ${COMP_WORDS[i]} in
+		{{range $i, $n := .Node.Children}}{{if $i}}|{{end}}{{$n.Name}}{{end}}) command=${COMP_WORDS[i]}; break ;;
+		esac
+	done
+	case $command in
 {{- $root := .Node}}{{range .Node.Children}}
 	{{.Name}}) words="{{range flags . $root}}--{{.Name}} {{end}}{{if eq .Name "completion"}}bash zsh fish{{end}}" ;;
 {{- end}}
@@ -81,7 +102,7 @@ autoload -U +X bashcompinit && bashcompinit
 complete -c fhirkiln -f -n __fish_use_subcommand -a {{.Name}} -d {{quote .Help}}
 {{- $command := .Name}}
 {{range flags . -}}
-complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
+complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
 {{end -}}
 {{end -}}
 {{range flags .Node -}}

@@ -28,7 +28,7 @@ type demoCommand struct {
 // process, over HTTP on loopback.
 func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	if d.Patients < 1 {
-		return &usageError{fmt.Errorf("--patients must be at least 1, not %d", d.Patients)}
+		return &usageError{error: fmt.Errorf("--patients must be at least 1, not %d", d.Patients)}
 	}
 	dir, err := sink.OpenDir(d.Out)
 	if err != nil {

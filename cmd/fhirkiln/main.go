@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -80,7 +82,7 @@ func execute(args []string, c console) int {
 	var line cli
 	parser, err := newParser(&line, c)
 	if err != nil {
-		return report(c, err)
+		return report(c, line.LogFormat, err)
 	}
 	var exited *exitRequest
 	parsed, err := parse(parser, args)
@@ -88,12 +90,13 @@ func execute(args []string, c console) int {
 		return exited.code
 	}
 	if err != nil {
-		return report(c, &usageError{err})
+		return report(c, line.LogFormat, &usageError{error: err})
 	}
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
-	return report(c, parsed.Run(&line, c))
+	err = parsed.Run(&line, c)
+	return report(c, line.LogFormat, err)
 }
 
 func newParser(line *cli, c console) (*kong.Kong, error) {
@@ -127,25 +130,47 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	return parser.Parse(args)
 }
 
-// usageError is a command line that cannot be understood.
-type usageError struct{ error }
+// usageError is a command line that cannot be understood, or names something that is
+// not there.
+type usageError struct {
+	error
+	hint string // "" is --help
+}
 
 // report tells the user of err, and what to try, and returns its exit code. This is
 // the one place where errors become exit codes.
-func report(c console, err error) int {
+func report(c console, logFormat string, err error) int {
 	if err == nil {
 		return exitOK
 	}
+	all := []error{err}
+	if feeds := (*feedsError)(nil); errors.As(err, &feeds) {
+		all = feeds.all
+	}
+	for _, err := range all {
+		tell(c, logFormat, err)
+	}
+	code, _ := classify(err)
+	return code
+}
+
+// tell prints one error with its hint; as a record where the log is JSON, since a
+// collector reads stderr.
+func tell(c console, logFormat string, err error) {
 	code, hint := classify(err)
-	if problems := (config.Errors)(nil); errors.As(err, &problems) {
+	var problems config.Errors
+	switch isConfig := errors.As(err, &problems); {
+	case logFormat == "json":
+		slog.New(slog.NewJSONHandler(c.stderr, nil)).Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
+		return
+	case isConfig:
 		fmt.Fprintln(c.stderr, err) // a line for each problem, with its place first, as editors like it
-	} else {
+	default:
 		fmt.Fprintln(c.stderr, "fhirkiln:", err)
 	}
 	if hint != "" {
 		fmt.Fprintln(c.stderr, "  try:", hint)
 	}
-	return code
 }
 
 // classify finds an error's exit code, and a hint if there is one.
@@ -159,12 +184,13 @@ func classify(err error) (code int, hint string) {
 		data      *columnar.DataError
 		count     *pipeline.CountError
 		partial   *pipeline.PartialError
+		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)
 	switch {
 	case errors.As(err, &signalled):
 		return signalled.exitCode(), ""
 	case errors.As(err, &usage):
-		return exitUsage, "fhirkiln --help"
+		return exitUsage, cmp.Or(usage.hint, "fhirkiln --help")
 	case errors.As(err, &problems):
 		return exitConfig, ""
 	case errors.As(err, &exchange):
@@ -183,10 +209,10 @@ func classify(err error) (code int, hint string) {
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
 		return exitPartial, "ask the server's owner about the counts by severity and code in the run's report.json"
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &file):
 		return exitConfig, "check the path"
 	}
-	return exitBug, ""
+	return exitBug, "this is a bug: report it, with the log"
 }
 
 // signalError is the cause of a context that a signal has ended.

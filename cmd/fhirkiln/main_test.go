@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,6 +53,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("FHIR", server.FHIR())
 	env.Setenv("TOKEN_URL", server.TokenURL())
 	env.Setenv("URL", server.URL())
+	env.Setenv("ADDR", strings.TrimPrefix(server.URL(), "http://"))
 	env.Setenv("SECRET", "planted-secret")
 	return os.WriteFile(filepath.Join(env.WorkDir, "config.yaml"), []byte(configYAML), 0o600)
 }

@@ -37,7 +37,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 		ui.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
 	if strings.HasPrefix(cfg.Sink.URL, "s3://") {
-		return &usageError{fmt.Errorf("sink.url is %s, but this version writes to local folders only", cfg.Sink.URL)}
+		return &usageError{fmt.Errorf("sink.url is %s, but this version writes to local folders only", cfg.Sink.URL), "set sink.url to a folder"}
 	}
 	dir, err := sink.OpenDir(cfg.Sink.URL)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
 			for i, f := range cfg.Feeds {
 				names[i] = f.Name
 			}
-			return nil, &usageError{fmt.Errorf("%s has no feed %q; it has %s", r.Config, name, strings.Join(names, ", "))}
+			return nil, &usageError{fmt.Errorf("%s has no feed %q; it has %s", r.Config, name, strings.Join(names, ", ")), "give --feed one of these, or leave it out for all"}
 		}
 		feeds = append(feeds, feed)
 	}

@@ -19,7 +19,7 @@ type testserverCommand struct {
 func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error {
 	data, err := bulktest.Folder(t.Data)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err, "give --data a folder that holds *.ndjson or *.ndjson.gz"}
 	}
 	ui := newUI(c, line, "text", "info")
 	defer ui.close()
@@ -28,7 +28,7 @@ func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error
 		TokenTTL: t.TokenTTL, RetryAfter: time.Second, Log: ui.log,
 	})
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err, "give --addr another HOST:PORT of this machine"}
 	}
 	defer server.Close()
 	ui.printf(`# Serving %d files of %s until interrupted. In config.yaml:

@@ -28,10 +28,10 @@ type ui struct {
 
 // newUI follows the flags, then format and level, which config.yaml or the command
 // gives. The format "plain" is text without times, for a command that somebody watches.
+// line keeps the format that won, for what is said at the end.
 func newUI(c console, line *cli, format, level string) *ui {
-	if line.LogFormat != "" {
-		format = line.LogFormat
-	}
+	format = cmp.Or(line.LogFormat, format)
+	line.LogFormat = format
 	var threshold slog.Level
 	// Both sources allow the level's names only, so this cannot fail.
 	_ = threshold.UnmarshalText([]byte(cmp.Or(line.LogLevel, level)))
@@ -46,13 +46,13 @@ func newUI(c console, line *cli, format, level string) *ui {
 	if terminal {
 		u.screen.size = func() int { width, _, _ := term.GetSize(int(file.Fd())); return width }
 	}
-	_, noColor := c.env("NO_COLOR") // no-color.org
+	noColor, _ := c.env("NO_COLOR") // no-color.org: set, and not empty
 	var handler slog.Handler
 	switch {
 	case format == "json":
 		handler = slog.NewJSONHandler(u.screen, &slog.HandlerOptions{Level: threshold})
 	case format == "plain" || terminal:
-		handler = tint.NewTextHandler(u.screen, &tint.Options{Level: threshold, NoColor: noColor || !terminal,
+		handler = tint.NewTextHandler(u.screen, &tint.Options{Level: threshold, NoColor: noColor != "" || !terminal,
 			TimeFormat: time.TimeOnly, ReplaceAttr: dropTime(format == "plain")})
 	default:
 		handler = slog.NewTextHandler(u.screen, &slog.HandlerOptions{Level: threshold})
@@ -121,9 +121,9 @@ func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
 		} else {
 			parts = append(parts, count(s.Resources)+" resources")
 		}
-		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes)/max(elapsed.Seconds(), 0.1)))+"/s")
-		if s.Expected > 0 && s.Resources > 0 && elapsed > time.Second {
-			left := time.Duration(float64(elapsed) * float64(s.Expected-s.Resources) / float64(s.Resources))
+		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes-s.BytesBefore)/max(elapsed.Seconds(), 0.1)))+"/s")
+		if done := s.Resources - s.ResourcesBefore; s.Expected > 0 && done > 0 && elapsed > time.Second {
+			left := time.Duration(float64(elapsed) * float64(s.Expected-s.Resources) / float64(done))
 			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String())
 		}
 	} else {

@@ -1,0 +1,49 @@
+package bulk_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+// A server that falls silent within an answer holds nobody for ever.
+func TestSilenceEndsEveryStep(t *testing.T) {
+	t.Parallel()
+	silent := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(status)
+			io.WriteString(w, `{"resourceType":`)
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done() // the client gives up
+		}
+	}
+	impatient := func(o *bulk.Options) {
+		o.HTTP = transport.New(transport.Options{StallTimeout: 30 * time.Millisecond})
+		o.Poll.Outage = time.Nanosecond
+	}
+	for name, step := range map[string]func(c *bulk.Client, url string) error{
+		"kick-off": func(c *bulk.Client, _ string) error {
+			_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+			return err
+		},
+		"status": func(c *bulk.Client, url string) error {
+			_, err := c.Wait(t.Context(), bulk.Job{StatusURL: url}, nil)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, silent(http.StatusOK))
+			wantError(t, step(clientAt(t, server.URL, impatient), server.URL), transport.Unavailable, "no byte came for 30ms")
+		})
+		t.Run(name+" refused", func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, silent(http.StatusBadRequest))
+			wantError(t, step(clientAt(t, server.URL, impatient), server.URL), transport.Refused, "400 Bad Request")
+		})
+	}
+}
