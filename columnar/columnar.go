@@ -1,28 +1,52 @@
-// Package columnar turns FHIR NDJSON into Parquet. It knows no HTTP and no storage:
-// NDJSON comes in from a reader, Parquet goes out to writers, and statistics come back.
+// Package columnar turns FHIR NDJSON into Parquet and back. It knows no HTTP and no
+// storage: NDJSON comes in from a reader, Parquet goes out to writers, and statistics
+// come back.
 //
 // The common path, for one or more NDJSON files that go into one part for each
 // resource type:
 //
 //	w := columnar.NewWriter(columnar.Options{Create: create})
 //	lines := columnar.NewLines(ndjson, 0)
-//	read, err := w.Append(ctx, lines)
+//	read, err := w.Append(ctx, lines, &columnar.Origin{File: "patients.ndjson"})
 //	parts, err := w.Close()
+//
+// and back:
+//
+//	r, err := columnar.NewReader(file, size)
+//	for {
+//		resource, err := r.Next() // JSON, io.EOF at the end
+//	}
 //
 // # Layout
 //
-// The layout is [Layout], for now the envelope: resourceType, id, meta.versionId and
-// meta.lastUpdated as columns, and the resource's line, byte for byte, in the column
-// resource. A layout depends on the data in nothing: every file of it has the same
-// columns.
+// What columns a resource type has is its [Layout], [LayoutName]: R4's elements, typed,
+// under their own names, and side columns for all else. It depends on the data in
+// nothing, so every file of a type has the same columns, and it has a place for
+// everything that JSON can hold, so what comes back is what went in: the same members,
+// arrays in their order, numbers as they were written. docs/layout.md has it for
+// people.
+//
+// # The way of a line
+//
+// A scanner checks the line and puts its tokens on a tape. A shredder walks the tape
+// along the layout and leaves values and levels in the columns of a row group. A page
+// encoder makes pages of them, and a file writer puts those into a file. Nothing
+// behind the scanner can fail but the file's writer.
 package columnar
 
 import (
 	"fmt"
+	"io"
 )
 
-// Layout names the columns that a [Writer] writes, as it stands in paths.
-const Layout = "envelope-0"
+// Origin is where rows came from, for their column __origin. Empty fields are null.
+type Origin struct {
+	Source          string // config's name of the server
+	Feed            string
+	Run             string
+	File            string // path, or URL without its query
+	TransactionTime string // of the export, as the server wrote it
+}
 
 // DataError says that a line cannot become a row. It names where, never what: the
 // line may hold patient data.
@@ -36,10 +60,22 @@ func (e *DataError) Error() string {
 	return fmt.Sprintf("line %d (at byte %d): %s", e.Line, e.Offset, e.Reason)
 }
 
+// Quarantined is a line that cannot become a row.
+type Quarantined struct {
+	DataError
+	Origin Origin
+
+	// Bytes is the line, or the begin of one that is too long, whose end is in Rest.
+	// Both are good until Options.Quarantine returns.
+	Bytes []byte
+	Rest  io.Reader // nil unless the line is too long
+}
+
 // ReadStats counts what [Writer.Append] took from a file.
 type ReadStats struct {
-	Resources int64 // lines that became rows
-	Bytes     int64 // NDJSON read, line ends included
+	Resources   int64 // lines that became rows
+	Quarantined int64 // lines that did not
+	Bytes       int64 // NDJSON read, line ends included
 }
 
 // PartStats describes one finished part.

@@ -23,6 +23,7 @@ type Lines struct {
 	number int64
 	offset int64 // behind the last line
 	taken  int64 // offset at the last call of since
+	within bool  // the last line was too long, and its end is not read yet
 }
 
 // slack is what a line may have beside its max bytes: a byte order mark and its end.
@@ -45,20 +46,26 @@ type line struct {
 }
 
 // next returns the next line, or [io.EOF] at the end. Any other error is the reader's,
-// or a [*DataError] for a line that is too long.
+// or a [*DataError] for a line that is too long: then the line's begin is returned with
+// it, and restOfLine has its end. The next line can be asked for all the same.
 func (l *Lines) next() (line, error) {
+	if l.within {
+		if _, err := io.Copy(io.Discard, l.restOfLine()); err != nil {
+			return line{}, err
+		}
+	}
 	for {
 		start := l.offset
 		raw, err := l.raw()
 		if err != nil && (err != io.EOF || len(raw) == 0) {
-			return line{}, err
+			return line{bytes: raw, number: l.number, offset: start}, err
 		}
 		if start == 0 {
 			raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
 		}
 		trimmed := bytes.Trim(raw, " \t\r\n")
 		if len(trimmed) > l.max {
-			return line{}, l.tooLong(start)
+			return line{bytes: trimmed, number: l.number, offset: start}, l.tooLong(start)
 		}
 		if len(trimmed) > 0 {
 			return line{bytes: trimmed, number: l.number, offset: start}, nil
@@ -74,19 +81,44 @@ func (l *Lines) raw() ([]byte, error) {
 		piece, err := l.r.ReadSlice('\n')
 		start := l.offset - int64(len(l.long))
 		l.offset += int64(len(piece))
-		if len(l.long)+len(piece)-slack > l.max {
-			return nil, l.tooLong(start)
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
+		if full := errors.Is(err, bufio.ErrBufferFull); full || len(l.long) > 0 {
 			l.long = append(l.long, piece...)
-			continue
-		}
-		if len(l.long) > 0 {
-			l.long = append(l.long, piece...)
+			if len(l.long)-slack > l.max && (full || err == nil || err == io.EOF) {
+				l.within = full
+				return l.long, l.tooLong(start)
+			}
+			if full {
+				continue
+			}
 			piece = l.long
 		}
 		return piece, err
 	}
+}
+
+// restOfLine reads what is left of a line that is too long, its end included.
+func (l *Lines) restOfLine() io.Reader { return restOfLine{l} }
+
+type restOfLine struct{ l *Lines }
+
+// Read implements [io.Reader].
+func (r restOfLine) Read(p []byte) (int, error) {
+	l := r.l
+	if !l.within {
+		return 0, io.EOF
+	}
+	if _, err := l.r.Peek(1); err != nil {
+		l.within = err != io.EOF
+		return 0, err
+	}
+	piece, _ := l.r.Peek(min(len(p), l.r.Buffered()))
+	if i := bytes.IndexByte(piece, '\n'); i >= 0 {
+		piece, l.within = piece[:i+1], false
+	}
+	n := copy(p, piece)
+	l.offset += int64(n)
+	_, err := l.r.Discard(n)
+	return n, err
 }
 
 func (l *Lines) tooLong(offset int64) error {

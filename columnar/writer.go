@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/parquet-go/parquet-go"
 )
 
 // Options say where rows go. Create is required.
@@ -19,13 +17,17 @@ type Options struct {
 	// Writer does not close it.
 	Create func(ctx context.Context, resourceType string) (io.Writer, error)
 
+	// Quarantine takes a line that cannot become a row. An error ends Append. Nil: the
+	// first such line ends Append with its [*DataError].
+	Quarantine func(ctx context.Context, q Quarantined) error
+
 	// TargetBytes is the size of Parquet from which a part counts as full. Default
 	// 256 MiB: large enough that readers do not drown in files, small enough to be
 	// uploaded again.
 	TargetBytes int64
 
 	// RowGroupBytes is the NDJSON that goes into one row group. Default 64 MiB: a few
-	// MiB of Parquet each. It bounds the memory of an open part.
+	// MiB of Parquet. It bounds the memory of an open part.
 	RowGroupBytes int64
 
 	// Metadata is written as the file's key-value metadata, beside the layout's name.
@@ -39,9 +41,10 @@ type Options struct {
 // An error of Append or Close leaves the parts unfinished: they must be thrown away.
 type Writer struct {
 	options Options
-	reader  envelopeReader
-	current envelope
+	scanner scanner
+	encoder *pageEncoder
 	parts   map[string]*part
+	pending int64 // bytes of NDJSON in the parts' open row groups
 	full    bool
 }
 
@@ -49,34 +52,125 @@ type Writer struct {
 func NewWriter(o Options) *Writer {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 64<<20)
-	return &Writer{options: o, parts: map[string]*part{}}
+	return &Writer{options: o, encoder: newPageEncoder(), parts: map[string]*part{}}
 }
 
 // Append makes rows of lines until they end or a part is full; which of the two it
-// was, [Writer.Full] tells, and what is left in lines can go to another Writer. Errors
-// are the reader's, Create's, a part's, or a [*DataError]. Canceling ctx ends it.
-func (w *Writer) Append(ctx context.Context, lines *Lines) (read ReadStats, _ error) {
+// was, [Writer.Full] tells, and what is left in lines can go to another Writer. The
+// rows' column __origin says that they come from origin, unless that is nil.
+//
+// Errors are the reader's, Create's, Quarantine's, a part's, or a [*DataError]; the
+// statistics are those up to there. Canceling ctx ends it.
+func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (read ReadStats, err error) {
 	defer func() { read.Bytes = lines.since() }()
-	for !w.full {
-		if read.Resources%256 == 0 && ctx.Err() != nil {
+	for turn := 0; !w.full; turn++ {
+		if turn%256 == 0 && ctx.Err() != nil {
 			return read, context.Cause(ctx)
 		}
 		line, err := lines.next()
 		if err == io.EOF {
 			break
 		}
+		var bad *DataError
+		if errors.As(err, &bad) {
+			if err := w.quarantine(ctx, bad, line, origin, lines); err != nil {
+				return read, err
+			}
+			read.Quarantined++
+			continue
+		}
 		if err != nil {
 			return read, err
 		}
-		if err := w.reader.read(line.bytes, &w.current); err != nil {
-			return read, &DataError{Line: line.number, Offset: line.offset, Reason: err.Error()}
+		resourceType, err := w.scan(line.bytes)
+		if err == nil && len(w.parts) >= maxParts && w.parts[string(resourceType)] == nil {
+			err = errTypes
 		}
-		if err := w.add(ctx, &w.current); err != nil {
+		if err != nil {
+			bad := &DataError{Line: line.number, Offset: line.offset, Reason: err.Error()}
+			if err := w.quarantine(ctx, bad, line, origin, nil); err != nil {
+				return read, err
+			}
+			read.Quarantined++
+			continue
+		}
+		if err := w.add(ctx, resourceType, line, origin); err != nil {
 			return read, err
 		}
 		read.Resources++
 	}
 	return read, nil
+}
+
+func (w *Writer) quarantine(ctx context.Context, bad *DataError, l line, origin *Origin, rest *Lines) error {
+	if w.options.Quarantine == nil {
+		return bad
+	}
+	q := Quarantined{DataError: *bad, Bytes: l.bytes}
+	if origin != nil {
+		q.Origin = *origin
+	}
+	if rest != nil {
+		q.Rest = rest.restOfLine()
+	}
+	err := w.options.Quarantine(ctx, q)
+	if q.Rest != nil && err == nil {
+		_, err = io.Copy(io.Discard, q.Rest)
+	}
+	return err
+}
+
+// scan checks a line and returns its resourceType.
+func (w *Writer) scan(line []byte) ([]byte, error) {
+	if err := w.scanner.scan(line); err != nil {
+		return nil, err
+	}
+	tape := w.scanner.tape
+	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
+		key, value := tape[i], tape[i+1]
+		name := line[key.start:key.end]
+		if key.flags&flagEscaped != 0 {
+			name = appendText(nil, name)
+		}
+		if string(name) != "resourceType" {
+			continue
+		}
+		if value.kind != tokenString {
+			return nil, errNoType
+		}
+		resourceType := line[value.start:value.end]
+		if value.flags&flagEscaped != 0 {
+			resourceType = appendText(nil, resourceType)
+		}
+		if !isTypeName(resourceType) {
+			return nil, errTypeName
+		}
+		return resourceType, nil
+	}
+	return nil, errNoType
+}
+
+// maxParts bounds the parts that are open at once: R4 has 146 types, and what is made
+// up has no end.
+const maxParts = 256
+
+var (
+	errTypes    = fmt.Errorf("it is of another resource type than the %d before it", maxParts)
+	errNoType   = errors.New("it has no resourceType")
+	errTypeName = errors.New("its resourceType is not the name of a type")
+)
+
+// isTypeName says whether a resourceType can be one: it becomes part of paths.
+func isTypeName(b []byte) bool {
+	if len(b) == 0 || len(b) > 64 || b[0] < 'A' || b[0] > 'Z' {
+		return false
+	}
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // Full says whether a part has reached Options.TargetBytes, so that the Writer should
@@ -87,92 +181,66 @@ func (w *Writer) Full() bool { return w.full }
 func (w *Writer) Close() ([]PartStats, error) {
 	var stats []PartStats
 	for _, p := range w.parts {
-		if err := p.parquet.Close(); err != nil {
-			return nil, fmt.Errorf("finishing a part of %s: %w", p.resourceType, p.cause(err))
+		err := p.file.rowGroup(p.rows, w.encoder)
+		if err == nil {
+			err = p.file.close(w.options.Metadata)
 		}
-		stats = append(stats, PartStats{ResourceType: p.resourceType, Rows: p.rows, Bytes: p.out.n})
+		if err != nil {
+			return nil, fmt.Errorf("finishing a part of %s: %w", p.file.layout.ResourceType, err)
+		}
+		stats = append(stats, PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at})
 	}
 	slices.SortFunc(stats, func(a, b PartStats) int { return cmp.Compare(a.ResourceType, b.ResourceType) })
 	return stats, nil
 }
 
-func (w *Writer) add(ctx context.Context, e *envelope) error {
-	p := w.parts[string(e.resourceType.bytes)]
+// part is one Parquet file that is being written.
+type part struct {
+	file     *fileWriter
+	rows     *rowGroup
+	shredder *shredder
+	pending  int64 // bytes of NDJSON in rows
+}
+
+func (w *Writer) add(ctx context.Context, resourceType []byte, l line, origin *Origin) error {
+	p := w.parts[string(resourceType)]
 	if p == nil {
-		resourceType := string(e.resourceType.bytes)
-		out, err := w.options.Create(ctx, resourceType)
+		out, err := w.options.Create(ctx, string(resourceType))
 		if err != nil {
 			return err
 		}
-		p = newPart(resourceType, out, w.options.Metadata)
-		w.parts[resourceType] = p
+		layout := LayoutOf(string(resourceType))
+		p = &part{file: newFileWriter(out, layout), rows: newRowGroup(layout)}
+		p.shredder = newShredder(p.rows)
+		w.parts[string(resourceType)] = p
 	}
-	p.row = e.row(p.row[:0])
-	if _, err := p.parquet.WriteRows([]parquet.Row{p.row}); err != nil {
-		return fmt.Errorf("writing a part of %s: %w", p.resourceType, p.cause(err))
+	p.shredder.row(l.bytes, w.scanner.tape, origin, l.number)
+	p.rows.endRow(w.encoder)
+	p.pending += int64(len(l.bytes))
+	w.pending += int64(len(l.bytes))
+	switch {
+	case p.pending >= w.options.RowGroupBytes:
+		return w.flush(p)
+	case w.pending >= 2*w.options.RowGroupBytes: // many types at once share the memory of two
+		for _, other := range w.parts {
+			if other.pending > p.pending {
+				p = other
+			}
+		}
+		return w.flush(p)
 	}
-	p.rows++
-	p.pending += int64(len(e.resource))
-	if p.pending < w.options.RowGroupBytes {
-		return nil
-	}
-	p.pending = 0
-	if err := p.parquet.Flush(); err != nil {
-		return fmt.Errorf("writing a part of %s: %w", p.resourceType, p.cause(err))
-	}
-	w.full = w.full || p.out.n >= w.options.TargetBytes
 	return nil
 }
 
-// part is one Parquet file that is being written.
-type part struct {
-	resourceType string
-	out          *counter
-	parquet      *parquet.GenericWriter[any]
-	row          parquet.Row
-	rows         int64
-	pending      int64 // bytes of NDJSON in the open row group
-}
-
-func newPart(resourceType string, out io.Writer, metadata map[string]string) *part {
-	p := &part{resourceType: resourceType, out: &counter{w: out}, row: make(parquet.Row, 0, envelopeColumns)}
-	options := []parquet.WriterOption{
-		parquet.SchemaOf(envelopeRow{}),
-		parquet.Compression(newCodec()),
-		parquet.DataPageVersion(1), // not every engine reads version 2
-		// Statistics of a whole resource prune nothing, are as long as it, and would
-		// put patient data into the footer.
-		parquet.SkipPageBounds("resource"),
-		parquet.SkipPageStatistics("resource"),
-		parquet.KeyValueMetadata("fhirkiln.layout", Layout),
-	}
-	for k, v := range metadata {
-		options = append(options, parquet.KeyValueMetadata(k, v))
-	}
-	p.parquet = parquet.NewGenericWriter[any](p.out, options...)
-	return p
-}
-
-// cause prefers the error of the part's own writer, which parquet-go may dress up.
-func (p *part) cause(err error) error {
-	if p.out.err != nil && !errors.Is(err, p.out.err) {
-		return p.out.err
-	}
-	return err
-}
-
-// counter counts what goes through it and remembers why it failed.
-type counter struct {
-	w   io.Writer
-	n   int64
-	err error
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
+// flush writes a part's row group.
+func (w *Writer) flush(p *part) error {
+	w.pending -= p.pending
+	p.pending = 0
+	err := p.file.rowGroup(p.rows, w.encoder)
+	p.rows.reset()
 	if err != nil {
-		c.err = err
+		return fmt.Errorf("writing a part of %s: %w", p.file.layout.ResourceType, err)
 	}
-	return n, err
+	w.full = w.full || p.file.at >= w.options.TargetBytes
+	return nil
 }

@@ -25,6 +25,8 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
+var _ failer = (*testing.T)(nil)
+
 // memory takes the parts of one Writer.
 type memory map[string]*bytes.Buffer
 
@@ -63,6 +65,9 @@ func (m memory) finish(t failer, w *columnar.Writer) []finishedPart {
 	return parts
 }
 
+// origin is where the tests' resources are from.
+var origin = columnar.Origin{Source: "bison", Feed: "members", Run: "r1", File: "https://payer.example/1.ndjson", TransactionTime: "2026-01-02T03:04:05Z"}
+
 // convert makes parts of all of r, as many as it takes.
 func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columnar.ReadStats) {
 	t.Helper()
@@ -75,11 +80,12 @@ func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columna
 		m := memory{}
 		o.Create = m.create
 		w := columnar.NewWriter(o)
-		read, err := w.Append(context.Background(), lines)
+		read, err := w.Append(context.Background(), lines, &origin)
 		if err != nil {
 			t.Fatalf("appending: %v", err)
 		}
 		total.Resources += read.Resources
+		total.Quarantined += read.Quarantined
 		total.Bytes += read.Bytes
 		parts = append(parts, m.finish(t, w)...)
 		if !w.Full() {
@@ -91,7 +97,7 @@ func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columna
 // appendTo makes one Writer without a target take ndjson, up to its first error.
 func appendTo(m memory, ndjson string) (*columnar.Writer, columnar.ReadStats, error) {
 	w := columnar.NewWriter(columnar.Options{Create: m.create})
-	read, err := w.Append(context.Background(), columnar.NewLines(strings.NewReader(ndjson), 0))
+	read, err := w.Append(context.Background(), columnar.NewLines(strings.NewReader(ndjson), 0), nil)
 	return w, read, err
 }
 
@@ -104,26 +110,35 @@ func open(t failer, p finishedPart) *parquet.File {
 	return f
 }
 
-// rows reads a part's rows as T has them.
-func rows[T any](t failer, p finishedPart) []T {
-	t.Helper()
-	rows, err := parquet.Read[T](bytes.NewReader(p.parquet), int64(len(p.parquet)))
-	if err != nil {
-		t.Fatalf("reading the part of %s: %v", p.ResourceType, err)
-	}
-	return rows
-}
-
-// resources reads back the lines that a part was made of.
+// resources gives back the resources of a part.
 func resources(t failer, p finishedPart) []string {
 	t.Helper()
-	var lines []string
-	for _, row := range rows[struct {
-		Resource string `parquet:"resource"`
-	}](t, p) {
-		lines = append(lines, row.Resource)
+	r, err := columnar.NewReader(bytes.NewReader(p.parquet), int64(len(p.parquet)))
+	if err != nil {
+		t.Fatalf("opening the part of %s: %v", p.ResourceType, err)
 	}
-	return lines
+	defer r.Close()
+	if r.ResourceType() != p.ResourceType || r.NumRows() != p.Rows {
+		t.Errorf("the reader says %d rows of %s, not %d of %s", r.NumRows(), r.ResourceType(), p.Rows, p.ResourceType)
+	}
+	var all []string
+	for {
+		line, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("reading resource %d of the part of %s: %v", len(all), p.ResourceType, err)
+		}
+		all = append(all, string(line))
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Errorf("behind the last resource: %v", err)
+	}
+	if int64(len(all)) != p.Rows {
+		t.Errorf("the reader gave %d resources of %d", len(all), p.Rows)
+	}
+	return all
 }
 
 // byType joins the resources of parts in the order in which they were made.
@@ -136,6 +151,29 @@ func byType(t failer, parts []finishedPart) map[string][]string {
 	return all
 }
 
-func ndjson(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
+// roundTrip converts resources of one type, checks that they come back the same, in
+// their order, and returns the parts that they were in.
+func roundTrip(t failer, o columnar.Options, lines ...string) []finishedPart {
+	t.Helper()
+	parts, read := convert(t, o, strings.NewReader(ndjson(lines...)))
+	if read.Resources != int64(len(lines)) {
+		t.Errorf("%d resources of %d became rows", read.Resources, len(lines))
+	}
+	all := byType(t, parts)
+	if len(all) != 1 && len(lines) > 0 {
+		t.Fatalf("there are resources of %d types", len(all))
+	}
+	for resourceType, got := range all {
+		if len(got) != len(lines) {
+			t.Fatalf("%d resources of %s came back, not %d", len(got), resourceType, len(lines))
+		}
+		for i := range lines {
+			if d := difference(lines[i], got[i]); d != "" {
+				t.Errorf("%s %d of %d is not the same, %s\nthe line: %.2000s", resourceType, i+1, len(lines), d, lines[i])
+			}
+		}
+	}
+	return parts
+}
 
-var _ failer = (*testing.T)(nil)
+func ndjson(lines ...string) string { return strings.Join(lines, "\n") + "\n" }

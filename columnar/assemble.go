@@ -1,0 +1,303 @@
+package columnar
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/parquet-go/parquet-go"
+)
+
+// assembler puts a row's values together again: the columns first, then what
+// __residual, __contained and __extension have to add.
+type assembler struct {
+	layout  *Layout
+	columns [][]parquet.Value // what is left of the row, by column
+	scanner scanner
+	out     []byte
+}
+
+// node is a JSON value that is being made: an object or array, or text that is done.
+type node struct {
+	kind  byte // '{', '[', or 0 for text
+	text  []byte
+	names []string // of an object's values
+	nodes []*node
+}
+
+// resource returns a row's JSON, good until the next call.
+func (a *assembler) resource(row parquet.Row) ([]byte, error) {
+	a.columns = append(a.columns[:0], make([][]parquet.Value, len(a.layout.columns))...)
+	for start := 0; start < len(row); {
+		end := start + 1
+		for end < len(row) && row[end].Column() == row[start].Column() {
+			end++
+		}
+		a.columns[row[start].Column()] = row[start:end]
+		start = end
+	}
+	for i, values := range a.columns {
+		if len(values) == 0 {
+			return nil, fmt.Errorf("the row has no entry for the column %s", a.layout.columns[i].Path())
+		}
+	}
+	root := &node{kind: '{'}
+	var sides sideValues
+	for _, f := range a.layout.root.Fields {
+		switch f.Name {
+		case "resourceType":
+			root.set("resourceType", quote(a.layout.ResourceType))
+			a.skip(f)
+		case "__extension":
+			sides.extensions = a.structs(f)
+		case "__contained":
+			sides.contained = a.structs(f)
+		case "__residual":
+			sides.residual = a.leaf(f)
+		default:
+			if err := a.field(f, root); err != nil {
+				return nil, err
+			}
+		}
+	}
+	whole, err := a.restore(root, &sides)
+	if err != nil {
+		return nil, err
+	}
+	if whole != nil {
+		return whole, nil
+	}
+	a.out = root.append(a.out[:0])
+	return a.out, nil
+}
+
+// first is a column below f: all of them tell the same of f itself.
+func (f *Field) first() int {
+	for f.column < 0 {
+		f = f.Fields[0]
+	}
+	return f.column
+}
+
+// skip passes over the slot of f in all columns below it.
+func (a *assembler) skip(f *Field) {
+	if f.column >= 0 {
+		a.columns[f.column] = a.columns[f.column][1:]
+	}
+	for _, child := range f.Fields {
+		a.skip(child)
+	}
+}
+
+// leaf is the text of a leaf that is not a list, nil if it is null.
+func (a *assembler) leaf(f *Field) []byte {
+	v := a.columns[f.column][0]
+	a.skip(f)
+	if v.IsNull() {
+		return nil
+	}
+	return v.ByteArray()
+}
+
+// field reads a field's slot, and sets it in the object around it unless it is null.
+// Companions are read with the field that they are of.
+func (a *assembler) field(f *Field, around *node) error {
+	switch {
+	case f.role == roleSide:
+		if f.lexemeOf() == nil {
+			a.skipAll(f)
+		}
+		return nil
+	case f.role == roleOpen:
+		return a.open(f, around)
+	case !f.List:
+		if n, err := a.value(f); err != nil || n == nil {
+			return err
+		} else {
+			around.setNode(f.Name, n)
+		}
+		return nil
+	}
+	level := a.columns[f.first()][0].DefinitionLevel()
+	if level < int(f.def)-2 {
+		a.skipBoth(f)
+		return nil
+	}
+	list := &node{kind: '['}
+	around.setNode(f.Name, list)
+	if level == int(f.def)-2 {
+		a.skipBoth(f)
+		return nil
+	}
+	for {
+		n, err := a.value(f)
+		if err != nil {
+			return err
+		}
+		if n == nil {
+			n = text("null")
+		}
+		list.nodes = append(list.nodes, n)
+		if left := a.columns[f.first()]; len(left) == 0 || left[0].RepetitionLevel() != int(f.rep) {
+			return nil
+		}
+	}
+}
+
+// lexemeOf is the decimal that a field is the lexeme of, or nil.
+func (f *Field) lexemeOf() *Field {
+	for _, sibling := range f.parent.Fields {
+		if sibling.lexeme == f {
+			return sibling
+		}
+	}
+	return nil
+}
+
+// skipAll passes over a slot of a field with all its elements.
+func (a *assembler) skipAll(f *Field) {
+	a.skip(f)
+	for f.List {
+		left := a.columns[f.first()]
+		if len(left) == 0 || left[0].RepetitionLevel() < int(f.rep) {
+			return
+		}
+		a.skip(f)
+	}
+}
+
+// skipBoth passes over a slot of a list that has no elements, and its lexemes'.
+func (a *assembler) skipBoth(f *Field) {
+	a.skip(f)
+	if f.lexeme != nil {
+		a.skip(f.lexeme)
+	}
+}
+
+// value reads one value of a field, or element of a list; nil is null.
+func (a *assembler) value(f *Field) (*node, error) {
+	v := a.columns[f.first()][0]
+	if f.Type == Struct {
+		if v.DefinitionLevel() < int(f.def) {
+			a.skip(f)
+			return nil, nil
+		}
+		n := &node{kind: '{'}
+		for _, child := range f.Fields {
+			if err := a.field(child, n); err != nil {
+				return nil, err
+			}
+		}
+		return n, nil
+	}
+	a.skip(f)
+	if f.lexeme != nil {
+		lexeme := a.columns[f.lexeme.column][0]
+		a.skip(f.lexeme)
+		if !lexeme.IsNull() {
+			return &node{text: lexeme.ByteArray()}, nil
+		}
+	}
+	if v.IsNull() {
+		return nil, nil
+	}
+	switch f.role {
+	case roleText, roleDate:
+		return &node{text: quote(string(v.ByteArray()))}, nil
+	case roleBoolean:
+		return text(strconv.FormatBool(v.Boolean())), nil
+	case roleInt:
+		return text(strconv.Itoa(int(v.Int32()))), nil
+	case roleDecimal:
+		return &node{text: appendDecimal(nil, v.ByteArray())}, nil
+	case roleJSON:
+		return &node{text: v.ByteArray()}, nil
+	}
+	return nil, fmt.Errorf("the column %s has no place in JSON", f.Path())
+}
+
+// open reads an open choice: its name is in the column type.
+func (a *assembler) open(f *Field, around *node) error {
+	typ, _, json := a.leaf(f.Fields[0]), a.leaf(f.Fields[1]), a.leaf(f.Fields[2])
+	if json == nil {
+		return nil
+	}
+	if len(typ) == 0 {
+		return fmt.Errorf("the column %s.type is null beside a value", f.Path())
+	}
+	name := f.Name + strings.ToUpper(string(typ[:1])) + string(typ[1:])
+	around.setNode(name, &node{text: json})
+	return nil
+}
+
+// structs reads a list of the shredder's own structs.
+func (a *assembler) structs(f *Field) []map[string]parquet.Value {
+	var all []map[string]parquet.Value
+	for {
+		one := map[string]parquet.Value{}
+		if a.columns[f.first()][0].DefinitionLevel() >= int(f.def) {
+			for _, child := range f.Fields {
+				one[child.Name] = a.columns[child.column][0]
+				a.skipAll(child)
+			}
+			all = append(all, one)
+		} else {
+			a.skip(f)
+		}
+		if left := a.columns[f.first()]; len(left) == 0 || left[0].RepetitionLevel() != int(f.rep) {
+			return all
+		}
+	}
+}
+
+var errSides = errors.New("the row's side columns do not fit together")
+
+func text(s string) *node { return &node{text: []byte(s)} }
+
+func quote(s string) []byte {
+	b, _ := jsontext.AppendQuote(nil, s) // columns are valid UTF-8
+	return b
+}
+
+// get returns an object's value, or nil.
+func (n *node) get(name string) *node {
+	for i, have := range n.names {
+		if have == name {
+			return n.nodes[i]
+		}
+	}
+	return nil
+}
+
+func (n *node) setNode(name string, v *node) {
+	for i, have := range n.names {
+		if have == name {
+			n.nodes[i] = v
+			return
+		}
+	}
+	n.names, n.nodes = append(n.names, name), append(n.nodes, v)
+}
+
+func (n *node) set(name string, text []byte) { n.setNode(name, &node{text: text}) }
+
+// append writes the value as JSON.
+func (n *node) append(to []byte) []byte {
+	if n.kind == 0 {
+		return append(to, n.text...)
+	}
+	to = append(to, n.kind)
+	for i, v := range n.nodes {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		if n.kind == '{' {
+			to, _ = jsontext.AppendQuote(to, n.names[i]) // names come from valid UTF-8
+			to = append(to, ':')
+		}
+		to = v.append(to)
+	}
+	return append(to, n.kind+2)
+}

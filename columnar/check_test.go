@@ -1,0 +1,296 @@
+package columnar_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"fhirkiln/columnar"
+)
+
+// check looks into all of a part: its bytes, pages, levels, values and statistics. What
+// it compares with comes from the specification of Parquet, not from the package.
+func check(t failer, p finishedPart) {
+	t.Helper()
+	f := open(t, p)
+	meta := f.Metadata()
+	if meta.NumRows != p.Rows || p.Rows == 0 {
+		t.Errorf("the footer of %s says %d rows, not %d", p.ResourceType, meta.NumRows, p.Rows)
+	}
+	hash, _ := f.Lookup(columnar.KeySchema)
+	if want := columnar.LayoutOf(p.ResourceType).Hash(); hash != want {
+		t.Errorf("%s has the schema hash %s, not %s", p.ResourceType, hash, want)
+	}
+	at, rows := int64(len("PAR1")), int64(0)
+	for i := range meta.RowGroups {
+		g := &meta.RowGroups[i]
+		if g.FileOffset != at || int(g.Ordinal) != i {
+			t.Errorf("row group %d is number %d and begins at %d, not %d", i, g.Ordinal, g.FileOffset, at)
+		}
+		rows += g.NumRows
+		var compressed, uncompressed int64
+		for j := range g.Columns {
+			m := &g.Columns[j].MetaData
+			name := fmt.Sprintf("row group %d, %s", i, strings.Join(m.PathInSchema, "."))
+			at = checkPages(t, name, p.parquet, at, m)
+			compressed += m.TotalCompressedSize
+			uncompressed += m.TotalUncompressedSize
+		}
+		if g.TotalCompressedSize != compressed || g.TotalByteSize != uncompressed {
+			t.Errorf("row group %d says %d of %d bytes, its columns %d of %d", i, g.TotalCompressedSize, g.TotalByteSize, compressed, uncompressed)
+		}
+		checkValues(t, f, i)
+	}
+	if rows != meta.NumRows {
+		t.Errorf("the row groups have %d rows, the file %d", rows, meta.NumRows)
+	}
+	footer := int64(binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]))
+	if at+footer+8 != int64(len(p.parquet)) {
+		t.Errorf("the columns end at %d, and the footer begins at %d", at, int64(len(p.parquet))-footer-8)
+	}
+}
+
+// checkPages walks the pages of a column chunk that begins at an offset of the file,
+// and returns where it ends.
+func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMetaData) int64 {
+	t.Helper()
+	start, end := at, at+m.TotalCompressedSize
+	var values, nulls, uncompressed int64
+	var encodings []format.Encoding
+	for first := true; at < end; first = false {
+		header, size := pageHeader(t, file[at:end])
+		body := file[at+size : at+size+int64(header.CompressedPageSize)]
+		if uint32(header.CRC) != crc32.ChecksumIEEE(body) {
+			t.Errorf("%s: a page has the checksum %08x, not %08x", name, crc32.ChecksumIEEE(body), uint32(header.CRC))
+		}
+		raw, err := unzstd.DecodeAll(body, nil)
+		if err != nil || len(raw) != int(header.UncompressedPageSize) {
+			t.Errorf("%s: a page has %d bytes, not %d: %v", name, len(raw), header.UncompressedPageSize, err)
+		}
+		encoding := header.DataPageHeader.V.Encoding
+		switch header.Type {
+		case format.DictionaryPage:
+			if !first || m.DictionaryPageOffset != at {
+				t.Errorf("%s: there is a dictionary at %d, and the chunk's is at %d", name, at, m.DictionaryPageOffset)
+			}
+			encoding = header.DictionaryPageHeader.V.Encoding
+		case format.DataPage:
+			if values == 0 && m.DataPageOffset != at {
+				t.Errorf("%s: the first data page is at %d, not %d", name, at, m.DataPageOffset)
+			}
+			if header.DataPageHeader.V.NumValues == 0 {
+				t.Errorf("%s: a page is empty", name)
+			}
+			values += int64(header.DataPageHeader.V.NumValues)
+			nulls += header.DataPageHeader.V.Statistics.NullCount
+		default:
+			t.Errorf("%s: there is a page of type %v", name, header.Type)
+		}
+		if !slices.Contains(encodings, encoding) {
+			encodings = append(encodings, encoding)
+		}
+		at += size + int64(header.CompressedPageSize)
+		uncompressed += size + int64(header.UncompressedPageSize)
+	}
+	if at != end || start == end {
+		t.Errorf("%s: the pages end at %d, the chunk at %d", name, at, end)
+	}
+	if values != m.NumValues || uncompressed != m.TotalUncompressedSize || nulls != m.Statistics.NullCount {
+		t.Errorf("%s: %d values, %d nulls, %d bytes in pages; the chunk says %d, %d, %d",
+			name, values, nulls, uncompressed, m.NumValues, m.Statistics.NullCount, m.TotalUncompressedSize)
+	}
+	if encodings = append(encodings, format.RLE); !slices.Equal(encodings, m.Encoding) {
+		t.Errorf("%s: the pages have encodings %v, the chunk says %v", name, encodings, m.Encoding)
+	}
+	return end
+}
+
+var unzstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0))
+
+// pageHeader reads the page header that b begins with, and its size.
+func pageHeader(t failer, b []byte) (*format.PageHeader, int64) {
+	t.Helper()
+	r := bytes.NewReader(b)
+	header := new(format.PageHeader)
+	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(struct{ io.Reader }{r})).Decode(header); err != nil {
+		t.Fatalf("reading a page header: %v", err)
+	}
+	// The reader may buffer; what the header takes is told by writing it again.
+	again, err := thrift.Marshal(new(thrift.CompactProtocol), header)
+	if err != nil || !bytes.HasPrefix(b, again) {
+		t.Fatalf("a page header is not what it says: %v", err)
+	}
+	return header, int64(len(again))
+}
+
+// checkValues reads the values of a row group.
+func checkValues(t failer, f *parquet.File, group int) {
+	t.Helper()
+	g := f.RowGroups()[group]
+	columns := make([][]parquet.Value, len(g.ColumnChunks()))
+	for i, chunk := range g.ColumnChunks() {
+		columns[i] = chunkValues(t, chunk, g.NumRows())
+	}
+	checkLevels(t, f.Root(), columns)
+	walkLeaves(f.Root(), func(c *parquet.Column) {
+		checkStatistics(t, c, columns[c.Index()], &f.Metadata().RowGroups[group].Columns[c.Index()].MetaData)
+	})
+}
+
+// chunkValues reads a column chunk page by page.
+func chunkValues(t failer, chunk parquet.ColumnChunk, rows int64) []parquet.Value {
+	t.Helper()
+	var values []parquet.Value
+	var begun int64
+	pages := chunk.Pages()
+	defer pages.Close()
+	for {
+		page, err := pages.ReadPage()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("column %d: %v", chunk.Column(), err)
+		}
+		some := make([]parquet.Value, page.NumValues())
+		n, err := page.Values().ReadValues(some)
+		if n != len(some) || err != nil && err != io.EOF {
+			t.Fatalf("column %d: %d values of %d, %v", chunk.Column(), n, len(some), err)
+		}
+		if some[0].RepetitionLevel() != 0 {
+			t.Errorf("column %d: a page begins within a row", chunk.Column())
+		}
+		for _, v := range some {
+			if v.RepetitionLevel() == 0 {
+				begun++
+			}
+			values = append(values, v.Clone())
+		}
+		parquet.Release(page)
+	}
+	if begun != rows {
+		t.Errorf("column %d has %d rows, not %d", chunk.Column(), begun, rows)
+	}
+	return values
+}
+
+// level is what a column's entry says of one of the structs and lists above it.
+type level struct{ rep, def int }
+
+// checkLevels compares what the leaves below a node say of it: all the same.
+func checkLevels(t failer, node *parquet.Column, columns [][]parquet.Value) []level {
+	t.Helper()
+	var first []level
+	var from string
+	if node.Leaf() {
+		for _, v := range columns[node.Index()] {
+			if v.RepetitionLevel() > node.MaxRepetitionLevel() || v.DefinitionLevel() > node.MaxDefinitionLevel() {
+				t.Fatalf("%v has levels %d and %d", node.Path(), v.RepetitionLevel(), v.DefinitionLevel())
+			}
+			if v.IsNull() != (v.DefinitionLevel() < node.MaxDefinitionLevel()) {
+				t.Fatalf("%v has %v at level %d", node.Path(), v, v.DefinitionLevel())
+			}
+			if v.Kind() == parquet.ByteArray && !utf8.Valid(v.ByteArray()) {
+				t.Errorf("%v has a text that is not UTF-8: %q", node.Path(), v.ByteArray())
+			}
+			first = append(first, level{v.RepetitionLevel(), v.DefinitionLevel()})
+		}
+		return first
+	}
+	for _, child := range node.Columns() {
+		var seen []level
+		for _, l := range checkLevels(t, child, columns) {
+			if l.rep <= node.MaxRepetitionLevel() {
+				seen = append(seen, level{l.rep, min(l.def, node.MaxDefinitionLevel())})
+			}
+		}
+		if first == nil {
+			first, from = seen, child.Name()
+		} else if !slices.Equal(first, seen) {
+			t.Errorf("%v: the columns below %s and %s do not say the same of it", node.Path(), from, child.Name())
+		}
+	}
+	return first
+}
+
+func walkLeaves(node *parquet.Column, f func(*parquet.Column)) {
+	if node.Leaf() {
+		f(node)
+	}
+	for _, child := range node.Columns() {
+		walkLeaves(child, f)
+	}
+}
+
+// checkStatistics compares a chunk's statistics with its values.
+func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *format.ColumnMetaData) {
+	t.Helper()
+	var least, most parquet.Value
+	var nulls int64
+	for _, v := range values {
+		if v.IsNull() {
+			nulls++
+			continue
+		}
+		if least.IsNull() || order(v, least) < 0 {
+			least = v
+		}
+		if most.IsNull() || order(v, most) > 0 {
+			most = v
+		}
+	}
+	s := m.Statistics
+	if s.NullCount != nulls || m.NumValues != int64(len(values)) {
+		t.Errorf("%v has %d values and %d nulls; the statistics say %d and %d", c.Path(), len(values), nulls, m.NumValues, s.NullCount)
+	}
+	if s.Min != nil || s.Max != nil {
+		t.Errorf("%v has bounds of the old sort, which are not defined for it", c.Path())
+	}
+	if (s.MinValue == nil) != (s.MaxValue == nil) {
+		t.Errorf("%v has the bounds %q and %q", c.Path(), s.MinValue, s.MaxValue)
+	}
+	numeric := c.Type().Kind() != parquet.ByteArray && c.Type().Kind() != parquet.Boolean
+	switch {
+	case s.MinValue != nil && (!bytes.Equal(s.MinValue, least.Bytes()) || !bytes.Equal(s.MaxValue, most.Bytes())):
+		t.Errorf("%v has bounds %x and %x, and its values are from %x to %x", c.Path(), s.MinValue, s.MaxValue, least.Bytes(), most.Bytes())
+	case s.MinValue == nil && numeric && !least.IsNull():
+		t.Errorf("%v has no bounds", c.Path())
+	}
+}
+
+// order compares two values as Parquet's TypeDefinedOrder does for the types of the
+// layout.
+func order(a, b parquet.Value) int {
+	switch a.Kind() {
+	case parquet.FixedLenByteArray:
+		return signed(a.ByteArray()).Cmp(signed(b.ByteArray()))
+	case parquet.ByteArray:
+		return bytes.Compare(a.ByteArray(), b.ByteArray())
+	case parquet.Boolean:
+		return 0
+	case parquet.Int32:
+		return cmp.Compare(a.Int32(), b.Int32())
+	}
+	return cmp.Compare(a.Int64(), b.Int64())
+}
+
+// signed reads a number of two's complement.
+func signed(b []byte) *big.Int {
+	n := new(big.Int).SetBytes(b)
+	if b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
+}

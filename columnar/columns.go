@@ -1,0 +1,325 @@
+package columnar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+)
+
+// rowGroup holds the rows that are being shredded as columns, in the form in which
+// Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
+// byte each.
+//
+// Most fields of a layout are null in most rows, and a null costs nothing here. Every
+// struct and list has a stream of levels of its own. A field that has had no value
+// lately has no levels: they are those of the struct around it, and are copied from
+// there, all at once, when the field's next value comes. A field that is never
+// touched shares the stream of the struct around it to the end.
+type rowGroup struct {
+	layout  *Layout
+	streams []stream
+	columns []column
+	rows    int
+	marks   []int // columns that want to begin a new page when the row is over
+}
+
+// stream is the levels of a struct's or list's slots: a slot for each place where the
+// field could be, up to the last row in which it was touched.
+type stream struct {
+	seen int    // how many slots of the stream around it are in it
+	def  []byte // definition level of each slot
+	rep  []byte // repetition level of each slot; a struct has those of the list around it
+}
+
+// column is the values of a leaf.
+type column struct {
+	def []byte // as a stream's def, for a leaf that is not a list itself
+
+	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front
+	dict         *dictionary // nil before the first value, and for booleans
+	plainly      bool        // the dictionary is given up, for the row groups to come too
+	index        []uint32    // the open page's values, as places in the dictionary
+	plain        []byte      // or PLAIN-encoded
+	values       int         // in the open page
+	pages        []page      // that are finished
+	nulls, slots int         // in them
+	from         int         // slot that the open page starts with
+	least, most  []byte      // of the values in them, for statistics
+	unbounded    bool        // the bounds would be too long
+}
+
+func newRowGroup(l *Layout) *rowGroup {
+	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns))}
+	for i, f := range l.columns {
+		c := &g.columns[i]
+		switch f.Type {
+		case Int:
+			c.fixed = 4
+		case Long, Timestamp:
+			c.fixed = 8
+		case Decimal:
+			c.fixed = 16
+		case Boolean:
+			c.plainly = true
+		}
+	}
+	return g
+}
+
+// reset empties the row group and keeps its memory, and what it has learned about
+// which columns repeat themselves.
+func (g *rowGroup) reset() {
+	for i := range g.streams {
+		s := &g.streams[i]
+		s.seen, s.def, s.rep = 0, s.def[:0], s.rep[:0]
+	}
+	for i := range g.columns {
+		c := &g.columns[i]
+		*c = column{fixed: c.fixed, plainly: c.plainly, dict: c.dict, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0]}
+		switch {
+		case c.plainly:
+			c.dict = nil
+		case c.dict != nil:
+			c.dict.reset()
+		}
+	}
+	g.rows, g.marks = 0, g.marks[:0]
+}
+
+// beginRow opens a row's slot in the root.
+func (g *rowGroup) beginRow() {
+	root := &g.streams[g.layout.root.stream]
+	root.def, root.rep = append(root.def, 0), append(root.rep, 0)
+	root.seen++
+	g.rows++
+}
+
+// slots is how many slots a struct or list has; the last one is open.
+func (g *rowGroup) slots(f *Field) int { return len(g.streams[f.stream].def) }
+
+// catchUp gives a stream the slots of its parent's that it has not seen, but for the
+// last n: in them the field is as absent as the struct around it.
+func (g *rowGroup) catchUp(f *Field, n int) {
+	s, around := &g.streams[f.stream], &g.streams[f.parent.stream]
+	to := len(around.def) - n
+	if s.seen >= to {
+		return
+	}
+	s.def = append(s.def, around.def[s.seen:to]...)
+	if f.List {
+		s.rep = append(s.rep, g.repeats(f.parent)[s.seen:to]...)
+	}
+	s.seen = to
+}
+
+// repeats are the repetition levels of a struct's slots: those of the list around it.
+// Structs on the way down to an open slot are caught up, so theirs are as many.
+func (g *rowGroup) repeats(f *Field) []byte {
+	for !f.List && f.parent != nil {
+		f = f.parent
+	}
+	return g.streams[f.stream].rep
+}
+
+// taken says whether a field already has a value in its parent's open slot.
+func (g *rowGroup) taken(f *Field) bool {
+	slots := g.slots(f.parent)
+	if f.stream >= 0 {
+		return g.streams[f.stream].seen == slots
+	}
+	return len(g.columns[f.column].def) == slots
+}
+
+// enter opens a struct's slot. The field must not be taken.
+func (g *rowGroup) enter(f *Field) {
+	g.catchUp(f, 1)
+	s := &g.streams[f.stream]
+	s.def = append(s.def, f.def)
+	s.seen++
+}
+
+// emptyList says that a list is there and has no element. The field must not be taken.
+func (g *rowGroup) emptyList(f *Field) { g.firstElement(f, f.def-2) }
+
+// element opens the slot of a list's element; the first one must not be taken. An
+// element that is null has no value.
+func (g *rowGroup) element(f *Field, first, null bool) {
+	def := f.def
+	if null {
+		def--
+	}
+	if first {
+		g.firstElement(f, def)
+		return
+	}
+	s := &g.streams[f.stream]
+	s.def, s.rep = append(s.def, def), append(s.rep, f.rep)
+}
+
+func (g *rowGroup) firstElement(f *Field, def uint8) {
+	g.catchUp(f, 1)
+	repeats := g.repeats(f.parent)
+	s := &g.streams[f.stream]
+	s.def, s.rep = append(s.def, def), append(s.rep, repeats[s.seen])
+	s.seen++
+}
+
+// leaf opens the slot of a leaf that is not a list, for the value that follows. The
+// field must not be taken.
+func (g *rowGroup) leaf(f *Field) *column {
+	c, around := &g.columns[f.column], &g.streams[f.parent.stream]
+	slots := len(around.def)
+	if n := len(c.def); n < slots-1 {
+		c.def = append(c.def, around.def[n:slots-1]...)
+	}
+	c.def = append(c.def, f.def)
+	return c
+}
+
+// endRow closes the row.
+func (g *rowGroup) endRow(e *pageEncoder) {
+	for _, i := range g.marks {
+		if c := &g.columns[i]; c.values > 0 {
+			g.cutPage(e, g.layout.columns[i])
+		}
+	}
+	g.marks = g.marks[:0]
+}
+
+// pageBytes is the size from which a page is closed, before compression. A reader that
+// looks for one row reads a page at least.
+const pageBytes = 1 << 20
+
+// bytes adds a value of the open slot. v is copied.
+func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
+	c.values++
+	before := len(c.plain)
+	if !c.plainly {
+		if c.dict == nil {
+			c.dict = newDictionary(c.fixed)
+		}
+		if i, ok := c.dict.add(v); ok {
+			c.index = append(c.index, i)
+			return
+		}
+		c.leaveDictionary()
+	}
+	if c.fixed == 0 {
+		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
+	}
+	c.plain = append(c.plain, v...)
+	if before < pageBytes && len(c.plain) >= pageBytes {
+		g.marks = append(g.marks, f.column)
+	}
+}
+
+// bool adds a value of the open slot, a byte each until the page is encoded.
+func (c *column) bool(v bool) {
+	c.values++
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	c.plain = append(c.plain, b)
+}
+
+// leaveDictionary gives the dictionary up for the open page and all that follow; pages
+// before it keep it.
+func (c *column) leaveDictionary() {
+	for _, i := range c.index {
+		c.plain = append(c.plain, c.dict.encoded(i)...)
+	}
+	c.index, c.plainly = c.index[:0], true
+}
+
+// dictionary is the distinct values of a column chunk, in the order of their coming.
+type dictionary struct {
+	fixed int      // bytes of a value; 0 is a BYTE_ARRAY
+	plain []byte   // the dictionary page: the values, PLAIN-encoded
+	ends  []uint32 // of each value in plain
+	slots []uint32 // hash table: index + 1, 0 is free
+	last  uint32   // index of the value that came last; it often comes again
+	adds  int
+}
+
+const (
+	// dictionaryBytes bounds a dictionary; one that would be larger is no help.
+	dictionaryBytes = 1 << 20
+	// dictionaryTrial is after how many values it must have shown its worth.
+	dictionaryTrial = 4096
+)
+
+// hashSeed decides where in a dictionary's table a value is. What is written does not
+// depend on it: indices go by the order of the values' coming.
+var hashSeed = maphash.MakeSeed()
+
+func newDictionary(fixed int) *dictionary {
+	return &dictionary{fixed: fixed, slots: make([]uint32, 64)}
+}
+
+func (d *dictionary) reset() {
+	clear(d.slots)
+	d.plain, d.ends, d.last, d.adds = d.plain[:0], d.ends[:0], 0, 0
+}
+
+// value is the bytes of a value, without its length.
+func (d *dictionary) value(i uint32) []byte {
+	e := d.encoded(i)
+	if d.fixed == 0 {
+		e = e[4:]
+	}
+	return e
+}
+
+// encoded is the PLAIN encoding of a value.
+func (d *dictionary) encoded(i uint32) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = d.ends[i-1]
+	}
+	return d.plain[start:d.ends[i]]
+}
+
+// add returns a value's index. ok is false when the dictionary does not pay: it is
+// full, or nearly every value is a new one.
+func (d *dictionary) add(v []byte) (i uint32, ok bool) {
+	d.adds++
+	if len(d.ends) > 0 && bytes.Equal(d.value(d.last), v) {
+		return d.last, true
+	}
+	mask := uint64(len(d.slots) - 1)
+	h := maphash.Bytes(hashSeed, v) & mask
+	for ; d.slots[h] != 0; h = (h + 1) & mask {
+		if i := d.slots[h] - 1; bytes.Equal(d.value(i), v) {
+			d.last = i
+			return i, true
+		}
+	}
+	if len(d.plain)+len(v) > dictionaryBytes || d.adds >= dictionaryTrial && len(d.ends) > d.adds/2 {
+		return 0, false
+	}
+	i = uint32(len(d.ends))
+	if d.fixed == 0 {
+		d.plain = binary.LittleEndian.AppendUint32(d.plain, uint32(len(v)))
+	}
+	d.plain = append(d.plain, v...)
+	d.ends = append(d.ends, uint32(len(d.plain)))
+	d.slots[h] = i + 1
+	d.last = i
+	if len(d.ends)*2 > len(d.slots) {
+		d.grow()
+	}
+	return i, true
+}
+
+func (d *dictionary) grow() {
+	d.slots = make([]uint32, 4*len(d.slots))
+	mask := uint64(len(d.slots) - 1)
+	for i := range d.ends {
+		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
+		for d.slots[h] != 0 {
+			h = (h + 1) & mask
+		}
+		d.slots[h] = uint32(i) + 1
+	}
+}

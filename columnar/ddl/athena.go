@@ -1,0 +1,65 @@
+package ddl
+
+import (
+	"fmt"
+	"strings"
+
+	"fhirkiln/columnar"
+)
+
+// athenaDialect writes names in lower case. Glue keeps them so whatever the DDL says,
+// and Athena compares them with the file's without regard to case.
+func athenaDialect() dialect {
+	quote := quoted("`")
+	return dialect{
+		scalar: func(t columnar.Type) string {
+			switch t {
+			case columnar.Boolean:
+				return "boolean"
+			case columnar.Int:
+				return "int"
+			case columnar.Long:
+				return "bigint"
+			case columnar.Timestamp:
+				return "timestamp"
+			case columnar.Decimal:
+				return "decimal(38,9)"
+			}
+			return "string"
+		},
+		quote: func(name string) string { return quote(strings.ToLower(name)) },
+		list:  "array<%s>", structOf: "struct<%s>", field: "%s:%s", between: ",",
+	}
+}
+
+// athena is an external table, whose partitions are not among its columns
+// (https://docs.aws.amazon.com/athena/latest/ug/create-table.html).
+func athena(l *columnar.Layout, location string) string {
+	d := athenaDialect()
+	name := d.quote(l.ResourceType)
+	var b strings.Builder
+	b.WriteString(header(l))
+	fmt.Fprintf(&b, `-- Athena runs one statement at a time. Names are in lower case, as Glue keeps them: queries
+-- may write them in any case. A name that is a keyword or begins with an underscore stands
+-- between backticks in DDL and between double quotes in queries.
+-- Times are UTC, to the millisecond.
+CREATE EXTERNAL TABLE %s (
+`, name)
+	for i, f := range l.Fields {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, "  %s %s", d.quote(f.Name), d.typeOf(f))
+	}
+	fmt.Fprintf(&b, `
+)
+PARTITIONED BY (%s string, %s string, %s string)
+STORED AS PARQUET
+LOCATION %s
+TBLPROPERTIES ('classification' = 'parquet', 'parquet.compression' = 'ZSTD');
+
+-- Once now, and after every run that published: it finds the new partitions.
+MSCK REPAIR TABLE %s;
+`, d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun), hiveText(folder(location, l)+"/"), name)
+	return b.String()
+}

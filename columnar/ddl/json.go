@@ -1,0 +1,68 @@
+package ddl
+
+import (
+	"encoding/json"
+	"strings"
+
+	"fhirkiln/columnar"
+)
+
+// jsonLayout is what the format JSON has at its top.
+type jsonLayout struct {
+	Layout string      `json:"layout"`
+	Type   string      `json:"type"` // the resource type
+	Hash   string      `json:"hash"` // of the schema, SHA-256 in hex
+	Fields []jsonField `json:"fields"`
+}
+
+// jsonField is a field of a layout. Its types bear Iceberg's names
+// (https://iceberg.apache.org/spec/#schemas-and-data-types), since the ids are for
+// Iceberg, too.
+type jsonField struct {
+	Name      string      `json:"name"`
+	Type      string      `json:"type"` // of an element if it is a list
+	List      bool        `json:"list,omitempty"`
+	Required  bool        `json:"required,omitempty"`
+	ID        int         `json:"id"`
+	ElementID int         `json:"element_id,omitempty"` // of a list
+	FHIR      string      `json:"fhir,omitempty"`       // none for what fhirkiln adds
+	Fields    []jsonField `json:"fields,omitempty"`     // of a struct
+}
+
+func tree(l *columnar.Layout) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	// Texts, numbers and booleans into memory: this cannot fail.
+	_ = e.Encode(jsonLayout{Layout: columnar.LayoutName, Type: l.ResourceType, Hash: l.Hash(), Fields: jsonFields(l.Fields)})
+	return b.String()
+}
+
+func jsonFields(fields []*columnar.Field) []jsonField {
+	var all []jsonField
+	for _, f := range fields {
+		all = append(all, jsonField{
+			Name: f.Name, Type: icebergType(f.Type), List: f.List, Required: f.Required,
+			ID: f.ID, ElementID: f.ElementID, FHIR: f.FHIR, Fields: jsonFields(f.Fields),
+		})
+	}
+	return all
+}
+
+func icebergType(t columnar.Type) string {
+	switch t {
+	case columnar.Struct:
+		return "struct"
+	case columnar.Boolean:
+		return "boolean"
+	case columnar.Int:
+		return "int"
+	case columnar.Long:
+		return "long"
+	case columnar.Timestamp:
+		return "timestamptz"
+	case columnar.Decimal:
+		return "decimal(38,9)"
+	}
+	return "string"
+}

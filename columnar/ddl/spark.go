@@ -1,0 +1,64 @@
+package ddl
+
+import (
+	"fmt"
+	"strings"
+
+	"fhirkiln/columnar"
+)
+
+func sparkDialect() dialect {
+	return dialect{
+		scalar: func(t columnar.Type) string {
+			switch t {
+			case columnar.Boolean:
+				return "BOOLEAN"
+			case columnar.Int:
+				return "INT"
+			case columnar.Long:
+				return "BIGINT"
+			case columnar.Timestamp:
+				return "TIMESTAMP"
+			case columnar.Decimal:
+				return "DECIMAL(38,9)"
+			}
+			return "STRING"
+		},
+		quote: quoted("`"), list: "ARRAY<%s>", structOf: "STRUCT<%s>", field: "%s: %s", between: ", ",
+	}
+}
+
+// spark is a table of the data source parquet, whose partitions are among its columns
+// (https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-table-datasource.html).
+func spark(l *columnar.Layout, location string) string {
+	d := sparkDialect()
+	name := d.quote(l.ResourceType)
+	var b strings.Builder
+	b.WriteString(header(l))
+	b.WriteString(`-- Times before 1900, as old birth dates have them, end a query of Spark before 4.0 unless
+-- it is told that they are not in the Julian calendar: for this table by its option
+-- datetimeRebaseMode, without a table by spark.sql.parquet.datetimeRebaseModeInRead=CORRECTED.
+-- No column is a DATE or an INT96. Times are shown in spark.sql.session.timeZone.
+-- Outside of EMR, S3 is s3a://.
+`)
+	fmt.Fprintf(&b, "CREATE TABLE %s (\n", name)
+	for _, f := range l.Fields {
+		fmt.Fprintf(&b, "  %s %s,\n", d.quote(f.Name), d.typeOf(f))
+	}
+	partitions := []string{d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun)}
+	fmt.Fprintf(&b, "  %s STRING\n)\n", strings.Join(partitions, " STRING,\n  "))
+	fmt.Fprintf(&b, `USING parquet
+OPTIONS ('datetimeRebaseMode' = 'CORRECTED')
+PARTITIONED BY (%s)
+LOCATION %s;
+
+-- Once now, and after every run that published: it finds the new partitions.
+MSCK REPAIR TABLE %s;
+`, strings.Join(partitions, ", "), hiveText(folder(location, l)), name)
+	return b.String()
+}
+
+// hiveText is a text literal of Hive's kind, which Spark's is too: with escapes.
+func hiveText(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}

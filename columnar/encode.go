@@ -1,0 +1,230 @@
+package columnar
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// page is a page as it stands in the file, header and all.
+type page struct {
+	bytes    []byte // shared by the pages of columns that have no value at all
+	size     int    // before compression, with the header
+	slots    int
+	encoding format.Encoding
+}
+
+// pageEncoder encodes pages. It belongs to one goroutine and serves one row group
+// after the other.
+//
+// Pages are version 1, which every reader knows: the levels and the values are
+// compressed together.
+type pageEncoder struct {
+	zstd     *zstd.Encoder
+	protocol thrift.CompactProtocol
+	raw      []byte // a page before compression
+	levels   []byte
+	packed   []byte
+	nulls    map[nullPage]page // of the row group that is being encoded
+}
+
+// nullPage identifies the page of a column without any value: all such columns of a
+// struct share it.
+type nullPage struct {
+	levels             *byte // the first of the definition levels that it has
+	slots              int
+	repWidth, defWidth int
+}
+
+func newPageEncoder() *pageEncoder {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return &pageEncoder{zstd: encoder, nulls: map[nullPage]page{}}
+}
+
+// cutPage closes a column's open page. The row must be over, so that every struct
+// above has all its slots.
+func (g *rowGroup) cutPage(e *pageEncoder, f *Field) {
+	c := &g.columns[f.column]
+	def, rep := g.levels(f)
+	def = def[c.from:]
+	if f.rep > 0 {
+		rep = rep[c.from:]
+	} else {
+		rep = nil
+	}
+	c.from += len(def)
+	c.slots += len(def)
+	c.nulls += len(def) - c.values
+	var p page
+	if c.values == 0 {
+		p = e.nullPage(f, def, rep)
+	} else {
+		p = e.dataPage(f, c, def, rep)
+		c.note(f)
+	}
+	c.pages = append(c.pages, p)
+	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
+}
+
+// levels are a leaf's levels from the row group's first slot on.
+func (g *rowGroup) levels(f *Field) (def, rep []byte) {
+	if f.List {
+		return g.streamLevels(f)
+	}
+	c := &g.columns[f.column]
+	def, rep = g.streamLevels(f.parent)
+	if len(c.def) == 0 {
+		return def, rep
+	}
+	c.def = append(c.def, def[len(c.def):]...)
+	return c.def, rep
+}
+
+// streamLevels are the levels of a struct or list, which ends up with all its slots
+// unless it has none of its own.
+func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
+	s := &g.streams[f.stream]
+	if f.parent == nil {
+		return s.def, s.rep
+	}
+	parentDef, parentRep := g.streamLevels(f.parent)
+	if s.seen == 0 {
+		return parentDef, parentRep
+	}
+	s.def = append(s.def, parentDef[s.seen:]...)
+	if f.List {
+		s.rep = append(s.rep, parentRep[s.seen:]...)
+	}
+	s.seen = len(parentDef)
+	if !f.List {
+		return s.def, parentRep
+	}
+	return s.def, s.rep
+}
+
+func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
+	key := nullPage{&def[0], len(def), bits.Len8(f.rep), bits.Len8(f.def)}
+	if p, ok := e.nulls[key]; ok {
+		return p
+	}
+	e.raw = e.appendLevels(e.raw[:0], f, def, rep)
+	p := e.page(format.Plain, len(def), len(def))
+	e.nulls[key] = p
+	return p
+}
+
+func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
+	e.raw = e.appendLevels(e.raw[:0], f, def, rep)
+	encoding := format.Plain
+	switch {
+	case f.Type == Boolean:
+		e.raw = appendBits(e.raw, c.plain)
+	case !c.plainly:
+		encoding = format.RLEDictionary
+		width := max(bits.Len(uint(len(c.dict.ends)-1)), 1)
+		e.raw = append(e.raw, byte(width))
+		e.packed = encodeIndices(e.packed, c.index, width)
+		e.raw = append(e.raw, e.packed...)
+	default:
+		e.raw = append(e.raw, c.plain...)
+	}
+	return e.page(encoding, len(def), len(def)-c.values)
+}
+
+// appendLevels appends repetition and definition levels, each with its length, as far
+// as the column has such.
+func (e *pageEncoder) appendLevels(to []byte, f *Field, def, rep []byte) []byte {
+	for _, l := range []struct {
+		max    uint8
+		levels []byte
+	}{{f.rep, rep}, {f.def, def}} {
+		if l.max == 0 {
+			continue
+		}
+		encoder := rle.Encoding{BitWidth: bits.Len8(l.max)}
+		var err error
+		if e.levels, err = encoder.EncodeLevels(e.levels, l.levels); err != nil {
+			panic(err) // levels are never wider than their width
+		}
+		to = binary.LittleEndian.AppendUint32(to, uint32(len(e.levels)))
+		to = append(to, e.levels...)
+	}
+	return to
+}
+
+// page compresses e.raw and puts a header before it.
+func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
+	return e.finish(slots, encoding, func(h *format.PageHeader) {
+		h.Type = format.DataPage
+		h.DataPageHeader = thrift.New(format.DataPageHeader{
+			NumValues: int32(slots), Encoding: encoding,
+			DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
+			Statistics: format.Statistics{NullCount: int64(nulls)}, // package thrift writes one in any case
+		})
+	})
+}
+
+// dictionaryPage is the page that comes before a chunk's data pages.
+func (e *pageEncoder) dictionaryPage(d *dictionary) page {
+	e.raw = append(e.raw[:0], d.plain...)
+	return e.finish(len(d.ends), format.Plain, func(h *format.PageHeader) {
+		h.Type = format.DictionaryPage
+		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.ends)), Encoding: format.Plain})
+	})
+}
+
+func (e *pageEncoder) finish(slots int, encoding format.Encoding, kind func(*format.PageHeader)) page {
+	compressed := e.zstd.EncodeAll(e.raw, e.packed[:0])
+	e.packed = compressed
+	header := format.PageHeader{
+		UncompressedPageSize: int32(len(e.raw)),
+		CompressedPageSize:   int32(len(compressed)),
+		CRC:                  int32(crc32.ChecksumIEEE(compressed)),
+	}
+	kind(&header)
+	head, err := thrift.Marshal(&e.protocol, &header)
+	if err != nil {
+		panic(err) // a header of numbers always encodes
+	}
+	return page{
+		bytes:    append(append(make([]byte, 0, len(head)+len(compressed)), head...), compressed...),
+		size:     len(head) + len(e.raw),
+		slots:    slots,
+		encoding: encoding,
+	}
+}
+
+// encodeIndices encodes a page's dictionary indices.
+func encodeIndices(to []byte, index []uint32, width int) []byte {
+	signed := make([]int32, len(index))
+	for i, v := range index {
+		signed[i] = int32(v)
+	}
+	encoder := rle.Encoding{BitWidth: width}
+	to, err := encoder.EncodeInt32(to, signed)
+	if err != nil {
+		panic(err) // indices are never wider than their width
+	}
+	return to
+}
+
+// appendBits packs booleans of a byte each, the first in the lowest bit.
+func appendBits(to, bools []byte) []byte {
+	for len(bools) > 0 {
+		var b byte
+		n := min(8, len(bools))
+		for i, v := range bools[:n] {
+			b |= v << i
+		}
+		to, bools = append(to, b), bools[n:]
+	}
+	return to
+}

@@ -1,0 +1,82 @@
+package columnar
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The registry of field ids: a section for each resource type, headed by its name, and
+// in it a line for each field, indented by its depth: the field's id, for a list also
+// that of its elements, and its name. Ids are only ever added, never changed or used
+// again: readers such as Iceberg know columns by them. Add those of new fields with
+//
+//	go test ./columnar -run TestFieldIDs -update
+//
+//go:embed fieldids.txt
+var fieldIDs string
+
+// fieldID is one line of the registry.
+type fieldID struct {
+	id, element int
+}
+
+// registry is a type's section, by path.
+type registry map[string]fieldID
+
+// registered reads the section of a type. A type without one, which R4 does not know,
+// has the ids of DomainResource.
+func registered(resourceType string) registry {
+	section, ok := findSection(resourceType)
+	if !ok {
+		section, _ = findSection("DomainResource")
+	}
+	return parseSection(section)
+}
+
+func findSection(name string) (string, bool) {
+	_, section, found := strings.Cut("\n"+fieldIDs, "\n"+name+"\n")
+	section, _, _ = strings.Cut(section, "\n\n")
+	return section, found
+}
+
+func parseSection(section string) registry {
+	ids := registry{}
+	var path []string
+	for line := range strings.Lines(section) {
+		line = strings.TrimSuffix(line, "\n")
+		text := strings.TrimLeft(line, "\t")
+		depth := len(line) - len(text)
+		number, name, _ := strings.Cut(text, " ")
+		list, element, isList := strings.Cut(number, "/")
+		id := fieldID{id: atoi(list)}
+		if isList {
+			id.element = atoi(element)
+		}
+		path = append(path[:min(depth, len(path))], name)
+		ids[strings.Join(path, ".")] = id
+	}
+	return ids
+}
+
+func atoi(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(fmt.Sprintf("columnar: the registry of field ids has %q for a number", s)) // it is embedded, and tested
+	}
+	return n
+}
+
+// apply gives the layout's fields their ids.
+func (r registry) apply(l *Layout) {
+	var walk func(fields []*Field)
+	walk = func(fields []*Field) {
+		for _, f := range fields {
+			id := r[f.Path()]
+			f.ID, f.ElementID = id.id, id.element
+			walk(f.Fields)
+		}
+	}
+	walk(l.root.Fields)
+}

@@ -1,0 +1,159 @@
+package columnar
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// sideValues are a row's side columns.
+type sideValues struct {
+	extensions, contained []map[string]parquet.Value
+	residual              []byte
+}
+
+// restore puts the side columns' values into a resource. If the line was kept as it
+// was, it returns that.
+func (a *assembler) restore(root *node, s *sideValues) (whole []byte, err error) {
+	if s.residual != nil {
+		if whole, err := a.restoreResidual(root, s.residual); err != nil || whole != nil {
+			return whole, err
+		}
+	}
+	if len(s.contained) > 0 {
+		list := &node{kind: '['}
+		for _, c := range s.contained {
+			list.nodes = append(list.nodes, &node{text: c["json"].ByteArray()})
+		}
+		root.setNode("contained", list)
+	}
+	for _, e := range s.extensions {
+		if !e["parent"].IsNull() {
+			continue // it is in the JSON of the one around it
+		}
+		element, err := a.descend(root, extensionSteps(string(e["path"].ByteArray())))
+		if err != nil {
+			return nil, err
+		}
+		name := "extension"
+		if e["modifier"].Boolean() {
+			name = "modifierExtension"
+		}
+		list := element.get(name)
+		if list == nil {
+			list = &node{kind: '['}
+			element.setNode(name, list)
+		}
+		list.nodes = append(list.nodes, &node{text: e["json"].ByteArray()})
+	}
+	return nil, nil
+}
+
+// restoreResidual sets the values of __residual at their pointers.
+func (a *assembler) restoreResidual(root *node, residual []byte) (whole []byte, err error) {
+	if line, ok := bytes.CutPrefix(residual, []byte(`{"":`)); ok {
+		return bytes.TrimSuffix(line, []byte("}")), nil // other pointers begin with a slash
+	}
+	if err := a.scanner.scan(residual); err != nil {
+		return nil, fmt.Errorf("reading __residual: %w", err)
+	}
+	tape := a.scanner.tape
+	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
+		pointer := string(appendText(nil, residual[tape[i].start:tape[i].end]))
+		t := tape[i+1]
+		value := residual[t.start:t.end]
+		if t.kind == tokenString {
+			value = residual[t.start-1 : t.end+1]
+		}
+		steps := strings.Split(pointer, "/")[1:]
+		if len(steps) == 0 {
+			return nil, errSides
+		}
+		for i, s := range steps {
+			steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
+		}
+		last := steps[len(steps)-1]
+		around, err := a.descend(root, steps[:len(steps)-1])
+		if err != nil {
+			return nil, err
+		}
+		switch around.kind {
+		case '{':
+			around.set(last, value)
+		case '[':
+			n, err := strconv.ParseUint(last, 10, indexBits)
+			if err != nil {
+				return nil, errSides
+			}
+			around.at(int(n)).become(&node{text: value})
+		default:
+			return nil, errSides
+		}
+	}
+	return nil, nil
+}
+
+// indexBits is how large an index may be: more elements have no place in a line.
+const indexBits = 31
+
+// extensionSteps cuts a path of __extension, such as name[0]._given[1], into steps.
+func extensionSteps(path string) []string {
+	if path == "" {
+		return nil
+	}
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+}
+
+// descend goes down to an object or array, and makes what is not there: what the columns
+// do not hold of themselves are the siblings of primitives.
+func (a *assembler) descend(n *node, steps []string) (*node, error) {
+	f := a.layout.root
+	for _, step := range steps {
+		switch n.kind {
+		case '[':
+			i, err := strconv.ParseUint(step, 10, indexBits)
+			if err != nil {
+				return nil, errSides
+			}
+			n = n.at(int(i))
+			if n.kind == 0 { // a null that held the place
+				n.become(&node{kind: '{'})
+			}
+		case '{':
+			child := n.get(step)
+			var m *member
+			if f != nil {
+				if i, ok := f.byName[step]; ok {
+					m = &f.members[i]
+				}
+			}
+			if child == nil {
+				child = &node{kind: '{'}
+				if m != nil && (m.list || m.to == memberColumn && m.field.List) {
+					child.kind = '['
+				}
+				n.setNode(step, child)
+			}
+			n, f = child, nil
+			if m != nil {
+				f = m.field
+			}
+		default:
+			return nil, errSides
+		}
+	}
+	return n, nil
+}
+
+// at is an array's element, which is made, as a null, if there are fewer.
+func (n *node) at(i int) *node {
+	for len(n.nodes) <= i {
+		n.nodes = append(n.nodes, text("null"))
+	}
+	return n.nodes[i]
+}
+
+func (n *node) become(other *node) { *n = *other }

@@ -1,0 +1,269 @@
+package columnar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// int32Of reads a JSON number that is an INT32 and is written as FHIR's integers are:
+// digits alone, no -0.
+func int32Of(lexeme []byte) (int32, bool) {
+	digits := lexeme
+	if digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) > 10 || digits[0] == '0' && len(lexeme) > 1 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range digits {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(lexeme) {
+		n = -n
+	}
+	return int32(n), int64(int32(n)) == n
+}
+
+// decimalScale is how many decimal places a Decimal has.
+const decimalScale = 9
+
+// decimalOf makes a DECIMAL(38, 9), big-endian as Parquet has it, of a JSON number.
+// fits is false if it has more than 29 digits before the point; more than 9 behind it
+// are rounded, half to even. plain says that the column alone tells how the number was
+// written: without exponent, without zeros at its end, not -0.
+func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
+	digits := lexeme
+	negative := digits[0] == '-'
+	if negative {
+		digits = digits[1:]
+	}
+	var n uint64
+	places := -1 // behind the point
+	for i, c := range digits {
+		switch {
+		case c-'0' <= 9 && i < 19 && places < decimalScale: // 19 digits and a point are always below 2^63 … × 10
+			n = n*10 + uint64(c-'0')
+			if places >= 0 {
+				places++
+			}
+		case c == '.':
+			places = 0
+		default:
+			return decimalSlow(lexeme)
+		}
+	}
+	plain = places <= 0 || digits[len(digits)-1] != '0'
+	if n == 0 && negative {
+		plain = false
+	}
+	for places = max(places, 0); places < decimalScale; places++ {
+		if n > (1<<63-1)/10 {
+			return decimalSlow(lexeme)
+		}
+		n *= 10
+	}
+	if n > 1<<63-1 {
+		return decimalSlow(lexeme)
+	}
+	signed := int64(n)
+	if negative {
+		signed = -signed
+	}
+	binary.BigEndian.PutUint64(v[:8], uint64(signed>>63))
+	binary.BigEndian.PutUint64(v[8:], uint64(signed))
+	return v, true, plain
+}
+
+// decimalSlow is decimalOf for numbers of any size and form. It takes no longer than
+// reading them does: what no column holds is never computed.
+func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
+	mantissa, exponent, hasExponent := lexeme, int64(0), false
+	if i := bytes.IndexAny(lexeme, "eE"); i >= 0 {
+		mantissa, hasExponent = lexeme[:i], true
+		// Out of range it is the largest or least there is, which will do.
+		exponent, _ = strconv.ParseInt(string(lexeme[i+1:]), 10, 48)
+	}
+	mantissa, negative := bytes.CutPrefix(mantissa, []byte("-"))
+	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
+	digits := append(slices.Clip(whole), fraction...)
+	point := int64(len(whole)) + exponent // after so many digits
+	significant := bytes.TrimLeft(digits, "0")
+	point -= int64(len(digits) - len(significant))
+	if len(significant) == 0 {
+		point = 0
+	}
+	if point > 38-decimalScale {
+		return v, false, false
+	}
+	kept := point + decimalScale // so many digits are in the column
+	if kept < 0 {
+		significant, kept = nil, 0
+	}
+	n, rest := new(big.Int), []byte(nil)
+	if int64(len(significant)) > kept {
+		significant, rest = significant[:kept], significant[kept:]
+	}
+	if kept > 0 {
+		n.SetString(string(significant)+strings.Repeat("0", int(kept)-len(significant)), 10)
+	}
+	if up := bytes.Compare(bytes.TrimRight(rest, "0"), []byte("5")); up > 0 || up == 0 && n.Bit(0) == 1 { // half to even
+		n.Add(n, big.NewInt(1))
+	}
+	if n.Cmp(new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)) >= 0 {
+		return v, false, false
+	}
+	plain = !hasExponent && len(fraction) <= decimalScale && !bytes.HasSuffix(fraction, []byte("0")) && !(negative && n.Sign() == 0)
+	if negative && n.Sign() > 0 { // two's complement
+		n.Sub(new(big.Int).Lsh(big.NewInt(1), 128), n)
+	}
+	n.FillBytes(v[:])
+	return v, true, plain
+}
+
+// appendDecimal prints a DECIMAL(38, 9) plainly, as decimalOf understands it.
+func appendDecimal(to []byte, v []byte) []byte {
+	n := new(big.Int).SetBytes(v)
+	if v[0] >= 0x80 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), 128))
+	}
+	if n.Sign() < 0 {
+		to = append(to, '-')
+		n.Neg(n)
+	}
+	digits := n.String()
+	for len(digits) <= decimalScale {
+		digits = "0" + digits
+	}
+	to = append(to, digits[:len(digits)-decimalScale]...)
+	if fraction := bytes.TrimRight([]byte(digits[len(digits)-decimalScale:]), "0"); len(fraction) > 0 {
+		to = append(append(to, '.'), fraction...)
+	}
+	return to
+}
+
+// startOf is the begin of the interval that a date, dateTime or instant names, in
+// microseconds since 1970 UTC; what has no zone is taken as UTC. It is false for what
+// is not a date (https://hl7.org/fhir/R4/datatypes.html#dateTime).
+func startOf(v []byte) (int64, bool) {
+	year, v, ok := number(v, 4)
+	if !ok {
+		return 0, false
+	}
+	month, day, seconds, micros, zone := 1, 1, 0, 0, 0
+	if len(v) > 0 {
+		if month, v, ok = after(v, '-'); !ok {
+			return 0, false
+		}
+	}
+	if len(v) > 0 {
+		if day, v, ok = after(v, '-'); !ok {
+			return 0, false
+		}
+	}
+	if len(v) > 0 {
+		if seconds, micros, zone, ok = timeOf(v); !ok {
+			return 0, false
+		}
+	}
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+		return 0, false
+	}
+	return (int64(daysSince1970(year, month, day))*86400+int64(seconds-zone))*1e6 + int64(micros), true
+}
+
+// timeOf reads a time and its zone, which may be missing: T10:20:30.5+01:00.
+func timeOf(v []byte) (seconds, micros, zone int, ok bool) {
+	hour, v, ok1 := after(v, 'T')
+	minute, v, ok2 := after(v, ':')
+	if !ok1 || !ok2 || hour > 23 || minute > 59 {
+		return 0, 0, 0, false
+	}
+	second := 0
+	if len(v) > 0 && v[0] == ':' {
+		var ok bool
+		if second, v, ok = after(v, ':'); !ok || second > 60 { // 60 is a leap second
+			return 0, 0, 0, false
+		}
+		if len(v) > 0 && v[0] == '.' {
+			v = v[1:]
+			n := 0
+			for scale := 100000; n < len(v) && v[n]-'0' <= 9; n++ {
+				micros += int(v[n]-'0') * scale
+				scale /= 10
+			}
+			if v = v[n:]; n == 0 {
+				return 0, 0, 0, false
+			}
+		}
+	}
+	seconds = hour*3600 + minute*60 + second
+	switch {
+	case len(v) == 0 || len(v) == 1 && v[0] == 'Z':
+		return seconds, micros, 0, true
+	case v[0] == '+' || v[0] == '-':
+		hours, rest, ok1 := after(v, v[0])
+		minutes, rest, ok2 := after(rest, ':')
+		if !ok1 || !ok2 || len(rest) > 0 || hours > 14 || minutes > 59 {
+			return 0, 0, 0, false
+		}
+		if zone = hours*3600 + minutes*60; v[0] == '-' {
+			zone = -zone
+		}
+		return seconds, micros, zone, true
+	}
+	return 0, 0, 0, false
+}
+
+// after reads two digits behind a separator.
+func after(v []byte, separator byte) (n int, rest []byte, ok bool) {
+	if len(v) == 0 || v[0] != separator {
+		return 0, v, false
+	}
+	return number(v[1:], 2)
+}
+
+// number reads so many digits.
+func number(v []byte, digits int) (n int, rest []byte, ok bool) {
+	if len(v) < digits {
+		return 0, v, false
+	}
+	for _, c := range v[:digits] {
+		if c-'0' > 9 {
+			return 0, v, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, v[digits:], true
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSince1970 counts in the Gregorian calendar, also before it began.
+func daysSince1970(year, month, day int) int {
+	// Years that begin in March have their leap day at the end.
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	years := year + 400 // not negative, and a multiple of the calendar's period further
+	return years*365 + years/4 - years/100 + years/400 + (153*(month-3)+2)/5 + day - 1 - 719468 - 146097
+}

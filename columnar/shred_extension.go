@@ -1,0 +1,274 @@
+package columnar
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+)
+
+// extensionShredder is what a shredder knows of the extensions of its row.
+type extensionShredder struct {
+	count  int      // in the row so far
+	path   []byte   // of the element whose extensions are being read
+	urls   [][]byte // of the extensions around the one that is being read
+	buffer []byte   // unescaped urls, which urls points to
+}
+
+func (e *extensionShredder) begin() { e.count, e.buffer = 0, e.buffer[:0] }
+
+// extensionArray puts the array at i, the extension or modifierExtension of the open
+// struct, into __extension.
+func (s *shredder) extensionArray(name string, i uint32) {
+	if !s.objects(i) {
+		s.keep(name, -1, i)
+		return
+	}
+	s.extensions.path = s.appendPath(s.extensions.path[:0])
+	s.extensionsOf(name == "modifierExtension", -1, i)
+}
+
+// appendPath appends the open struct's path as __extension has it: address[0].period.
+func (s *shredder) appendPath(to []byte) []byte {
+	for _, p := range s.path {
+		if p.index >= 0 {
+			to = append(strconv.AppendInt(append(to, '['), int64(p.index), 10), ']')
+			continue
+		}
+		if len(to) > 0 {
+			to = append(to, '.')
+		}
+		to = append(to, p.name...)
+	}
+	return to
+}
+
+// sibling reads a "_x": the extensions of the primitive x go to __extension, all else
+// into __residual. For a list, nulls that only hold a place are made again from the
+// places of the others, but for the last.
+func (s *shredder) sibling(m *member, i uint32) {
+	t := &s.tape[i]
+	switch {
+	case !m.list && t.kind == tokenObject && i+1 < t.next:
+		s.path = append(s.path, step{m.name, -1})
+		s.siblingObject(i)
+		s.path = s.path[:len(s.path)-1]
+	case m.list && t.kind == tokenArray && i+1 < t.next:
+		end := t.next
+		i++
+		for n := 0; i < end; n++ {
+			t := &s.tape[i]
+			switch {
+			case t.kind == tokenObject && i+1 < t.next:
+				s.path = append(s.path, step{m.name, -1}, step{"", n})
+				s.siblingObject(i)
+				s.path = s.path[:len(s.path)-2]
+			case t.kind != tokenNull || t.next == end:
+				s.keep(m.name, n, i)
+			}
+			i = t.next
+		}
+	default:
+		s.keep(m.name, -1, i)
+	}
+}
+
+func (s *shredder) siblingObject(i uint32) {
+	base, names := len(s.elsewhere), len(s.names)
+	end := s.tape[i].next
+	for i++; i < end; {
+		value := i + 1
+		name := s.name(&s.tape[i])
+		i = s.tape[value].next
+		if s.isElsewhere(name, base) {
+			s.whole = true
+			continue
+		}
+		s.elsewhere = append(s.elsewhere, name)
+		if string(name) == "extension" || string(name) == "modifierExtension" {
+			s.extensionArray(string(name), value)
+		} else {
+			s.keep(string(name), -1, value)
+		}
+	}
+	s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
+}
+
+// extensionsOf adds the extensions of the array at i, and all that are within them,
+// each before those within it. parent is the index of the one around them, -1 if there
+// is none.
+func (s *shredder) extensionsOf(modifier bool, parent int, i uint32) {
+	end := s.tape[i].next
+	for i++; i < end; i = s.tape[i].next {
+		if s.tape[i].kind == tokenObject {
+			s.extension(modifier, parent, i)
+		}
+	}
+}
+
+// maxURLs is how many extensions around one are told in its urls. Nobody nests them as
+// deep, and whoever tried would make columns many times as large as the line.
+const maxURLs = 16
+
+func (s *shredder) extension(modifier bool, parent int, i uint32) {
+	side, e := &s.side, &s.extensions
+	index := e.count
+	e.count++
+	s.rows.element(side.extension, index == 0, false)
+	s.put(side.path, e.path)
+	s.rows.leaf(side.modifier).bool(modifier)
+	if parent >= 0 {
+		s.put(side.parent, binary.LittleEndian.AppendUint32(s.text[:0], uint32(parent)))
+	}
+	url := s.memberText(i, "url")
+	if url != nil {
+		s.put(side.url, url)
+		start := len(e.buffer)
+		e.buffer = append(e.buffer, url...)
+		url = e.buffer[start:len(e.buffer):len(e.buffer)]
+	}
+	e.urls = append(e.urls, url)
+	for n, u := range e.urls[:min(len(e.urls), maxURLs)] {
+		s.rows.element(side.urls, n == 0, u == nil)
+		if u != nil {
+			s.rows.bytes(side.urls, &s.rows.columns[side.urls.column], u)
+		}
+	}
+	s.extensionValue(i)
+	if parent < 0 {
+		s.put(side.extensions, s.raw(&s.tape[i]))
+	}
+	s.within(i, index)
+	e.urls = e.urls[:len(e.urls)-1]
+}
+
+// within finds the extensions that are in the value at i, at any depth.
+func (s *shredder) within(i uint32, parent int) {
+	object, end := s.tape[i].kind == tokenObject, s.tape[i].next
+	for i++; i < end; i = s.tape[i].next {
+		name := ""
+		if object {
+			name = string(s.keyText(&s.tape[i]))
+			i++
+		}
+		switch kind := s.tape[i].kind; {
+		case kind == tokenArray && (name == "extension" || name == "modifierExtension"):
+			s.extensionsOf(name == "modifierExtension", parent, i)
+		case kind == tokenObject || kind == tokenArray:
+			s.within(i, parent)
+		}
+	}
+}
+
+// extensionValue sets the columns of an extension's value[x].
+func (s *shredder) extensionValue(i uint32) {
+	end := s.tape[i].next
+	for i++; i < end; {
+		name := s.keyText(&s.tape[i])
+		value := i + 1
+		i = s.tape[value].next
+		if len(name) <= len("value") || string(name[:5]) != "value" || name[5] < 'A' || name[5] > 'Z' {
+			continue
+		}
+		s.put(s.side.typ, typeNamed(name[5:]))
+		p := s.project(value)
+		for _, c := range []struct {
+			f *Field
+			v []byte
+		}{{s.side.value, p.value}, {s.side.system, p.system}, {s.side.display, p.display}} {
+			if c.v != nil {
+				s.put(c.f, c.v)
+			}
+		}
+		return
+	}
+}
+
+// typeNamed is the type that a choice's name ends with: primitives begin with a small
+// letter.
+func typeNamed(suffix []byte) []byte {
+	switch string(suffix) {
+	case "Base64Binary", "Boolean", "Canonical", "Code", "Date", "DateTime", "Decimal", "Id", "Instant", "Integer", "Markdown",
+		"Oid", "PositiveInt", "String", "Time", "UnsignedInt", "Uri", "Url", "Uuid":
+		suffix = slices.Clone(suffix)
+		suffix[0] |= 0x20
+	}
+	return suffix
+}
+
+// projection is what a value says in short.
+type projection struct{ value, system, display []byte }
+
+// project is the projection of the value at i: a primitive itself; a Coding's code,
+// system and display, and those of a CodeableConcept's first coding, or its text; a
+// Quantity's value, system and code or unit; a Money's value and currency; an
+// Identifier's value and system; a Reference's reference and display.
+func (s *shredder) project(i uint32) projection {
+	t := &s.tape[i]
+	switch t.kind {
+	case tokenObject:
+	case tokenArray, tokenNull:
+		return projection{}
+	case tokenString:
+		return projection{value: appendText(nil, s.line[t.start:t.end])}
+	default:
+		return projection{value: s.raw(t)}
+	}
+	first := func(at uint32, names ...string) []byte {
+		for _, n := range names {
+			if v := s.memberText(at, n); v != nil {
+				return slices.Clone(v)
+			}
+		}
+		return nil
+	}
+	if coding, ok := s.member(i, "coding"); ok {
+		if s.objects(coding) {
+			p := s.project(coding + 1)
+			if p.display == nil {
+				p.display = first(i, "text")
+			}
+			return p
+		}
+	}
+	if v := first(i, "value"); v != nil {
+		return projection{value: v, system: first(i, "system"), display: first(i, "code", "unit", "currency")}
+	}
+	return projection{value: first(i, "code", "reference", "text"), system: first(i, "system"), display: first(i, "display")}
+}
+
+// member finds a member of the object at i.
+func (s *shredder) member(i uint32, name string) (value uint32, ok bool) {
+	end := s.tape[i].next
+	for i++; i < end; i = s.tape[i+1].next {
+		if string(s.keyText(&s.tape[i])) == name {
+			return i + 1, true
+		}
+	}
+	return 0, false
+}
+
+// keyText is a member's name, for those who need no more of it.
+func (s *shredder) keyText(key *token) []byte {
+	raw := s.line[key.start:key.end]
+	if key.flags == 0 {
+		return raw
+	}
+	return appendText(nil, raw)
+}
+
+// memberText is the text of a member of the object at i, or the lexeme of a number or
+// boolean; nil if there is none. It is good until the next call.
+func (s *shredder) memberText(i uint32, name string) []byte {
+	v, ok := s.member(i, name)
+	if !ok {
+		return nil
+	}
+	switch t := &s.tape[v]; t.kind {
+	case tokenString:
+		s.text = appendText(s.text[:0], s.line[t.start:t.end])
+		return s.text
+	case tokenNumber, tokenTrue, tokenFalse:
+		return s.raw(t)
+	}
+	return nil
+}

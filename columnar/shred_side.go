@@ -1,0 +1,145 @@
+package columnar
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// sideColumns are the fields of a layout that the shredder itself fills.
+type sideColumns struct {
+	resourceType, residual                                                                *Field
+	extension, path, modifier, parent, url, urls, typ, value, system, display, extensions *Field
+	contained, containedType, containedID, containedJSON                                  *Field
+	origin, source, feed, run, file, line, transactionTime                                *Field
+}
+
+// field returns the field of that name below f.
+func (f *Field) field(name string) *Field {
+	for _, child := range f.Fields {
+		if child.Name == name {
+			return child
+		}
+	}
+	return nil
+}
+
+func (s *shredder) putOrigin(o *Origin, number int64) {
+	if o == nil {
+		return
+	}
+	s.rows.enter(s.side.origin)
+	for _, c := range []struct {
+		f *Field
+		v string
+	}{{s.side.source, o.Source}, {s.side.feed, o.Feed}, {s.side.run, o.Run}, {s.side.file, o.File}, {s.side.transactionTime, o.TransactionTime}} {
+		if c.v != "" {
+			s.putText(c.f, c.v)
+		}
+	}
+	s.put(s.side.line, binary.LittleEndian.AppendUint64(s.text[:0], uint64(number)))
+}
+
+// other takes the members that have no column of their own, and those whose value is
+// not what their column wants.
+func (s *shredder) other(m *member, i uint32) {
+	t := &s.tape[i]
+	switch m.to {
+	case memberExtension:
+		s.extensionArray(m.name, i)
+	case memberSibling:
+		s.sibling(m, i)
+	case memberContained:
+		s.containedArray(i)
+	case memberType:
+		if t.kind != tokenString || string(s.string(t)) != s.rows.layout.ResourceType {
+			s.whole = true
+		}
+	default:
+		s.keep(m.name, -1, i)
+	}
+}
+
+// containedArray puts contained resources into __contained.
+func (s *shredder) containedArray(i uint32) {
+	if !s.objects(i) {
+		s.keep("contained", -1, i)
+		return
+	}
+	if s.rows.taken(s.side.contained) {
+		s.whole = true
+		return
+	}
+	end := s.tape[i].next
+	i++
+	for n := 0; i < end; n++ {
+		t := &s.tape[i]
+		s.rows.element(s.side.contained, n == 0, false)
+		if v := s.memberText(i, "resourceType"); v != nil {
+			s.put(s.side.containedType, v)
+		}
+		if v := s.memberText(i, "id"); v != nil {
+			s.put(s.side.containedID, v)
+		}
+		s.put(s.side.containedJSON, s.raw(t))
+		i = t.next
+	}
+}
+
+// objects says whether the value at i is an array of one or more objects.
+func (s *shredder) objects(i uint32) bool {
+	t := &s.tape[i]
+	if t.kind != tokenArray || i+1 == t.next {
+		return false
+	}
+	for n := i + 1; n < t.next; n = s.tape[n].next {
+		if s.tape[n].kind != tokenObject {
+			return false
+		}
+	}
+	return true
+}
+
+// keep puts a value into __residual, under the pointer (RFC 6901) of the member name
+// of the open struct, or of the element n of that if n is not negative.
+func (s *shredder) keep(name string, n int, i uint32) {
+	if s.whole {
+		return // it is in the line
+	}
+	pointer := s.text[:0]
+	for _, p := range s.path {
+		pointer = appendPointer(pointer, p.name, p.index)
+	}
+	pointer = appendPointer(pointer, name, -1)
+	if n >= 0 {
+		pointer = appendPointer(pointer, "", n)
+	}
+	s.text = pointer
+	if len(s.residual) == 0 {
+		s.residual = append(s.residual, '{')
+	}
+	// A name's lone surrogates are U+FFFD by now, and the whole line is kept.
+	s.residual, _ = jsontext.AppendQuote(s.residual, pointer)
+	s.residual = append(s.residual, ':')
+	s.residual = append(append(s.residual, s.raw(&s.tape[i])...), ',')
+}
+
+// appendPointer appends a step to a JSON pointer.
+func appendPointer(to []byte, name string, index int) []byte {
+	to = append(to, '/')
+	if index >= 0 {
+		return strconv.AppendInt(to, int64(index), 10)
+	}
+	for i := range len(name) {
+		switch c := name[i]; c {
+		case '~':
+			to = append(to, "~0"...)
+		case '/':
+			to = append(to, "~1"...)
+		default:
+			to = append(to, c)
+		}
+	}
+	return to
+}
