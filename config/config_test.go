@@ -75,6 +75,8 @@ feeds:
     since: 2024-01-31
     elements: [id]
     type_filters: ["Observation?category=laboratory"]
+    max_quarantined: 0.5%
+    max_line_mib: 64
   ape:
     source: local
     level: patient
@@ -115,22 +117,26 @@ log: {format: json, level: debug}
 		},
 		Feeds: []config.Feed{
 			{
-				Name:        "zebra",
-				Source:      "bison",
-				Level:       config.LevelGroup,
-				Groups:      []string{"1234", "00123", "0o17", "1_0", "1e3", "2024-01-01", "x.y"},
-				Purpose:     config.PurposePayerToPayer,
-				Types:       []string{"Patient", "Coverage"},
-				Since:       time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC),
-				Elements:    []string{"id"},
-				TypeFilters: []string{"Observation?category=laboratory"},
+				Name:           "zebra",
+				Source:         "bison",
+				Level:          config.LevelGroup,
+				Groups:         []string{"1234", "00123", "0o17", "1_0", "1e3", "2024-01-01", "x.y"},
+				Purpose:        config.PurposePayerToPayer,
+				Types:          []string{"Patient", "Coverage"},
+				Since:          time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC),
+				Elements:       []string{"id"},
+				TypeFilters:    []string{"Observation?category=laboratory"},
+				MaxQuarantined: "0.5%",
+				MaxLineMiB:     64,
 			},
 			{
-				Name:    "ape",
-				Source:  "local",
-				Level:   config.LevelPatient,
-				Purpose: config.PurposeBackfill,
-				Since:   time.Date(2024, 1, 31, 0, 2, 3, 500_000_000, time.UTC),
+				Name:           "ape",
+				Source:         "local",
+				Level:          config.LevelPatient,
+				Purpose:        config.PurposeBackfill,
+				Since:          time.Date(2024, 1, 31, 0, 2, 3, 500_000_000, time.UTC),
+				MaxQuarantined: "0.1%",
+				MaxLineMiB:     128,
 			},
 		},
 		Sink: config.Sink{URL: filepath.Join(dir, "lake")},
@@ -164,7 +170,7 @@ func TestDefaults(t *testing.T) {
 			Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
 			Downloads: 4,
 		}},
-		Feeds: []config.Feed{{Name: "f", Source: "s", Level: config.LevelSystem, Purpose: config.PurposeBackfill}},
+		Feeds: []config.Feed{{Name: "f", Source: "s", Level: config.LevelSystem, Purpose: config.PurposeBackfill, MaxQuarantined: "0.1%", MaxLineMiB: 128}},
 		Sink:  config.Sink{URL: "/data"},
 		Log:   config.Log{Format: "text", Level: "info"},
 	}

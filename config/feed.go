@@ -3,6 +3,8 @@ package config
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,6 +29,10 @@ type Feed struct {
 	Elements []string `yaml:"elements" jsonschema:"pattern=^[A-Za-z][A-Za-z.]*$" want:"element names such as id or Patient.birthDate"`
 	// Searches that resources of a type must match (_typeFilter), such as Observation?category=laboratory. Servers may ignore it.
 	TypeFilters []string `yaml:"type_filters" jsonschema:"pattern=^[A-Z][A-Za-z]+[?].+$" want:"searches such as Observation?category=laboratory"`
+	// Share of a resource type's lines that may be no FHIR resources. They go to quarantine, and the run is partial; with more of them it fails and publishes nothing.
+	MaxQuarantined Percent `yaml:"max_quarantined" jsonschema:"pattern=^[0-9][0-9]?([.][0-9]+)?%$,default=0.1%" want:"a percentage such as 0.1%"`
+	// Longest line, in MiB. Longer ones go to quarantine. It bounds memory.
+	MaxLineMiB int `yaml:"max_line_mib" jsonschema:"minimum=1,maximum=4095,default=128"`
 }
 
 // Level is what a kick-off asks for (Bulk Data Access IG, Endpoint).
@@ -74,4 +80,13 @@ func (d *decoder) checkFeed(path string, f *Feed, sources map[string]Source) {
 	case f.Level != LevelGroup && d.given(groupsPath):
 		d.problemAt(groupsPath, "is not used with level %s; want level group, or no groups", f.Level)
 	}
+}
+
+// Percent is a percentage as it is written: "0.1%".
+type Percent string
+
+// Share is the percentage as a share, 0 to 1.
+func (p Percent) Share() float64 {
+	v, _ := strconv.ParseFloat(strings.TrimSuffix(string(p), "%"), 64) // checked when it was read
+	return v / 100
 }

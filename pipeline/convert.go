@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -44,7 +46,19 @@ type worker struct {
 	queue    *queue
 	kind     kind
 	writer   *columnar.Writer
-	open     map[string]sink.Staging // by resource type: the parts of writer
+	open     map[string]*openPart // by resource type: the parts of writer
+	bad      *quarantine
+}
+
+// openPart is a part that is being written.
+type openPart struct {
+	sink.Staging
+	sum hash.Hash // of what was written
+}
+
+func (p *openPart) Write(b []byte) (int, error) {
+	p.sum.Write(b)
+	return p.Staging.Write(b)
 }
 
 func (w *worker) work(ctx context.Context) error {
@@ -55,7 +69,7 @@ func (w *worker) work(ctx context.Context) error {
 				return err
 			}
 			if f, ok = w.queue.another(); !ok {
-				return nil
+				return w.finishQuarantine(ctx)
 			}
 		}
 		w.kind = f.kind
@@ -71,19 +85,22 @@ func (w *worker) work(ctx context.Context) error {
 // file converts one output file.
 func (w *worker) file(ctx context.Context, f queuedFile) error {
 	started := time.Now()
-	stream, err := w.Server.Open(ctx, w.manifest, f.File)
+	stream, err := w.opener.Open(ctx, w.manifest, f.File)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	lines := columnar.NewLines(&counted{r: stream, to: w.Progress}, w.MaxLine)
-	var resources int64
+	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.Redact(f.URL),
+		TransactionTime: w.manifest.TransactionTimeText}
+	var read columnar.ReadStats
 	for {
 		if w.writer == nil {
 			w.begin()
 		}
-		read, err := w.writer.Append(ctx, lines)
-		resources += read.Resources
+		more, err := w.writer.Append(ctx, lines, origin)
+		read.Resources += more.Resources
+		read.Quarantined += more.Quarantined
 		if err != nil {
 			return err
 		}
@@ -94,28 +111,30 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 			return err
 		}
 	}
-	if f.Count >= 0 && f.Count != resources {
-		return &CountError{Manifest: f.Count, Found: resources}
+	if found := read.Resources + read.Quarantined; f.Count >= 0 && f.Count != found {
+		return &CountError{Manifest: f.Count, Found: found}
 	}
 	w.Progress.fileDone()
 	w.mu.Lock()
-	w.report.addFile(f, resources, stream.Stats(), started)
+	w.report.addFile(f, read, stream.Stats(), started)
 	w.mu.Unlock()
-	w.Log.Debug("converted an output file", "type", f.Type, "resources", resources)
+	w.Log.Debug("converted an output file", "type", f.Type, "resources", read.Resources, "quarantined", read.Quarantined)
 	return nil
 }
 
 func (w *worker) begin() {
-	w.open = map[string]sink.Staging{}
+	w.open = map[string]*openPart{}
 	w.writer = columnar.NewWriter(columnar.Options{
 		TargetBytes: w.PartBytes,
+		Quarantine:  w.quarantine,
 		Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
-			staging, err := w.Sink.Stage(ctx, w.key(w.kind, resourceType))
+			staging, err := w.Sink.Stage(ctx, w.key(kind{resourceType, w.kind.deleted}))
 			if err != nil {
 				return nil, err
 			}
-			w.open[resourceType] = staging
-			return staging, nil
+			part := &openPart{staging, sha256.New()}
+			w.open[resourceType] = part
+			return part, nil
 		},
 	})
 }
@@ -130,12 +149,13 @@ func (w *worker) finish(ctx context.Context) error {
 		return err
 	}
 	for _, s := range stats {
-		receipt, err := w.open[s.ResourceType].Finish(ctx)
+		part := w.open[s.ResourceType]
+		receipt, err := part.Finish(ctx)
 		if err != nil {
 			return err
 		}
 		delete(w.open, s.ResourceType)
-		w.staged.add(stagedPart{receipt: receipt, stats: s, kind: w.kind})
+		w.staged.add(stagedPart{receipt: receipt, stats: s, kind: w.kind, sha256: hex.EncodeToString(part.sum.Sum(nil))})
 	}
 	w.writer = nil
 	return nil
@@ -143,19 +163,19 @@ func (w *worker) finish(ctx context.Context) error {
 
 func (w *worker) abort(ctx context.Context) error {
 	var failed error
-	for _, s := range w.open {
-		failed = errors.Join(failed, s.Abort(ctx))
+	for _, p := range w.open {
+		failed = errors.Join(failed, p.Abort(ctx))
+	}
+	if w.bad != nil {
+		failed = errors.Join(failed, w.bad.Abort(ctx))
 	}
 	return failed
 }
 
 // key is where a part is published.
-func (r *run) key(k kind, resourceType string) string {
-	if k.deleted {
-		resourceType = "deleted"
-	}
+func (r *run) key(k kind) string {
 	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/p%05d-%s.parquet",
-		columnar.Layout, resourceType, r.Feed.Source, r.Feed.Name, r.id, r.staged.number.Add(1), randomHex(4))
+		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.staged.number.Add(1), randomHex(4))
 }
 
 // newRunID names a run by its start, for people, and by chance, for two of one second.
@@ -178,8 +198,9 @@ type stagedParts struct {
 
 type stagedPart struct {
 	receipt sink.Receipt
-	stats   columnar.PartStats
+	stats   columnar.PartStats // zero for quarantined lines
 	kind    kind
+	sha256  string
 }
 
 func (s *stagedParts) add(p stagedPart) {

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fhirkiln/bulk/bulktest"
-	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
@@ -34,8 +33,8 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 		"a line is not JSON": {
 			data: append(oneOfEach(), bulktest.Lines("Coverage", resource("Coverage", 1), `{"resourceType":"Coverage","id":"2"`, resource("Coverage", 3))),
 			check: func(err error) bool {
-				var data *columnar.DataError
-				return errors.As(err, &data) && data.Line == 2 && strings.Contains(err.Error(), "Coverage")
+				var quality *pipeline.QualityError
+				return errors.As(err, &quality) && quality.Quarantined == 1 && quality.Lines == 3 && strings.Contains(err.Error(), "line 2")
 			},
 		},
 		"a count is wrong": {

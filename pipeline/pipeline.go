@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,11 +33,16 @@ import (
 // [*bulk.Client]. Each method retries inside what is worth retrying, so that an error
 // is final for the run. Open is called from many goroutines, the others from one.
 type Server interface {
+	Opener
 	KickOff(ctx context.Context, r bulk.Request) (bulk.Job, error)
 	Wait(ctx context.Context, job bulk.Job, each func(bulk.Progress)) (*bulk.Manifest, error)
-	Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream, error)
 	Issues(ctx context.Context, m *bulk.Manifest, f bulk.File, each func(bulk.Issue)) error
 	Delete(ctx context.Context, job bulk.Job) error
+}
+
+// Opener opens output files; a [Server] is one, and so are [Files].
+type Opener interface {
+	Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream, error)
 }
 
 // Stream is an output file that gives each byte once or fails; [*bulk.Stream] is one.
@@ -93,8 +99,13 @@ type Options struct {
 	// begun. Default: columnar's.
 	PartBytes int64
 
-	// MaxLine is how long an NDJSON line may be, in bytes. Default: columnar's.
+	// MaxLine is how long an NDJSON line may be, in bytes; longer ones go to quarantine.
+	// Default: columnar's.
 	MaxLine int
+
+	// MaxQuarantined is the share of a type's lines that may go to quarantine, 0 to 1,
+	// before the run fails with a [*QualityError]. Default 0.001; negative allows none.
+	MaxQuarantined float64
 
 	// Log gets a line for each step. Nil discards them.
 	Log *slog.Logger
@@ -129,14 +140,36 @@ func (e *FileError) Error() string {
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// PartialError says that all that came is published, but that the server's own error
-// files tell of something missing.
+// PartialError says that all rows are published, but not everything of the export is
+// among them.
 type PartialError struct {
-	Issues int64 // of severity error or fatal
+	Issues      int64 // of severity error or fatal, in the server's own error files
+	Quarantined int64 // lines that could not become rows
 }
 
 func (e *PartialError) Error() string {
-	return fmt.Sprintf("the rows are published, but the server reported %d errors: something is missing from its export", e.Issues)
+	var why []string
+	if e.Issues > 0 {
+		why = append(why, fmt.Sprintf("the server reported %d errors, so something is missing from its export", e.Issues))
+	}
+	if e.Quarantined > 0 {
+		why = append(why, fmt.Sprintf("%d lines that are not FHIR resources are in quarantine", e.Quarantined))
+	}
+	return "the rows are published, but " + strings.Join(why, ", and ")
+}
+
+// QualityError says that more lines of a type are no FHIR resources than the feed
+// allows for.
+type QualityError struct {
+	Type               string
+	Quarantined, Lines int64
+	Allowed            float64 // share of the lines
+	First              string  // reason and place of the first one
+}
+
+func (e *QualityError) Error() string {
+	return fmt.Sprintf("%d of %d lines of %s are not FHIR resources, more than the %g %% that are allowed; the first: %s",
+		e.Quarantined, e.Lines, e.Type, e.Allowed*100, e.First)
 }
 
 // Run brings the feed up to date once. When it fails, nothing of the run is left
@@ -145,7 +178,37 @@ func (e *PartialError) Error() string {
 //
 // Canceling ctx ends it in order; the error is then ctx's cause.
 func Run(ctx context.Context, o Options) (*Report, error) {
+	r := newRun(o, o.Server)
+	report, err := r.complete(ctx, r.exports)
+	r.deleteJobs(context.WithoutCancel(ctx))
+	return report, err
+}
+
+// Convert is a [Run] of files that are here, without a server and its exports.
+// Options.Server and Feed.Exports are not used.
+func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
+	r := newRun(o, files)
+	return r.complete(ctx, func(ctx context.Context) error {
+		r.Log.Info("converting", "files", len(files.files))
+		return r.convert(ctx, files.manifest())
+	})
+}
+
+// run is one attempt.
+type run struct {
+	Options
+	id     string
+	opener Opener
+	jobs   []bulk.Job
+	staged stagedParts
+
+	mu     sync.Mutex // held by workers while they write to report
+	report *Report
+}
+
+func newRun(o Options, opener Opener) *run {
 	o.Workers = cmp.Or(o.Workers, 4)
+	o.MaxQuarantined = max(cmp.Or(o.MaxQuarantined, 0.001), 0)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -153,11 +216,18 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Progress = new(Progress)
 	}
 	started := time.Now()
-	r := &run{Options: o, id: newRunID(started), report: newReport(o.Feed, started)}
+	r := &run{Options: o, id: newRunID(started), opener: opener, report: newReport(o.Feed, started)}
 	r.report.Run = r.id
 	r.Log = o.Log.With("feed", o.Feed.Name, "run", r.id)
+	return r
+}
 
-	err := r.exports(ctx)
+// complete stages by way of stage, and publishes all of it or nothing.
+func (r *run) complete(ctx context.Context, stage func(context.Context) error) (*Report, error) {
+	err := stage(ctx)
+	if err == nil {
+		err = r.report.quality(r.MaxQuarantined)
+	}
 	if err == nil {
 		err = r.publish(ctx)
 	}
@@ -165,24 +235,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		r.abort(context.WithoutCancel(ctx))
 		r.report.failed(err)
 	}
-	r.deleteJobs(context.WithoutCancel(ctx))
-	o.Progress.enter(Done)
+	r.Progress.enter(Done)
 	r.report.finish(time.Now())
 	if r.report.Status == Partial {
-		err = &PartialError{Issues: r.report.errorIssues()}
+		err = &PartialError{Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
 	}
 	return r.report, err
-}
-
-// run is one attempt.
-type run struct {
-	Options
-	id     string
-	jobs   []bulk.Job
-	staged stagedParts
-
-	mu     sync.Mutex // held by workers while they write to report
-	report *Report
 }
 
 // exports does all of the feed's exports up to staged parts.
@@ -257,6 +315,11 @@ func (r *run) publish(ctx context.Context) error {
 		}
 		r.report.addPart(p)
 	}
+	for _, t := range r.report.Types {
+		if t.Strays > 0 {
+			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
+		}
+	}
 	r.report.published()
 	r.report.finish(time.Now())
 	content, err := r.report.JSON()
@@ -266,7 +329,7 @@ func (r *run) publish(ctx context.Context) error {
 	if err := r.Sink.Put(ctx, "_fhirkiln/runs/"+r.id+"/report.json", content); err != nil {
 		return err
 	}
-	r.Log.Info("published", "parts", len(parts), "resources", r.report.Resources)
+	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 	return nil
 }
 

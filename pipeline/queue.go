@@ -12,6 +12,14 @@ type kind struct {
 	deleted      bool
 }
 
+// name is the kind's name in reports.
+func (k kind) name() string {
+	if k.deleted {
+		return "deleted"
+	}
+	return k.resourceType
+}
+
 type queuedFile struct {
 	bulk.File
 	kind

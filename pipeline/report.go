@@ -30,6 +30,7 @@ type Report struct {
 	TransactionTime string `json:"transaction_time,omitempty"`
 
 	Resources    int64 `json:"resources"`     // read from whole files, and rows published
+	Quarantined  int64 `json:"quarantined"`   // lines that could not become rows
 	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
 	ParquetBytes int64 `json:"parquet_bytes"` // published
 
@@ -38,6 +39,12 @@ type Report struct {
 	Files   []FileReport   `json:"files"`
 	Parts   []PartReport   `json:"parts"`
 	Issues  []IssueReport  `json:"issues,omitempty"` // of the server's error files
+
+	// Quarantine are the keys of the files that hold the quarantined lines: NDJSON, an
+	// object a line, with file, line, offset, reason and bytes (base64).
+	Quarantine []string `json:"quarantine,omitempty"`
+
+	firstBad map[string]string // by type: reason and place of the first one
 }
 
 // Status is how a run ended.
@@ -46,7 +53,7 @@ type Status string
 // The ends of a run.
 const (
 	Published Status = "published"
-	Partial   Status = "partial" // published, but the server's error files tell of something missing
+	Partial   Status = "partial" // published, but the server reported errors, or lines are in quarantine
 	Failed    Status = "failed"  // nothing is published
 )
 
@@ -61,14 +68,16 @@ type ExportReport struct {
 
 // TypeReport sums up the files and parts of one resource type. A resource of another
 // type than its file's counts with its file under Files, Resources and NDJSONBytes, and
-// with its own type under Rows, Parts and ParquetBytes.
+// with its own type under Rows, Strays, Parts and ParquetBytes.
 type TypeReport struct {
 	Type         string  `json:"type"` // "deleted" for tombstones
 	Files        int     `json:"files"`
 	Resources    int64   `json:"resources"`
+	Quarantined  int64   `json:"quarantined"`
 	NDJSONBytes  int64   `json:"ndjson_bytes"`
 	Parts        int     `json:"parts"`
 	Rows         int64   `json:"rows"`
+	Strays       int64   `json:"strays,omitempty"` // rows that came in files of another type
 	ParquetBytes int64   `json:"parquet_bytes"`
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
 
@@ -77,22 +86,24 @@ type TypeReport struct {
 
 // FileReport is the last word on one output file.
 type FileReport struct {
-	Type      string `json:"type"`
-	Deleted   bool   `json:"deleted,omitempty"`
-	URL       string `json:"url"`             // redacted
-	Count     *int64 `json:"count,omitempty"` // the manifest's
-	Resources int64  `json:"resources"`
-	Bytes     int64  `json:"bytes"`
-	SHA256    string `json:"sha256"`
-	Attempts  int    `json:"attempts"`
+	Type        string `json:"type"`
+	Deleted     bool   `json:"deleted,omitempty"`
+	URL         string `json:"url"`             // redacted
+	Count       *int64 `json:"count,omitempty"` // the manifest's
+	Resources   int64  `json:"resources"`
+	Quarantined int64  `json:"quarantined,omitempty"`
+	Bytes       int64  `json:"bytes"`
+	SHA256      string `json:"sha256"`
+	Attempts    int    `json:"attempts"`
 }
 
 // PartReport is one published part.
 type PartReport struct {
-	Type  string `json:"type"`
-	Key   string `json:"key"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"`
+	Type   string `json:"type"`
+	Key    string `json:"key"`
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
 }
 
 // IssueReport counts issues of the server's error files.
@@ -105,7 +116,7 @@ type IssueReport struct {
 }
 
 func newReport(f Feed, started time.Time) *Report {
-	return &Report{Feed: f.Name, Source: f.Source, Purpose: f.Purpose, Layout: columnar.Layout, Started: started.UTC(),
+	return &Report{Feed: f.Name, Source: f.Source, Purpose: f.Purpose, Layout: columnar.LayoutName, Started: started.UTC(),
 		Exports: []ExportReport{}, Types: []TypeReport{}, Files: []FileReport{}, Parts: []PartReport{}}
 }
 
@@ -129,31 +140,40 @@ func (r *Report) addExport(q bulk.Request, m *bulk.Manifest) {
 	}
 }
 
-func (r *Report) addFile(f queuedFile, resources int64, s bulk.StreamStats, started time.Time) {
-	file := FileReport{Type: f.Type, Deleted: f.deleted, URL: transport.Redact(f.URL), Resources: resources,
+func (r *Report) addFile(f queuedFile, read columnar.ReadStats, s bulk.StreamStats, started time.Time) {
+	file := FileReport{Type: f.Type, Deleted: f.deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
 		Bytes: s.Bytes, SHA256: s.SHA256, Attempts: s.Attempts}
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}
 	r.Files = append(r.Files, file)
-	t := r.typeOf(f.kind, f.Type)
+	t := r.typeOf(f.kind.name())
 	t.Files++
-	t.Resources += resources
+	t.Resources += read.Resources
+	t.Quarantined += read.Quarantined
 	t.NDJSONBytes += s.Bytes
 	if t.first.IsZero() || started.Before(t.first) {
 		t.first = started
 	}
 	t.last = time.Now()
 	t.Seconds = t.last.Sub(t.first).Seconds()
-	r.Resources += resources
+	r.Resources += read.Resources
+	r.Quarantined += read.Quarantined
 	r.NDJSONBytes += s.Bytes
 }
 
 func (r *Report) addPart(p stagedPart) {
-	r.Parts = append(r.Parts, PartReport{Type: p.stats.ResourceType, Key: p.receipt.Key, Rows: p.stats.Rows, Bytes: p.receipt.Size})
-	t := r.typeOf(p.kind, p.stats.ResourceType)
+	if p.stats.ResourceType == "" {
+		r.Quarantine = append(r.Quarantine, p.receipt.Key)
+		return
+	}
+	r.Parts = append(r.Parts, PartReport{Type: p.stats.ResourceType, Key: p.receipt.Key, Rows: p.stats.Rows, Bytes: p.receipt.Size, SHA256: p.sha256})
+	t := r.typeOf(kind{p.stats.ResourceType, p.kind.deleted}.name())
 	t.Parts++
 	t.Rows += p.stats.Rows
+	if p.kind.resourceType != p.stats.ResourceType && !p.kind.deleted {
+		t.Strays += p.stats.Rows
+	}
 	t.ParquetBytes += p.receipt.Size
 	r.ParquetBytes += p.receipt.Size
 }
@@ -161,7 +181,7 @@ func (r *Report) addPart(p stagedPart) {
 // published says that all parts are.
 func (r *Report) published() {
 	r.Status = Published
-	if r.errorIssues() > 0 {
+	if r.errorIssues() > 0 || r.Quarantined > 0 {
 		r.Status = Partial
 	}
 }
@@ -169,16 +189,14 @@ func (r *Report) published() {
 // failed says why the run failed, and takes back what addPart said.
 func (r *Report) failed(err error) {
 	r.Status, r.Error = Failed, err.Error()
-	r.Parts, r.ParquetBytes = []PartReport{}, 0
+	r.Parts, r.Quarantine, r.ParquetBytes = []PartReport{}, nil, 0
 	for i := range r.Types {
-		r.Types[i].Parts, r.Types[i].Rows, r.Types[i].ParquetBytes = 0, 0, 0
+		t := &r.Types[i]
+		t.Parts, t.Rows, t.Strays, t.ParquetBytes = 0, 0, 0, 0
 	}
 }
 
-func (r *Report) typeOf(k kind, name string) *TypeReport {
-	if k.deleted {
-		name = "deleted"
-	}
+func (r *Report) typeOf(name string) *TypeReport {
 	i, found := slices.BinarySearchFunc(r.Types, name, func(t TypeReport, name string) int { return cmp.Compare(t.Type, name) })
 	if !found {
 		r.Types = slices.Insert(r.Types, i, TypeReport{Type: name})
@@ -195,6 +213,16 @@ func (r *Report) addIssue(i bulk.Issue) {
 		}
 	}
 	r.Issues = append(r.Issues, IssueReport{Severity: i.Severity, Code: i.Code, Count: 1, failed: i.Failed()})
+}
+
+// quality is a [*QualityError] if more lines of a type are in quarantine than allowed.
+func (r *Report) quality(allowed float64) error {
+	for _, t := range r.Types {
+		if lines := t.Resources + t.Quarantined; float64(t.Quarantined) > allowed*float64(lines) {
+			return &QualityError{Type: t.Type, Quarantined: t.Quarantined, Lines: lines, Allowed: allowed, First: r.firstBad[t.Type]}
+		}
+	}
+	return nil
 }
 
 // codeOrOther lets nothing but a code into the report: servers put texts, with

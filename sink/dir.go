@@ -61,6 +61,18 @@ func OpenDir(name string) (*Dir, error) {
 	return d, nil
 }
 
+// ReadDir opens a folder that is there, to read what was published; nothing is written.
+func ReadDir(name string) (*Dir, error) {
+	abs, err := filepath.Abs(name)
+	if err == nil {
+		var root *os.Root
+		if root, err = os.OpenRoot(abs); err == nil {
+			return &Dir{path: abs, root: root}, nil
+		}
+	}
+	return nil, &Error{Doing: "opening the folder", Where: name, Err: bare(err), Hint: "check the path"}
+}
+
 func (d *Dir) proveWritable() error {
 	const key = "/probe" // is no key, so that it is no part's
 	f, err := d.createStaged(key)

@@ -1,0 +1,206 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"fhirkiln/bulk"
+)
+
+// Files is NDJSON that is here already, for [Convert]. gzip and zstd are recognized by
+// their content.
+type Files struct {
+	stdin io.Reader
+	files []bulk.File // URL is the path, "-" stdin
+}
+
+// FindFiles finds the NDJSON that paths name: files, folders with what is in them
+// (*.ndjson, *.jsonl and *.json, also .gz and .zst), patterns as [filepath.Glob] has
+// them, and - for stdin.
+func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
+	s := &Files{stdin: stdin}
+	for _, path := range paths {
+		if path == "-" {
+			s.files = append(s.files, bulk.File{Type: "stdin", URL: path, Count: -1})
+			continue
+		}
+		matches, err := filepath.Glob(path)
+		if _, exists := os.Stat(path); exists == nil {
+			matches = []string{path} // a name with brackets in it is a name first
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s is not a path or pattern: %w", path, err)
+		}
+		if len(matches) == 0 {
+			return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+		}
+		found := 0
+		for _, m := range matches {
+			n, err := s.add(m)
+			if err != nil {
+				return nil, err
+			}
+			found += n
+		}
+		if found == 0 {
+			return nil, fmt.Errorf("%s holds no *.ndjson, *.jsonl or *.json, plain, .gz or .zst: %w", path, fs.ErrNotExist)
+		}
+	}
+	return s, nil
+}
+
+// add adds a file, or those in a folder, and returns how many.
+func (s *Files) add(path string) (int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	if !info.IsDir() {
+		return 1, s.addFile(path)
+	}
+	n := 0
+	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !isNDJSON(name) {
+			return err
+		}
+		n++
+		return s.addFile(name)
+	})
+	return n, err
+}
+
+func isNDJSON(name string) bool {
+	name = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(name), ".gz"), ".zst")
+	return slices.Contains([]string{".ndjson", ".jsonl", ".json"}, filepath.Ext(name))
+}
+
+// addFile looks at the first resource: its type says which files may share a part. A
+// file without one is not left out: it is for the conversion to say what is wrong.
+func (s *Files) addFile(path string) error {
+	r, err := s.open(path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	s.files = append(s.files, bulk.File{Type: firstType(r), URL: path, Count: -1})
+	return nil
+}
+
+// firstType is the resourceType of the first resource, "unknown" if it has none.
+func firstType(r io.Reader) string {
+	d := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return "unknown"
+	}
+	for {
+		name, err := d.ReadToken()
+		if err != nil || name.Kind() != '"' {
+			return "unknown"
+		}
+		if name.String() != "resourceType" {
+			if d.SkipValue() != nil {
+				return "unknown"
+			}
+			continue
+		}
+		if t, err := d.ReadToken(); err == nil && t.Kind() == '"' {
+			return t.String()
+		}
+		return "unknown"
+	}
+}
+
+func (s *Files) manifest() *bulk.Manifest { return &bulk.Manifest{Output: s.files} }
+
+// Open implements [Opener].
+func (s *Files) Open(_ context.Context, _ *bulk.Manifest, f bulk.File) (Stream, error) {
+	r, err := s.open(f.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &fileStream{ReadCloser: r, sum: sha256.New()}, nil
+}
+
+func (s *Files) open(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return decompress(io.NopCloser(s.stdin))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return decompress(f)
+}
+
+// decompress reads what f holds, whatever it is packed with.
+func decompress(f io.ReadCloser) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(f, 256<<10)
+	magic, _ := buffered.Peek(4)
+	opened := &unpacked{Reader: buffered, file: f}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		gz, err := gzip.NewReader(buffered)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		opened.Reader = gz
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		// One goroutine: others convert other files meanwhile.
+		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		opened.Reader, opened.end = z, z.Close
+	}
+	return opened, nil
+}
+
+type unpacked struct {
+	io.Reader
+	file io.Closer
+	end  func() // of the decompressor, or nil
+}
+
+func (u *unpacked) Close() error {
+	if u.end != nil {
+		u.end()
+	}
+	return u.file.Close()
+}
+
+// fileStream counts and hashes what is read.
+type fileStream struct {
+	io.ReadCloser
+	sum  hash.Hash
+	read int64
+}
+
+// Read implements [io.Reader].
+func (s *fileStream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	s.sum.Write(p[:n])
+	s.read += int64(n)
+	return n, err
+}
+
+// Stats implements [Stream].
+func (s *fileStream) Stats() bulk.StreamStats {
+	return bulk.StreamStats{Bytes: s.read, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Attempts: 1}
+}

@@ -1,0 +1,135 @@
+package pipeline_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+)
+
+func TestBadLinesGoToQuarantine(t *testing.T) {
+	t.Parallel()
+	bad := []string{`{"resourceType":"Patient","id":`, "not JSON, Mrs. Planted", `{"id":"no type"}`, "{\"resourceType\":\"Patient\",\"id\":\"\xff\"}", strings.Repeat(" ", 3) + `[1]`}
+	lines := resources("Patient", 0, 9995)
+	lines = append(lines[:5000], append(bad, lines[5000:]...)...)
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", lines...)}})
+	report, err := pipeline.Run(t.Context(), w.Options)
+	var partial *pipeline.PartialError
+	if !errors.As(err, &partial) || partial.Quarantined != 5 {
+		t.Fatalf("error %v, want a partial run with 5 lines in quarantine", err)
+	}
+	if got := len(w.published(t)["Patient"]); got != 9995 || report.Resources != 9995 || report.Quarantined != 5 {
+		t.Errorf("%d rows, the report says %d and %d in quarantine", got, report.Resources, report.Quarantined)
+	}
+	if len(report.Quarantine) != 1 {
+		t.Fatalf("quarantine files %q", report.Quarantine)
+	}
+	kept, err := os.ReadFile(filepath.Join(w.dir.String(), report.Quarantine[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := strings.Split(strings.TrimSuffix(string(kept), "\n"), "\n")
+	if len(entries) != len(bad) {
+		t.Fatalf("%d entries, want %d", len(entries), len(bad))
+	}
+	for n, e := range entries {
+		var q struct {
+			File, Reason, Bytes string
+			Line, Offset        int64
+		}
+		if err := json.Unmarshal([]byte(e), &q); err != nil {
+			t.Fatal(err)
+		}
+		was, err := base64.StdEncoding.DecodeString(q.Bytes)
+		if err != nil || string(was) != strings.TrimSpace(bad[n]) {
+			t.Errorf("entry %d holds %q, want %q", n, was, bad[n])
+		}
+		if q.Line != int64(5001+n) || q.Reason == "" || !strings.Contains(q.File, "/file/") || strings.Contains(q.Reason, "Planted") {
+			t.Errorf("entry %d: %+v", n, q)
+		}
+	}
+	if v, err := pipeline.Verify(t.Context(), w.dir, nil); err != nil || len(v.Problems) > 0 || v.Rows != 9995 {
+		t.Errorf("verify: %+v, %v", v, err)
+	}
+	if strings.Contains(w.logs.String(), "Planted") {
+		t.Error("a quarantined line is in the log")
+	}
+}
+
+func TestTooManyBadLinesPublishNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+		bulktest.Lines("Observation", resources("Observation", 0, 500)...),
+		bulktest.Lines("Patient", append([]string{"garbage"}, resources("Patient", 0, 500)...)...),
+	}})
+	_, err := pipeline.Run(t.Context(), w.Options)
+	var quality *pipeline.QualityError
+	if !errors.As(err, &quality) || quality.Type != "Patient" || quality.Lines != 501 {
+		t.Fatalf("error %v, want 1 of 501 lines of Patient", err)
+	}
+	w.wantNothing(t)
+
+	w.MaxQuarantined = 0.01
+	var partial *pipeline.PartialError
+	if _, err := pipeline.Run(t.Context(), w.Options); !errors.As(err, &partial) {
+		t.Fatalf("error %v, want a partial run where 1 %% is allowed", err)
+	}
+}
+
+func TestVerifyFindsWhatWasChanged(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T) (*world, *pipeline.Report) {
+		w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+		report, err := pipeline.Run(t.Context(), w.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w, report
+	}
+	for name, damage := range map[string]func(t *testing.T, part string){
+		"gone": func(t *testing.T, part string) { must(t, os.Remove(part)) },
+		"cut":  func(t *testing.T, part string) { must(t, os.Truncate(part, 1000)) },
+		"one byte other": func(t *testing.T, part string) {
+			b, err := os.ReadFile(part)
+			must(t, err)
+			b[len(b)/2] ^= 1
+			must(t, os.WriteFile(part, b, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, report := run(t)
+			damage(t, filepath.Join(w.dir.String(), report.Parts[1].Key))
+			v, err := pipeline.Verify(t.Context(), w.dir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(v.Problems) != 1 || !strings.Contains(v.Problems[0], report.Parts[1].Key) {
+				t.Errorf("problems %q, want one with the damaged part", v.Problems)
+			}
+		})
+	}
+	t.Run("a part too many", func(t *testing.T) {
+		t.Parallel()
+		w, report := run(t)
+		key := filepath.Join(filepath.Dir(report.Parts[0].Key), "p09999-killed.parquet")
+		must(t, os.WriteFile(filepath.Join(w.dir.String(), key), nil, 0o600))
+		v, err := pipeline.Verify(t.Context(), w.dir, nil)
+		if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) != 1 || v.Unclaimed[0] != key {
+			t.Errorf("verification %+v, %v", v, err)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
