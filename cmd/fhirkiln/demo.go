@@ -12,6 +12,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/bulk/bulktest/population"
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
@@ -65,11 +66,11 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	report, err := ui.watch(ctx, pipeline.Options{
+	report, err := ui.watch(pipeline.Options{
 		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Exports: []bulk.Request{{Level: bulk.System}}},
 		Server: pipeline.Client(client),
 		Sink:   dir,
-	})
+	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
 	if d.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
@@ -87,6 +88,6 @@ func duckdbCommand(out string, r *pipeline.Report) string {
 			out = rel
 		}
 	}
-	glob := filepath.ToSlash(out) + "/" + r.Layout + "/*/*/*/kiln_run=" + r.Run + "/*.parquet"
+	glob := filepath.ToSlash(out) + "/" + columnar.LayoutPath + "/*/*/*/kiln_run=" + r.Run + "/*.parquet"
 	return fmt.Sprintf(`duckdb -c "SELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, glob)
 }

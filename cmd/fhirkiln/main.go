@@ -36,7 +36,7 @@ const (
 	exitUnavailable = 6  // network or server: the same again later may work
 	exitRefused     = 7  // the server refused the request, or its export failed
 	exitBroken      = 8  // what the server sent is incomplete or damaged
-	exitData        = 9  // a line is not a FHIR resource
+	exitData        = 9  // lines are not FHIR resources, or Parquet is not what was published
 	exitStorage     = 10 // the output cannot be written
 	exitPartial     = 11 // published, but the server reported that something is missing
 	exitInterrupted = 130
@@ -47,6 +47,10 @@ const (
 type cli struct {
 	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
 	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
+	Convert    convertCommand    `cmd:"" help:"Turn NDJSON files into Parquet, without a server."`
+	Restore    restoreCommand    `cmd:"" help:"Turn Parquet back into NDJSON, nothing lost."`
+	Verify     verifyCommand     `cmd:"" help:"Read published Parquet back and check it against the runs' reports."`
+	Schema     schemaCommand     `cmd:"" help:"Print the columns of a resource type, or the DDL to read them."`
 	Testserver testserverCommand `cmd:"" help:"Serve a folder of NDJSON as a Bulk Data server, to practice with."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in your shell."`
 
@@ -60,14 +64,21 @@ const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 
   fhirkiln demo                            see it work, in a minute
   fhirkiln run -c config.yaml              bring the feeds up to date
+  fhirkiln convert PATH --out DIR          NDJSON files to Parquet, without a server
   fhirkiln testserver --data DIR           practice against your own NDJSON
 
 Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
 6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
-9 a line is not a FHIR resource; 10 output not writable; 11 published but partial;
+9 lines are not FHIR resources; 10 output not writable; 11 published but partial;
 130 and 143 interrupted.`
 
 func main() {
+	// Most of the memory is buffers that are used again; little garbage comes. To collect
+	// it at half the live memory instead of at all of it costs 2 % of the time and takes a
+	// quarter off the peak.
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(50)
+	}
 	os.Exit(execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv}))
 }
 
@@ -184,6 +195,9 @@ func classify(err error) (code int, hint string) {
 		data      *columnar.DataError
 		count     *pipeline.CountError
 		partial   *pipeline.PartialError
+		quality   *pipeline.QualityError
+		unlike    *verifyError
+		unread    *partError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)
 	switch {
@@ -205,10 +219,16 @@ func classify(err error) (code int, hint string) {
 		return exitStorage, store.Hint
 	case errors.As(err, &data):
 		return exitData, "ask the server's owner about that line; nothing of this run was published"
+	case errors.As(err, &quality):
+		return exitData, "ask the server's owner about those lines, or raise max_quarantined; nothing of this run was published"
+	case errors.As(err, &unlike):
+		return exitData, "run the feed again, or restore the files from where they are kept"
+	case errors.As(err, &unread):
+		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
-		return exitPartial, "ask the server's owner about the counts by severity and code in the run's report.json"
+		return exitPartial, "see issues and quarantine in the run's report.json, and ask the server's owner"
 	case errors.As(err, &file):
 		return exitConfig, "check the path"
 	}

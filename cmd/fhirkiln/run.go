@@ -115,14 +115,16 @@ func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source confi
 	if err != nil {
 		return err
 	}
-	report, err := ui.watch(ctx, pipeline.Options{
+	report, err := ui.watch(pipeline.Options{
 		Feed: pipeline.Feed{
 			Name: feed.Name, Source: source.Name, Purpose: string(feed.Purpose), Exports: requests(feed, source),
 		},
-		Server:  pipeline.Client(client),
-		Sink:    dir,
-		Workers: source.Downloads,
-	})
+		Server:         pipeline.Client(client),
+		Sink:           dir,
+		Workers:        source.Downloads,
+		MaxLine:        feed.MaxLineMiB << 20,
+		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
+	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
 	if r.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -77,12 +76,12 @@ func (u *ui) printf(format string, args ...any) {
 	fmt.Fprintf(u.stdout, format, args...)
 }
 
-// watch runs the pipeline, with progress if the ui is live.
-func (u *ui) watch(ctx context.Context, o pipeline.Options) (*pipeline.Report, error) {
+// watch runs a pipeline with the ui's log, and with progress if the ui is live.
+func (u *ui) watch(o pipeline.Options, run func(pipeline.Options) (*pipeline.Report, error)) (*pipeline.Report, error) {
 	o.Log = u.log
 	o.Progress = new(pipeline.Progress)
 	if !u.live {
-		return pipeline.Run(ctx, o)
+		return run(o)
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -93,7 +92,7 @@ func (u *ui) watch(ctx context.Context, o pipeline.Options) (*pipeline.Report, e
 		close(stop)
 		<-stopped
 	}()
-	return pipeline.Run(ctx, o)
+	return run(o)
 }
 
 func (u *ui) draw(feed string, p *pipeline.Progress, stop <-chan struct{}) {

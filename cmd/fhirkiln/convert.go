@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"fhirkiln/pipeline"
+	"fhirkiln/sink"
+)
+
+type convertCommand struct {
+	Paths          []string `arg:"" placeholder:"PATH" help:"Files, folders or patterns of NDJSON, plain, .gz or .zst; - is stdin."`
+	Out            string   `required:"" type:"path" placeholder:"DIR" help:"Where the Parquet goes."`
+	Source         string   `default:"files" placeholder:"NAME" help:"Name of where the data is from: part of paths and of the column __origin. Default: files."`
+	Workers        int      `default:"2" placeholder:"N" help:"Files converted at once. Default: 2."`
+	MaxLineMiB     int      `name:"max-line-mib" default:"128" placeholder:"MIB" help:"Longer lines go to quarantine. Default: 128."`
+	MaxQuarantined percent  `default:"0.1%" placeholder:"PERCENT" help:"Share of a type's lines that may be no FHIR resources. Default: 0.1%."`
+	JSON           bool     `name:"json" help:"Print the report as JSON instead of a table."`
+}
+
+// Help is shown by fhirkiln convert --help.
+func (convertCommand) Help() string {
+	return `No server is needed, and no config. The resource type comes from the lines, so files may be mixed:
+
+  fhirkiln convert export/ --out lake
+  fhirkiln convert 'claims-*.ndjson.gz' --out lake
+  zcat dump.gz | fhirkiln convert - --out lake`
+}
+
+// Run implements the command convert: the pipeline of run, on files that are here.
+func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error {
+	switch {
+	case !isName(cmd.Source):
+		return &usageError{error: fmt.Errorf("--source %q must be made of a-z, 0-9 and -, beginning with a letter: it becomes part of paths", cmd.Source)}
+	case cmd.Workers < 1:
+		return &usageError{error: fmt.Errorf("--workers must be at least 1, not %d", cmd.Workers)}
+	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 4095:
+		return &usageError{error: fmt.Errorf("--max-line-mib must be from 1 to 4095, not %d", cmd.MaxLineMiB)}
+	}
+	files, err := pipeline.FindFiles(os.Stdin, cmd.Paths...)
+	if err != nil {
+		return &usageError{error: err}
+	}
+	dir, err := sink.OpenDir(cmd.Out)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	report, err := ui.watch(pipeline.Options{
+		Feed:           pipeline.Feed{Name: "convert", Source: cmd.Source, Purpose: "convert"},
+		Sink:           dir,
+		Workers:        cmd.Workers,
+		MaxLine:        cmd.MaxLineMiB << 20,
+		MaxQuarantined: cmd.MaxQuarantined.orNone(),
+	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
+	if cmd.JSON {
+		return errors.Join(err, ui.printJSON(report))
+	}
+	ui.printTable(report)
+	if err == nil && len(report.Parts) > 0 {
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(cmd.Out, report))
+	}
+	return err
+}
+
+// isName says whether s can be the name of a source, feed or run.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (i == 0 || (c < '0' || c > '9') && c != '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// percent is a share, written as "0.1%".
+type percent float64
+
+// orNone is the share as [pipeline.Options] has it, where 0 stands for the default.
+func (p percent) orNone() float64 {
+	if p == 0 {
+		return -1
+	}
+	return float64(p)
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *percent) UnmarshalText(text []byte) error {
+	var v float64
+	if n, err := fmt.Sscanf(string(text), "%f%%", &v); err != nil || n != 1 || v < 0 || v > 100 {
+		return fmt.Errorf("%q is not a percentage from 0%% to 100%%", text)
+	}
+	*p = percent(v / 100)
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+
+	"fhirkiln/columnar"
+	"fhirkiln/columnar/ddl"
+	"fhirkiln/fhir"
+)
+
+type schemaCommand struct {
+	Type     string     `arg:"" optional:"" placeholder:"TYPE" help:"Resource type, such as Patient."`
+	Format   ddl.Format `enum:"parquet,duckdb,spark,athena,json" default:"parquet" placeholder:"parquet|duckdb|spark|athena|json" help:"Parquet's notation, an engine's DDL, or JSON for programs. Default: parquet."`
+	Location string     `placeholder:"PATH" help:"The sink's URL or folder, for the DDL. Default: s3://BUCKET/PREFIX, to be replaced."`
+	List     bool       `help:"List the resource types of R4, with how many columns each has."`
+}
+
+// Help is shown by fhirkiln schema --help.
+func (schemaCommand) Help() string {
+	return `The columns of a type hang on its name alone, never on data. A type that R4 does not know has those that
+every resource has.
+
+  fhirkiln schema Patient
+  fhirkiln schema Patient --format duckdb --location lake | duckdb lake.duckdb
+  fhirkiln schema Claim --format athena --location s3://lake/claims`
+}
+
+// Run implements the command schema.
+func (cmd *schemaCommand) Run(c console) error {
+	if cmd.List {
+		return listTypes(c.stdout)
+	}
+	known, err := checkType(cmd.Type)
+	if err != nil {
+		return err
+	}
+	location, err := cmd.location()
+	if err != nil {
+		return err
+	}
+	if !known {
+		fmt.Fprintf(c.stderr, "fhirkiln: R4 does not know the type %s: its columns are those that every resource has\n", cmd.Type)
+	}
+	return ddl.Write(c.stdout, columnar.LayoutOf(cmd.Type), cmd.Format, ddl.Options{Location: location})
+}
+
+// location is the flag's, as the engine can use it.
+func (cmd *schemaCommand) location() (string, error) {
+	switch {
+	case cmd.Location == "":
+		return "", nil
+	case cmd.Format == ddl.Athena && !strings.HasPrefix(cmd.Location, "s3://"):
+		return "", &usageError{fmt.Errorf("--location %s: Athena reads from S3 alone", cmd.Location), "give --location as s3://BUCKET/PREFIX"}
+	case cmd.Format == ddl.Spark && !strings.Contains(cmd.Location, ":/"):
+		return filepath.Abs(cmd.Location) // a relative one would be within Spark's warehouse
+	}
+	return cmd.Location, nil
+}
+
+func listTypes(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "resource type\tcolumns")
+	for _, name := range fhir.R4().ResourceTypes() {
+		fmt.Fprintf(t, "%s\t%d\n", name, columns(columnar.LayoutOf(name).Fields))
+	}
+	return t.Flush()
+}
+
+// columns counts what has values of its own: not the structs.
+func columns(fields []*columnar.Field) int {
+	n := 0
+	for _, f := range fields {
+		if f.Type == columnar.Struct {
+			n += columns(f.Fields)
+		} else {
+			n++
+		}
+	}
+	return n
+}
+
+// checkType says whether R4 knows a resource type. An unknown name is an error only
+// where it looks like a slip: servers have types of later versions, and of their own.
+func checkType(name string) (known bool, err error) {
+	r4 := fhir.R4()
+	if name == "" {
+		return false, &usageError{errors.New("no resource type"), "fhirkiln schema Patient, or fhirkiln schema --list"}
+	}
+	if best := nearest(name, r4.ResourceTypes()); best != "" {
+		if best == name {
+			return true, nil
+		}
+		return false, &usageError{fmt.Errorf("%q is not a resource type, did you mean %s?", name, best), "fhirkiln schema " + best}
+	}
+	if !regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,63}$`).MatchString(name) {
+		return false, &usageError{fmt.Errorf("%q is not the name of a resource type", name), "fhirkiln schema --list"}
+	}
+	if _, ok := r4.Lookup(name); ok { // a datatype, or an abstract type
+		return false, &usageError{fmt.Errorf("%s is not a resource type but a type of elements, or of several resources", name), "fhirkiln schema --list"}
+	}
+	return false, nil
+}
+
+// nearest returns the candidate that a name is, or was most likely meant to be: the
+// same but for case, or at most two slips of the keyboard away. "" is none.
+func nearest(name string, candidates []string) string {
+	best, bestSlips := "", 3
+	if len(name) > 64 {
+		return ""
+	}
+	for _, c := range candidates {
+		if c == name {
+			return c
+		}
+		// Of a short name every other one is a few slips away: one slip for each three
+		// letters. And few people get the first one wrong when they get another wrong,
+		// too: ServiceDefinition is no DeviceDefinition.
+		n := slips(strings.ToLower(name), strings.ToLower(c))
+		if n < bestSlips && n <= len(c)/3 && (n < 2 || strings.EqualFold(name[:1], c[:1])) {
+			best, bestSlips = c, n
+		}
+	}
+	return best
+}
+
+// slips is how many letters must be added, left out, replaced or swapped with their
+// neighbor to make b of a.
+func slips(a, b string) int {
+	var before, last []int // the rows above the current one
+	for i := range len(a) + 1 {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			if i == 0 {
+				row[j] = j
+				continue
+			}
+			replaced := last[j-1]
+			if a[i-1] != b[j-1] {
+				replaced++
+			}
+			row[j] = min(replaced, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
