@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"fhirkiln/bulk/bulktest"
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
 )
 
@@ -106,4 +108,34 @@ func exitCode(err error) int {
 		return exit.ExitCode()
 	}
 	return 0
+}
+
+// restore turns a published part back into resources.
+func restore(t *testing.T, name string) []string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := columnar.NewReader(f, info.Size())
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	defer r.Close()
+	var resources []string
+	for {
+		resource, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return resources
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		resources = append(resources, string(resource))
+	}
 }
