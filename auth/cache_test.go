@@ -13,6 +13,7 @@ import (
 
 	"fhirkiln/auth"
 	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
 )
 
 func TestCacheFetchesOnceForMany(t *testing.T) {
@@ -219,6 +220,93 @@ func TestCacheForgetsErrors(t *testing.T) {
 		}
 	}
 	if c, err := cache.Credential(t.Context()); err != nil || authorization(c) != "Bearer x" {
+		t.Errorf("got %q, %v", authorization(c), err)
+	}
+}
+
+// A wrong secret is one failed login, however many workers ask and go on asking.
+func TestCacheKeepsARefusal(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{})
+	grant := grantAt(t, server.TokenURL())
+	grant.ClientSecret = secret
+	cache := auth.NewCache(grant)
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for range 3 {
+				c, err := cache.Credential(t.Context())
+				wantError(t, err, transport.Denied, "invalid_client")
+				cache.Reject(c)
+			}
+		})
+	}
+	workers.Wait()
+	if n := len(server.Requests()); n != 1 {
+		t.Errorf("%d failed logins, want 1", n)
+	}
+}
+
+// Those who waited for a fetch share its failure, and the next asks again.
+func TestCacheSharesAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		fetches := 0
+		cache := auth.NewCache(fetchFunc(func(context.Context) (auth.Credential, error) {
+			if fetches++; fetches == 1 {
+				time.Sleep(time.Minute)
+				return auth.Credential{}, down
+			}
+			return auth.Bearer("x"), nil
+		}))
+		var workers sync.WaitGroup
+		for range 16 {
+			workers.Go(func() {
+				if _, err := cache.Credential(t.Context()); err != down {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		workers.Wait()
+		if fetches != 1 {
+			t.Errorf("%d fetches, want 1", fetches)
+		}
+		if _, err := cache.Credential(t.Context()); err != nil {
+			t.Errorf("the next got %v", err)
+		}
+	})
+}
+
+// Reject has no context, so it must not wait for a server.
+func TestCacheRejectsDuringAFetch(t *testing.T) {
+	t.Parallel()
+	started, release := make(chan struct{}), make(chan struct{})
+	fetches := 0
+	cache := auth.NewCache(fetchFunc(func(context.Context) (auth.Credential, error) {
+		if fetches++; fetches == 2 {
+			close(started)
+			<-release
+		}
+		return auth.Bearer(fmt.Sprint("token-", fetches)), nil
+	}))
+	first, err := cache.Credential(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache.Reject(first)
+	fetched := make(chan auth.Credential)
+	go func() {
+		c, _ := cache.Credential(t.Context())
+		fetched <- c
+	}()
+	<-started
+	cache.Reject(first) // hangs here if it waits
+	close(release)
+	if got := authorization(<-fetched); got != "Bearer token-2" {
+		t.Errorf("got %q", got)
+	}
+	if c, err := cache.Credential(t.Context()); authorization(c) != "Bearer token-2" {
 		t.Errorf("got %q, %v", authorization(c), err)
 	}
 }

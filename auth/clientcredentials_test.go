@@ -234,8 +234,28 @@ func TestClientCredentialsCutAnswer(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: bulktest.Always, Do: bulktest.CutBody(10)})
-	_, err := grantAt(t, server.TokenURL()).Fetch(t.Context())
+	grant := grantAt(t, server.TokenURL())
+	grant.Retry = quick
+	_, err := grant.Fetch(t.Context())
 	wantError(t, err, transport.Unavailable)
+	if n := len(server.Requests()); n != 5 {
+		t.Errorf("sent %d times, want 5", n)
+	}
+}
+
+// The network may cut an answer in its body too, and the same again may work.
+func TestClientCredentialsMendsACutAnswer(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{})
+	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: 2, Do: bulktest.CutBody(10)})
+	grant := grantAt(t, server.TokenURL())
+	grant.Retry = quick
+	if _, err := grant.Fetch(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := len(server.Requests()); n != 3 {
+		t.Errorf("sent %d times, want 3", n)
+	}
 }
 
 func TestClientCredentialsSilentAnswer(t *testing.T) {
@@ -247,6 +267,7 @@ func TestClientCredentialsSilentAnswer(t *testing.T) {
 	})
 	grant := grantAt(t, url)
 	grant.HTTP = transport.New(transport.Options{StallTimeout: 30 * time.Millisecond})
+	grant.Retry = quick
 	_, err := grant.Fetch(t.Context())
 	wantError(t, err, transport.Unavailable, "getting a token", "no byte came for 30ms")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -18,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quick retries without keeping anybody waiting.
+var quick = transport.Retry{MinWait: time.Millisecond, MaxWait: time.Millisecond}
 
 // newClient returns a client that leaves no connection behind.
 func newClient(t *testing.T) *http.Client {

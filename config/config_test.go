@@ -56,6 +56,8 @@ sources:
       type: client_credentials
       token_url: https://auth.example.org/token?p=1
       token_method: GET
+      client_auth: basic
+      require_scope: true
       client_id: ${ID:-nobody}
       client_secret: ${SECRET}
       scope: bulk-data|user/*.rs
@@ -97,6 +99,8 @@ log: {format: json, level: debug}
 					Type:         config.AuthClientCredentials,
 					TokenURL:     "https://auth.example.org/token?p=1",
 					TokenMethod:  "GET",
+					ClientAuth:   "basic",
+					RequireScope: true,
 					ClientID:     "nobody",
 					ClientSecret: "s3cret: #${BASE}",
 					Scope:        "bulk-data|user/*.rs",
@@ -108,7 +112,7 @@ log: {format: json, level: debug}
 			"local": {
 				Name:      "local",
 				FHIR:      "http://[::1]:8765/fhir",
-				Auth:      config.Auth{Type: config.AuthBearer, TokenMethod: "POST", Token: "from-a-file"},
+				Auth:      config.Auth{Type: config.AuthBearer, TokenMethod: "POST", ClientAuth: "form", Token: "from-a-file"},
 				Method:    "GET",
 				Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
 				Downloads: 4,
@@ -165,7 +169,7 @@ func TestDefaults(t *testing.T) {
 		Sources: map[string]config.Source{"s": {
 			Name:      "s",
 			FHIR:      "https://fhir.example.org/r4",
-			Auth:      config.Auth{Type: config.AuthNone, TokenMethod: "POST"},
+			Auth:      config.Auth{Type: config.AuthNone, TokenMethod: "POST", ClientAuth: "form"},
 			Method:    "GET",
 			Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
 			Downloads: 4,
@@ -176,6 +180,65 @@ func TestDefaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAuthTypes has one source for each type that TestParseFillsEverything has not.
+func TestAuthTypes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "key.pem"), "-----BEGIN\n...\n", 0o600)
+	for name, test := range map[string]struct {
+		source string
+		want   func(*config.Source)
+	}{
+		"private_key_jwt": {
+			"auth: {type: private_key_jwt, discover: true, client_id: a, private_key_file: key.pem, key_id: k, jku: 'https://c/jwks.json', scope: s, require_scope: true}",
+			func(s *config.Source) {
+				s.Auth.Discover, s.Auth.ClientID, s.Auth.PrivateKey, s.Auth.KeyID = true, "a", "-----BEGIN\n...", "k"
+				s.Auth.JKU, s.Auth.Scope, s.Auth.RequireScope = "https://c/jwks.json", "s", true
+			},
+		},
+		"oneup_user": {
+			"auth: {type: oneup_user, client_id: a, client_secret: b, app_user_id: 007, code: c, refresh_token: r, refresh_token_store: state/r, " +
+				"code_url: 'https://c/code', token_url: 'https://c/token', names: {user: u, code_secret: cs, token_secret: ts, code_grant: cg, refresh_grant: rg}}",
+			func(s *config.Source) {
+				s.Auth.ClientID, s.Auth.ClientSecret, s.Auth.AppUserID, s.Auth.Code, s.Auth.RefreshToken = "a", "b", "007", "c", "r"
+				s.Auth.RefreshTokenStore, s.Auth.CodeURL, s.Auth.TokenURL = filepath.Join(dir, "state", "r"), "https://c/code", "https://c/token"
+				s.Auth.Names = config.Names{User: "u", CodeSecret: "cs", TokenSecret: "ts", CodeGrant: "cg", RefreshGrant: "rg"}
+			},
+		},
+		"oneup_headers": {
+			"auth: {type: oneup_headers, client_id: a, client_secret: b, oneup_user_id: 12}",
+			func(s *config.Source) { s.Auth.ClientID, s.Auth.ClientSecret, s.Auth.OneUpUserID = "a", "b", "12" },
+		},
+		"none": {
+			"auth: {type: none}\n    token_origins: [https://h, 'http://127.0.0.1:80']\n    file_hosts: [https://b.example]\n" +
+				"    tls: {client_cert: c.pem, client_key: /k.pem, ca: ca.pem}\n    proxy: http://me:pw@p:3128",
+			func(s *config.Source) {
+				s.TokenOrigins, s.FileHosts, s.Proxy = []string{"https://h", "http://127.0.0.1:80"}, []string{"https://b.example"}, "http://me:pw@p:3128"
+				s.TLS = config.TLS{ClientCert: filepath.Join(dir, "c.pem"), ClientKey: "/k.pem", CA: filepath.Join(dir, "ca.pem")}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse(strings.Replace(minimal, "auth: {type: none}", test.source, 1), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := parse(minimal, dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := before.Sources["s"]
+			want.Auth.Type = config.AuthType(name)
+			test.want(&want)
+			reveal := cmp.Transformer("reveal", func(s config.Secret) string { return s.Reveal() })
+			if diff := cmp.Diff(want, got.Sources["s"], reveal); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -213,7 +276,7 @@ logs: {}
 	want := []string{
 		`config.yaml:3:11: sources.bison.fhir: has a user name or password in it; want them in auth, or nowhere`,
 		`config.yaml:4:5: sources.bison.auth.token_url: missing; want token_url with type client_credentials`,
-		`config.yaml:6:7: sources.bison.auth.tokn_url: unknown key, did you mean token_url?; want one of type, token_url, token_method, client_id, client_secret, client_secret_file, scope, token, token_file`,
+		`config.yaml:6:7: sources.bison.auth.tokn_url: unknown key, did you mean token_url?; want one of type, token_url, discover, token_method, client_auth, client_id, client_secret, client_secret_file, scope, require_scope, private_key, private_key_file, key_id, jku, app_user_id, oneup_user_id, code, code_file, refresh_token, refresh_token_file, refresh_token_store, code_url, names, token, token_file`,
 		`config.yaml:7:18: sources.bison.auth.client_id: the environment variable ONEUP_CLIENT_ID is not set; set it, or write ${ONEUP_CLIENT_ID:-default}`,
 		`config.yaml:9:27: sources.bison.auth.client_secret_file: client_secret is given too; want one of the two`,
 		`config.yaml:10:16: sources.bison.downloads: "many" is not a whole number; want a whole number from 1 to 64`,
@@ -288,8 +351,8 @@ func TestProblems(t *testing.T) {
 		"poll odd days":          {fhir, fhir + "    poll: {deadline: 1.5d}\n", `4:22: sources.s.poll.deadline: "1.5d" is not a duration`},
 		"poll min over max":      {fhir, fhir + "    poll: {min: 2s, max: 1s}\n", "4:17: sources.s.poll.min: is longer than max"},
 		"auth missing":           {auth, "", "2:3: sources.s.auth: missing; want a mapping with at least type"},
-		"auth type missing":      {auth, "    auth:\n", "4:5: sources.s.auth.type: missing; want one of client_credentials, bearer, none"},
-		"auth type":              {auth, "    auth: {type: oauth}\n", `4:18: sources.s.auth.type: "oauth" is not known; want one of client_credentials, bearer, none`},
+		"auth type missing":      {auth, "    auth:\n", "4:5: sources.s.auth.type: missing; want one of client_credentials, private_key_jwt, oneup_user, oneup_headers, bearer, none"},
+		"auth type":              {auth, "    auth: {type: oauth}\n", `4:18: sources.s.auth.type: "oauth" is not known; want one of client_credentials, private_key_jwt, oneup_user, oneup_headers, bearer, none`},
 		"auth none with token":   {auth, "    auth: {type: none, token: x}\n", "4:31: sources.s.auth.token: is not used with type none; want no other key besides type"},
 		"auth none with method":  {auth, "    auth: {type: none, token_method: GET}\n", "4:38: sources.s.auth.token_method: is not used with type none"},
 		"bearer without token":   {auth, "    auth: {type: bearer}\n", "4:5: sources.s.auth.token: missing; want token or token_file with type bearer"},
@@ -300,6 +363,29 @@ func TestProblems(t *testing.T) {
 		"no client_secret":       {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a}\n", "4:5: sources.s.auth.client_secret: missing; want client_secret or client_secret_file with type client_credentials"},
 		"client_secret list":     {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a, client_secret: [b]}\n", "4:92: sources.s.auth.client_secret: found a list; want a text"},
 		"client_secret_file ''":  {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a, client_secret_file: ''}\n", "4:97: sources.s.auth.client_secret_file: is empty; want the path of a file"},
+		"discover and token_url": {auth, "    auth: {type: client_credentials, discover: true, token_url: 'https://h/', client_id: a, client_secret: b}\n", "4:65: sources.s.auth.token_url: discover is given too"},
+		"discover with bearer":   {auth, "    auth: {type: bearer, token: x, discover: true}\n", "sources.s.auth.discover: is not used with type bearer"},
+		"client_auth":            {auth, "    auth: {type: client_credentials, token_url: 'https://h/', client_id: a, client_secret: b, client_auth: post}\n", `auth.client_auth: "post" is not known; want one of form, basic`},
+		"no private_key":         {auth, "    auth: {type: private_key_jwt, token_url: 'https://h/', client_id: a}\n", "4:5: sources.s.auth.private_key: missing; want private_key or private_key_file with type private_key_jwt"},
+		"private key and secret": {auth, "    auth: {type: private_key_jwt, discover: true, client_id: a, private_key: b, client_secret: c}\n", "auth.client_secret: is not used with type private_key_jwt"},
+		"jku":                    {auth, "    auth: {type: private_key_jwt, discover: true, client_id: a, private_key: b, jku: x}\n", "auth.jku: does not begin with https://"},
+		"oneup_user for nobody":  {auth, "    auth: {type: oneup_user, client_id: a, client_secret: b}\n", "4:5: sources.s.auth: does not say whose data; want app_user_id or code or refresh_token with type oneup_user"},
+		"oneup_user with scope":  {auth, "    auth: {type: oneup_user, client_id: a, client_secret: b, code: c, scope: d}\n", "auth.scope: is not used with type oneup_user"},
+		"names elsewhere":        {auth, "    auth: {type: none, names: {user: a}}\n", "auth.names: is not used with type none"},
+		"names unknown":          {auth, "    auth: {type: oneup_user, client_id: a, client_secret: b, code: c, names: {secret: d}}\n", "auth.names.secret: unknown key"},
+		"code_url in the clear":  {auth, "    auth: {type: oneup_user, client_id: a, client_secret: b, code: c, code_url: 'http://h/'}\n", "auth.code_url: is not encrypted"},
+		"headers for nobody":     {auth, "    auth: {type: oneup_headers, client_id: a, client_secret: b}\n", "does not say whose data; want oneup_user_id or app_user_id"},
+		"headers for two":        {auth, "    auth: {type: oneup_headers, client_id: a, client_secret: b, oneup_user_id: 1, app_user_id: 2}\n", "auth.app_user_id: oneup_user_id is given too; want one of the two"},
+		"headers, odd user":      {auth, "    auth: {type: oneup_headers, client_id: a, client_secret: b, oneup_user_id: all}\n", `auth.oneup_user_id: "all" does not fit; want a number, or client`},
+		"headers, odd secret":    {auth, "    auth: {type: oneup_headers, client_id: a, client_secret: 'b c', oneup_user_id: 1}\n", "auth.client_secret: has blanks or characters that no HTTP header can carry"},
+		"headers and POST":       {auth, "    auth: {type: oneup_headers, client_id: a, client_secret: b, oneup_user_id: client}\n    method: POST\n", "5:13: sources.s.method: 1upHealth takes nothing but GET with oneup_user_id client; want GET"},
+		"cert without key":       {fhir, fhir + "    tls: {client_cert: a}\n", "4:5: sources.s.tls.client_key: missing; want it where client_cert is given"},
+		"key without cert":       {fhir, fhir + "    tls: {client_key: a}\n", "4:5: sources.s.tls.client_cert: missing; want it where client_key is given"},
+		"proxy":                  {fhir, fhir + "    proxy: private-value:3128\n", "4:12: sources.s.proxy: not the URL of a proxy; want http://, https:// or socks5://host:port"},
+		"proxy with a path":      {fhir, fhir + "    proxy: http://h/private-value\n", "4:12: sources.s.proxy: not the URL of a proxy"},
+		"token_origins path":     {fhir, fhir + "    token_origins: [https://h/a]\n", `4:21: sources.s.token_origins[0]: "https://h/a" does not fit; want origins such as https://files.example.org`},
+		"token_origins http":     {fhir, fhir + "    token_origins: [https://h, http://h]\n", "4:32: sources.s.token_origins[1]: is not encrypted"},
+		"file_hosts":             {fhir, fhir + "    file_hosts: [h]\n", `4:18: sources.s.file_hosts[0]: "h" does not fit; want origins`},
 		"level missing":          {level, "", "6:3: feeds.f.level: missing; want system or patient, or groups"},
 		"level unknown":          {level, "    level: member\n    groups: [1]\n", `8:12: feeds.f.level: "member" is not known; want one of system, patient, group`},
 		"groups empty":           {level, "    groups: []\n", "8:13: feeds.f.groups: is empty; want at least one, or leave the key out"},

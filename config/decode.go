@@ -182,6 +182,7 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		}
 		item = resolve(item)
 		child := fmt.Sprintf("%s[%d]", path, i)
+		d.at[child] = posOf(item)
 		text, ok := d.text(item, child, f)
 		if !ok {
 			d.failed[path] = true

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fhirkiln/config"
 )
 
@@ -47,14 +49,15 @@ func TestExampleUncommented(t *testing.T) {
 	}
 	doc := regexp.MustCompile(`(?m)^#(  +\S)`).ReplaceAllString(string(data), "$1")
 	secrets := t.TempDir()
-	for _, name := range []string{"oneup-provider", "oneup-payer", "fhir-token"} {
+	for _, name := range []string{"oneup-provider", "oneup-payer", "fhir-token", "smart-key", "smart-tls", "smart-tls-key", "smart-ca"} {
 		if !strings.Contains(doc, "/run/secrets/"+name) {
 			t.Errorf("config.yaml does not use /run/secrets/%s", name)
 		}
 		writeFile(t, filepath.Join(secrets, name), name+"\n", 0o600)
 	}
 	doc = strings.ReplaceAll(doc, "/run/secrets", secrets)
-	cfg, err := parse(doc, "", "ONEUP_PROVIDER_CLIENT_ID", "provider", "ONEUP_PAYER_CLIENT_ID", "payer")
+	cfg, err := parse(doc, "", "ONEUP_PROVIDER_CLIENT_ID", "provider", "ONEUP_PAYER_CLIENT_ID", "payer",
+		"SMART_CLIENT_ID", "smart", "ONEUP_CLIENT_ID", "oneup", "ONEUP_CLIENT_SECRET", "oneup-secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +85,10 @@ func TestExampleUncommented(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := active.Sources["practice"], cfg.Sources["practice"]
-	if a != b {
-		t.Errorf("the defaults that config.yaml shows are not those of the code:\n%+v\n%+v", b, a)
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
+	}
+	if key := cfg.Sources["with-a-key"]; key.Auth.PrivateKey.Reveal() != "smart-key" || key.TLS.CA != secrets+"/smart-ca" {
+		t.Errorf("with-a-key: %+v", key)
 	}
 }

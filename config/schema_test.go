@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,14 +162,26 @@ func loosen(s *jsonschema.Schema) *jsonschema.Schema {
 // authRules says which keys each type of authentication needs.
 func authRules() []*jsonschema.Schema {
 	var rules []*jsonschema.Schema
-	for _, t := range []AuthType{AuthClientCredentials, AuthBearer} {
+	secret := func(key string) bool {
+		return slices.ContainsFunc((&Auth{}).values(), func(v authValue) bool { return v.name == key && v.secret })
+	}
+	for _, t := range []AuthType{AuthClientCredentials, AuthPrivateKeyJWT, AuthOneUpUser, AuthOneUpHeaders, AuthBearer} {
 		then := &jsonschema.Schema{}
-		needs, _ := keysOf(t)
+		needs, _, oneOf := keysOf(t)
 		for _, key := range needs {
-			if key == "client_secret" || key == "token" {
+			switch {
+			case secret(key):
 				then.OneOf = []*jsonschema.Schema{{Required: []string{key}}, {Required: []string{key + "_file"}}}
-			} else {
+			case key == "token_url":
+				then.AnyOf = []*jsonschema.Schema{{Required: []string{key}}, {Required: []string{"discover"}}}
+			default:
 				then.Required = append(then.Required, key)
+			}
+		}
+		for _, key := range oneOf {
+			then.AnyOf = append(then.AnyOf, &jsonschema.Schema{Required: []string{key}})
+			if secret(key) {
+				then.AnyOf = append(then.AnyOf, &jsonschema.Schema{Required: []string{key + "_file"}})
 			}
 		}
 		is := jsonschema.NewProperties()

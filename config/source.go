@@ -1,8 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,14 @@ type Source struct {
 	FHIR string `yaml:"fhir" jsonschema:"required" want:"a base URL such as https://fhir.example.org/r4"`
 	// How fhirkiln gets its access token.
 	Auth Auth `yaml:"auth" jsonschema:"required" want:"a mapping with at least type"`
+	// Further origins that credentials are for, besides that of fhir: servers hand out status URLs and files at another name of theirs.
+	TokenOrigins []string `yaml:"token_origins" jsonschema:"pattern=^https?://[^/?#@ ]+$" want:"origins such as https://files.example.org"`
+	// Origins of storage that output files lie at. Files there are fetched without credentials. Where some are given, files that need no token may lie nowhere else but there and where the credentials go.
+	FileHosts []string `yaml:"file_hosts" jsonschema:"pattern=^https?://[^/?#@ ]+$" want:"origins such as https://bucket.s3.amazonaws.com"`
+	// Certificates, where the server wants one of yours or has one of its own authority.
+	TLS TLS `yaml:"tls"`
+	// Proxy for all requests to this source, such as http://proxy.example.org:3128, with user:password@ if it wants them. Left out: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+	Proxy Secret `yaml:"proxy"`
 	// HTTP method of the kick-off. Every server takes GET; some take POST, which keeps long parameters out of the URL.
 	Method string `yaml:"method" jsonschema:"enum=GET,enum=POST,default=GET"`
 	// How often the status URL is asked, and for how long.
@@ -27,37 +37,14 @@ type Source struct {
 	AllowHTTP bool `yaml:"allow_http" jsonschema:"default=false"`
 }
 
-// AuthType says how access tokens are got.
-type AuthType string
-
-const (
-	// AuthClientCredentials gets tokens from a token endpoint with a client id
-	// and secret (RFC 6749, 4.4).
-	AuthClientCredentials AuthType = "client_credentials"
-	// AuthBearer sends one token that the user has got by other means.
-	AuthBearer AuthType = "bearer"
-	// AuthNone sends no credentials.
-	AuthNone AuthType = "none"
-)
-
-// Auth is how to get access tokens. Which fields are filled depends on Type.
-type Auth struct {
-	// client_credentials asks the token endpoint for tokens, bearer sends a token of yours, none sends nothing.
-	Type AuthType `yaml:"type" jsonschema:"required,enum=client_credentials,enum=bearer,enum=none"`
-
-	// URL of the token endpoint.
-	TokenURL string `yaml:"token_url" want:"a URL such as https://auth.example.org/token"`
-	// HTTP method of the token request. POST is the standard (RFC 6749, 3.2); GET sends the same form as the body of a GET, as 1upHealth's page prints it.
-	TokenMethod string `yaml:"token_method" jsonschema:"enum=GET,enum=POST,default=POST"`
-	// The client id that the server's owner gave you.
-	ClientID string `yaml:"client_id"`
-	// The client secret that the server's owner gave you.
-	ClientSecret Secret `yaml:"client_secret"`
-	// Scopes to ask for, as the server's owner writes them, blanks between them. Left out: none is sent.
-	Scope string `yaml:"scope"`
-
-	// The access token to send.
-	Token Secret `yaml:"token"`
+// TLS names files in PEM. In a checked [Config] their paths are resolved.
+type TLS struct {
+	// File of the certificate that says who you are (mTLS), with those between it and its authority. It is read again when it changes.
+	ClientCert string `yaml:"client_cert"`
+	// File of the certificate's private key.
+	ClientKey string `yaml:"client_key"`
+	// File of certificates of authorities to trust besides this machine's own list.
+	CA string `yaml:"ca"`
 }
 
 // Poll bounds how the status URL is asked.
@@ -76,62 +63,48 @@ func (d *decoder) checkSource(path string, s *Source) {
 		d.problemAt(join(path, "fhir"), "ends with $export; want the base URL, to which $export is appended")
 	}
 	d.checkAuth(join(path, "auth"), &s.Auth, s.AllowHTTP)
+	if s.Auth.OneUpUserID == oneUpAll && s.Auth.Type == AuthOneUpHeaders && s.Method == "POST" {
+		d.problemAt(join(path, "method"), "1upHealth takes nothing but GET with oneup_user_id client; want GET")
+	}
+	for key, origins := range map[string][]string{"token_origins": s.TokenOrigins, "file_hosts": s.FileHosts} {
+		for i, origin := range origins {
+			d.checkURL(fmt.Sprintf("%s[%d]", join(path, key), i), origin, s.AllowHTTP, false)
+		}
+	}
+	d.checkTLS(join(path, "tls"), &s.TLS)
+	d.checkProxy(d.secretPath(path, "proxy"), s.Proxy)
 	poll := join(path, "poll")
 	if s.Poll.Min > s.Poll.Max && !d.failed[join(poll, "max")] {
 		d.problemAt(join(poll, "min"), "is longer than max; want at most that (5m where max is left out)")
 	}
 }
 
-// keysOf lists the keys that a type of authentication needs, and those that it
-// can take besides.
-func keysOf(t AuthType) (needs, takes []string) {
-	switch t {
-	case AuthClientCredentials:
-		return []string{"token_url", "client_id", "client_secret"}, []string{"token_method", "scope"}
-	case AuthBearer:
-		return []string{"token"}, nil
+func (d *decoder) checkTLS(path string, t *TLS) {
+	for _, pair := range [][2]string{{"client_cert", "client_key"}, {"client_key", "client_cert"}} {
+		if d.given(join(path, pair[0])) && !d.given(join(path, pair[1])) {
+			d.problemAt(join(path, pair[1]), "missing; want it where %s is given", pair[0])
+		}
 	}
-	return nil, nil
+	t.ClientCert, t.ClientKey, t.CA = d.resolved(t.ClientCert), d.resolved(t.ClientKey), d.resolved(t.CA)
 }
 
-func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
-	a.TokenURL = d.checkURL(join(path, "token_url"), a.TokenURL, allowHTTP, true)
-	if strings.ContainsFunc(a.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		d.problemAt(d.secretPath(path, "token"), "has blanks or characters that no HTTP header can carry; want the token alone")
+// resolved makes a path start at the folder of the config file.
+func (d *decoder) resolved(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
 	}
-	if a.Type == "" {
-		return // said already
+	return filepath.Join(d.dir, path)
+}
+
+// checkProxy quotes nothing of the URL, which may hold a password.
+func (d *decoder) checkProxy(path string, proxy Secret) {
+	if proxy == "" || d.failed[path] {
+		return
 	}
-	needs, takes := keysOf(a.Type)
-	for _, key := range []struct{ name, value string }{
-		{"token_url", a.TokenURL},
-		{"token_method", ""}, // has a default, so it is never missing
-		{"client_id", a.ClientID},
-		{"client_secret", a.ClientSecret.Reveal()},
-		{"scope", a.Scope},
-		{"token", a.Token.Reveal()},
-	} {
-		keyPath := d.secretPath(path, key.name)
-		want := key.name
-		if key.name == "client_secret" || key.name == "token" {
-			want += " or " + key.name + "_file"
-		}
-		switch {
-		case slices.Contains(needs, key.name):
-			if key.value == "" && !d.failed[join(path, key.name)] {
-				what := "missing"
-				if d.given(keyPath) {
-					what = "is empty"
-				}
-				d.problemAt(keyPath, "%s; want %s with type %s", what, want, a.Type)
-			}
-		case !slices.Contains(takes, key.name) && d.given(keyPath) && (key.value != "" || key.name == "token_method"):
-			allowed := "no other key"
-			if all := slices.Concat(needs, takes); len(all) > 0 {
-				allowed = strings.Join(all, ", ")
-			}
-			d.problemAt(keyPath, "is not used with type %s; want %s besides type", a.Type, allowed)
-		}
+	u, err := url.Parse(proxy.Reveal())
+	known := err == nil && slices.Contains([]string{"http", "https", "socks5"}, u.Scheme)
+	if !known || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		d.problemAt(path, "not the URL of a proxy; want http://, https:// or socks5://host:port")
 	}
 }
 

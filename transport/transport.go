@@ -15,6 +15,8 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +35,19 @@ type Options struct {
 	// loopback may be spoken to in the clear (Bulk Data IG, "Security": TLS 1.2 or
 	// later for every exchange).
 	AllowHTTP bool
+
+	// Proxy gets the requests, https ones by CONNECT: an http, https or socks5 URL, with
+	// user and password if it wants them. Nil is what HTTPS_PROXY, HTTP_PROXY and
+	// NO_PROXY say.
+	Proxy *url.URL
+
+	// Certificate says who this machine is where a server asks for a client certificate
+	// (mTLS). Nil has none.
+	Certificate *Certificate
+
+	// Authorities sign servers' certificates. Nil is this machine's own list; see
+	// [LoadAuthorities] for one with more.
+	Authorities *x509.CertPool
 
 	// ConnectTimeout bounds one dial, name look-up included, and the TLS handshake.
 	// Default 15 s: longer than any healthy network, shorter than a user's patience.
@@ -76,6 +91,13 @@ func New(o Options) *http.Client {
 		MaxIdleConnsPerHost:   16, // a worker pool's worth; the default of 2 would redial for most files
 		// The reader of a file wants to see the bytes on the wire, to check gzip's CRC itself.
 		DisableCompression: true,
+	}
+	if o.Proxy != nil {
+		wire.Proxy = http.ProxyURL(o.Proxy)
+	}
+	wire.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Authorities}
+	if o.Certificate != nil {
+		wire.TLSClientConfig.GetClientCertificate = o.Certificate.get
 	}
 	fresh := wire.Clone()
 	fresh.DisableKeepAlives = true

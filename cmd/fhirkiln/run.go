@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
-	"fhirkiln/auth"
 	"fhirkiln/bulk"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/sink"
-	"fhirkiln/transport"
 )
 
 type runCommand struct {
@@ -130,32 +127,6 @@ func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source confi
 	}
 	ui.printTable(report)
 	return err
-}
-
-// newClient makes a source's client with its credentials.
-func newClient(s config.Source, log *slog.Logger) (*bulk.Client, error) {
-	http := transport.New(transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP})
-	options := bulk.Options{
-		Base: s.FHIR,
-		HTTP: http,
-		Log:  log,
-		Poll: bulk.Poll{Min: s.Poll.Min, Max: s.Poll.Max, Deadline: s.Poll.Deadline},
-	}
-	switch s.Auth.Type {
-	case config.AuthClientCredentials:
-		options.Credentials = auth.NewCache(auth.ClientCredentials{
-			TokenURL:     s.Auth.TokenURL,
-			ClientID:     s.Auth.ClientID,
-			ClientSecret: s.Auth.ClientSecret.Reveal(),
-			Scope:        s.Auth.Scope,
-			Method:       s.Auth.TokenMethod,
-			HTTP:         http,
-			Log:          log,
-		})
-	case config.AuthBearer:
-		options.Credentials = auth.NewCache(auth.Bearer(s.Auth.Token.Reveal()))
-	}
-	return bulk.New(options)
 }
 
 // requests are a feed's exports: one for each group, or one.

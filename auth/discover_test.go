@@ -1,0 +1,72 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+func TestDiscover(t *testing.T) {
+	t.Parallel()
+	tokens := newServer(t, bulktest.Options{})
+	for _, test := range []struct {
+		name   string
+		status int
+		body   string
+		kind   transport.Kind
+		said   string
+	}{
+		{"good", 200, `{"token_endpoint":"` + tokens.TokenURL() + `"}`, -1, ""},
+		{"behind a login", 401, `{"token_endpoint":"https://h.example/"}`, transport.NotThere, "401"},
+		{"missing", 404, ``, transport.NotThere, "404"},
+		{"down", 503, ``, transport.Unavailable, "503"},
+		{"html", 200, `<html>`, transport.NotThere, "not JSON"},
+		{"none in it", 200, `{"authorization_endpoint":"https://h.example/"}`, transport.NotThere, "no token_endpoint"},
+		{"relative", 200, `{"token_endpoint":"/token"}`, transport.NotThere, "no token_endpoint"},
+		{"with a password", 200, `{"token_endpoint":"https://a:S3CR3T@h.example/token"}`, transport.NotThere, "no token_endpoint"},
+		{"of another type", 200, `{"token_endpoint":7}`, transport.NotThere, "no token_endpoint"},
+		{"redirect", 307, ``, transport.NotThere, "307"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/r4/.well-known/smart-configuration" || r.Header.Get("Authorization") != "" || r.ContentLength != 0 {
+					t.Errorf("got %s %s", r.Method, r.RequestURI)
+				}
+				w.Header().Set("Location", tokens.TokenURL())
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.body)
+			})
+			grant := grantAt(t, "")
+			grant.Discover, grant.Retry = base+"/r4/", quick
+			c, err := grant.Fetch(t.Context())
+			if test.kind < 0 {
+				if err != nil || authorization(c) == "" {
+					t.Errorf("got %q, %v", authorization(c), err)
+				}
+				return
+			}
+			wantError(t, err, test.kind, "looking for the token endpoint at "+base, test.said)
+		})
+	}
+	t.Run("not needed", func(t *testing.T) {
+		t.Parallel()
+		grant := grantAt(t, tokens.TokenURL())
+		grant.Discover = "https://192.0.2.1"
+		if _, err := grant.Fetch(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("in the clear", func(t *testing.T) {
+		t.Parallel()
+		base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, `{"token_endpoint":"http://192.0.2.1/token"}`)
+		})
+		_, err := auth.ClientCredentials{Discover: base, ClientSecret: secret, HTTP: newClient(t), Retry: quick}.Fetch(t.Context())
+		wantError(t, err, transport.NotThere, "http:// is refused")
+	})
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk"
+	"fhirkiln/config"
+	"fhirkiln/transport"
+)
+
+// newClient makes a source's client with its credentials.
+func newClient(s config.Source, log *slog.Logger) (*bulk.Client, error) {
+	way, err := wayTo(s)
+	if err != nil {
+		return nil, err
+	}
+	client := transport.New(way)
+	fetcher, err := fetcherOf(s, client, log)
+	if err != nil {
+		return nil, err
+	}
+	options := bulk.Options{
+		Base:         s.FHIR,
+		HTTP:         client,
+		TokenOrigins: s.TokenOrigins,
+		FileHosts:    s.FileHosts,
+		Log:          log,
+		Poll:         bulk.Poll{Min: s.Poll.Min, Max: s.Poll.Max, Deadline: s.Poll.Deadline},
+	}
+	if fetcher != nil {
+		options.Credentials = auth.NewCache(fetcher)
+	}
+	return bulk.New(options)
+}
+
+// wayTo is how a source is reached: proxy and certificates.
+func wayTo(s config.Source) (transport.Options, error) {
+	o := transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP}
+	var err error
+	if s.Proxy != "" {
+		if o.Proxy, err = url.Parse(s.Proxy.Reveal()); err != nil {
+			return o, fmt.Errorf("source %s: the proxy's URL is unreadable", s.Name) // err would quote its password
+		}
+	}
+	if s.TLS.ClientCert != "" {
+		if o.Certificate, err = transport.LoadCertificate(s.TLS.ClientCert, s.TLS.ClientKey); err != nil {
+			return o, &usageError{fmt.Errorf("source %s: %w", s.Name, err), "check tls.client_cert and tls.client_key: PEM files that belong together"}
+		}
+	}
+	if s.TLS.CA != "" {
+		if o.Authorities, err = transport.LoadAuthorities(s.TLS.CA); err != nil {
+			return o, &usageError{fmt.Errorf("source %s: %w", s.Name, err), "check tls.ca: a PEM file of certificates"}
+		}
+	}
+	return o, nil
+}
+
+// fetcherOf is how a source's credentials are got; nil if there are none.
+func fetcherOf(s config.Source, client *http.Client, log *slog.Logger) (auth.Fetcher, error) {
+	a := s.Auth
+	var discover string
+	if a.Discover {
+		discover = s.FHIR
+	}
+	secret := auth.Secret(a.ClientSecret.Reveal())
+	switch a.Type {
+	case config.AuthClientCredentials:
+		return auth.ClientCredentials{
+			TokenURL:     a.TokenURL,
+			Discover:     discover,
+			ClientID:     a.ClientID,
+			ClientSecret: secret,
+			Basic:        a.ClientAuth == "basic",
+			Scope:        a.Scope,
+			RequireScope: a.RequireScope,
+			Method:       a.TokenMethod,
+			HTTP:         client,
+			Log:          log,
+		}, nil
+	case config.AuthPrivateKeyJWT:
+		key, err := auth.ParseKey([]byte(a.PrivateKey.Reveal()), a.KeyID)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("source %s: private_key: %w", s.Name, err), "check private_key_file and key_id"}
+		}
+		return auth.PrivateKeyJWT{
+			TokenURL:     a.TokenURL,
+			Discover:     discover,
+			ClientID:     a.ClientID,
+			Key:          key,
+			KeySetURL:    a.JKU,
+			Scope:        a.Scope,
+			RequireScope: a.RequireScope,
+			HTTP:         client,
+			Log:          log,
+		}, nil
+	case config.AuthOneUpUser:
+		o := auth.OneUpUserOptions{
+			CodeURL:      a.CodeURL,
+			TokenURL:     a.TokenURL,
+			ClientID:     a.ClientID,
+			ClientSecret: secret,
+			AppUserID:    a.AppUserID,
+			Code:         auth.Secret(a.Code.Reveal()),
+			RefreshToken: auth.Secret(a.RefreshToken.Reveal()),
+			Names:        auth.OneUpNames(a.Names),
+			HTTP:         client,
+			Log:          log,
+		}
+		if a.RefreshTokenStore != "" {
+			o.Store = auth.TokenFile(a.RefreshTokenStore)
+		}
+		return auth.NewOneUpUser(o), nil
+	case config.AuthOneUpHeaders:
+		return auth.OneUpHeaders{ClientID: a.ClientID, ClientSecret: secret, OneUpUserID: a.OneUpUserID, AppUserID: a.AppUserID}, nil
+	case config.AuthBearer:
+		return auth.Bearer(a.Token.Reveal()), nil
+	}
+	return nil, nil
+}

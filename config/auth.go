@@ -1,0 +1,214 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// AuthType says how access tokens are got.
+type AuthType string
+
+const (
+	// AuthClientCredentials gets tokens from a token endpoint with a client id
+	// and secret (RFC 6749, 4.4).
+	AuthClientCredentials AuthType = "client_credentials"
+	// AuthPrivateKeyJWT does so with a signed assertion instead of a secret (SMART
+	// Backend Services).
+	AuthPrivateKeyJWT AuthType = "private_key_jwt"
+	// AuthOneUpUser gets the token of a user of 1upHealth's user management.
+	AuthOneUpUser AuthType = "oneup_user"
+	// AuthOneUpHeaders sends 1upHealth's client headers with each request.
+	AuthOneUpHeaders AuthType = "oneup_headers"
+	// AuthBearer sends one token that the user has got by other means.
+	AuthBearer AuthType = "bearer"
+	// AuthNone sends no credentials.
+	AuthNone AuthType = "none"
+)
+
+// oneUpAll is the oneup_user_id of all of a client's users.
+const oneUpAll = "client"
+
+// Auth is how to get access tokens. Which fields are filled depends on Type.
+type Auth struct {
+	// client_credentials asks a token endpoint with an id and a secret, private_key_jwt with an id and a private key (SMART Backend Services), oneup_user and oneup_headers are 1upHealth's for users, bearer sends a token of yours, none sends nothing.
+	Type AuthType `yaml:"type" jsonschema:"required,enum=client_credentials,enum=private_key_jwt,enum=oneup_user,enum=oneup_headers,enum=bearer,enum=none"`
+
+	// URL of the token endpoint. With type oneup_user it may be left out: https://auth.1up.health/oauth2/token.
+	TokenURL string `yaml:"token_url" want:"a URL such as https://auth.example.org/token"`
+	// Asks the FHIR server for the token endpoint (.well-known/smart-configuration), instead of token_url.
+	Discover bool `yaml:"discover" jsonschema:"default=false"`
+	// HTTP method of the token request. POST is the standard (RFC 6749, 3.2); GET sends the same form as the body of a GET, as 1upHealth's page prints it.
+	TokenMethod string `yaml:"token_method" jsonschema:"enum=GET,enum=POST,default=POST"`
+	// Where the token request says client_id and client_secret: in the form, or in the header as HTTP Basic.
+	ClientAuth string `yaml:"client_auth" jsonschema:"enum=form,enum=basic,default=form"`
+	// The client id that the server's owner gave you.
+	ClientID string `yaml:"client_id"`
+	// The client secret that the server's owner gave you.
+	ClientSecret Secret `yaml:"client_secret"`
+	// Scopes to ask for, as the server's owner writes them, blanks between them. Left out: none is sent.
+	Scope string `yaml:"scope"`
+	// Fails when the server grants less than scope. Otherwise another scope than the asked one is a warning.
+	RequireScope bool `yaml:"require_scope" jsonschema:"default=false"`
+
+	// The private key that signs: a JWK, a JWK Set or PEM. RSA (RS384) or EC on P-384 (ES384).
+	PrivateKey Secret `yaml:"private_key"`
+	// Id (kid) under which the server knows the key. Needed with PEM, and where several keys of a set could sign.
+	KeyID string `yaml:"key_id"`
+	// Registered URL of your JWK Set, sent as jku where the server wants it.
+	JKU string `yaml:"jku" want:"a URL such as https://client.example.org/jwks.json"`
+
+	// Your own id of the user whose data is exported.
+	AppUserID string `yaml:"app_user_id"`
+	// 1upHealth's number of the user, or client for all of your client's users.
+	OneUpUserID string `yaml:"oneup_user_id" jsonschema:"pattern=^([0-9]+|client)$" want:"a number, or client"`
+	// A code that was got elsewhere. It is good once, for two hours.
+	Code Secret `yaml:"code"`
+	// A refresh token that was got elsewhere.
+	RefreshToken Secret `yaml:"refresh_token"`
+	// File that keeps the refresh token from run to run, which the server replaces each time. Only fhirkiln should write it.
+	RefreshTokenStore string `yaml:"refresh_token_store"`
+	// URL that gives codes. Left out: https://api.1up.health/user-management/v1/user/auth-code.
+	CodeURL string `yaml:"code_url" want:"a URL such as https://api.1up.health/user-management/v1/user/auth-code"`
+	// How the requests of type oneup_user spell things, should 1upHealth spell them otherwise.
+	Names Names `yaml:"names"`
+
+	// The access token to send.
+	Token Secret `yaml:"token"`
+}
+
+// Names are names of parameters and grant types. Empty is the default.
+type Names struct {
+	// The parameter that holds app_user_id where a code is asked for. Left out: app_user_id.
+	User string `yaml:"user"`
+	// The parameter that holds client_secret where a code is asked for. Left out: client_secret.
+	CodeSecret string `yaml:"code_secret"`
+	// The parameter that holds client_secret where a token is asked for. Left out: client_secret.
+	TokenSecret string `yaml:"token_secret"`
+	// The grant_type with a code. Left out: authorization_code.
+	CodeGrant string `yaml:"code_grant"`
+	// The grant_type with a refresh token. Left out: refresh_token.
+	RefreshGrant string `yaml:"refresh_grant"`
+}
+
+// keysOf lists the keys that a type of authentication needs, those that it can take
+// besides, and those of which it needs at least one. token_url is needed where discover
+// is not set.
+func keysOf(t AuthType) (needs, takes, oneOf []string) {
+	switch t {
+	case AuthClientCredentials:
+		return []string{"token_url", "client_id", "client_secret"}, []string{"token_method", "scope", "client_auth", "require_scope", "discover"}, nil
+	case AuthPrivateKeyJWT:
+		return []string{"token_url", "client_id", "private_key"}, []string{"key_id", "jku", "scope", "require_scope", "discover"}, nil
+	case AuthOneUpUser:
+		return []string{"client_id", "client_secret"}, []string{"app_user_id", "code", "refresh_token", "refresh_token_store", "token_url", "code_url", "names"},
+			[]string{"app_user_id", "code", "refresh_token"}
+	case AuthOneUpHeaders:
+		one := []string{"oneup_user_id", "app_user_id"}
+		return []string{"client_id", "client_secret"}, one, one
+	case AuthBearer:
+		return []string{"token"}, nil, nil
+	}
+	return nil, nil, nil
+}
+
+// authValue is what a key of [Auth] holds.
+type authValue struct {
+	name, text string
+	secret     bool
+	fallback   bool // text is "" here, but it is never missing: it has a default
+}
+
+func (a *Auth) values() []authValue {
+	return []authValue{
+		{name: "token_url", text: a.TokenURL},
+		{name: "discover", fallback: true},
+		{name: "token_method", fallback: true},
+		{name: "client_auth", fallback: true},
+		{name: "client_id", text: a.ClientID},
+		{name: "client_secret", text: a.ClientSecret.Reveal(), secret: true},
+		{name: "scope", text: a.Scope},
+		{name: "require_scope", fallback: true},
+		{name: "private_key", text: a.PrivateKey.Reveal(), secret: true},
+		{name: "key_id", text: a.KeyID},
+		{name: "jku", text: a.JKU},
+		{name: "app_user_id", text: a.AppUserID},
+		{name: "oneup_user_id", text: a.OneUpUserID},
+		{name: "code", text: a.Code.Reveal(), secret: true},
+		{name: "refresh_token", text: a.RefreshToken.Reveal(), secret: true},
+		{name: "refresh_token_store", text: a.RefreshTokenStore},
+		{name: "code_url", text: a.CodeURL},
+		{name: "names", fallback: true},
+		{name: "token", text: a.Token.Reveal(), secret: true},
+	}
+}
+
+func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
+	a.TokenURL = d.checkURL(join(path, "token_url"), a.TokenURL, allowHTTP, true)
+	a.CodeURL = d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP, true)
+	a.JKU = d.checkURL(join(path, "jku"), a.JKU, allowHTTP, true)
+	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
+	d.checkHeaders(path, a)
+	if a.Type == "" {
+		return // said already
+	}
+	needs, takes, oneOf := keysOf(a.Type)
+	if a.Discover && slices.Contains(takes, "discover") {
+		needs, takes = needs[1:], append(takes, "token_url")
+		if a.TokenURL != "" {
+			d.problemAt(join(path, "token_url"), "discover is given too; want one of the two")
+		}
+	}
+	for _, v := range a.values() {
+		keyPath := d.secretPath(path, v.name)
+		want := v.name
+		if v.secret {
+			want += " or " + v.name + "_file"
+		}
+		switch {
+		case slices.Contains(needs, v.name):
+			if v.text == "" && !d.failed[join(path, v.name)] {
+				what := "missing"
+				if d.given(keyPath) {
+					what = "is empty"
+				}
+				d.problemAt(keyPath, "%s; want %s with type %s", what, want, a.Type)
+			}
+		case !slices.Contains(takes, v.name) && d.given(keyPath) && (v.text != "" || v.fallback):
+			allowed := "no other key"
+			if all := slices.Concat(needs, takes); len(all) > 0 {
+				allowed = strings.Join(all, ", ")
+			}
+			d.problemAt(keyPath, "is not used with type %s; want %s besides type", a.Type, allowed)
+		}
+	}
+	d.checkUser(path, a, oneOf)
+}
+
+// checkUser is what 1upHealth's types need besides: to know whose data is asked for.
+func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
+	has := 0
+	for _, v := range a.values() {
+		if slices.Contains(oneOf, v.name) && (v.text != "" || d.failed[join(path, v.name)]) {
+			has++
+		}
+	}
+	switch {
+	case len(oneOf) > 0 && has == 0:
+		d.problemAt(path, "does not say whose data; want %s with type %s", strings.Join(oneOf, " or "), a.Type)
+	case a.Type == AuthOneUpHeaders && has > 1:
+		d.problemAt(join(path, "app_user_id"), "oneup_user_id is given too; want one of the two")
+	}
+}
+
+// checkHeaders looks at what goes into HTTP headers.
+func (d *decoder) checkHeaders(path string, a *Auth) {
+	inHeader := map[string]string{"token": a.Token.Reveal()}
+	if a.Type == AuthOneUpHeaders {
+		inHeader["client_id"], inHeader["client_secret"], inHeader["app_user_id"] = a.ClientID, a.ClientSecret.Reveal(), a.AppUserID
+	}
+	for key, text := range inHeader {
+		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			d.problemAt(d.secretPath(path, key), "has blanks or characters that no HTTP header can carry; want the %s alone", key)
+		}
+	}
+}
