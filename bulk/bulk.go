@@ -17,14 +17,14 @@
 // of a canceled context.
 //
 // The text that this follows is the Bulk Data Access IG, 2.0.0 to 3.0.0
-// (https://hl7.org/fhir/uv/bulkdata/).
+// (https://hl7.org/fhir/uv/bulkdata/), and for manifests the 4.0.0 ballot;
+// docs/conformance.md says line by line what is done where.
 package bulk
 
 import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -53,8 +53,18 @@ type Options struct {
 	// are added here where a request may safely be sent again.
 	HTTP *http.Client
 
-	// Credentials for Base's origin; nil sends none.
+	// Credentials for Base's origin and TokenOrigins; nil sends none.
 	Credentials Credentials
+
+	// TokenOrigins are further origins, "scheme://host[:port]", that the credentials are
+	// for: servers hand out status URLs and files at another name of theirs.
+	TokenOrigins []string
+
+	// FileHosts are origins, "scheme://host[:port]", of storage that output files lie at.
+	// Files there are asked for without credentials, whatever the manifest says of
+	// requiresAccessToken. If there are any, files that need no token may lie nowhere
+	// else but there and where the credentials go; without, they may lie anywhere.
+	FileHosts []string
 
 	// Log gets lines that help to follow a run: no URL unredacted, no credential, no
 	// patient data. Nil discards them.
@@ -67,8 +77,10 @@ type Options struct {
 	// falter. The zero value is four more times within about a minute.
 	Retry transport.Retry
 
-	// FileAttempts is how many times an output file is opened before its stream
-	// fails. Default 5: AB2D lets a file be fetched six times, all told.
+	// FileAttempts is how many times in a row an output file is opened at the same place,
+	// without a byte of progress, before its stream fails. It also bounds how often the
+	// file is fetched to its end. Default 5: AB2D lets a file be fetched six times. A
+	// server that does not answer at all gets Retry.Max more.
 	FileAttempts int
 }
 
@@ -91,14 +103,18 @@ type Poll struct {
 // Client talks to one server. Safe for concurrent use.
 type Client struct {
 	base        *url.URL
-	plain       *http.Client // sends once
-	retrying    *http.Client // for requests that change nothing at the server
-	starting    *http.Client // for kick-offs
+	tokenFor    map[string]bool // origins
+	fileHosts   map[string]bool // origins; empty: any
+	plain       *http.Client    // sends once
+	retrying    *http.Client    // for requests that change nothing at the server
+	starting    *http.Client    // for kick-offs
 	credentials Credentials
 	log         *slog.Logger
 	poll        Poll
 	retry       transport.Retry
 	attempts    int
+	gates       gates
+	renewals    renewals
 }
 
 // New checks the options and fills in defaults. It sends nothing.
@@ -127,9 +143,17 @@ func New(o Options) (*Client, error) {
 		retry:    o.Retry,
 		attempts: cmp.Or(o.FileAttempts, 5),
 	}
+	if c.tokenFor, err = origins("TokenOrigins", o.TokenOrigins); err != nil {
+		return nil, err
+	}
+	if c.fileHosts, err = origins("FileHosts", o.FileHosts); err != nil {
+		return nil, err
+	}
+	c.tokenFor[transport.Origin(base)] = true
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	c.retry.Max = cmp.Or(max(o.Retry.Max, 0), 4)
 	c.retry.MinWait = cmp.Or(o.Retry.MinWait, 500*time.Millisecond)
 	c.retry.MaxWait = cmp.Or(o.Retry.MaxWait, time.Minute)
 	c.retry.Log = c.log
@@ -140,101 +164,15 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// request describes one exchange.
-type request struct {
-	doing  string // for errors: "starting the export"
-	method string
-	url    string
-	header http.Header
-	body   string // "" is none
-	public bool   // send no credential, ever
-	once   bool   // not to be sent again by net/http either, see transport.New
-}
-
-// send sends r by way of client, with a credential if r's URL is of the origin that it
-// is for. A 401 renews the credential once. The answer's body is the caller's to close.
-func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
-	u, err := url.Parse(r.url)
-	if err != nil {
-		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Said: "the server gave an unreadable URL", Hint: "ask the server's owner"}
-	}
-	var used auth.Credential
-	for try := 1; ; try++ {
-		var body io.Reader
-		if r.body != "" {
-			body = strings.NewReader(r.body)
+// origins reads a list of origins.
+func origins(option string, list []string) (map[string]bool, error) {
+	set := make(map[string]bool, len(list)+1)
+	for _, raw := range list {
+		u, err := url.Parse(strings.TrimRight(raw, "/"))
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+			return nil, fmt.Errorf("bulk: %s: %q is not an origin, scheme://host[:port]", option, transport.Redact(raw))
 		}
-		req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
-		if err != nil {
-			return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, URL: r.url, Err: transport.Cause(err), Hint: "ask the server's owner"}
-		}
-		req.Close = r.once
-		for name, values := range r.header {
-			req.Header[name] = values
-		}
-		authorized := c.credentials != nil && !r.public && transport.SameOrigin(u, c.base)
-		if authorized {
-			if used, err = c.credentials.Credential(ctx); err != nil {
-				return nil, err
-			}
-			used.Apply(req.Header)
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, transport.NoAnswer(ctx, r.doing, r.url, err)
-		}
-		if resp.StatusCode != http.StatusUnauthorized || !authorized || try > 1 {
-			return resp, nil
-		}
-		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-		resp.Body.Close()
-		c.log.Debug("the server refused the token; getting another", "doing", r.doing)
-		c.credentials.Reject(used)
+		set[transport.Origin(u)] = true
 	}
-}
-
-// failure reads an answer that is not what was wanted and says so, in the server's
-// own words where it has any. It closes the body.
-func failure(doing, u string, resp *http.Response) *transport.Error {
-	e := &transport.Error{Kind: transport.KindOf(resp.StatusCode), Doing: doing, URL: u, Status: resp.StatusCode}
-	if body, err := outcomeBody(resp); err == nil {
-		if o, ok := parseOutcome(body); ok {
-			e.Said = o.String()
-		} else if looksLikeMarkup(body) {
-			e.Said = "a web page, not FHIR"
-		}
-	}
-	switch e.Kind {
-	case transport.Denied:
-		e.Hint = "the token was accepted nowhere or lacks the right: check the scope, and that this client may export here"
-	case transport.NotThere:
-		e.Hint = "check the source's fhir: URL (it ends where /$export begins), the level and the group"
-	case transport.Unavailable:
-		e.Hint = "run again later"
-	case transport.Refused:
-		e.Hint = "change what the server objects to in the feed (types, since, filters, level)"
-	default:
-		e.Hint = "ask the server's owner: this answer means nothing here"
-	}
-	return e
-}
-
-// Delete tells the server that the job's files are no longer needed, or that a running
-// job is to be canceled (IG, "Bulk Data Delete Request"). Calling it again is harmless.
-func (c *Client) Delete(ctx context.Context, job Job) error {
-	if job.StatusURL == "" {
-		return nil // answered without a job
-	}
-	const doing = "deleting the export at the server"
-	resp, err := c.send(ctx, c.retrying, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
-		header: http.Header{"Accept": {"application/fhir+json"}}})
-	if err != nil {
-		return err
-	}
-	switch {
-	case resp.StatusCode < 300, resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
-		resp.Body.Close()
-		return nil
-	}
-	return failure(doing, job.StatusURL, resp)
+	return set, nil
 }

@@ -2,43 +2,16 @@ package bulk
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"fhirkiln/transport"
 )
-
-// Level is what an export is of (IG, "Bulk Data Kick-off Request", endpoints).
-type Level string
-
-// The levels of an export.
-const (
-	System  Level = "system"  // [base]/$export
-	Patient Level = "patient" // [base]/Patient/$export
-	Group   Level = "group"   // [base]/Group/[id]/$export
-)
-
-// Request is a kick-off. Fields that are zero are not sent.
-type Request struct {
-	Level Level  // required
-	Group string // the group's id; required at Group level
-
-	Types       []string  // _type
-	Since       time.Time // _since, as an instant
-	Until       time.Time // _until (IG 3.0.0)
-	Elements    []string  // _elements
-	TypeFilters []string  // _typeFilter, each "Type?query"
-	Patients    []string  // patient: references "Patient/…"; these are sent by POST only
-
-	// Post sends a Parameters resource by POST, else the parameters go into the query
-	// of a GET, which servers of IG 2.0.0 and 3.0.0 must take.
-	Post bool
-}
 
 // Job is an export at the server.
 type Job struct {
@@ -46,182 +19,225 @@ type Job struct {
 	// keep it secret: some servers put a token into it.
 	StatusURL string
 
+	// SeparateStatus says that the server agreed to tell the export's status in the
+	// header X-Export-Status (Preference-Applied, IG 3.0.0).
+	SeparateStatus bool
+
+	// Adopted says that the export ran already and was taken over.
+	Adopted bool
+
+	// Issues are warnings that came with the acceptance, such as which parameters were
+	// passed over.
+	Issues []Issue
+
 	// Manifest is set when the server answered the kick-off with it at once, as
 	// 1upHealth's synchronous form does; StatusURL is then empty.
 	Manifest *Manifest
 }
 
-const ndjson = "application/fhir+ndjson"
-
-// parameter is one parameter of a kick-off, in the form that Parameters wants.
-type parameter struct {
-	name, kind, value string // kind: the choice of value[x], "String", "Instant", "Reference"
-}
-
-func (r Request) parameters() []parameter {
-	ps := []parameter{{"_outputFormat", "String", ndjson}}
-	if len(r.Types) > 0 {
-		ps = append(ps, parameter{"_type", "String", strings.Join(r.Types, ",")})
-	}
-	if !r.Since.IsZero() {
-		ps = append(ps, parameter{"_since", "Instant", instant(r.Since)})
-	}
-	if !r.Until.IsZero() {
-		ps = append(ps, parameter{"_until", "Instant", instant(r.Until)})
-	}
-	if len(r.Elements) > 0 {
-		ps = append(ps, parameter{"_elements", "String", strings.Join(r.Elements, ",")})
-	}
-	for _, f := range r.TypeFilters {
-		ps = append(ps, parameter{"_typeFilter", "String", f}) // repeated: a comma would not tell two filters from a filter's own commas
-	}
-	for _, p := range r.Patients {
-		ps = append(ps, parameter{"patient", "Reference", p})
-	}
-	return ps
-}
-
-// instant writes t to the millisecond: a since cut to the second would still be
-// right, an until would not.
-func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
-
-// path is where the kick-off goes, below the base URL.
-func (r Request) path() (string, error) {
-	switch r.Level {
-	case System:
-		return "/$export", nil
-	case Patient:
-		return "/Patient/$export", nil
-	case Group:
-		if r.Group == "" {
-			return "", errors.New("bulk: a group export needs the group's id")
-		}
-		return "/Group/" + url.PathEscape(r.Group) + "/$export", nil
-	}
-	return "", errors.New("bulk: unknown export level " + string(r.Level))
-}
+const startingExport = "starting the export"
 
 // KickOff starts an export. It is sent again only where the server cannot have
 // started one: when no connection came about, and on 429 and 503. It is not
 // idempotent: a caller that loses its answer must ask the server's owner.
+//
+// A server that refuses because an export of this client runs already, and says where,
+// has that one taken over if it is ours: if it is among r.Running, or its manifest
+// names this kick-off. Until then KickOff waits for the others to end, within
+// Options.Poll.
+//
+// A Job with a StatusURL beside an error is an export that runs but cannot be followed.
 func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
-	const doing = "starting the export"
-	path, err := r.path()
+	req, err := c.kickOffRequest(r)
 	if err != nil {
 		return Job{}, err
 	}
-	if len(r.Patients) > 0 && !r.Post {
-		return Job{}, errors.New("bulk: a list of patients can only be sent by POST")
-	}
-	req := request{doing: doing, method: http.MethodGet, url: c.base.String() + path, once: true,
-		header: http.Header{
-			"Accept": {"application/fhir+json"},
-			"Prefer": {"respond-async"},
-			// HAPI answers an equal request with an old job, unless asked not to.
-			"Cache-Control": {"no-cache"},
-		}}
-	if r.Post {
-		req.method = http.MethodPost
-		req.header.Set("Content-Type", "application/fhir+json")
-		req.body = parametersResource(r.parameters())
-	} else {
-		q := url.Values{}
-		for _, p := range r.parameters() {
-			q.Add(p.name, p.value)
-		}
-		req.url += "?" + q.Encode()
-	}
-	resp, err := c.send(ctx, c.starting, req)
-	if err != nil {
-		return Job{}, err
-	}
-	switch resp.StatusCode {
-	case http.StatusAccepted:
-		defer resp.Body.Close()
-		status, err := contentLocation(resp)
-		if err != nil {
-			return Job{}, &transport.Error{Kind: transport.Broken, Doing: doing, URL: req.url, Status: resp.StatusCode, Err: err,
-				Hint: "the server does not follow the Bulk Data IG here; ask its owner"}
-		}
-		if err := c.mayAuthorize(status); err != nil {
-			return Job{}, &transport.Error{Kind: transport.Broken, Doing: doing, URL: req.url, Err: err,
-				Hint: "use the fhir: URL that the server uses of itself"}
-		}
-		return Job{StatusURL: status}, nil
-	case http.StatusOK:
-		first, err := c.readManifest(ctx, doing, req.url, resp)
+	deadline := time.Now().Add(c.poll.Deadline)
+	for waits := 0; ; waits++ {
+		resp, err := c.send(ctx, c.starting, req) //nolint:bodyclose // accepted, busy, readManifest and failure close it
 		if err != nil {
 			return Job{}, err
 		}
-		m, err := c.withNextPages(ctx, first)
-		if err != nil {
-			return Job{}, err
+		switch resp.StatusCode {
+		case http.StatusAccepted:
+			return c.accepted(req.url, resp)
+		case http.StatusOK:
+			first, err := c.readManifest(ctx, startingExport, req.url, resp)
+			if err != nil {
+				return Job{}, err
+			}
+			ctx, cancel := c.withDeadline(ctx)
+			defer cancel()
+			m, err := c.withNextPages(ctx, first)
+			if err != nil {
+				return Job{}, err
+			}
+			return Job{Manifest: m}, nil
+		case http.StatusTooManyRequests:
+			running := c.runningJobs(resp)
+			pause := c.pause(resp.Header, waits)
+			e := failure(startingExport, req.url, resp)
+			e.Hint = "the server is busy, perhaps with another export of this client: run again later"
+			if len(running) == 0 || !time.Now().Add(pause).Before(deadline) {
+				return Job{}, e
+			}
+			job, err := c.adopt(ctx, r, req.url, running)
+			if err != nil || job.StatusURL != "" {
+				return job, err
+			}
+			c.log.Warn("the server is busy with another export of this client; starting later", "in", pause.Round(time.Millisecond), "error", e)
+			if err := sleep(ctx, pause); err != nil {
+				return Job{}, err
+			}
+		default:
+			return Job{}, failure(startingExport, req.url, resp)
 		}
-		return Job{Manifest: m}, nil
-	case http.StatusTooManyRequests:
-		e := failure(doing, req.url, resp)
-		e.Hint = "the server is busy, perhaps with another export of this client: run again later"
-		return Job{}, e
 	}
-	return Job{}, failure(doing, req.url, resp)
 }
 
-// kickOffAgain allows another attempt only where no export can have been started.
+func (c *Client) kickOffRequest(r Request) (request, error) {
+	path, err := r.path()
+	if err != nil {
+		return request{}, err
+	}
+	if len(r.Patients) > 0 && !r.Post {
+		return request{}, errors.New("bulk: a list of patients can only be sent by POST")
+	}
+	req := request{doing: startingExport, method: http.MethodGet, url: c.base.String() + path, once: true, header: http.Header{}}
+	// HAPI answers an equal request with an old job, unless asked not to.
+	req.header.Set("Cache-Control", "no-cache")
+	prefer := r.prefer()
+	for name, value := range r.Header {
+		if strings.EqualFold(name, "Prefer") {
+			prefer += ", " + value
+			continue
+		}
+		req.header.Set(name, value)
+	}
+	req.header.Set("Accept", "application/fhir+json")
+	req.header.Set("Prefer", prefer)
+	if !r.Post {
+		req.url += "?" + r.query().Encode()
+		return req, nil
+	}
+	req.method = http.MethodPost
+	req.header.Set("Content-Type", "application/fhir+json")
+	req.body = r.resource()
+	return req, nil
+}
+
+// accepted reads a 202. It closes the body.
+func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
+	var job Job
+	if body, err := outcomeBody(resp); err == nil {
+		if o, ok := parseOutcome(body); ok {
+			job.Issues = o.Issues
+		}
+	}
+	where := locations(resp)
+	if len(where) == 0 {
+		err := errors.New("the export was accepted without a Content-Location that can be read, so its status cannot be asked for")
+		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Status: resp.StatusCode, Err: err,
+			Hint: "the server does not follow the Bulk Data IG here; ask its owner"}
+	}
+	job.StatusURL = where[0]
+	for applied := range strings.SplitSeq(strings.Join(resp.Header.Values("Preference-Applied"), ","), ",") {
+		name, _, _ := strings.Cut(applied, "=")
+		job.SeparateStatus = job.SeparateStatus || strings.EqualFold(strings.TrimSpace(name), "separate-export-status")
+	}
+	if err := c.mayAuthorize(job.StatusURL); err != nil {
+		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Err: err,
+			Hint: "use the fhir: URL that the server uses of itself, or name that origin among those that the credentials are for"}
+	}
+	return job, nil
+}
+
+// locations are the status URLs of an answer: Content-Location, or Location as Smile
+// CDR's tutorial has it; absolute, or relative to the request; several as a comma list,
+// as AB2D has them. What cannot be read is left out.
+func locations(resp *http.Response) []string {
+	values := resp.Header.Values("Content-Location")
+	if len(values) == 0 {
+		values = resp.Header.Values("Location")
+	}
+	var all []string
+	add := func(raw string) {
+		if u, err := resp.Request.URL.Parse(raw); err == nil && raw != "" && u.Host != "" && !slices.Contains(all, u.String()) {
+			all = append(all, u.String())
+		}
+	}
+	for _, v := range values {
+		begun := ""
+		for part := range strings.SplitSeq(v, ",") {
+			trimmed := strings.TrimSpace(part)
+			if begun != "" && !strings.HasPrefix(trimmed, "https://") && !strings.HasPrefix(trimmed, "http://") && !strings.HasPrefix(trimmed, "/") {
+				begun += "," + part // the comma was the URL's own
+				continue
+			}
+			add(begun)
+			begun = trimmed
+		}
+		add(begun)
+	}
+	return all
+}
+
+// kickOffAgain allows another attempt only where no export can have been started. A
+// 429 that names a running export is for KickOff to think about.
 func kickOffAgain(resp *http.Response, err error) bool {
 	if err != nil {
 		var op *net.OpError
 		return errors.As(err, &op) && op.Op == "dial"
 	}
-	return resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
+	return resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get("Content-Location") == "" || resp.StatusCode == http.StatusServiceUnavailable
 }
 
-// contentLocation is the status URL of an accepted kick-off: Content-Location, or
-// Location as Smile CDR's tutorial has it; absolute, or relative to the request.
-func contentLocation(resp *http.Response) (string, error) {
-	where := resp.Header.Get("Content-Location")
-	if where == "" {
-		where = resp.Header.Get("Location")
-	}
-	if where == "" {
-		return "", errors.New("the export was accepted without a Content-Location, so its status cannot be asked for")
-	}
-	u, err := resp.Request.URL.Parse(where)
-	if err != nil {
-		return "", errors.New("the export was accepted with an unreadable Content-Location")
-	}
-	return u.String(), nil
+// runningJobs are the status URLs in a 429 that may be asked with our credentials.
+func (c *Client) runningJobs(resp *http.Response) []string {
+	return slices.DeleteFunc(locations(resp), func(u string) bool { return c.mayAuthorize(u) != nil })
 }
 
-// mayAuthorize checks that a URL which wants our credential is of the origin that the
-// credential is for.
-func (c *Client) mayAuthorize(raw string) error {
-	if c.credentials == nil {
-		return nil
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return errors.New("the server gave an unreadable URL")
-	}
-	if !transport.SameOrigin(u, c.base) {
-		return errors.New("the server wants the token of " + transport.Origin(c.base) + " at another origin, " + transport.Origin(u) + "; it is not sent there")
-	}
-	return nil
-}
-
-// parametersResource is the body of a POST kick-off.
-func parametersResource(ps []parameter) string {
-	type value map[string]any
-	list := make([]value, len(ps))
-	for i, p := range ps {
-		v := any(p.value)
-		if p.kind == "Reference" {
-			v = value{"reference": p.value}
+// adopt finds the running export that is of the kick-off r, or returns a zero Job: one
+// that the caller knows, or one that is complete and whose manifest names the request.
+// The request of a POST is a URL that tells nothing of its parameters.
+func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running []string) (Job, error) {
+	const doing = "looking at an export that runs already"
+	for _, status := range running {
+		if slices.Contains(r.Running, status) {
+			return Job{StatusURL: status, Adopted: true}, nil
 		}
-		list[i] = value{"name": p.name, "value" + p.kind: v}
 	}
-	body, err := json.Marshal(value{"resourceType": "Parameters", "parameter": list})
-	if err != nil {
-		panic(err) // strings alone always marshal
+	if r.Post {
+		return Job{}, nil
 	}
-	return string(body)
+	for _, status := range running {
+		resp, err := c.send(ctx, c.plain, request{doing: doing, method: http.MethodGet, url: status,
+			header: http.Header{"Accept": {"application/json"}}})
+		if ctx.Err() != nil {
+			return Job{}, context.Cause(ctx)
+		}
+		if err != nil {
+			c.log.Debug("an export that runs already says nothing", "error", err)
+			continue
+		}
+		if resp.StatusCode != http.StatusOK {
+			resp.Body.Close()
+			continue
+		}
+		if p, err := c.readManifest(ctx, doing, status, resp); err == nil && sameRequest(p.request, kickOff) {
+			return Job{StatusURL: status, Adopted: true}, nil
+		}
+	}
+	return Job{}, nil
+}
+
+// sameRequest says whether a manifest's request is a kick-off: the same path and
+// parameters. The host may be another, behind a gateway.
+func sameRequest(request, kickOff string) bool {
+	a, errA := url.Parse(request)
+	b, errB := url.Parse(kickOff)
+	if errA != nil || errB != nil || a.Path != b.Path {
+		return false
+	}
+	return a.Query().Encode() == b.Query().Encode() // in the order of the names
 }

@@ -1,23 +1,18 @@
 package bulk
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"fhirkiln/transport"
 )
 
-// maxManifest is how long one page of a manifest may be, in bytes. 100,000 files with
-// signed URLs of 500 bytes are 50 MB.
-const maxManifest = 128 << 20
+// maxPages is how many pages a manifest may have.
+const maxPages = 10_000
 
 // Manifest is what an export left at the server (IG, "Response - Complete Status").
 type Manifest struct {
@@ -29,6 +24,14 @@ type Manifest struct {
 	// RequiresAccessToken says whether the files want the source's credential.
 	RequiresAccessToken bool
 
+	// Expires is until when the server keeps the files, zero if it does not say so in a
+	// form that can be read.
+	Expires time.Time
+
+	// StatusURL is where the manifest can be read again when its links have expired, ""
+	// if nowhere. Keep it as secret as [Job].StatusURL.
+	StatusURL string
+
 	Output  []File // resources
 	Deleted []File // Bundles of what was deleted since _since
 	Errors  []File // OperationOutcomes: warnings, or what is missing
@@ -39,144 +42,97 @@ type File struct {
 	Type  string // resource type, cleaned by [transport.Clean]; OperationOutcome in Errors, Bundle in Deleted
 	URL   string // absolute
 	Count int64  // resources in it as the server counted them, -1 if it did not
+
+	// SHA256 is the checksum of the plain content in hex, "" if the server gave none, or
+	// one of which is not known that it is of the plain content.
+	SHA256 string
+
+	// Bytes is the length of the plain content, 0 if the server gave none, or one that
+	// may be of the compressed file.
+	Bytes int64
 }
 
-// wireManifest is a page as servers write it. The types are loose where servers are.
-type wireManifest struct {
-	TransactionTime     string          `json:"transactionTime"`
-	RequiresAccessToken json.RawMessage `json:"requiresAccessToken"`
-	Output              []wireFile      `json:"output"`
-	Deleted             []wireFile      `json:"deleted"`
-	Error               []wireFile      `json:"error"`
-	Outcome             []wireFile      `json:"outcome"` // 4.0.0-ballot's name for error
-	Link                []struct {
-		Relation string `json:"relation"`
-		URL      string `json:"url"`
-	} `json:"link"`
-}
-
-type wireFile struct {
-	Type  string      `json:"type"`
-	URL   string      `json:"url"`
-	Count json.Number `json:"count"`
-}
-
-// page is a Manifest with the URL of its next page, "" at the end.
+// page is a Manifest with what joins it to its next page.
 type page struct {
 	*Manifest
-	url, next string
+	url, next string // next is "" at the end
+	request   string // the kick-off, "" if not told
 }
 
-// readManifest reads one page. It closes the body.
-func (c *Client) readManifest(ctx context.Context, doing, from string, resp *http.Response) (*page, error) {
-	broken := func(err error, hint string) *transport.Error {
-		return &transport.Error{Kind: transport.Broken, Doing: doing, URL: from, Status: resp.StatusCode, Err: err, Hint: hint}
-	}
-	body, err := transport.ReadBody(resp, maxManifest)
-	if errors.Is(err, transport.ErrTooLong) {
-		return nil, broken(err, "ask the server's owner")
-	} else if err != nil {
-		return nil, transport.NoAnswer(ctx, doing, from, err)
-	}
-	if looksLikeMarkup(body) {
-		e := broken(fmt.Errorf("a web page came instead of the manifest"), "check the source's fhir: URL, and for a proxy or a login page in between")
-		e.Kind = transport.NotThere
-		return nil, e
-	}
-	if o, ok := parseOutcome(body); ok {
-		return nil, &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: o.String(),
-			Hint: "the server answered with an OperationOutcome instead of a manifest"}
-	}
-	var w wireManifest
-	if err := json.Unmarshal(bytes.TrimPrefix(body, []byte(utf8BOM)), &w); err != nil {
-		return nil, broken(fmt.Errorf("the manifest is not readable: %w", err), "ask the server's owner")
-	}
-	if w.TransactionTime == "" && w.Output == nil && w.RequiresAccessToken == nil {
-		return nil, broken(fmt.Errorf("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),
-			"check the source's fhir: URL")
-	}
-	m := &Manifest{TransactionTimeText: w.TransactionTime}
-	m.TransactionTime, _ = time.Parse(time.RFC3339Nano, w.TransactionTime)
-	// A token is sent unless the manifest says false; the string "false" says it too.
-	m.RequiresAccessToken = strings.Trim(string(w.RequiresAccessToken), `"`) != "false"
-	for _, list := range []struct {
-		to   *[]File
-		from []wireFile
-	}{{&m.Output, w.Output}, {&m.Deleted, w.Deleted}, {&m.Errors, w.Error}, {&m.Errors, w.Outcome}} {
-		for i, f := range list.from {
-			file, err := f.resolve(resp.Request.URL)
-			if err != nil {
-				return nil, broken(fmt.Errorf("file %d of the manifest (%s): %w", i+1, transport.Clean(f.Type), err), "ask the server's owner")
-			}
-			*list.to = append(*list.to, file)
-		}
-	}
-	p := &page{Manifest: m, url: from}
-	for _, l := range w.Link {
-		if l.Relation == "next" {
-			next, err := resp.Request.URL.Parse(l.URL)
-			if err != nil || l.URL == "" {
-				return nil, broken(fmt.Errorf("the manifest's next page has an unreadable URL"), "ask the server's owner")
-			}
-			p.next = next.String()
-		}
-	}
-	return p, nil
-}
-
-func (f wireFile) resolve(base *url.URL) (File, error) {
-	u, err := base.Parse(f.URL)
-	if err != nil || f.URL == "" || u.Host == "" {
-		return File{}, fmt.Errorf("its url is missing or unreadable")
-	}
-	count := int64(-1)
-	if f.Count != "" {
-		if count, err = f.Count.Int64(); err != nil || count < 0 {
-			return File{}, fmt.Errorf("its count %q is not a number of resources", transport.Clean(f.Count.String()))
-		}
-	}
-	return File{Type: transport.Clean(f.Type), URL: u.String(), Count: count}, nil
-}
+const readingNextPage = "reading the next page of the manifest"
 
 // withNextPages follows link next (IG 3.0.0, allowPartialManifests) and joins the
-// pages. Half a manifest is none: a page that fails fails the whole.
+// pages. Half a manifest is none: a page that fails fails the whole. A page may not be
+// ready yet; it is waited for as the first one is.
 func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, error) {
-	const doing = "reading the next page of the manifest"
 	m := first.Manifest
 	seen := map[string]bool{first.url: true}
 	for next := first.next; next != ""; {
+		broken := func(format string, args ...any) error {
+			return &transport.Error{Kind: transport.Broken, Doing: readingNextPage, URL: next, Err: fmt.Errorf(format, args...), Hint: "ask the server's owner"}
+		}
 		if seen[next] {
-			return nil, &transport.Error{Kind: transport.Broken, Doing: doing, URL: next,
-				Err: fmt.Errorf("the pages link back to one that was read already"), Hint: "ask the server's owner"}
+			return nil, broken("the pages link back to one that was read already")
+		}
+		if len(seen) == maxPages {
+			return nil, broken("the manifest has more than %d pages", maxPages)
 		}
 		seen[next] = true
-		resp, err := c.send(ctx, c.retrying, request{doing: doing, method: http.MethodGet, url: next, //nolint:bodyclose // failure and readManifest close it
-			header: http.Header{"Accept": {"application/json"}}})
+		p, err := c.await(ctx, polling{doing: readingNextPage, url: next, failed: pageFailure})
 		if err != nil {
 			return nil, err
 		}
-		if resp.StatusCode != http.StatusOK {
-			return nil, failure(doing, next, resp)
+		// The IG wants all but the lists equal. Another time would be another export.
+		if p.TransactionTimeText != m.TransactionTimeText {
+			return nil, broken("its transactionTime is another than the first page's")
 		}
-		p, err := c.readManifest(ctx, doing, next, resp)
-		if err != nil {
-			return nil, err
+		if p.RequiresAccessToken != m.RequiresAccessToken {
+			return nil, broken("its requiresAccessToken is another than the first page's")
 		}
 		m.Output = append(m.Output, p.Output...)
 		m.Deleted = append(m.Deleted, p.Deleted...)
 		m.Errors = append(m.Errors, p.Errors...)
+		if n := len(m.Output) + len(m.Deleted) + len(m.Errors); n > maxFiles {
+			return nil, broken("the manifest lists more than %d files", maxFiles)
+		}
+		if !p.Expires.IsZero() && (m.Expires.IsZero() || p.Expires.Before(m.Expires)) {
+			m.Expires = p.Expires
+		}
 		next = p.next
 	}
-	m.Errors = unique(m.Errors) // IG 3.0.0 lets every page repeat the same error files
+	for _, list := range []*[]File{&m.Output, &m.Deleted, &m.Errors} { // IG 3.0.0 lets every page repeat the same error files
+		once, err := unique(*list)
+		if err != nil {
+			return nil, &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: first.url, Err: err, Hint: "ask the server's owner"}
+		}
+		if again := len(*list) - len(once); again > 0 {
+			c.log.Info("the manifest lists files more than once; each is read once", "again", again)
+		}
+		*list = once
+	}
 	return m, nil
 }
 
-// unique keeps the first of several files with the same URL.
-func unique(files []File) []File {
-	seen := make(map[string]bool, len(files))
-	return slices.DeleteFunc(files, func(f File) bool {
-		again := seen[f.URL]
-		seen[f.URL] = true
+// pageFailure is a refused page: unlike a refused status it says nothing of the job.
+func pageFailure(doing, u string, resp *http.Response) *transport.Error {
+	return failure(doing, u, resp)
+}
+
+// unique keeps the first of several files with the same URL. Reading a file twice would
+// double its rows; when the server is not of one mind about it, nobody knows what it holds.
+func unique(files []File) ([]File, error) {
+	seen := make(map[string]File, len(files))
+	contradicts := false
+	once := slices.DeleteFunc(slices.Clone(files), func(f File) bool {
+		first, again := seen[f.URL]
+		if !again {
+			seen[f.URL] = f
+		}
+		contradicts = contradicts || again && first != f
 		return again
 	})
+	if contradicts {
+		return nil, errors.New("the manifest lists a file twice and says other things of it the second time")
+	}
+	return once, nil
 }

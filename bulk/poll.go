@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"fhirkiln/transport"
@@ -14,6 +17,11 @@ import (
 type Progress struct {
 	Text string        // X-Progress, cleaned and cut to 100 characters; "" if it says nothing
 	Next time.Duration // how long until the next look
+
+	// Partial is what the server listed so far, if it did (Request.PartialManifests). Its
+	// files may be read already, but the export may still fail: keep what comes of them
+	// back until Wait returns the manifest, which lists them again.
+	Partial *Manifest
 }
 
 // Wait polls an export's status until its manifest is there, and reads that, all its
@@ -26,33 +34,88 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	if job.Manifest != nil {
 		return job.Manifest, nil
 	}
-	const doing = "waiting for the export"
-	ctx, cancel := context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: doing,
+	ctx, cancel := c.withDeadline(ctx)
+	defer cancel()
+	told := make(map[string]bool) // files of partial manifests
+	first, err := c.await(ctx, polling{doing: waitingForExport, url: job.StatusURL, separate: job.SeparateStatus, failed: statusFailure,
+		each: func(p Progress) {
+			if p.Partial != nil {
+				for _, f := range slices.Concat(p.Partial.Output, p.Partial.Deleted) {
+					told[f.identity()] = true
+				}
+			}
+			if each != nil {
+				each(p)
+			}
+		}})
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.withNextPages(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	m.StatusURL = job.StatusURL
+	for _, f := range slices.Concat(m.Output, m.Deleted) {
+		delete(told, f.identity())
+	}
+	if len(told) > 0 {
+		return nil, &transport.Error{Kind: transport.Broken, Doing: waitingForExport, URL: job.StatusURL,
+			Err: fmt.Errorf("%d files that the server told of while the export ran are not in its manifest", len(told)), Hint: "ask the server's owner"}
+	}
+	return m, nil
+}
+
+const waitingForExport = "waiting for the export"
+
+// withDeadline bounds the waiting for one export.
+func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: waitingForExport,
 		Err:  fmt.Errorf("the server had not finished it after %v", c.poll.Deadline),
 		Hint: "ask the server's owner, or raise the source's poll.deadline"})
-	defer cancel()
+}
+
+// polling says what to ask for until it is there.
+type polling struct {
+	doing, url string
+	separate   bool                                                          // the status is in X-Export-Status
+	failed     func(doing, url string, resp *http.Response) *transport.Error // reads a refusal and closes it
+	each       func(Progress)                                                // nil for none
+}
+
+// await asks for a page of a manifest until it is there.
+func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 	var outage time.Time // since when the server does not answer
 	failures := 0
 	for polls := 0; ; polls++ {
-		resp, err := c.send(ctx, c.plain, request{doing: doing, method: http.MethodGet, url: job.StatusURL,
+		resp, err := c.send(ctx, c.plain, request{doing: p.doing, method: http.MethodGet, url: p.url, //nolint:bodyclose // readManifest and failed close it
 			header: http.Header{"Accept": {"application/json"}}})
 		var pause time.Duration
+		if err == nil && p.separate && resp.StatusCode == http.StatusOK {
+			resp.StatusCode = exportStatus(resp.Header)
+		}
 		switch {
 		case err != nil:
 		case resp.StatusCode == http.StatusOK:
 			var first *page
-			if first, err = c.readManifest(ctx, doing, job.StatusURL, resp); err == nil {
-				return c.withNextPages(ctx, first)
+			if first, err = c.readManifest(ctx, p.doing, p.url, resp); err == nil {
+				return first, nil
 			}
 		case resp.StatusCode == http.StatusAccepted:
-			resp.Body.Close()
 			pause = c.pause(resp.Header, polls)
-			if each != nil {
-				each(Progress{Text: progressText(resp), Next: pause})
+			now := Progress{Text: progressText(resp), Next: pause}
+			if partial, err := c.readManifest(ctx, p.doing, p.url, resp); err == nil { // mostly there is no body, or one for people
+				now.Partial = partial.Manifest
+			}
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if p.each != nil {
+				p.each(now)
 			}
 		default:
 			pause = c.pause(resp.Header, failures)
-			err = statusFailure(doing, job.StatusURL, resp)
+			err = p.failed(p.doing, p.url, resp)
 		}
 		if err == nil {
 			failures, outage = 0, time.Time{}
@@ -79,10 +142,20 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	}
 }
 
+// exportStatus reads X-Export-Status, "202" or "202 Accepted"; without it, the answer's
+// own 200 counts.
+func exportStatus(h http.Header) int {
+	code, _, _ := strings.Cut(strings.TrimSpace(h.Get("X-Export-Status")), " ")
+	if n, err := strconv.Atoi(code); err == nil && n >= 200 && n <= 599 {
+		return n
+	}
+	return http.StatusOK
+}
+
 // pause is how long to wait after the n-th answer: what the server asks for, or ever
 // longer, within the bounds.
 func (c *Client) pause(h http.Header, n int) time.Duration {
-	if wait, ok := transport.RetryAfter(h, time.Now()); ok {
+	if wait, ok := retryAfter(h, time.Now()); ok {
 		return min(max(wait, c.poll.Min), c.poll.Max)
 	}
 	return max(c.poll.Min, transport.Exponential(c.poll.Min, c.poll.Max, n))
@@ -97,10 +170,11 @@ func progressText(resp *http.Response) string {
 	return text
 }
 
-// statusFailure reads a status answer that is neither 200 nor 202. A 5xx with an
+// statusFailure reads a status answer that is neither 200 nor 202. A 500 with an
 // OperationOutcome means that the job failed, unless its issues are transient; without
 // one it may be a gateway that knows nothing of the job (IG, "Bulk Data Status
-// Request", error status response).
+// Request", error status response). 502, 503 and 504 speak of the moment by themselves,
+// and gateways word them as OperationOutcomes too: only time tells that they are final.
 func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	status := resp.StatusCode
 	body, err := outcomeBody(resp)
@@ -111,7 +185,7 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 		switch {
 		case outcome.Transient():
 			e.Kind = transport.Unavailable
-		case status >= 500:
+		case status >= 500 && status != http.StatusBadGateway && status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout:
 			e.Kind = transport.Refused
 		}
 	}

@@ -56,7 +56,11 @@ func TestStream(t *testing.T) {
 			if err != nil || got != test.want {
 				t.Errorf("got %d bytes, %v, want %d", len(got), err, len(test.want))
 			}
-			if want := (bulk.StreamStats{Bytes: int64(len(test.want)), SHA256: sum(test.want), Attempts: 1}); stats != want || requests.Load() != 1 {
+			lines := int64(strings.Count(test.want, "\n"))
+			if test.want != "" && !strings.HasSuffix(test.want, "\n") {
+				lines++
+			}
+			if want := (bulk.StreamStats{Bytes: int64(len(test.want)), Lines: lines, SHA256: sum(test.want), Attempts: 1}); stats != want || requests.Load() != 1 {
 				t.Errorf("got %+v after %d requests, want %+v", stats, requests.Load(), want)
 			}
 		})
@@ -90,7 +94,7 @@ func TestStreamFailures(t *testing.T) {
 		{"html after a byte order mark", respond(200, nil, "\uFEFF<html>"), transport.Broken, "a web page or XML", "proxy", 1},
 		{"html, gzip", file(compress("<html>"+secret+"</html>\n"), gzipHeader), transport.Broken, "a web page or XML", "proxy", 1},
 		{"xml", respond(200, nil, `<?xml version="1.0"?><Error/>`), transport.Broken, "a web page or XML", "proxy", 1},
-		{"404", respond(404, nil, "<html>"), transport.Broken, "404 Not Found: a web page", "expired", 1},
+		{"404", respond(404, nil, "<html>"), transport.Broken, "404 Not Found: a web page", "expired", 3}, // BCDA's come later,
 		{"410", respond(410, nil, outcome), transport.Broken, "410 Gone: downloaded too often", "expired", 1},
 		{"403", respond(403, nil, `<?xml version="1.0"?><Error>`+secret), transport.Denied, "403 Forbidden", "scope", 1},
 		{"401", respond(401, nil, outcome), transport.Denied, "401 Unauthorized: downloaded", "scope", 1},
@@ -115,7 +119,7 @@ func TestStreamFailures(t *testing.T) {
 	}
 }
 
-// A failure that passes costs none of the file's attempts but those of one request.
+// A failure that passes costs attempts, but a file has more of those than of cuts.
 func TestStreamUnavailable(t *testing.T) {
 	t.Parallel()
 	busy, lost := respond(503, http.Header{"Retry-After": {"7200"}}, "<html>"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -123,7 +127,7 @@ func TestStreamUnavailable(t *testing.T) {
 		t.Parallel()
 		server, _ := script(t, busy, lost, file([]byte(content), nil))
 		got, stats, err := readURL(t, clientAt(t, server.URL), server.URL)
-		if err != nil || got != content || stats.Attempts != 1 {
+		if err != nil || got != content || stats.Attempts < 2 { // net/http may have sent the lost one again itself
 			t.Errorf("got %q, %+v, %v", got, stats, err)
 		}
 	})

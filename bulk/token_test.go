@@ -1,7 +1,11 @@
 package bulk_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -199,5 +203,41 @@ func TestTokenThatIsStatic(t *testing.T) {
 	wantError(t, err, transport.Denied)
 	if requests.Load() != 2 {
 		t.Errorf("got %d requests, want 2", requests.Load())
+	}
+}
+
+func TestACredentialForGETIsSentWithNothingElse(t *testing.T) {
+	t.Parallel()
+	var methods []string
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		methods = append(methods, r.Method)
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","diagnostics":"no user for %s"}]}`, r.Header.Get("client_secret"))
+	}))
+	t.Cleanup(server.Close)
+	plain := transport.New(transport.Options{})
+	t.Cleanup(plain.CloseIdleConnections)
+	c, err := bulk.New(bulk.Options{Base: server.URL, HTTP: plain, Credentials: auth.NewCache(auth.OneUpHeaders{
+		ClientID: "client-planted", ClientSecret: "secret-planted", OneUpUserID: auth.AllUsers,
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), bulk.Job{StatusURL: server.URL + "/job"}); err == nil || !strings.Contains(err.Error(), "only GET") {
+		t.Errorf("DELETE: %v, want a refusal", err)
+	}
+	_, err = c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if err == nil || strings.Contains(err.Error(), "secret-planted") || !strings.Contains(err.Error(), "[credential]") {
+		t.Errorf("the server's echo of the secret came out as %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, m := range methods {
+		if m != http.MethodGet {
+			t.Errorf("a %s was sent", m)
+		}
 	}
 }

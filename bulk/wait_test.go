@@ -88,6 +88,8 @@ func TestWaitGoesThroughOutages(t *testing.T) {
 		"502":                      bulktest.Respond(502, nil, ""),
 		"503 html":                 bulktest.Respond(503, http.Header{"Retry-After": {"7200"}}, "<html>"),
 		"503 empty":                bulktest.Respond(503, nil, ""),
+		"503 with a final outcome": bulktest.Outcome(503, "processing", "a gateway's own words"),
+		"401 transient":            bulktest.Outcome(401, "transient", "no directory"),
 		"504":                      bulktest.Respond(504, nil, ""),
 		"409 transient":            bulktest.Outcome(409, "lock-error", "busy"),
 		"connection lost":          func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
@@ -132,7 +134,6 @@ func TestWaitEnds(t *testing.T) {
 		hint  string
 	}{
 		{"500 with a final outcome", bulktest.Outcome(500, "processing", "out of disk"), transport.Refused, "500 Internal Server Error: out of disk", "failed"},
-		{"503 with a final outcome", bulktest.Outcome(503, "processing", "out of disk"), transport.Refused, "out of disk", "failed"},
 		{"500, transient and final", bulktest.Respond(500, nil, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"transient"},{"severity":"fatal","code":"exception","diagnostics":"dead"}]}`),
 			transport.Refused, "error transient; dead", "failed"},
 		{"404", bulktest.Respond(404, nil, ""), transport.Refused, "404 Not Found", "start another"},

@@ -46,7 +46,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 		},
 		"a file is gone": {
 			data:  oneOfEach(),
-			fault: bulktest.Fault{On: bulktest.FileEndpoint, Skip: 1, Times: 1, Do: bulktest.Respond(http.StatusNotFound, nil, "")},
+			fault: bulktest.Fault{On: bulktest.FileEndpoint, Skip: 1, Times: bulktest.Always, Do: bulktest.Respond(http.StatusNotFound, nil, "")},
 			check: isKind(transport.Broken),
 		},
 		"a file is forbidden": {

@@ -188,8 +188,10 @@ func (u *unpacked) Close() error {
 // fileStream counts and hashes what is read.
 type fileStream struct {
 	io.ReadCloser
-	sum  hash.Hash
-	read int64
+	sum   hash.Hash
+	read  int64
+	lines int64 // line ends
+	last  byte
 }
 
 // Read implements [io.Reader].
@@ -197,10 +199,18 @@ func (s *fileStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	s.sum.Write(p[:n])
 	s.read += int64(n)
+	if n > 0 {
+		s.lines += int64(bytes.Count(p[:n], []byte{'\n'}))
+		s.last = p[n-1]
+	}
 	return n, err
 }
 
 // Stats implements [Stream].
 func (s *fileStream) Stats() bulk.StreamStats {
-	return bulk.StreamStats{Bytes: s.read, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Attempts: 1}
+	lines := s.lines
+	if s.read > 0 && s.last != '\n' {
+		lines++
+	}
+	return bulk.StreamStats{Bytes: s.read, Lines: lines, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Attempts: 1}
 }

@@ -254,9 +254,18 @@ func (r *run) exports(ctx context.Context) error {
 		log.Info("starting the export", "export", n+1, "of", len(r.Feed.Exports))
 		job, err := r.Server.KickOff(ctx, request)
 		if err != nil {
+			if job.StatusURL != "" {
+				r.jobs = append(r.jobs, job) // it runs, though nobody can follow it: to be canceled
+			}
 			return err
 		}
 		r.jobs = append(r.jobs, job)
+		if job.Adopted {
+			log.Info("the server had this export under way already; it is taken over")
+		}
+		for _, i := range job.Issues { // of handling=lenient: what the server passes over
+			r.report.addIssue(i)
+		}
 		manifest, err := r.wait(ctx, job, log)
 		if err != nil {
 			return err

@@ -93,6 +93,7 @@ type FileReport struct {
 	Resources   int64  `json:"resources"`
 	Quarantined int64  `json:"quarantined,omitempty"`
 	Bytes       int64  `json:"bytes"`
+	Lines       int64  `json:"lines"`
 	SHA256      string `json:"sha256"`
 	Attempts    int    `json:"attempts"`
 }
@@ -142,7 +143,7 @@ func (r *Report) addExport(q bulk.Request, m *bulk.Manifest) {
 
 func (r *Report) addFile(f queuedFile, read columnar.ReadStats, s bulk.StreamStats, started time.Time) {
 	file := FileReport{Type: f.Type, Deleted: f.deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
-		Bytes: s.Bytes, SHA256: s.SHA256, Attempts: s.Attempts}
+		Bytes: s.Bytes, Lines: s.Lines, SHA256: s.SHA256, Attempts: s.Attempts}
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}

@@ -1,0 +1,308 @@
+package bulk_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+// kickedOff is the request that a kick-off sends.
+func kickedOff(t *testing.T, r bulk.Request) (got *http.Request, body []byte) {
+	t.Helper()
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		w.Header().Set("Content-Location", "/job/1")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	if _, err := clientAt(t, server.URL+"/fhir").KickOff(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return got, body
+}
+
+func TestKickOffDialects(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 3, 1, 23, 30, 0, 0, time.FixedZone("", -5*3600)) // the 2nd in UTC
+	r := bulk.Request{Level: bulk.Group, Group: "1", Types: []string{"Patient", "Coverage"}, Elements: []string{"id", "name"}, Since: since, SinceAsDate: true,
+		RepeatLists: true, AssociatedData: []string{"LatestProvenanceResources", "RelevantProvenanceResources"}, OrganizeBy: "Patient",
+		PartialManifests: true, Lenient: true, SeparateStatus: true,
+		Parameters: []bulk.Parameter{{Name: "_outputFormat", Value: "ndjson"}, {Name: "_till", Value: "2026"}},
+		Header:     map[string]string{"X-Tenant": "bison", "prefer": "return=minimal", "accept": "text/html"}}
+	got, _ := kickedOff(t, r)
+	want := url.Values{"_type": {"Patient", "Coverage"}, "_elements": {"id", "name"}, "_since": {"2026-03-01"}, "organizeOutputBy": {"Patient"},
+		"includeAssociatedData": {"LatestProvenanceResources", "RelevantProvenanceResources"}, "allowPartialManifests": {"true"},
+		"_outputFormat": {"ndjson"}, "_till": {"2026"}}
+	if diff := cmp.Diff(want, got.URL.Query()); diff != "" {
+		t.Errorf("another query (-want +got):\n%s", diff)
+	}
+	h := got.Header
+	if h.Get("Prefer") != "respond-async, separate-export-status, handling=lenient, return=minimal" || h.Get("X-Tenant") != "bison" || h.Get("Accept") != "application/fhir+json" {
+		t.Errorf("got the header %v", h)
+	}
+	r = bulk.Request{Level: bulk.Group, Group: "1", ExportType: "hl7.fhir.us.davinci-pdex#payertopayer", Post: true, PartialManifests: true,
+		AssociatedData: []string{"a", "b"}, Parameters: []bulk.Parameter{{Name: "_outputFormat"}, {Name: "n", Value: "3", Kind: "Integer"}}}
+	got, body := kickedOff(t, r)
+	var is, should any
+	err := errors.Join(json.Unmarshal(body, &is), json.Unmarshal([]byte(`{"resourceType":"Parameters","parameter":[
+		{"name":"exportType","valueCanonical":"hl7.fhir.us.davinci-pdex#payertopayer"},{"name":"includeAssociatedData","valueCode":"a,b"},
+		{"name":"allowPartialManifests","valueBoolean":true},{"name":"n","valueInteger":3}]}`), &should))
+	if diff := cmp.Diff(should, is); diff != "" || err != nil || got.URL.Path != "/fhir/Group/1/$davinci-data-export" || got.Method != "POST" {
+		t.Errorf("%s %s, %v, another body (-want +got):\n%s", got.Method, got.URL, err, diff)
+	}
+	if _, err := clientAt(t, "http://127.0.0.1:1").KickOff(t.Context(), bulk.Request{Level: bulk.System, ExportType: "x"}); err == nil {
+		t.Error("$davinci-data-export was sent at system level")
+	}
+}
+
+func TestKickOffWarnings(t *testing.T) {
+	t.Parallel()
+	server, _ := script(t, respond(202, http.Header{"Content-Location": {"/job"}, "Preference-Applied": {"handling=lenient"}},
+		`{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"not-supported","diagnostics":"_elements"}]}`))
+	job, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System, Lenient: true})
+	want := bulk.Job{StatusURL: server.URL + "/job", Issues: []bulk.Issue{{Severity: "warning", Code: "not-supported", Diagnostics: "_elements"}}}
+	if diff := cmp.Diff(want, job); diff != "" || err != nil {
+		t.Errorf("%v, another job (-want +got):\n%s", err, diff)
+	}
+}
+
+// A job that runs where the token may not go is told of, so that it can be canceled.
+func TestKickOffKeepsTheStatusURLBesideAnError(t *testing.T) {
+	t.Parallel()
+	const elsewhere = "https://elsewhere.example/job/1"
+	server, _ := script(t, respond(202, http.Header{"Content-Location": {elsewhere}}, ""))
+	job, err := clientAt(t, server.URL, bearer("x")).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if wantError(t, err, transport.Broken); job.StatusURL != elsewhere {
+		t.Errorf("got %+v", job)
+	}
+	c := clientAt(t, server.URL, bearer("x"), func(o *bulk.Options) { o.TokenOrigins = []string{"https://elsewhere.example"} })
+	if job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System}); err != nil || job.StatusURL != elsewhere {
+		t.Errorf("an origin of the token: %+v, %v", job, err)
+	}
+}
+
+func TestSeparateExportStatus(t *testing.T) {
+	t.Parallel()
+	agreed := http.Header{"Content-Location": {"/job"}, "Preference-Applied": {"separate-export-status"}}
+	status := func(code, body string) http.HandlerFunc {
+		return respond(200, http.Header{"X-Export-Status": {code}}, body)
+	}
+	export := func(steps ...http.HandlerFunc) (*bulk.Manifest, error) {
+		server, _ := script(t, steps...)
+		c := clientAt(t, server.URL)
+		job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System, SeparateStatus: true})
+		if err != nil {
+			return nil, err
+		}
+		return c.Wait(t.Context(), job, nil)
+	}
+	if _, err := export(respond(202, agreed, ""), status("202 Accepted", ""), status("503", ""), status("200", done)); err != nil {
+		t.Error(err)
+	}
+	_, err := export(respond(202, agreed, ""), status("500", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"dead"}]}`))
+	wantError(t, err, transport.Refused, "dead")
+	if _, err := export(respond(202, http.Header{"Content-Location": {"/job"}}, ""), status("500", done)); err != nil {
+		t.Errorf("the server did not agree to it: %v", err)
+	}
+}
+
+// A 429 that names running exports: ours is taken over, others are waited for.
+func TestKickOffAdoptsARunningExport(t *testing.T) {
+	t.Parallel()
+	busy := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Location", "/job/other, /job/ours")
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
+	for _, test := range []struct {
+		name    string
+		running []string
+		request string // of /job/ours, once it is complete; "": it runs for ever
+		want    string
+		adopted bool
+	}{
+		{"known", []string{"/job/ours"}, "", "/job/ours", true},
+		{"by its manifest", nil, "https://behind.a.gateway/fhir/$export?_type=Patient&_outputFormat=application%2Ffhir%2Bndjson", "/job/ours", true},
+		{"of another kick-off", nil, "/fhir/$export?_outputFormat=application%2Ffhir%2Bndjson", "/job/new", false},
+		{"still running", nil, "", "/job/new", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var kicks, polls atomic.Int64
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "$export") && kicks.Add(1) <= 3:
+					busy(w)
+				case strings.HasSuffix(r.URL.Path, "$export"):
+					w.Header().Set("Content-Location", "/job/new")
+					w.WriteHeader(http.StatusAccepted)
+				case r.URL.Path == "/job/ours" && test.request != "" && polls.Add(1) > 1:
+					fmt.Fprintf(w, `{"transactionTime":"2026-01-01T00:00:00Z","request":%q,"output":[]}`, test.request)
+				default:
+					w.WriteHeader(http.StatusAccepted)
+				}
+			})
+			var running []string
+			for _, r := range test.running {
+				running = append(running, server.URL+r)
+			}
+			job, err := clientAt(t, server.URL+"/fhir", bearer("x")).KickOff(t.Context(), bulk.Request{Level: bulk.System, Types: []string{"Patient"}, Running: running})
+			if err != nil || job.StatusURL != server.URL+test.want || job.Adopted != test.adopted {
+				t.Errorf("got %+v, %v", job, err)
+			}
+		})
+	}
+}
+
+func TestWaitReadsOddRetryAfters(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]func(now time.Time) http.Header{
+		"X-RetryAfter":       func(time.Time) http.Header { return http.Header{"X-Retryafter": {"60"}} },
+		"epoch milliseconds": func(now time.Time) http.Header { return retryAfter(fmt.Sprint(now.Add(time.Minute).UnixMilli())) },
+		"epoch seconds":      func(now time.Time) http.Header { return retryAfter(fmt.Sprint(now.Add(time.Minute).Unix())) },
+		"a fraction":         func(time.Time) http.Header { return retryAfter("60.0") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				c := waiter(t, bulk.Poll{}, func(n int) (int, http.Header, string, error) {
+					if n == 1 {
+						return 202, header(time.Now()), "", nil
+					}
+					return 200, nil, done, nil
+				})
+				if _, err := c.Wait(t.Context(), slow, nil); err != nil || time.Since(start) < 59*time.Second || time.Since(start) > time.Minute {
+					t.Errorf("%v after %v, want a minute", err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func retryAfter(v string) http.Header { return http.Header{"Retry-After": {v}} }
+
+func TestWaitHandsOnPartialManifests(t *testing.T) {
+	t.Parallel()
+	const partial = `{"transactionTime":"2026-01-01T00:00:00Z","output":[{"type":"Patient","url":"/1?sig=a"}]}`
+	server, _ := script(t, respond(202, nil, partial), respond(200, nil, strings.ReplaceAll(partial, "sig=a", "sig=b")))
+	told := 0
+	m, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL}, func(p bulk.Progress) { told += len(p.Partial.Output) })
+	if err != nil || told != 1 || len(m.Output) != 1 {
+		t.Errorf("told of %d files, then %+v, %v", told, m, err)
+	}
+}
+
+// Pages of one manifest are of one export, and may come when they are ready.
+func TestManifestPagesAgree(t *testing.T) {
+	t.Parallel()
+	second := page("2", "")
+	server, _ := script(t, respond(200, nil, page("1", "/2")), respond(202, nil, ""), respond(200, nil, second))
+	c := clientAt(t, server.URL)
+	if m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/1"}, nil); err != nil || len(m.Output) != 2 {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	server, _ = script(t, respond(200, nil, page("1", "/2")), respond(200, nil, strings.ReplaceAll(second, "2026-03", "2026-04")))
+	_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/1"}, nil)
+	wantError(t, err, transport.Broken, "transactionTime")
+}
+
+func TestFileHosts(t *testing.T) {
+	t.Parallel()
+	storage := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		io.WriteString(w, content)
+	})
+	f := bulk.File{Type: "Patient", URL: storage.URL + "/1"}
+	hosts := func(list ...string) func(*bulk.Options) { return func(o *bulk.Options) { o.FileHosts = list } }
+	c := clientAt(t, "https://h.example", bearer(secret), hosts(storage.URL))
+	for _, wantsToken := range []bool{true, false} { // LinuxForHealth contradicts itself
+		if got, _, err := read(t.Context(), c, &bulk.Manifest{RequiresAccessToken: wantsToken}, f); err != nil || got != content {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	_, _, err := read(t.Context(), clientAt(t, "https://h.example", hosts("https://other.example")), &bulk.Manifest{}, f)
+	wantError(t, err, transport.Broken, "not among the hosts")
+}
+
+// Neither a mute server nor one that drips holds a file for hours.
+func TestStreamOfADrippingServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		drip := readFunc(func(p []byte) (int, error) { <-time.After(time.Second); p[0] = '{'; return 1, nil }) // on the bubble's clock
+		c, err := bulk.New(bulk.Options{Base: "https://h.example", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(drip), Request: r, ContentLength: -1}, nil
+		})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = read(t.Context(), c, &bulk.Manifest{}, bulk.File{URL: "https://h.example/f"})
+		if wantError(t, err, transport.Broken, "came in 5m0s"); time.Since(start) > time.Hour {
+			t.Errorf("it took %v", time.Since(start))
+		}
+	})
+}
+
+// A host that throttles gets fewer requests at once, and the pause that it asks for.
+func TestStreamsObeyAThrottlingHost(t *testing.T) {
+	t.Parallel()
+	var open atomic.Int64
+	server := newServer(t, bulktest.Options{NoAuth: true})
+	server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		n := open.Add(1)
+		defer open.Add(-1)
+		if n > 2 {
+			bulktest.Respond(429, http.Header{"Retry-After": {"0"}}, "")(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}})
+	c := clientAt(t, server.FHIR())
+	_, m := export(t, c)
+	results := make(chan error)
+	for range 24 {
+		go func() {
+			_, _, err := read(context.Background(), c, m, m.Output[0])
+			results <- err
+		}()
+	}
+	for range 24 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A manifest is read as it comes, so that its length costs no more than its files.
+func TestManifestOfManyFiles(t *testing.T) {
+	t.Parallel()
+	const files = 50_000
+	var b strings.Builder
+	b.WriteString(`{"output":[`)
+	for i := range files {
+		fmt.Fprintf(&b, `{"type":"Patient","url":"/%d?sig=%0400d","count":1},`, i, i)
+	}
+	m, server, err := manifestOf(t, strings.TrimSuffix(b.String(), ",")+`],"transactionTime":"2026-01-01T00:00:00Z"}`)
+	if err != nil || len(m.Output) != files || !strings.HasPrefix(m.Output[files-1].URL, server+"/49999?") {
+		t.Errorf("got %v", err)
+	}
+}

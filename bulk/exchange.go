@@ -1,0 +1,149 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"fhirkiln/auth"
+	"fhirkiln/transport"
+)
+
+// request describes one exchange.
+type request struct {
+	doing  string // for errors: "starting the export"
+	method string
+	url    string
+	header http.Header
+	body   string // "" is none
+	public bool   // send no credential, ever
+	once   bool   // not to be sent again by net/http either, see transport.New
+}
+
+// send sends r by way of client, with a credential if r's URL is of the origin that it
+// is for. A 401 renews the credential once. The answer's body is the caller's to close.
+func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
+	u, err := url.Parse(r.url)
+	if err != nil {
+		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Said: "the server gave an unreadable URL", Hint: "ask the server's owner"}
+	}
+	var used auth.Credential
+	for try := 1; ; try++ {
+		var body io.Reader
+		if r.body != "" {
+			body = strings.NewReader(r.body)
+		}
+		req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
+		if err != nil {
+			return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, URL: r.url, Err: transport.Cause(err), Hint: "ask the server's owner"}
+		}
+		req.Close = r.once
+		for name, values := range r.header {
+			req.Header[name] = values
+		}
+		authorized := c.credentials != nil && !r.public && c.tokenFor[transport.Origin(u)]
+		if authorized {
+			if used, err = c.credentials.Credential(ctx); err != nil {
+				return nil, err
+			}
+			if used.GETOnly() && r.method != http.MethodGet {
+				return nil, &transport.Error{Kind: transport.Refused, Doing: r.doing, URL: r.url,
+					Err: errors.New("with these credentials only GET may be sent"), Hint: "kick off by GET (method), or export for one user"}
+			}
+			used.Apply(req.Header)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, transport.NoAnswer(ctx, r.doing, r.url, err)
+		}
+		if resp.StatusCode != http.StatusUnauthorized || !authorized || try > 1 {
+			return resp, nil
+		}
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+		resp.Body.Close()
+		c.log.Debug("the server refused the token; getting another", "doing", r.doing)
+		c.credentials.Reject(used)
+	}
+}
+
+// mayAuthorize checks that a URL which wants our credential is of an origin that the
+// credential is for.
+func (c *Client) mayAuthorize(raw string) error {
+	if c.credentials == nil {
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("the server gave an unreadable URL")
+	}
+	if !c.tokenFor[transport.Origin(u)] {
+		return errors.New("the server wants the token of " + transport.Origin(c.base) + " at another origin, " + transport.Origin(u) + "; it is not sent there")
+	}
+	return nil
+}
+
+// failure reads an answer that is not what was wanted and says so, in the server's
+// own words where it has any. It closes the body.
+func failure(doing, u string, resp *http.Response) *transport.Error {
+	e, _ := refusal(doing, u, resp)
+	return e
+}
+
+// refusal is failure, with the OperationOutcome if there was one.
+func refusal(doing, u string, resp *http.Response) (*transport.Error, Outcome) {
+	var o Outcome
+	e := &transport.Error{Kind: transport.KindOf(resp.StatusCode), Doing: doing, URL: u, Status: resp.StatusCode}
+	if body, err := outcomeBody(resp); err == nil {
+		var ok bool
+		if o, ok = parseOutcome(body); ok {
+			e.Said = o.String()
+		} else if looksLikeMarkup(body) {
+			e.Said = "a web page, not FHIR"
+		}
+	}
+	switch e.Kind {
+	case transport.Denied:
+		e.Hint = "the token was accepted nowhere or lacks the right: check the scope, and that this client may export here"
+	case transport.NotThere:
+		e.Hint = "check the source's fhir: URL (it ends where /$export begins), the level and the group"
+	case transport.Unavailable:
+		e.Hint = "run again later"
+	case transport.Refused:
+		e.Hint = "change what the server objects to in the feed (types, since, filters, level)"
+	default:
+		e.Hint = "ask the server's owner: this answer means nothing here"
+	}
+	return e, o
+}
+
+// Delete tells the server that the job's files are no longer needed, or that a running
+// job is to be canceled (IG, "Bulk Data Delete Request"). Calling it again is harmless.
+func (c *Client) Delete(ctx context.Context, job Job) error {
+	if job.StatusURL == "" {
+		return nil // answered without a job
+	}
+	const doing = "deleting the export at the server"
+	resp, err := c.send(ctx, c.retrying, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
+		header: http.Header{"Accept": {"application/fhir+json"}}})
+	if err != nil {
+		return err
+	}
+	switch {
+	case resp.StatusCode < 300, resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
+		resp.Body.Close()
+		return nil
+	}
+	return failure(doing, job.StatusURL, resp)
+}
+
+// originOf is a URL's origin.
+func originOf(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", errors.New("the server gave an unreadable URL")
+	}
+	return transport.Origin(u), nil
+}

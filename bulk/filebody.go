@@ -1,0 +1,133 @@
+package bulk
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzip"
+
+	"fhirkiln/transport"
+)
+
+// fileBody is the body of one GET of a file, decompressed.
+type fileBody struct {
+	*bufio.Reader
+	wire     io.Closer
+	from     int64  // plain bytes of the file that came before it
+	identity bool   // it went over the wire as it is
+	leave    func() // gives back the place at the host; nil if there is none
+}
+
+// Close ends the exchange. It may be called more than once.
+func (b *fileBody) Close() error {
+	if b.leave != nil {
+		b.leave()
+		b.leave = nil
+	}
+	return b.wire.Close()
+}
+
+func newFileBody(resp *http.Response) *fileBody {
+	return &fileBody{wire: resp.Body, Reader: bufio.NewReaderSize(&paced{r: resp.Body}, 64<<10)}
+}
+
+// openBody reads a whole file's body. It closes it if it fails.
+func openBody(resp *http.Response) (*fileBody, error) {
+	body := newFileBody(resp)
+	body.identity = isIdentity(resp.Header)
+	// gzip goes by its magic number, since servers forget the header and send it in vain.
+	// Its first byte is enough: it begins no JSON, and a cut may come right after it.
+	if magic, _ := body.Peek(1); len(magic) == 1 && magic[0] == 0x1f {
+		gz, err := gzip.NewReader(body.Reader)
+		if err != nil {
+			body.Close()
+			return nil, &cutError{0, err}
+		}
+		body.Reader, body.identity = bufio.NewReaderSize(gz, 64<<10), false
+	}
+	return body, nil
+}
+
+// sniff refuses a body that is not the file, though its status is 200: a web page, or an
+// OperationOutcome that tells why there is none.
+func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
+	start, _ := body.Peek(512) // its error comes again with the next Read
+	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
+	if looksLikeMarkup(start) {
+		e.Err, e.Hint = errors.New("a web page or XML came instead of NDJSON"), "check for a proxy or a login page in between"
+		return e
+	}
+	if s.file.Type == "OperationOutcome" || !beginsOutcome(start) {
+		return nil
+	}
+	held, err := io.ReadAll(io.LimitReader(body.Reader, maxOutcome))
+	if err != nil {
+		return &cutError{int64(len(held)), err}
+	}
+	if o, ok := parseOutcome([]byte(withoutToken(resp, string(held)))); ok {
+		e.Said, e.Err, e.Hint = o.String(), errors.New("an OperationOutcome came instead of NDJSON"), "run again; if it stays so, ask the server's owner"
+		if e.Kind = transport.Refused; o.Transient() {
+			e.Kind = transport.Unavailable
+		}
+		return e
+	}
+	body.Reader = bufio.NewReader(io.MultiReader(bytes.NewReader(held), body.Reader))
+	return nil
+}
+
+// beginsOutcome says whether NDJSON begins with an OperationOutcome, as far as its start
+// tells.
+func beginsOutcome(start []byte) bool {
+	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(start, []byte(utf8BOM))), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return false
+	}
+	for {
+		name, err := d.ReadToken()
+		if err != nil || name.Kind() != '"' {
+			return false
+		}
+		if name.String() == "resourceType" {
+			t, err := d.ReadToken()
+			return err == nil && t.Kind() == '"' && t.String() == "OperationOutcome"
+		}
+		if d.SkipValue() != nil {
+			return false
+		}
+	}
+}
+
+const (
+	slowBytes = 64 << 10
+	slowTime  = 5 * time.Minute
+)
+
+var errTooSlow = fmt.Errorf("fewer than %d bytes came in %v", slowBytes, slowTime)
+
+// paced ends a body that never quite falls silent but does not get on either. Only the
+// time that the wire takes counts: the reader may be as slow as it likes.
+type paced struct {
+	r      io.Reader
+	came   int64
+	waited time.Duration
+}
+
+// Read implements [io.Reader].
+func (p *paced) Read(b []byte) (int, error) {
+	begun := time.Now()
+	n, err := p.r.Read(b)
+	p.came += int64(n)
+	p.waited += time.Since(begun)
+	if p.came >= slowBytes {
+		p.came, p.waited = 0, 0
+	} else if p.waited > slowTime && err == nil {
+		err = errTooSlow
+	}
+	return n, err
+}

@@ -1,0 +1,251 @@
+package bulk
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fhirkiln/transport"
+)
+
+const (
+	maxManifest = 1 << 30   // how long one page of a manifest may be, in bytes; it is not held
+	maxValue    = 1 << 20   // how long one file's entry, or one extension, may be, in bytes
+	maxFiles    = 1_000_000 // how many files a manifest may list; an entry of 300 bytes makes that 300 MB
+)
+
+// manifestReader reads one page as it comes over the wire: an entry is all that it
+// holds, since a page may list a hundred thousand files.
+type manifestReader struct {
+	page    *page
+	base    *url.URL // of relative URLs
+	body    *watched
+	d       *jsontext.Decoder
+	lists   [4][]File // output, deleted, error, outcome
+	outcome Outcome   // if the answer is an OperationOutcome
+	foreign string    // the answer's resourceType, if it has one
+	known   bool      // a key of a manifest was there
+}
+
+// readManifest reads one page. It closes the body.
+func (c *Client) readManifest(ctx context.Context, doing, from string, resp *http.Response) (*page, error) {
+	defer resp.Body.Close()
+	broken := func(err error, hint string) *transport.Error {
+		return &transport.Error{Kind: transport.Broken, Doing: doing, URL: from, Status: resp.StatusCode, Err: err, Hint: hint}
+	}
+	body := &watched{r: resp.Body, left: maxManifest}
+	plain := bufio.NewReader(body)
+	start, _ := plain.Peek(512)
+	if body.err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if looksLikeMarkup(start) {
+		e := broken(errors.New("a web page came instead of the manifest"), "check the source's fhir: URL, and for a proxy or a login page in between")
+		e.Kind = transport.NotThere
+		return nil, e
+	}
+	if bytes.HasPrefix(start, []byte(utf8BOM)) {
+		_, _ = plain.Discard(len(utf8BOM)) // it was peeked
+	}
+	m := &Manifest{RequiresAccessToken: true, Expires: expires(resp.Header)}
+	r := &manifestReader{page: &page{Manifest: m, url: from}, base: resp.Request.URL, body: body,
+		d: jsontext.NewDecoder(plain, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	err := r.read()
+	var entry *entryError
+	switch {
+	case body.err != nil && !errors.Is(body.err, errLongEntry):
+		return nil, transport.NoAnswer(ctx, doing, from, body.err)
+	case errors.As(err, &entry):
+		return nil, broken(entry, "ask the server's owner")
+	case err != nil:
+		return nil, broken(fmt.Errorf("the manifest is not readable: %w", err), "ask the server's owner")
+	case r.foreign == "OperationOutcome":
+		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: withoutToken(resp, r.outcome.String()),
+			Hint: "the server answered with an OperationOutcome instead of a manifest"}
+		if r.outcome.Transient() {
+			said.Kind = transport.Unavailable
+		}
+		return nil, said
+	case !r.known:
+		return nil, broken(errors.New("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),
+			"check the source's fhir: URL")
+	}
+	m.TransactionTime, _ = time.Parse(time.RFC3339Nano, m.TransactionTimeText)
+	m.Output, m.Deleted, m.Errors = r.lists[0], r.lists[1], append(r.lists[2], r.lists[3]...)
+	return r.page, nil
+}
+
+// entryError is an entry that can be read but says nothing usable.
+type entryError struct{ error }
+
+func (r *manifestReader) read() error {
+	if t, err := r.d.ReadToken(); err != nil {
+		return err
+	} else if t.Kind() != '{' {
+		return errors.New("it is not a JSON object")
+	}
+	for r.d.PeekKind() == '"' {
+		name, err := r.d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := r.member(name.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := r.d.ReadToken(); err != nil { // the closing brace
+		return err
+	}
+	if _, err := r.d.ReadToken(); err != io.EOF {
+		return cmp.Or(err, errors.New("something follows it"))
+	}
+	return nil
+}
+
+func (r *manifestReader) member(name string) (err error) {
+	m := r.page
+	switch name {
+	case "transactionTime":
+		m.TransactionTimeText, err = r.text()
+		r.known = r.known || m.TransactionTimeText != ""
+	case "requiresAccessToken":
+		// A token is sent unless the manifest says false; the string "false" says it too.
+		var v jsontext.Value
+		v, err = r.d.ReadValue()
+		m.RequiresAccessToken, r.known = strings.Trim(string(v), `"`) != "false", true
+	case "request":
+		m.request, err = r.text()
+	case "resourceType":
+		r.foreign, err = r.text()
+	case "issue":
+		var v jsontext.Value
+		if v, err = r.d.ReadValue(); err == nil {
+			r.outcome, _ = parseOutcome([]byte(`{"resourceType":"OperationOutcome","issue":` + string(v) + `}`))
+		}
+	case "output":
+		r.known = true
+		err = r.list(&r.lists[0])
+	case "deleted":
+		err = r.list(&r.lists[1])
+	case "error":
+		err = r.list(&r.lists[2])
+	case "outcome": // 4.0.0-ballot's name for error
+		err = r.list(&r.lists[3])
+	case "link":
+		err = r.each(r.link)
+	default:
+		err = r.d.SkipValue()
+	}
+	r.body.begin()
+	return err
+}
+
+// text is a string; what is none counts as absent.
+func (r *manifestReader) text() (string, error) {
+	v, err := r.d.ReadValue()
+	var s string
+	if err == nil && v.Kind() == '"' {
+		err = json.Unmarshal(v, &s)
+	}
+	return s, err
+}
+
+// each visits the elements of an array; null is an empty one.
+func (r *manifestReader) each(visit func(jsontext.Value) error) error {
+	switch t, err := r.d.ReadToken(); {
+	case err != nil:
+		return err
+	case t.Kind() == 'n':
+		return nil
+	case t.Kind() != '[':
+		return errors.New("a list is not one")
+	}
+	for {
+		r.body.begin()
+		if r.d.PeekKind() == ']' {
+			_, err := r.d.ReadToken()
+			return err
+		}
+		v, err := r.d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := visit(v); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *manifestReader) list(to *[]File) error {
+	n := 0
+	return r.each(func(v jsontext.Value) error {
+		var f wireFile
+		if err := json.Unmarshal(v, &f); err != nil {
+			return err
+		}
+		n++
+		file, err := f.resolve(r.base)
+		if err != nil {
+			return &entryError{fmt.Errorf("file %d of the manifest (%s): %w", n, transport.Clean(f.Type), err)}
+		}
+		if n > maxFiles {
+			return &entryError{fmt.Errorf("the manifest lists more than %d files", maxFiles)}
+		}
+		*to = append(*to, file)
+		return nil
+	})
+}
+
+func (r *manifestReader) link(v jsontext.Value) error {
+	var l struct {
+		Relation string `json:"relation"`
+		URL      string `json:"url"`
+	}
+	if err := json.Unmarshal(v, &l); err != nil || l.Relation != "next" {
+		return err
+	}
+	next, err := r.base.Parse(l.URL)
+	if err != nil || l.URL == "" {
+		return &entryError{errors.New("the manifest's next page has an unreadable URL")}
+	}
+	r.page.next = next.String()
+	return nil
+}
+
+// watched reads a body, bounds it, and keeps the error that the wire gave: a JSON
+// decoder does not tell a cut connection from a cut document.
+type watched struct {
+	r       io.Reader
+	left    int64 // of the whole body
+	current int64 // read since begin
+	err     error
+}
+
+// begin says that another value begins.
+func (w *watched) begin() { w.current = 0 }
+
+// Read implements [io.Reader].
+func (w *watched) Read(p []byte) (int, error) {
+	if w.left <= 0 || w.current > maxValue {
+		w.err = errLongEntry
+		return 0, w.err
+	}
+	n, err := w.r.Read(p)
+	w.left -= int64(n)
+	w.current += int64(n)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}

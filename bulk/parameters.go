@@ -1,0 +1,215 @@
+package bulk
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Level is what an export is of (IG, "Bulk Data Kick-off Request", endpoints).
+type Level string
+
+// The levels of an export.
+const (
+	System  Level = "system"  // [base]/$export
+	Patient Level = "patient" // [base]/Patient/$export
+	Group   Level = "group"   // [base]/Group/[id]/$export
+)
+
+// Request is a kick-off. Fields that are zero are not sent.
+type Request struct {
+	Level Level  // required
+	Group string // the group's id; required at Group level
+
+	Types       []string  // _type
+	Since       time.Time // _since, as an instant
+	Until       time.Time // _until (IG 3.0.0)
+	Elements    []string  // _elements
+	TypeFilters []string  // _typeFilter, each "Type?query"
+	Patients    []string  // patient: references "Patient/…"; these are sent by POST only
+
+	AssociatedData []string // includeAssociatedData
+	OrganizeBy     string   // organizeOutputBy (IG 3.0.0)
+
+	// ExportType kicks off $davinci-data-export (Da Vinci ATR 2.1.0) instead of $export,
+	// with this exportType, such as hl7.fhir.us.davinci-pdex#payertopayer (PDex 2.2.0).
+	// Group level only.
+	ExportType string
+
+	// PartialManifests allows the server to tell of files while the export still runs
+	// (allowPartialManifests, IG 3.0.0); [Progress] hands them on.
+	PartialManifests bool
+
+	// Parameters are sent too, each in place of what the fields above say under its name.
+	Parameters []Parameter
+
+	// Header is sent too. It cannot replace Accept and Content-Type; values of Prefer are
+	// added to the others.
+	Header map[string]string
+
+	// Lenient asks the server to pass over parameters that it does not support (Prefer:
+	// handling=lenient). It then says so in [Job].Issues or in the manifest's Errors.
+	Lenient bool
+
+	// SeparateStatus asks for polls that are answered by 200 even if the export failed
+	// (Prefer: separate-export-status, IG 3.0.0), for the sake of gateways that take a
+	// failed export for a server in trouble.
+	SeparateStatus bool
+
+	// SinceAsDate sends Since as a date, as 1upHealth documents it: the UTC day before
+	// Since, since nobody says in which zone the server's day begins.
+	SinceAsDate bool
+
+	// RepeatLists sends _type, _elements and includeAssociatedData as a key for each value
+	// instead of a comma list. BCDA and Oracle read only the first of repeated keys; IG
+	// 4.0.0-ballot forbids comma lists.
+	RepeatLists bool
+
+	// Post sends a Parameters resource by POST, else the parameters go into the query
+	// of a GET, which servers of IG 2.0.0 and 3.0.0 must take.
+	Post bool
+
+	// Running are status URLs of exports that are known to be of this very kick-off, from
+	// a run that was cut off. One of them is taken over, instead of starting another
+	// export, if the server says that it still runs.
+	Running []string
+}
+
+// Parameter is one parameter of a kick-off.
+type Parameter struct {
+	Name  string
+	Value string // "" sends none, which is how a parameter of a field is left out
+
+	// Kind is the choice of value[x] in a POST: "String", "Code", "Boolean" … Default
+	// "String".
+	Kind string
+}
+
+const ndjson = "application/fhir+ndjson"
+
+// parameters are all of the kick-off's, in the form that Parameters wants.
+func (r Request) parameters() []Parameter {
+	ps := []Parameter{{"_outputFormat", ndjson, "String"}}
+	one := func(name, value, kind string) {
+		if value != "" {
+			ps = append(ps, Parameter{name, value, kind})
+		}
+	}
+	list := func(name string, values []string, kind string) {
+		if !r.RepeatLists {
+			values = []string{strings.Join(values, ",")}
+		}
+		for _, v := range values {
+			one(name, v, kind)
+		}
+	}
+	one("exportType", r.ExportType, "Canonical")
+	list("_type", r.Types, "String")
+	if !r.Since.IsZero() {
+		if r.SinceAsDate {
+			one("_since", r.Since.UTC().AddDate(0, 0, -1).Format(time.DateOnly), "Date")
+		} else {
+			one("_since", instant(r.Since), "Instant")
+		}
+	}
+	if !r.Until.IsZero() {
+		one("_until", instant(r.Until), "Instant")
+	}
+	list("_elements", r.Elements, "String")
+	for _, f := range r.TypeFilters {
+		one("_typeFilter", f, "String") // repeated: a comma would not tell two filters from a filter's own commas
+	}
+	for _, p := range r.Patients {
+		one("patient", p, "Reference")
+	}
+	list("includeAssociatedData", r.AssociatedData, "Code")
+	one("organizeOutputBy", r.OrganizeBy, "String")
+	if r.PartialManifests {
+		one("allowPartialManifests", "true", "Boolean")
+	}
+	ps = slices.DeleteFunc(ps, func(p Parameter) bool {
+		return slices.ContainsFunc(r.Parameters, func(free Parameter) bool { return free.Name == p.Name })
+	})
+	for _, p := range r.Parameters {
+		kind := p.Kind
+		if kind == "" {
+			kind = "String"
+		}
+		one(p.Name, p.Value, kind)
+	}
+	return ps
+}
+
+// instant writes t to the millisecond: a since cut to the second would still be
+// right, an until would not.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// path is where the kick-off goes, below the base URL.
+func (r Request) path() (string, error) {
+	operation := "/$export"
+	if r.ExportType != "" {
+		if operation = "/$davinci-data-export"; r.Level != Group {
+			return "", errors.New("bulk: $davinci-data-export is for groups")
+		}
+	}
+	switch r.Level {
+	case System:
+		return operation, nil
+	case Patient:
+		return "/Patient" + operation, nil
+	case Group:
+		if r.Group == "" {
+			return "", errors.New("bulk: a group export needs the group's id")
+		}
+		return "/Group/" + url.PathEscape(r.Group) + operation, nil
+	}
+	return "", errors.New("bulk: unknown export level " + string(r.Level))
+}
+
+// prefer is the value of the header Prefer.
+func (r Request) prefer() string {
+	p := "respond-async"
+	if r.SeparateStatus {
+		p += ", separate-export-status"
+	}
+	if r.Lenient {
+		p += ", handling=lenient"
+	}
+	return p
+}
+
+// query is the parameters as a GET has them.
+func (r Request) query() url.Values {
+	q := url.Values{}
+	for _, p := range r.parameters() {
+		q.Add(p.Name, p.Value)
+	}
+	return q
+}
+
+// resource is the parameters as the body of a POST.
+func (r Request) resource() string {
+	type value map[string]any
+	ps := r.parameters()
+	list := make([]value, len(ps))
+	for i, p := range ps {
+		v := any(p.Value)
+		switch p.Kind {
+		case "Reference":
+			v = value{"reference": p.Value}
+		case "Boolean", "Integer", "Decimal": // JSON of their own
+			if json.Valid([]byte(p.Value)) {
+				v = json.RawMessage(p.Value)
+			}
+		}
+		list[i] = value{"name": p.Name, "value" + p.Kind: v}
+	}
+	body, err := json.Marshal(value{"resourceType": "Parameters", "parameter": list})
+	if err != nil {
+		panic(err) // strings and valid JSON always marshal
+	}
+	return string(body)
+}

@@ -1,0 +1,155 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync"
+
+	"fhirkiln/transport"
+)
+
+// Refresh reads a manifest again, because its links have expired: servers may then give
+// out fresh ones (IG 3.0.0, "Response - Complete Status"). In what it returns, each file
+// is in the place where m has it. A manifest that is not of the same files, one to one,
+// is an error of kind Broken: it may be another export.
+func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
+	if m.StatusURL == "" {
+		return nil, errors.New("bulk: this manifest cannot be read again: its StatusURL is missing")
+	}
+	again, err := c.Wait(ctx, Job{StatusURL: m.StatusURL}, nil)
+	if err != nil {
+		return nil, err
+	}
+	broken := func(why string) error {
+		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest again", URL: m.StatusURL, Err: errors.New(why),
+			Hint: "run again to start another export"}
+	}
+	if again.TransactionTimeText != m.TransactionTimeText {
+		return nil, broken("its transactionTime is another now")
+	}
+	fresh := *again
+	for _, lists := range []struct{ was, is, to *[]File }{
+		{&m.Output, &again.Output, &fresh.Output}, {&m.Deleted, &again.Deleted, &fresh.Deleted}, {&m.Errors, &again.Errors, &fresh.Errors},
+	} {
+		matched, ok := match(*lists.was, *lists.is)
+		if !ok {
+			return nil, broken("it lists other files now")
+		}
+		*lists.to = matched
+	}
+	return &fresh, nil
+}
+
+// identity is what a file keeps when its link is renewed: type and URL without query,
+// where signatures are.
+func (f File) identity() string {
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		return f.Type + " " + f.URL
+	}
+	u.RawQuery, u.Fragment = "", ""
+	return f.Type + " " + u.String()
+}
+
+// match puts the files of is in the order of was: by identity, or if that does not
+// tell them apart or all links are new, by place, where type and count must agree.
+func match(was, is []File) ([]File, bool) {
+	if len(was) != len(is) {
+		return nil, false
+	}
+	byIdentity := make(map[string]File, len(is))
+	for _, f := range is {
+		byIdentity[f.identity()] = f
+	}
+	matched := make([]File, len(was))
+	used := make(map[string]bool, len(was))
+	for i, f := range was {
+		id := f.identity()
+		fresh, ok := byIdentity[id]
+		if !ok || used[id] || len(byIdentity) != len(is) {
+			return is, samePlaces(was, is)
+		}
+		used[id], matched[i] = true, fresh
+	}
+	for i, f := range matched {
+		if f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
+			return nil, false
+		}
+	}
+	return matched, true
+}
+
+func samePlaces(was, is []File) bool {
+	for i, f := range is {
+		if f.Type != was[i].Type || f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
+			return false
+		}
+	}
+	return true
+}
+
+// renewals are the manifests that were read again, by status URL.
+type renewals struct {
+	mu       sync.Mutex
+	byStatus map[string]*renewal
+}
+
+// renewal is the newest reading of a manifest, of which all streams have a share: when
+// one link has expired, all have.
+type renewal struct {
+	turn   chan struct{} // holds one value while somebody reads
+	latest *Manifest
+}
+
+func (r *renewals) of(status string) *renewal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byStatus == nil {
+		r.byStatus = make(map[string]*renewal)
+	}
+	if r.byStatus[status] == nil {
+		r.byStatus[status] = &renewal{turn: make(chan struct{}, 1)}
+	}
+	return r.byStatus[status]
+}
+
+// renew returns the manifest and its file with a link other than stale, which m calls
+// f; the link is stale if the server has no other.
+func (c *Client) renew(ctx context.Context, m *Manifest, f File, stale string) (*Manifest, File, error) {
+	r := c.renewals.of(m.StatusURL)
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, f, context.Cause(ctx)
+	}
+	if r.latest != nil {
+		if now, ok := counterpart(m, r.latest, f); ok && now.URL != stale {
+			return r.latest, now, nil
+		}
+	}
+	latest, err := c.Refresh(ctx, m)
+	if err != nil {
+		return nil, f, err
+	}
+	r.latest = latest
+	now, ok := counterpart(m, latest, f)
+	if !ok {
+		return nil, f, errors.New("bulk: the file is not of this manifest")
+	}
+	c.log.Info("a link had expired; the manifest was read again", "type", f.Type, "renewed", now.URL != stale)
+	return latest, now, nil
+}
+
+// counterpart is the file of fresh in the place where m has f.
+func counterpart(m, fresh *Manifest, f File) (File, bool) {
+	for _, lists := range [][2][]File{{m.Output, fresh.Output}, {m.Deleted, fresh.Deleted}, {m.Errors, fresh.Errors}} {
+		for i, g := range lists[0] {
+			if g == f && i < len(lists[1]) {
+				return lists[1][i], true
+			}
+		}
+	}
+	return f, false
+}

@@ -1,0 +1,79 @@
+package bulk_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	manifest := func(files ...string) string {
+		return `{"transactionTime":"2026-01-01T00:00:00Z","output":[{"type":"Patient","url":"` + strings.Join(files, `"},{"type":"Patient","url":"`) + `"}]}`
+	}
+	for name, test := range map[string]struct{ again, want string }{
+		"other signatures, other order": {manifest("/b?2", "/a?2"), "/a?2 /b?2"},
+		"all new":                       {manifest("/x", "/y"), "/x /y"},
+		"one more":                      {manifest("/a", "/b", "/c"), ""},
+		"another time":                  {strings.ReplaceAll(manifest("/a", "/b"), "2026", "2025"), ""},
+		"another count":                 {strings.ReplaceAll(manifest("/a", "/b"), `"/b"`, `"/b","count":7`), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, respond(200, nil, manifest("/a?1", "/b?1")), respond(200, nil, test.again))
+			c := clientAt(t, server.URL)
+			m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh, err := c.Refresh(t.Context(), m)
+			if test.want == "" {
+				wantError(t, err, transport.Broken)
+				return
+			}
+			var got []string
+			for _, f := range fresh.Output {
+				got = append(got, strings.TrimPrefix(f.URL, server.URL))
+			}
+			if err != nil || strings.Join(got, " ") != test.want {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// Links expire: the manifest is read again, and the file goes on under its new link.
+func TestStreamRenewsItsLink(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/status" {
+			fmt.Fprintf(w, `{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false,"output":[{"type":"Patient","url":"/b"},{"type":"Patient","url":"/a?sig=%d","count":2}]}`, reads.Add(1))
+			return
+		}
+		if r.URL.Query().Get("sig") != "2" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		io.WriteString(w, content)
+	})
+	c := clientAt(t, server.URL)
+	m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/status"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second stream finds what the first one read
+		if got, _, err := read(t.Context(), c, m, m.Output[1]); err != nil || got != content {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	if reads.Load() != 2 {
+		t.Errorf("the manifest was read %d times, want 2", reads.Load())
+	}
+}

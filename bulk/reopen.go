@@ -1,0 +1,217 @@
+package bulk
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"fhirkiln/transport"
+)
+
+const (
+	// attemptsInAll times Options.FileAttempts is how often a file is asked for at most,
+	// even if each attempt brings something: a file of 100 GB may be cut many times, but
+	// one that comes in drops is no use to anybody.
+	attemptsInAll = 20
+
+	// throttledInAll is how often in a row a server may ask to come later. With pauses of
+	// up to a minute it is about half an hour.
+	throttledInAll = 36
+
+	renewalsInAll = 10 // of one file's link
+	missingInAll  = 3  // BCDA's files are known to answer 404 at first
+)
+
+// reopen gets a body that goes on where the reader is.
+func (s *Stream) reopen() error {
+	for {
+		if s.attempts > 0 {
+			pause := transport.Exponential(s.client.retry.MinWait, s.client.retry.MaxWait, max(s.idle-1, 0))
+			if err := sleep(s.ctx, pause); err != nil {
+				return err
+			}
+		}
+		err := s.attempt()
+		if err == nil {
+			return nil
+		}
+		s.drop()
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		if again, err := s.afterFailure(err); !again {
+			return err
+		}
+	}
+}
+
+// afterFailure decides whether a file that did not open is tried again, and says why
+// not. Attempts that got no file at all add to the stream's own, so that they do not
+// multiply with them.
+func (s *Stream) afterFailure(err error) (again bool, _ error) {
+	unanswered := s.client.attempts + s.client.retry.Max
+	if s.attempts >= s.client.attempts*attemptsInAll {
+		unanswered = 0
+	}
+	var short *cutError
+	if errors.As(err, &short) {
+		return s.idle < min(s.client.attempts, unanswered), s.cut(short.at, short.error)
+	}
+	var failed *transport.Error
+	if !errors.As(err, &failed) {
+		return false, err // of the credentials, or the caller's
+	}
+	switch {
+	case failed.Status == http.StatusTooManyRequests || failed.Status == http.StatusServiceUnavailable:
+		s.idle-- // to come later is not to fail
+		s.throttled++
+		return s.throttled < throttledInAll && unanswered > 0, err
+	case failed.Kind == transport.Unavailable || failed.Status >= 500 && failed.Kind == transport.Refused:
+		return s.idle < unanswered, err
+	case s.expired(failed.Status):
+		if s.renewed < renewalsInAll && s.manifest.StatusURL != "" {
+			s.renewed++
+			m, f, failure := s.client.renew(s.ctx, s.manifest, s.listed, s.file.URL)
+			switch {
+			case s.ctx.Err() != nil:
+				return false, context.Cause(s.ctx)
+			case failure != nil:
+				s.client.log.Warn("the manifest cannot be read again", "error", failure)
+			case f.URL != s.file.URL:
+				failure = s.use(m, f)
+				return failure == nil, failure
+			}
+		}
+		return failed.Status == http.StatusNotFound && s.idle < min(missingInAll, s.client.attempts), err
+	}
+	return false, err
+}
+
+// expired says whether a status may mean that the link has expired: 404 and 410, or
+// what storage says of an old signature.
+func (s *Stream) expired(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusGone, http.StatusForbidden:
+		return true
+	case http.StatusBadRequest, http.StatusUnauthorized:
+		return s.public
+	}
+	return false
+}
+
+// cutError is a body that ended before its time.
+type cutError struct {
+	at    int64 // plain bytes that had come
+	error       // why
+}
+
+// attempt asks for the file once.
+func (s *Stream) attempt() error {
+	origin, err := originOf(s.file.URL)
+	if err != nil {
+		return err
+	}
+	gate := s.client.gates.of(origin)
+	entered, err := gate.enter(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.attempts++
+	s.idle++
+	body, err := s.fetch()
+	if err != nil {
+		gate.leave()
+		var busy *throttledError
+		if errors.As(err, &busy) {
+			gate.throttled(entered, busy.pause)
+			return busy.error
+		}
+		return err
+	}
+	gate.served()
+	s.throttled = 0
+	body.leave = gate.leave
+	s.body = body
+	if s.read == 0 || body.from > 0 {
+		return nil
+	}
+	prefix := sha256.New()
+	if n, err := io.CopyN(prefix, body, s.read); err != nil {
+		return &cutError{n, err}
+	}
+	if !bytes.Equal(prefix.Sum(nil), s.sum.Sum(nil)) {
+		return s.broken(fmt.Errorf("the file changed between two attempts: its first %d bytes are others now", s.read), "run again")
+	}
+	return nil
+}
+
+// throttledError is a 429 or 503.
+type throttledError struct {
+	error
+	pause time.Duration // asked for, within bounds
+}
+
+func (e *throttledError) Unwrap() error { return e.error }
+
+// fetch sends the GET, for the rest of the file if the server may prove that it is
+// that, else for all of it.
+func (s *Stream) fetch() (*fileBody, error) {
+	c, doing := s.client, s.file.doing()
+	header := http.Header{"Accept": {ndjson}, "Accept-Encoding": {"gzip"}}
+	from := s.version.from(s.read, len(s.tail))
+	if from > 0 {
+		header.Set("Accept-Encoding", "identity")
+		header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		header.Set("If-Range", s.version.validator)
+	}
+	resp, err := c.send(s.ctx, c.plain, request{doing: doing, method: http.MethodGet, url: s.file.URL, public: s.public, header: header}) //nolint:bodyclose // fileBody closes it
+	if err != nil {
+		return nil, err
+	}
+	status := resp.StatusCode
+	switch {
+	case from > 0 && (status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable):
+		body, err := s.goOn(resp, from)
+		if err == nil {
+			return body, nil
+		}
+		resp.Body.Close()
+		s.version.validator = "" // once is enough: ask for all of it from now on
+		c.log.Info("the server does not go on with a file where it was cut; reading it from its start", "type", s.file.Type, "error", transport.Cause(err))
+		return s.fetch()
+	case status == http.StatusOK, status == http.StatusPartialContent && coversAll(resp):
+		body, err := openBody(resp)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.sniff(resp, body); err != nil {
+			body.Close()
+			return nil, err
+		}
+		if s.read == 0 {
+			s.version = versionOf(resp, body.identity)
+		}
+		return body, nil
+	}
+	e, said := refusal(doing, s.file.URL, resp)
+	switch {
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		pause, ok := retryAfter(resp.Header, time.Now())
+		if !ok {
+			pause = transport.Exponential(c.retry.MinWait, c.retry.MaxWait, s.throttled)
+		}
+		return nil, &throttledError{e, min(max(pause, c.retry.MinWait), c.retry.MaxWait)}
+	case status == http.StatusInternalServerError && len(said.Issues) > 0 && !said.Transient():
+		e.Kind, e.Hint = transport.Refused, "the server no longer hands the file out: run again to start another export" // AB2D after six downloads
+	case e.Kind == transport.NotThere || status == http.StatusGone:
+		e.Kind, e.Hint = transport.Broken, "the file is gone, perhaps expired: run again to start another export"
+	case e.Kind == transport.Refused:
+		e.Hint = "ask the server's owner why it does not hand out a file of its own manifest"
+	}
+	return nil, e
+}

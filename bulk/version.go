@@ -1,0 +1,118 @@
+package bulk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// version tells whether what a server has at a file's URL is still the same. The IG
+// says nothing of parts of files, and servers get them wrong: DPC ends each part after
+// 1 MiB and calls that the file's length. So a part is believed only if everything
+// about it fits, and only of content that went over the wire as it is: a part of a gzip
+// counts other bytes.
+type version struct {
+	validator string // for If-Range: a strong ETag, or a Last-Modified as good as one; "": read from the start
+	etag      string
+	modified  string
+	total     int64 // bytes, -1 if unknown
+}
+
+func versionOf(resp *http.Response, identity bool) version {
+	v := version{etag: resp.Header.Get("ETag"), modified: resp.Header.Get("Last-Modified"), total: resp.ContentLength}
+	if !identity || strings.EqualFold(resp.Header.Get("Accept-Ranges"), "none") {
+		return v
+	}
+	if strongETag(v.etag) {
+		v.validator = v.etag
+	} else if v.etag == "" && strongDate(resp.Header) {
+		v.validator = v.modified
+	}
+	return v
+}
+
+// strongETag leaves out weak ones and those without quotes (DPC's), which If-Range
+// cannot have (RFC 9110, 8.8.3 and 13.1.5).
+func strongETag(s string) bool {
+	return len(s) > 2 && s[0] == '"' && strings.IndexByte(s[1:], '"') == len(s)-2
+}
+
+// strongDate says whether Last-Modified is a date, and so much older than the answer
+// that a second change within its second would show (RFC 9110, 8.8.2.2).
+func strongDate(h http.Header) bool {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil {
+		return false
+	}
+	date, err := http.ParseTime(h.Get("Date"))
+	return err == nil && date.Sub(modified) >= time.Second
+}
+
+// from is the byte to go on at when read bytes were given, with as many of them again
+// as are known still; 0 is to read from the start.
+func (v version) from(read int64, known int) int64 {
+	if v.validator == "" {
+		return 0
+	}
+	return max(read-int64(known), 0)
+}
+
+// goOn returns a body for the rest of the file, if resp, the answer to a request for
+// what comes from a byte on, is that without doubt.
+func (s *Stream) goOn(resp *http.Response, from int64) (*fileBody, error) {
+	if resp.StatusCode != http.StatusPartialContent {
+		return nil, errors.New(resp.Status)
+	}
+	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	h, v := resp.Header, s.version
+	switch {
+	case !ok || first != from || last != total-1:
+		return nil, fmt.Errorf("its Content-Range is not that of all from byte %d on", from)
+	case v.total >= 0 && total != v.total:
+		return nil, fmt.Errorf("its Content-Range tells of %d bytes in all, and it had %d", total, v.total)
+	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
+		return nil, errors.New("its Content-Length is not its Content-Range's")
+	case h.Get("ETag") != "" && h.Get("ETag") != v.etag, v.modified != "" && h.Get("Last-Modified") != "" && h.Get("Last-Modified") != v.modified:
+		return nil, errors.New("it is of another version")
+	case !isIdentity(h):
+		return nil, errors.New("it is compressed")
+	}
+	body := newFileBody(resp)
+	again := make([]byte, len(s.tail))
+	if _, err := io.ReadFull(body, again); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, s.tail) {
+		return nil, errors.New("its bytes do not follow those before")
+	}
+	body.from, body.identity = s.read, true
+	return body, nil
+}
+
+// coversAll says whether a 206, though no part was asked for, holds everything.
+func coversAll(resp *http.Response) bool {
+	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	return ok && first == 0 && last == total-1 && resp.ContentLength == total
+}
+
+// contentRange reads "bytes first-last/total" (RFC 9110, 14.4).
+func contentRange(s string) (first, last, total int64, ok bool) {
+	span, all, _ := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	a, b, _ := strings.Cut(span, "-")
+	var errs [3]error
+	first, errs[0] = strconv.ParseInt(a, 10, 64)
+	last, errs[1] = strconv.ParseInt(b, 10, 64)
+	total, errs[2] = strconv.ParseInt(all, 10, 64)
+	ok = strings.HasPrefix(s, "bytes ") && errors.Join(errs[:]...) == nil && first >= 0 && last >= first && total > last
+	return first, last, total, ok
+}
+
+func isIdentity(h http.Header) bool {
+	e := h.Get("Content-Encoding")
+	return e == "" || strings.EqualFold(e, "identity")
+}
