@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,6 +30,7 @@ func recipeResults() map[string]func(recipeData) [][]string {
 		"Following a reference 1":         providers,
 		"Decimals as they were written 1": decimals,
 		"Partial dates 1":                 bornBeforeJuly1960,
+		"DuckDB 1":                        typeCounts,
 	}
 }
 
@@ -190,103 +190,9 @@ func decimal(lexeme json.Number) string {
 	return text
 }
 
-// item is one of a QuestionnaireResponse.
-type item struct {
-	LinkID string `json:"linkId"`
-	Answer []struct {
-		ValueCoding                                      coding
-		ValueDecimal, ValueInteger                       json.Number
-		ValueQuantity                                    quantity
-		ValueString, ValueDate, ValueDateTime, ValueTime string
-		ValueURI                                         string `json:"valueUri"`
-		ValueBoolean                                     *bool
-		ValueReference                                   reference
-		ValueAttachment                                  struct{ URL string }
-		Item                                             []item
-	}
-	Item []item
-}
-
-func answers(d recipeData) (rows [][]string) {
-	each(d, "QuestionnaireResponse", func(key sourceID, q struct{ Item []item }) {
-		var walk func(path string, items []item)
-		walk = func(path string, items []item) {
-			for _, i := range items {
-				question := path + i.LinkID
-				for _, a := range i.Answer {
-					text := cmp.Or(a.ValueString, a.ValueDate, a.ValueDateTime, a.ValueTime, a.ValueURI, a.ValueReference.Reference, a.ValueAttachment.URL)
-					if a.ValueBoolean != nil {
-						text = strconv.FormatBool(*a.ValueBoolean)
-					}
-					number := cmp.Or(a.ValueDecimal, a.ValueInteger, a.ValueQuantity.Value)
-					rows = append(rows, []string{key.source, key.id, question, orNull(a.ValueCoding.Code), decimal(number), orNull(text)})
-					walk(question+" / ", a.Item)
-				}
-				walk(question+" / ", i.Item)
-			}
-		}
-		walk("", q.Item)
-	})
-	return rows
-}
-
-// extensionCounts walks through the JSON of every Patient, whatever is in it.
-func extensionCounts(d recipeData) (rows [][]string) {
-	counts := map[[3]string]int{} // by path, urls, type
-	var object func(path, urls string, o map[string]any)
-	var extensions func(path, urls string, list any)
-	inside := func(path, urls string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			object(path, urls, v)
-		case []any:
-			for _, e := range v {
-				if o, ok := e.(map[string]any); ok && urls == "" {
-					object(path+"[]", urls, o)
-				} else if ok {
-					object(path, urls, o)
-				}
-			}
-		}
-	}
-	extensions = func(path, urls string, list any) {
-		for _, e := range list.([]any) {
-			e := e.(map[string]any)
-			chain := e["url"].(string)
-			if urls != "" {
-				chain = urls + " > " + chain
-			}
-			typ := "NULL"
-			for name := range e {
-				if suffix, ok := strings.CutPrefix(name, "value"); ok {
-					typ = suffix
-					if !slices.Contains([]string{"Address", "Coding", "HumanName"}, suffix) {
-						typ = strings.ToLower(suffix[:1]) + suffix[1:]
-					}
-				}
-			}
-			counts[[3]string{path, chain, typ}]++
-			object(path, chain, e)
-		}
-	}
-	object = func(path, urls string, o map[string]any) {
-		for name, v := range o {
-			at := path
-			if urls == "" { // the paths within an extension are that of its element
-				at = strings.TrimPrefix(path+"."+name, ".")
-			}
-			switch name {
-			case "extension", "modifierExtension":
-				extensions(path, urls, v)
-			case "contained":
-			default:
-				inside(at, urls, v)
-			}
-		}
-	}
-	each(d, "Patient", func(_ sourceID, p map[string]any) { object("", "", p) })
-	for key, n := range counts {
-		rows = append(rows, []string{"Patient", key[0], key[1], key[2], strconv.Itoa(n)})
+func typeCounts(d recipeData) (rows [][]string) {
+	for typ, resources := range d {
+		rows = append(rows, []string{typ, strconv.Itoa(len(resources))})
 	}
 	return rows
 }

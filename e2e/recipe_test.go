@@ -66,7 +66,7 @@ func TestQueryPage(t *testing.T) {
 	dir := t.TempDir()
 	for _, b := range fences(t, "query.md") {
 		if b.heading == setupHeading && b.info == "json" {
-			writeFile(t, filepath.Join(dir, "answers.ndjson"), b.body)
+			writeFile(t, filepath.Join(dir, "clinic.ndjson"), b.body)
 		}
 	}
 	for _, b := range fences(t, "query.md") {

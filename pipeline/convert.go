@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,9 +179,10 @@ func (r *run) key(k kind) string {
 		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.staged.number.Add(1), randomHex(4))
 }
 
-// newRunID names a run by its start, for people, and by chance, for two of one second.
+// newRunID names a run by its start, to the millisecond, so that names sort as runs
+// began, and by chance, for two of one moment.
 func newRunID(t time.Time) string {
-	return "r" + t.UTC().Format("20060102t150405z") + "-" + randomHex(3)
+	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
 }
 
 func randomHex(bytes int) string {
