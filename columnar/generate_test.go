@@ -15,7 +15,8 @@ import (
 type generator struct {
 	r      *rand.Rand
 	fill   float64        // how likely an element is there
-	only   []string       // if not nil, these elements of the resource alone, and surely
+	only   []string       // if not nil, what is on the way to these paths alone, and surely
+	path   string         // of the object that is being made, with a dot at the end
 	choice map[string]int // which type comes next of a choice at a path: each has its turn
 	out    []byte
 }
@@ -61,16 +62,19 @@ func (g *generator) object(resourceType string, typ *fhir.Type, within []*fhir.T
 		child := fhir.R4().TypeOf(m)
 		count := 0
 		if e.Array {
-			count = 1 + g.r.IntN(3)
+			count = 1 + g.r.IntN(2)
 			if len(within) <= 2 {
 				count = 2 + g.r.IntN(2)
 			}
-			if len(within) > 4 {
+			if len(within) > 4 && g.only == nil {
 				count = 1
 			}
 		}
+		around := g.path
+		g.path += m.Name + "."
 		g.out = fmt.Appendf(g.out, "%q:", m.Name)
 		g.values(count, func() { g.value(child, within) })
+		g.path = around
 		if child.Kind == fhir.KindPrimitive && !e.Attribute && g.chance(0.04) {
 			g.out = fmt.Appendf(g.out, "%q:", "_"+m.Name)
 			g.values(count, func() { g.sibling(within) })
@@ -100,8 +104,8 @@ func (g *generator) member(e *fhir.Element, within []*fhir.Type) fhir.Member {
 // wants says whether an element is to be there. Even if all are wanted, what is within
 // its own kind again is so less and less, or there would be no end.
 func (g *generator) wants(e *fhir.Element, within []*fhir.Type) bool {
-	if g.only != nil && len(within) == 1 {
-		return slices.ContainsFunc(g.only, func(name string) bool { return strings.HasPrefix(name, e.Name) })
+	if g.only != nil {
+		return slices.ContainsFunc(g.only, func(path string) bool { return strings.HasPrefix(path, g.path+e.Name) })
 	}
 	p := g.fill
 	switch e.Name {
@@ -122,7 +126,7 @@ func (g *generator) wants(e *fhir.Element, within []*fhir.Type) bool {
 		name = e.Backbone.Name
 	}
 	again := inside(within, name)
-	return again < 3 && g.chance(p*[]float64{1, 0.4, 0.4}[again])
+	return again < 3 && g.chance(p*[]float64{1, 0.25, 0.25}[again])
 }
 
 // inside counts how often a type is on the path.

@@ -26,6 +26,7 @@ type Layout struct {
 	root    *Field
 	streams int      // how many fields have levels of their own
 	columns []*Field // the leaves, in Parquet's order
+	hash    func() string
 }
 
 // Type is what the values of a [Field] are.
@@ -135,6 +136,7 @@ func newLayout(resourceType string) *Layout {
 	b.number(root, nil)
 	registered(resourceType).apply(b.layout)
 	b.layout.Fields = root.Fields
+	b.layout.hash = sync.OnceValue(b.layout.sum)
 	return b.layout
 }
 

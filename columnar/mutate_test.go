@@ -108,7 +108,7 @@ func fuzzSeed(seed uint64, mutations int) []string {
 	name := types[g.r.IntN(len(types))]
 	lines := make([]string, 1+g.r.IntN(6))
 	for i := range lines {
-		g.fill = []float64{0.1, 0.3, 0.6}[g.r.IntN(3)]
+		g.fill = []float64{0.05, 0.1, 0.2, 0.4}[g.r.IntN(4)]
 		lines[i] = g.nasty(name, g.r.IntN(mutations+1))
 	}
 	return lines

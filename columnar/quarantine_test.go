@@ -181,8 +181,8 @@ func TestDeepest(t *testing.T) {
 func TestLongLines(t *testing.T) {
 	t.Parallel()
 	const good = `{"resourceType":"Patient"}`
-	for _, max := range []int{30, 1000, bufferSize - 10, bufferSize, bufferSize + 10, 1 << 20} {
-		for _, length := range []int{max + 1, max + 4, max + 6, max + bufferSize, 3*max + 1} {
+	for _, max := range []int{30, bufferSize - 10, bufferSize, bufferSize + 10} {
+		for _, length := range []int{max + 1, max + 4, max + 6, 2*max + 1} {
 			for _, end := range []string{"\n", "\r\n", ""} {
 				long := `{"id":"` + strings.Repeat("x", length-9) + `"}`
 				input := good + "\n" + long + end

@@ -140,7 +140,9 @@ func idText(e format.SchemaElement) string {
 }
 
 // Hash identifies the layout's columns: equal for equal layouts, SHA-256 in hex.
-func (l *Layout) Hash() string {
+func (l *Layout) Hash() string { return l.hash() }
+
+func (l *Layout) sum() string {
 	sum := sha256.Sum256([]byte(LayoutName + "\n" + l.Text()))
 	return hex.EncodeToString(sum[:])
 }

@@ -154,7 +154,7 @@ func TestFullProperty(t *testing.T) {
 				RowGroupBytes: rapid.Int64Range(1, 20_000).Draw(t, "row group"),
 			}
 		)
-		for i := range rapid.IntRange(0, 20).Draw(t, "lines") {
+		for i := range rapid.IntRange(0, 12).Draw(t, "lines") {
 			resourceType := rapid.SampledFrom([]string{"Linkage", "Binary", "Basic"}).Draw(t, "type")
 			text := make([]byte, rapid.IntRange(0, 4000).Draw(t, "text"))
 			_, _ = random.Read(text) // so that it stays as large when it is compressed
