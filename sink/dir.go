@@ -19,14 +19,16 @@ import (
 // A method that is called with a canceled ctx does nothing and returns the cause; once
 // begun, it is finished.
 //
-// Safe for concurrent use, by several processes too.
+// Safe for concurrent use, by several processes too, on one machine or on a network's
+// file system that has locks (flock).
 type Dir struct {
 	path string
 	root *os.Root // so that no key and no link leads out of the folder
 }
 
 const (
-	stagingDir = "_fhirkiln/staging"
+	stagingDir = "_fhirkiln/staging" // parts and files that are not yet in place
+	locksDir   = "_fhirkiln/locks"   // see [Dir.Lock]
 	fileMode   = 0o600
 	dirMode    = 0o700
 )
@@ -58,6 +60,7 @@ func OpenDir(name string) (*Dir, error) {
 		root.Close()
 		return nil, failed(err)
 	}
+	d.sweepPuts()
 	return d, nil
 }
 
@@ -128,6 +131,25 @@ func (d *Dir) publish(r Receipt) error {
 	return d.syncUp(path.Dir(r.Key))
 }
 
+// Confirm proves that all of a part is staged, or published already. If it is not, the
+// error wraps [fs.ErrNotExist].
+func (d *Dir) Confirm(ctx context.Context, r Receipt) error {
+	if err := check(ctx, r.Key); err != nil {
+		return err
+	}
+	const doing = "confirming a part"
+	for _, name := range []string{d.stagedName(r.Key), r.Key} {
+		info, err := d.root.Lstat(name)
+		switch {
+		case err == nil && isPart(info, r.Size):
+			return nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return d.failed(doing, r.Key, err)
+		}
+	}
+	return d.failed(doing, r.Key, fmt.Errorf("the part is neither staged nor published: %w", fs.ErrNotExist))
+}
+
 func (d *Dir) moveStaged(r Receipt) error {
 	staged := d.stagedName(r.Key)
 	switch there, err := d.holds(staged, r.Size); {
@@ -155,49 +177,6 @@ func (d *Dir) holds(name string, size int64) (bool, error) {
 
 func isPart(info fs.FileInfo, size int64) bool {
 	return info.Mode().IsRegular() && info.Size() == size
-}
-
-// Abort throws a staged part away, and removes it if it was published; another file
-// at its key stays. Aborting it again does nothing.
-func (d *Dir) Abort(ctx context.Context, r Receipt) error {
-	if err := check(ctx, r.Key); err != nil {
-		return err
-	}
-	if err := d.remove(d.stagedName(r.Key)); err != nil {
-		return err
-	}
-	there, err := d.root.Lstat(r.Key)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return d.failed("removing a part", r.Key, err)
-	case err == nil && !isPart(there, r.Size):
-		return nil
-	}
-	return d.remove(r.Key)
-}
-
-// Put writes a small file whole: a reader sees the old content or the new. One
-// writer at a time for each key.
-func (d *Dir) Put(ctx context.Context, key string, content []byte) error {
-	if err := check(ctx, key); err != nil {
-		return err
-	}
-	const doing = "writing a file"
-	f, err := d.createStaged(key)
-	if err != nil {
-		return d.failed(doing, key, err)
-	}
-	s := &dirStaging{dir: d, key: key, file: f}
-	if _, err := s.Write(content); err != nil {
-		return errors.Join(err, s.Abort(ctx))
-	}
-	if _, err := s.Finish(ctx); err != nil {
-		return errors.Join(err, s.Abort(ctx))
-	}
-	if err := d.move(d.stagedName(key), key); err != nil {
-		return errors.Join(d.failed(doing, key, err), d.remove(d.stagedName(key)))
-	}
-	return d.failed(doing, key, d.syncUp(path.Dir(key)))
 }
 
 // Open reads what was published or put at key. If nothing is there, the error is
@@ -247,21 +226,18 @@ func (d *Dir) move(from, to string) error {
 	return nil
 }
 
-// remove removes a file, if it is there, and the folders that it leaves empty.
-func (d *Dir) remove(name string) error {
-	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return d.failed("removing a part", name, err)
-	}
-	d.prune(path.Dir(name))
-	return nil
-}
-
 func (d *Dir) failed(doing, key string, err error) error {
 	if err == nil {
 		return nil
 	}
 	e := &Error{Doing: doing, Where: filepath.Join(d.path, filepath.FromSlash(key)), Err: bare(err)}
 	switch {
+	case errors.Is(err, ErrChanged):
+		// No hint: it is the caller's to know what that means.
+	case errors.Is(err, ErrLocked):
+		e.Hint = "wait until the other process has ended"
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
+		e.Hint = "choose a folder on a file system with locks (flock)"
 	case isFull(err):
 		e.Hint = hintFull
 	case errors.Is(err, syscall.EFBIG):

@@ -29,11 +29,7 @@ func (d *Dir) inFolder(folder string, do func() error) error {
 // syncUp syncs a folder and those above it: new folders live in their parents' entries.
 func (d *Dir) syncUp(folder string) error {
 	for {
-		f, err := d.root.Open(folder)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := d.sync(folder); err != nil {
 			return err
 		}
 		if folder == "." {
@@ -41,6 +37,14 @@ func (d *Dir) syncUp(folder string) error {
 		}
 		folder = path.Dir(folder)
 	}
+}
+
+func (d *Dir) sync(folder string) error {
+	f, err := d.root.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // prune removes folders that have become empty, up to the root. One that cannot be

@@ -22,7 +22,7 @@ var _ Reader = (*dirReader)(nil)
 func (r *dirReader) Size() int64 { return r.size }
 
 // List calls each for every file whose key starts with prefix, in the byte order of
-// their keys, but for what is only staged. An error of each ends it and is returned.
+// their keys, but for what is only staged and for the files of locks. An error of each ends it and is returned.
 func (d *Dir) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
 	return d.list(ctx, ".", prefix, each)
 }
@@ -47,7 +47,7 @@ func (d *Dir) list(ctx context.Context, folder, prefix string, each func(key str
 	for _, e := range entries {
 		name := path.Join(folder, e.Name())
 		switch {
-		case name == stagingDir:
+		case name == stagingDir, name == locksDir:
 		case e.IsDir():
 			if below := name + "/"; strings.HasPrefix(below, prefix) || strings.HasPrefix(prefix, below) {
 				if err := d.list(ctx, name, prefix, each); err != nil {

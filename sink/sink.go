@@ -23,11 +23,37 @@ import (
 	"os"
 )
 
-// Receipt identifies a part that was staged whole. Its JSON is kept in ledgers.
+// Receipt identifies a part that was staged whole. Its JSON is kept in ledgers: with it
+// any process can publish or abort the part.
 type Receipt struct {
 	Key  string `json:"key"`  // where the part is or will be published, slash-separated
 	Size int64  `json:"size"` // in bytes
+
+	// Of S3 alone.
+	Upload string  `json:"upload,omitempty"` // the multipart upload's id
+	Stamp  string  `json:"stamp,omitempty"`  // the object's metadata says it: the part is known by it
+	Chunks []Chunk `json:"chunks,omitempty"` // in the order of their numbers
 }
+
+// Chunk is a piece of a part as S3 has it.
+type Chunk struct {
+	Number int32  `json:"number"` // 1 to 10,000
+	Size   int64  `json:"size"`   // in bytes
+	ETag   string `json:"etag"`
+	CRC32  string `json:"crc32,omitempty"` // in base64; "" if the upload was created without checksums
+}
+
+// Version tells two contents of a file apart. "" is that of a file that is not there.
+// Two files of equal content may have equal versions, so whoever compares and swaps
+// must never write a content twice.
+type Version string
+
+// ErrChanged is what Swap fails with when the file is not at the version that the
+// caller knows: another process has changed it, and nothing was written.
+var ErrChanged = errors.New("another process has changed it")
+
+// ErrLocked is what [Dir.Lock] fails with while another process has the lock.
+var ErrLocked = errors.New("another process has locked it")
 
 // Staging is a part that is being written. It belongs to one goroutine.
 type Staging interface {

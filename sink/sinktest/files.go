@@ -71,6 +71,21 @@ func testBadKeys(t *testing.T, open func() Sink) {
 			t.Errorf("Open takes %q", key)
 			f.Close()
 		}
+		if _, _, err := s.Load(t.Context(), key); err == nil {
+			t.Errorf("Load takes %q", key)
+		}
+		if _, err := s.Swap(t.Context(), key, []byte("x"), ""); err == nil {
+			t.Errorf("Swap takes %q", key)
+		}
+		if err := s.Remove(t.Context(), key); err == nil {
+			t.Errorf("Remove takes %q", key)
+		}
+		if err := s.Discard(t.Context(), key); err == nil {
+			t.Errorf("Discard takes %q", key)
+		}
+		if err := s.Confirm(t.Context(), r); err == nil {
+			t.Errorf("Confirm takes %q", key)
+		}
 	}
 	holds(t, s, nil)
 }
@@ -233,5 +248,12 @@ func testCanceled(t *testing.T, open func() Sink) {
 	_, err = s.Open(canceled, partKey)
 	wantCanceled("Open", err)
 	wantCanceled("List", s.List(canceled, "", func(string, int64) error { return nil }))
+	_, _, err = s.Load(canceled, partKey)
+	wantCanceled("Load", err)
+	_, err = s.Swap(canceled, "a/state.json", []byte("x"), "")
+	wantCanceled("Swap", err)
+	wantCanceled("Remove", s.Remove(canceled, partKey))
+	wantCanceled("Discard", s.Discard(canceled, partKey))
+	wantCanceled("Confirm", s.Confirm(canceled, r))
 	holds(t, s, map[string][]byte{partKey: content})
 }

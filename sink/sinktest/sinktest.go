@@ -35,13 +35,18 @@ type Sink interface {
 	Put(ctx context.Context, key string, content []byte) error
 	Open(ctx context.Context, key string) (sink.Reader, error)
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
+	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
+	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
+	Remove(ctx context.Context, key string) error
+	Discard(ctx context.Context, key string) error
+	Confirm(ctx context.Context, r sink.Receipt) error
 }
 
 // Test runs the suite. For each of its tests newPlace makes an empty place, and
 // returns what opens it: each time as a process would that knows nothing of the ones
 // before it.
 //
-// Every test publishes or aborts all that it stages, so that newPlace may register a
+// Every test publishes, aborts or discards all that it stages, so that newPlace may register a
 // clean-up that checks that nothing but published files is left.
 func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 	tests := []struct {
@@ -61,6 +66,14 @@ func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 		{"two parts of one base name", testSameBase},
 		{"another process publishes and aborts", testAnotherProcess},
 		{"many at once", testManyAtOnce},
+		{"Confirm", testConfirm},
+		{"Discard", testDiscard},
+		{"Discard leaves neighbours alone", testDiscardNeighbours},
+		{"Remove", testRemove},
+		{"Load and Swap", testSwap},
+		{"Swap after a lost answer", testSwapLost},
+		{"no Swap is lost", testSwapRace},
+		{"one Swap creates a file", testSwapCreates},
 		{"Put replaces", testPut},
 		{"keys", testKeys},
 		{"what is no key", testBadKeys},

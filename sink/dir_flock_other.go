@@ -1,0 +1,15 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// flock cannot lock here, so that Swap and Lock fail and Put goes on without.
+func flock(*os.File) error {
+	return fmt.Errorf("locking files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}

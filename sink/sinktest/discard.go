@@ -1,0 +1,131 @@
+package sinktest
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+
+	"fhirkiln/sink"
+)
+
+func testConfirm(t *testing.T, open func() Sink) {
+	s := open()
+	gone := func(what string, r sink.Receipt) {
+		t.Helper()
+		if err := s.Confirm(t.Context(), r); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Confirm of a part that is %s: %v", what, err)
+		}
+	}
+	for name, size := range map[string]int{"empty": 0, "small": 1000, "large": 20_000_003} {
+		r := throughLedger(t, stage(t, s, "a/"+name+".parquet", random(40, size)))
+		if err := open().Confirm(t.Context(), r); err != nil {
+			t.Errorf("a staged part, %s: %v", name, err)
+		}
+		unseen(t, s, r.Key)
+		publish(t, s, r)
+		if err := s.Confirm(t.Context(), r); err != nil {
+			t.Errorf("a published part, %s: %v", name, err)
+		}
+		abort(t, s, r)
+		gone("aborted", r)
+	}
+	gone("unknown", sink.Receipt{Key: "b/unknown.parquet", Size: 1000})
+
+	// Another file in the part's place is not the part.
+	r := stage(t, s, partKey, random(41, 1000))
+	abort(t, s, r)
+	if err := s.Put(t.Context(), partKey, []byte("another's")); err != nil {
+		t.Fatal(err)
+	}
+	gone("replaced", r)
+}
+
+func testDiscard(t *testing.T, open func() Sink) {
+	s := open()
+	discard := func(key string) {
+		t.Helper()
+		for range 2 {
+			if err := open().Discard(t.Context(), key); err != nil {
+				t.Errorf("Discard of %s: %v", key, err)
+			}
+		}
+		unseen(t, s, key)
+	}
+	discard("b/unknown.parquet")
+
+	finished := stage(t, s, partKey, random(42, 9_000_000))
+	discard(partKey)
+	if err := s.Publish(t.Context(), finished); err == nil {
+		t.Error("a discarded part was published")
+	}
+	if err := s.Confirm(t.Context(), finished); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Confirm of a discarded part: %v", err)
+	}
+
+	for _, written := range []int{0, 1000, 20_000_000} { // by a process that is killed then
+		begun, err := s.Stage(t.Context(), partKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := begun.Write(random(43, written)); err != nil {
+			t.Fatal(err)
+		}
+		discard(partKey)
+		// The owner, if it should live after all, must not bring it back to life.
+		_ = begun.Abort(t.Context())
+		unseen(t, s, partKey)
+	}
+
+	publish(t, s, stage(t, s, partKey, random(44, 1000)))
+	discard(partKey)
+
+	content := random(45, 500) // the key is free again
+	publish(t, s, stage(t, s, partKey, content))
+	holds(t, s, map[string][]byte{partKey: content})
+}
+
+func testDiscardNeighbours(t *testing.T, open func() Sink) {
+	s := open()
+	neighbours := map[string]sink.Receipt{}
+	want := map[string][]byte{}
+	for i, key := range []string{"a/p1", "a/p10.parquet", "a/p1.parquet2", "b/p1.parquet"} {
+		want[key] = random(uint64(50+i), 1000)
+		neighbours[key] = stage(t, s, key, want[key])
+	}
+	published := random(59, 1000)
+	publish(t, s, stage(t, s, "a/p1.parquet3", published))
+	stage(t, s, "a/p1.parquet", random(60, 1000))
+	for _, key := range []string{"a/p1.parquet", "a/p", "a"} {
+		if err := open().Discard(t.Context(), key); err != nil {
+			t.Errorf("Discard of %s: %v", key, err)
+		}
+	}
+	for key, r := range neighbours {
+		if err := s.Confirm(t.Context(), r); err != nil {
+			t.Errorf("%s went with its neighbour: %v", key, err)
+		}
+		publish(t, s, r)
+	}
+	want["a/p1.parquet3"] = published
+	holds(t, s, want)
+}
+
+func testRemove(t *testing.T, open func() Sink) {
+	s := open()
+	publish(t, s, stage(t, s, partKey, random(46, 1000)))
+	if err := s.Put(t.Context(), "a/put.json", []byte("put")); err != nil {
+		t.Fatal(err)
+	}
+	kept := []byte("kept")
+	if err := s.Put(t.Context(), "a/put.json2", kept); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, key := range []string{partKey, "a/put.json", "a", "b/unknown.json"} {
+			if err := s.Remove(t.Context(), key); err != nil {
+				t.Errorf("Remove of %s: %v", key, err)
+			}
+		}
+	}
+	holds(t, s, map[string][]byte{"a/put.json2": kept})
+}
