@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"fhirkiln/sink"
+)
+
+// Options say whose lease to take. Feed and Source are required.
+type Options struct {
+	Feed    string // [a-z][a-z0-9-]*
+	Source  string // the same
+	Purpose string // may be ""
+
+	// Holder is what others are told of who has the lease. Default: host name and
+	// process id. A few random characters are added, since both come again.
+	Holder string
+
+	// TTL is for how long the lease is held without being renewed, and for how long an
+	// old one must be silent to count as dead. Default 1 minute: three renewals, so that
+	// an outage of the store of some seconds costs nothing, and a run that is started
+	// again soon after it was killed does not wait for long. It is renewed at a third.
+	TTL time.Duration
+
+	// Log tells of takeovers and of renewals that fail. Nil discards them.
+	Log *slog.Logger
+}
+
+// HeldError says that another process works at the feed.
+type HeldError struct {
+	Feed   string
+	Holder string    // "" if it has not written who it is
+	Since  time.Time // by the holder's clock; zero as Holder
+}
+
+func (e *HeldError) Error() string {
+	if e.Holder == "" {
+		return fmt.Sprintf("the feed %s is being worked at by another process", e.Feed)
+	}
+	return fmt.Sprintf("the feed %s is being worked at by %s since %s", e.Feed, e.Holder, e.Since.Format(time.RFC3339))
+}
+
+// OtherFeedError says that the feed's name is that of another feed: a feed is a name, a
+// source and a purpose.
+type OtherFeedError struct {
+	Feed            string
+	Source, Purpose string // asked for
+	Has             struct{ Source, Purpose string }
+}
+
+func (e *OtherFeedError) Error() string {
+	return fmt.Sprintf("the feed %s is one of source %q and purpose %q, not of source %q and purpose %q: "+
+		"a feed is a name, a source and a purpose, and its watermarks and rows are theirs alone",
+		e.Feed, e.Has.Source, e.Has.Purpose, e.Source, e.Purpose)
+}
+
+// Acquire takes the lease of a feed, whose object it creates if there is none. Of any
+// number of callers, one gets it.
+//
+// With a [Locker], the others get a [*HeldError] at once, and a lease that a dead
+// process has left is taken over at once. Without one, Acquire watches whether a lease
+// that is there is renewed, which it is within a third of its TTL: then the error is a
+// [*HeldError]. When it has not changed for the longer of both TTLs on this process's
+// own monotonic clock, it is taken over. ctx ends the wait.
+//
+// Other errors are an [*OtherFeedError], the store's, and those of [Read].
+func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
+	switch {
+	case !isName(o.Feed):
+		return nil, fmt.Errorf("%q is no feed's name", o.Feed)
+	case !isName(o.Source):
+		return nil, fmt.Errorf("%q is no source's name", o.Source)
+	}
+	if o.Holder == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown-host"
+		}
+		o.Holder = fmt.Sprintf("%s %d", host, os.Getpid())
+	}
+	var chance [4]byte
+	rand.Read(chance[:])
+	o.Holder += fmt.Sprintf(" %x", chance)
+	o.TTL = cmp.Or(max(o.TTL, 0), time.Minute)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("feed", o.Feed)
+	a := &acquisition{Options: o, store: s, unlock: func() {}}
+	locker, ok := s.(Locker)
+	if ok {
+		if err := a.lock(ctx, locker); err != nil {
+			return nil, err
+		}
+	}
+	taken, err := a.take(ctx, ok)
+	if err != nil {
+		a.unlock()
+		return nil, err
+	}
+	return newLease(ctx, a, taken, ok), nil
+}
+
+// acquisition is the way to a lease.
+type acquisition struct {
+	Options
+	store  Store
+	unlock func()
+}
+
+// state is the feed's object as it was at one time. It is not changed.
+type state struct {
+	feed    Feed
+	content []byte // of feed
+	version sink.Version
+	sent    time.Time // when it was about to be written by this process: others saw it later, if at all
+}
+
+func (a *acquisition) load(ctx context.Context) (state, error) {
+	content, version, err := a.store.Load(ctx, FeedKey(a.Feed))
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{feed: Feed{Version: formatVersion, Name: a.Feed, Source: a.Source, Purpose: a.Purpose}}, nil
+	}
+	if err != nil {
+		return state{}, err
+	}
+	f, err := decode(a.Feed, content)
+	if err == nil && (f.Source != a.Source || f.Purpose != a.Purpose) {
+		e := &OtherFeedError{Feed: a.Feed, Source: a.Source, Purpose: a.Purpose}
+		e.Has.Source, e.Has.Purpose = f.Source, f.Purpose
+		err = e
+	}
+	return state{feed: f, content: content, version: version}, err
+}
+
+// next is the state after a change. What is the lease's to write stays.
+func (s state) next(change func(*Feed) error) (state, error) {
+	var f Feed
+	if s.content == nil {
+		f = s.feed
+	} else {
+		var err error
+		if f, err = decode(s.feed.Name, s.content); err != nil { // a deep copy
+			return state{}, err
+		}
+	}
+	if err := change(&f); err != nil {
+		return state{}, err
+	}
+	f.Version = s.feed.Version
+	f.Name, f.Source, f.Purpose = s.feed.Name, s.feed.Source, s.feed.Purpose
+	f.Sequence = s.feed.Sequence + 1
+	content, err := f.encode()
+	if err == nil {
+		// What nobody could read again must not be written.
+		f, err = decode(f.Name, content)
+	}
+	if err != nil {
+		return state{}, fmt.Errorf("changing the feed: %w", err)
+	}
+	return state{feed: f, content: content}, nil
+}
+
+// lock takes the store's lock. Who has just got it has not yet written who it is, or is
+// about to let go of it, so that an answer waits for a moment.
+func (a *acquisition) lock(ctx context.Context, locker Locker) error {
+	const moments, moment = 10, 50 * time.Millisecond
+	for n := 1; ; n++ {
+		unlock, err := locker.Lock(ctx, lockKey(a.Feed))
+		if err == nil {
+			a.unlock = unlock
+			return nil
+		}
+		if !errors.Is(err, sink.ErrLocked) {
+			return err
+		}
+		if n > 2 { // whoever was there first has had the time to write
+			s, err := a.load(ctx)
+			if err != nil {
+				return err
+			}
+			if s.feed.Lease != nil || n == moments {
+				return a.held(s.feed)
+			}
+		}
+		if err := sleep(ctx, moment); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *acquisition) held(f Feed) error {
+	e := &HeldError{Feed: a.Feed}
+	if f.Lease != nil {
+		e.Holder, e.Since = f.Lease.Holder, f.Lease.Since
+	}
+	return e
+}
+
+// take raises the generation in the object.
+func (a *acquisition) take(ctx context.Context, alone bool) (state, error) {
+	now, err := a.load(ctx)
+	if err != nil {
+		return state{}, err
+	}
+	for {
+		if now.feed.Lease != nil && !alone {
+			if now, err = a.watch(ctx, now); err != nil {
+				return state{}, err
+			}
+		}
+		old := now.feed.Lease
+		next, err := now.next(func(f *Feed) error {
+			f.Generation++
+			f.Lease = &Held{Holder: a.Holder, Since: time.Now().UTC().Truncate(time.Millisecond), TTL: Duration(a.TTL)}
+			return nil
+		})
+		if err != nil {
+			return state{}, err
+		}
+		next.sent = time.Now()
+		next.version, err = a.store.Swap(ctx, FeedKey(a.Feed), next.content, now.version)
+		if err == nil {
+			if old != nil {
+				a.Log.Info("the lease of a process that is gone is taken over", "holder", old.Holder, "since", old.Since)
+			}
+			return next, nil
+		}
+		there, lerr := a.load(context.WithoutCancel(ctx))
+		switch {
+		case lerr == nil && string(there.content) == string(next.content):
+			next.version = there.version // only the answer was lost
+			return next, nil
+		case !errors.Is(err, sink.ErrChanged):
+			return state{}, err
+		case lerr != nil:
+			return state{}, lerr
+		case there.feed.Lease != nil && !alone:
+			return state{}, a.held(there.feed) // it has just been written, so its holder lives
+		case there.version == now.version:
+			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.Feed, err)
+		}
+		now = there
+	}
+}
+
+// watch returns when the lease in an object is dead or let go of. While it is alive,
+// the error is a [*HeldError].
+func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
+	ttl := max(a.TTL, time.Duration(first.feed.Lease.TTL))
+	pause := min(a.TTL, time.Duration(first.feed.Lease.TTL)) / 20 // a living one is noticed soon after its renewal
+	dead := time.Now().Add(ttl)
+	a.Log.Info("another process has the lease; waiting to see whether it is alive",
+		"holder", first.feed.Lease.Holder, "since", first.feed.Lease.Since, "at_most", ttl)
+	for {
+		left := time.Until(dead)
+		if left <= 0 {
+			return first, nil
+		}
+		if err := sleep(ctx, min(pause, left)); err != nil {
+			return state{}, err
+		}
+		now, err := a.load(ctx)
+		switch {
+		case err != nil:
+			return state{}, err
+		case now.feed.Lease == nil:
+			return now, nil
+		case now.version != first.version:
+			return state{}, a.held(now.feed)
+		}
+	}
+}
+
+// sleep waits, or until ctx ends and with its cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

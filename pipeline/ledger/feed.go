@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Feed is the object of a feed: everything about it that outlives a run, in one JSON
+// object that is changed by compare and swap.
+//
+// Fields that this version of fhirkiln does not know are kept in Unknown, here and in
+// all that it holds, and written back, so that an older version does no harm.
+type Feed struct {
+	Version int    `json:"version"` // of the object's format: 1
+	Name    string `json:"feed"`
+	Source  string `json:"source"`
+	Purpose string `json:"purpose"` // "payer_to_payer"; may be ""
+
+	// Generation is raised by whoever takes the lease, and never goes back. Sequence is
+	// raised by every write, so that no two contents are equal. Both are the lease's to
+	// write, as are the five fields around them.
+	Generation int64 `json:"generation"`
+	Sequence   int64 `json:"sequence"`
+	Lease      *Held `json:"lease,omitzero"` // nil: nobody works at the feed
+
+	// Unfinished is the run that is under way or was when its process died; the next
+	// run goes on with it. Nil: none.
+	Unfinished *Unfinished `json:"unfinished,omitzero"`
+
+	// Ended are runs that are unfinished no longer, but whose ledger, staged parts or
+	// temporary files may not all be gone. A run is taken out when they are.
+	Ended []string `json:"ended,omitempty"`
+
+	// Filters are what the watermarks hold for. Nil: nothing was exported yet.
+	Filters *Filters `json:"filters,omitzero"`
+
+	// Watermarks are the next exports' _since by resource type, "*" being all types, of
+	// exports that named none. See [Feed.Since] and [Feed.Move].
+	Watermarks map[string]Watermark `json:"watermarks,omitempty"`
+
+	// Full is when the last full export of all of the feed began, by the local clock.
+	// Zero: there was none.
+	Full time.Time `json:"full,omitzero"`
+
+	// Members is the key of the newest list of members. "": there is none.
+	Members string `json:"members,omitempty"`
+
+	// Runs are the published runs whose rows are live, oldest first.
+	Runs []PublishedRun `json:"runs,omitempty"`
+
+	// Retired are runs that are live no longer, but whose parts may still be there.
+	Retired []RetiredRun `json:"retired,omitempty"`
+
+	// History is how the watermarks moved, oldest first; the newest 1,000 moves.
+	History []Moved `json:"history,omitempty"`
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Held is a lease that somebody has.
+type Held struct {
+	Holder string    `json:"holder"` // "host 1234 a1b2c3": host, process, and chance
+	Since  time.Time `json:"since"`  // by the holder's clock
+	TTL    Duration  `json:"ttl"`    // the holder gives up when it could not renew it for so long
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Duration is a duration that is "1m0s" in JSON.
+type Duration time.Duration
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// Unfinished is a run that was begun and is neither published nor given up.
+type Unfinished struct {
+	Run      string    `json:"run"`
+	Started  time.Time `json:"started"`
+	Attempts int       `json:"attempts"`         // how many processes have worked at it
+	Failed   string    `json:"failed,omitempty"` // the last one's failure, in a word: "quality"; "": none, or killed
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Filters are the parameters of a feed's exports that say what belongs to it, as texts
+// to compare: after a change of them the watermarks would hide what was filtered out.
+type Filters struct {
+	Level       string `json:"level"`                  // "system", "patient", "group"
+	Elements    string `json:"elements,omitempty"`     // _elements
+	TypeFilters string `json:"type_filters,omitempty"` // _typeFilter
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Watermark says that everything the server had until Time is published.
+type Watermark struct {
+	Time string `json:"time"` // the server's own text of the transactionTime; RFC 3339
+	Run  string `json:"run"`  // that published up to it; "" if it was set by hand
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Kind is how a run came by its rows.
+type Kind string
+
+// The kinds of runs.
+const (
+	KindFull        Kind = "full"        // exports without _since
+	KindIncremental Kind = "incremental" // at least one export with _since
+	KindFiles       Kind = "files"       // NDJSON that was there already
+	KindCompaction  Kind = "compaction"  // the parts of other runs
+)
+
+// Status is how well a published run went.
+type Status string
+
+// The statuses of published runs.
+const (
+	StatusPublished Status = "published" // all of it
+	StatusPartial   Status = "partial"   // the server reported errors, or lines are in quarantine
+)
+
+// PublishedRun is a run whose rows readers see. Its parts are listed in parts.json in
+// its [Folder].
+type PublishedRun struct {
+	Run             string    `json:"run"`
+	Published       time.Time `json:"published"`                  // by the local clock
+	TransactionTime string    `json:"transaction_time,omitempty"` // the lowest of its exports, the server's own text
+	Kind            Kind      `json:"kind"`
+	Status          Status    `json:"status"`
+	Resources       int64     `json:"resources"`          // rows, without tombstones
+	Parts           int64     `json:"parts"`              // with tombstones' parts
+	Bytes           int64     `json:"bytes"`              // of all parts
+	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// RetiredRun is a run that was live until At.
+type RetiredRun struct {
+	Run string    `json:"run"`
+	At  time.Time `json:"at"`
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// By is what moved a watermark.
+type By string
+
+// What moves watermarks.
+const (
+	ByRun By = "run" // a run that was published
+	BySet By = "set" // the user
+)
+
+// Moved is one move of one watermark.
+type Moved struct {
+	Type string    `json:"type"`           // "*": all types
+	From string    `json:"from,omitempty"` // "": there was none
+	To   string    `json:"to,omitempty"`   // "": it was taken away
+	Run  string    `json:"run,omitempty"`
+	At   time.Time `json:"at"` // by the local clock
+	By   By        `json:"by"`
+
+	Unknown jsontext.Value `json:",embed"`
+}

@@ -1,0 +1,135 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	formatVersion = 1
+	mostCount     = 1 << 53 // of generations and writes; JSON readers keep these exact
+)
+
+// DamagedError is an object that is there but cannot be used.
+type DamagedError struct {
+	Key  string
+	Hint string // what the user may do; not part of the error's text
+	Err  error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.Key, e.Err) }
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// VersionError is an object that a newer fhirkiln has written in a format of its own.
+type VersionError struct {
+	Key         string
+	There, Know int // versions
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s has version %d, and this fhirkiln knows up to %d: it was written by a newer one, which must be used for this feed from now on",
+		e.Key, e.There, e.Know)
+}
+
+// Read reads the object of a feed. If there is none, since nothing ever ran, the error
+// wraps [fs.ErrNotExist]; other errors are the store's, a [*DamagedError] or a
+// [*VersionError]. No lease is needed: what it gives was true in one moment.
+func Read(ctx context.Context, s Store, feed string) (Feed, error) {
+	if !isName(feed) {
+		return Feed{}, fmt.Errorf("%q is no feed's name", feed)
+	}
+	content, _, err := s.Load(ctx, FeedKey(feed))
+	if err != nil {
+		return Feed{}, err
+	}
+	return decode(feed, content)
+}
+
+// List is the names of all feeds that have an object, in order.
+func List(ctx context.Context, s Store) ([]string, error) {
+	var feeds []string
+	err := s.List(ctx, feedsFolder, func(key string, _ int64) error {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(key, feedsFolder), feedsSuffix)
+		if ok && isName(name) {
+			feeds = append(feeds, name)
+		}
+		return nil
+	})
+	return feeds, err
+}
+
+func decode(feed string, content []byte) (Feed, error) {
+	// The version first: what else a newer object holds need not fit.
+	var has struct {
+		Version int `json:"version"`
+	}
+	err := json.Unmarshal(content, &has)
+	if err == nil && has.Version > formatVersion {
+		return Feed{}, &VersionError{Key: FeedKey(feed), There: has.Version, Know: formatVersion}
+	}
+	var f Feed
+	if err == nil {
+		err = json.Unmarshal(content, &f)
+	}
+	if err == nil {
+		err = f.check(feed)
+	}
+	if err != nil {
+		return Feed{}, &DamagedError{Key: FeedKey(feed), Err: err,
+			Hint: "put back an earlier version of this object, from the bucket's versions or a backup; " +
+				"without one, move it away, and the next run exports the feed in full (published parts stay where they are)"}
+	}
+	return f, nil
+}
+
+// check refuses what no fhirkiln writes, and names that would lead out of their folders.
+func (f *Feed) check(feed string) error {
+	switch {
+	case f.Version < 1:
+		return errors.New("it has no version")
+	case f.Name != feed:
+		return fmt.Errorf("it is of the feed %q", f.Name)
+	case f.Source != "" && !isName(f.Source):
+		return fmt.Errorf("source: %q is no name", f.Source)
+	case f.Generation < 0 || f.Generation > mostCount:
+		return fmt.Errorf("generation: %d is out of range", f.Generation)
+	case f.Sequence < 0 || f.Sequence > mostCount:
+		return fmt.Errorf("sequence: %d is out of range", f.Sequence)
+	case f.Lease != nil && f.Lease.TTL <= 0:
+		return errors.New("lease: it has no ttl")
+	case f.Unfinished != nil && !isName(f.Unfinished.Run):
+		return fmt.Errorf("unfinished: %q is no run's name", f.Unfinished.Run)
+	}
+	for _, run := range f.named() {
+		if !isName(run) {
+			return fmt.Errorf("%q is no run's name", run)
+		}
+	}
+	return nil
+}
+
+// named is the runs whose files may be read or removed because they are named here.
+func (f *Feed) named() []string {
+	runs := append([]string(nil), f.Ended...)
+	for _, r := range f.Runs {
+		runs = append(append(runs, r.Run), r.Replaces...)
+	}
+	for _, r := range f.Retired {
+		runs = append(runs, r.Run)
+	}
+	return runs
+}
+
+func (f *Feed) encode() ([]byte, error) {
+	content, err := json.Marshal(f, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, fmt.Errorf("writing the feed %s: %w", f.Name, err)
+	}
+	return append(content, '\n'), nil
+}

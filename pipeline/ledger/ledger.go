@@ -1,0 +1,92 @@
+// Package ledger keeps what a feed and its runs have durably done, so that any process
+// can go on where another was killed, and no two work at the same feed.
+//
+// The common path:
+//
+//	lease, err := ledger.Acquire(ctx, store, ledger.Options{Feed: "members", Source: "bison", Purpose: "payer_to_payer"})
+//	defer lease.Release(context.WithoutCancel(ctx))
+//	ctx = lease.Context() // ends when the lease is lost
+//	err = lease.Update(ctx, func(f *ledger.Feed) error { f.Unfinished = …; return nil })
+//	run, err := lease.OpenRun(ctx, id)
+//	for entry, err := range run.Entries(ctx) { … }
+//	err = run.Append(ctx, entry) // durable when it returns
+//	err = lease.Update(ctx, func(f *ledger.Feed) error { … }) // publishes: run added, watermarks moved
+//	err = run.Forget(ctx)
+//
+// A feed is one object, _fhirkiln/feeds/<feed>.json, that is changed by compare and swap
+// alone. Who takes its lease raises the generation in it, so that every later write of
+// an older holder fails, however long that one slept. A run's ledger is a folder of
+// entries that are never changed, each under its writer's generation; a generation
+// begins with an opening that names the entries of older ones which it has seen, and
+// what an old holder adds later counts for nobody.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"regexp"
+
+	"fhirkiln/sink"
+)
+
+// Store is where feeds and ledgers are kept: the part of a sink that they need, or a
+// sink of its own (state:). Each method retries inside what is worth retrying, and is
+// called from many goroutines. What a call has written is seen by every call that
+// begins after it, in any process.
+//
+// If it is a [Locker] too, that is used.
+type Store interface {
+	// Put writes an object whole and durably. The ledger puts each key once, but for
+	// repeats with the same content after a failure.
+	Put(ctx context.Context, key string, content []byte) error
+
+	// Open reads an object; [fs.ErrNotExist] if it is not there.
+	Open(ctx context.Context, key string) (sink.Reader, error)
+
+	// List calls each for every key that starts with prefix, in the byte order of keys.
+	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
+
+	// Remove removes an object durably. One that is not there is none to remove.
+	Remove(ctx context.Context, key string) error
+
+	// Load reads an object whole, with its version; [fs.ErrNotExist] if it is not there.
+	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
+
+	// Swap replaces an object's content if it is still at the version old, "" being
+	// that of an object that is not there, and returns the new version. Otherwise the
+	// error wraps [sink.ErrChanged], and nothing was written. After any other error the
+	// old content may be there or the new, and the new may still come, but only as long
+	// as the object is at old.
+	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
+}
+
+// Locker is a [Store] that knows at once whether another process is alive.
+type Locker interface {
+	// Lock takes the lock of a key, without waiting; the error wraps [sink.ErrLocked]
+	// if another process or goroutine has it. A process that dies lets go of it.
+	Lock(ctx context.Context, key string) (unlock func(), err error)
+}
+
+// ErrLost says that a lease is no longer this process's: another has taken it over, or
+// it could not be renewed in time. It is wrapped with who has it now.
+var ErrLost = errors.New("the lease is lost")
+
+const (
+	root        = "_fhirkiln/"
+	feedsFolder = root + "feeds/"
+	feedsSuffix = ".json"
+)
+
+// Folder is the folder of a run's own files, "_fhirkiln/runs/<run>/": its ledger,
+// parts.json, report and the like.
+func Folder(run string) string { return root + "runs/" + run + "/" }
+
+// FeedKey is the key of a feed's object.
+func FeedKey(feed string) string { return feedsFolder + feed + feedsSuffix }
+
+func lockKey(feed string) string { return feedsFolder + feed + ".lock" }
+
+var names = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// isName says whether a feed, source or run may be called so. Names become part of keys.
+func isName(s string) bool { return len(s) <= 200 && names.MatchString(s) }

@@ -1,0 +1,212 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run is a run's ledger, open for writing under a lease. Safe for concurrent use.
+type Run struct {
+	lease   *Lease
+	id      string
+	entries []entry      // that counted when it was opened
+	opening []byte       // that accepts them
+	opened  bool         // the opening is durable
+	number  atomic.Int64 // of the last entry
+	gone    atomic.Bool  // Forget was called
+}
+
+// OpenRun opens the ledger of a run, a new one or that of a process that is gone. What
+// older leases have written up to now counts, as far as the leases after them have seen
+// it; what they write from now on will count for nobody. Opening a run again gives the
+// same Run.
+//
+// An error wraps [ErrLost] if a later lease has opened the run, or is a [*DamagedError]
+// or the store's.
+func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
+	if !isName(run) {
+		return nil, fmt.Errorf("%q is no run's name", run)
+	}
+	ctx, cancel := l.under(ctx)
+	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.runs[run]
+	if r == nil {
+		there, err := list(ctx, l.store, run)
+		if err != nil {
+			return nil, err
+		}
+		if there.last() >= l.generation {
+			return nil, l.late(ctx, there.last())
+		}
+		counted, err := there.counted(ctx, l.store, run)
+		if err != nil {
+			return nil, err
+		}
+		r = &Run{lease: l, id: run, entries: counted, opening: newOpening(l, counted)}
+		r.number.Store(openingNumber)
+		l.runs[run] = r
+	}
+	if !r.opened {
+		// After a failure the same is written again, since it may have come through.
+		if err := l.store.Put(ctx, entryKey(run, entry{l.generation, openingNumber}), r.opening); err != nil {
+			return nil, err
+		}
+		r.opened = true
+	}
+	return r, context.Cause(ctx)
+}
+
+// late is the error when a run has entries of a generation that this lease does not
+// know of.
+func (l *Lease) late(ctx context.Context, generation int64) error {
+	if err := l.Update(ctx, func(*Feed) error { return nil }); err != nil {
+		return err
+	}
+	return fmt.Errorf("the run has entries of generation %d, but the feed %s is at generation %d: "+
+		"its object is older than its runs, or was made anew", generation, l.Options.Feed, l.generation)
+}
+
+// Entries are the entries that counted when the run was opened, in the order in which
+// they were begun to be written: by generation, then by number. They are read as they
+// are asked for, a few ahead. An error ends them: ctx's cause, a [*DamagedError] or the
+// store's.
+func (r *Run) Entries(ctx context.Context) iter.Seq2[json.RawMessage, error] {
+	return readEntries(ctx, r.lease.store, r.id, r.entries)
+}
+
+// Append adds an entry, which is one JSON value; when it returns nil, the entry is
+// durable and counts. An entry that is appended after another's Append has returned
+// comes after it.
+//
+// The error wraps [ErrLost] if the lease was lost in the meantime, as far as this process
+// has noticed: then the entry does not count, or only by chance. After an error of the
+// store or of ctx it may count or not, so that an entry appended again may be there
+// twice.
+func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
+	if !json.Valid(content) {
+		return errors.New("an entry of the ledger is not JSON")
+	}
+	if r.gone.Load() {
+		return fmt.Errorf("the ledger of the run %s was removed", r.id)
+	}
+	ctx, cancel := r.lease.under(ctx)
+	defer cancel()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	key := entryKey(r.id, entry{r.lease.generation, r.number.Add(1)})
+	if err := r.lease.store.Put(ctx, key, content); err != nil {
+		if lost := r.lease.lost(); lost != nil {
+			return lost
+		}
+		return err
+	}
+	return r.lease.lost()
+}
+
+// Forget removes the run's ledger, for a run that the feed's object does not name as
+// unfinished any more: it refuses others, whose entries another process may still need.
+// Nothing may be appended at the same time, nor after.
+//
+// The entries go from the last to the first, so that what is left when the process is
+// killed is the ledger as it once was. Forgetting again goes on with it.
+func (r *Run) Forget(ctx context.Context) error {
+	ctx, cancel := r.lease.under(ctx)
+	defer cancel()
+	if u := r.lease.now.Load().feed.Unfinished; u != nil && u.Run == r.id {
+		return fmt.Errorf("the run %s is unfinished, its ledger is needed", r.id)
+	}
+	r.gone.Store(true)
+	there, err := list(ctx, r.lease.store, r.id)
+	if err != nil {
+		return err
+	}
+	if there.last() > r.lease.generation {
+		return r.lease.late(ctx, there.last())
+	}
+	counted, err := there.counted(ctx, r.lease.store, r.id)
+	if err != nil {
+		return err
+	}
+	for _, e := range there.removal(counted) {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := r.lease.store.Remove(ctx, entryKey(r.id, e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadRun reads the entries of a run that count at the moment, without a lease, in the
+// order of [Run.Entries]. A run without a ledger has none.
+func ReadRun(ctx context.Context, s Store, run string) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		if !isName(run) {
+			yield(nil, fmt.Errorf("%q is no run's name", run))
+			return
+		}
+		there, err := list(ctx, s, run)
+		var counted []entry
+		if err == nil {
+			counted, err = there.counted(ctx, s, run)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		readEntries(ctx, s, run, counted)(yield)
+	}
+}
+
+// readEntries reads a few entries at once, since each is a request, and hands them out
+// in order.
+func readEntries(ctx context.Context, s Store, run string, all []entry) iter.Seq2[json.RawMessage, error] {
+	const atOnce = 16
+	return func(yield func(json.RawMessage, error) bool) {
+		for from := 0; from < len(all); from += atOnce {
+			some := all[from:min(from+atOnce, len(all))]
+			contents := make([]json.RawMessage, len(some))
+			group, ctx := errgroup.WithContext(ctx)
+			for i, e := range some {
+				group.Go(func() (err error) {
+					contents[i], err = readEntry(ctx, s, entryKey(run, e))
+					return err
+				})
+			}
+			if err := group.Wait(); err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, c := range contents {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func readEntry(ctx context.Context, s Store, key string) (json.RawMessage, error) {
+	content, _, err := s.Load(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+	}
+	if !json.Valid(content) {
+		return nil, damagedEntry(key, errors.New("it is not JSON"))
+	}
+	return content, nil
+}
+
+func damagedEntry(key string, err error) error {
+	return &DamagedError{Key: key, Err: err, Hint: "start the run anew (run --fresh): nothing of it is published yet"}
+}

@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// allTypes is the watermark of exports that named no types.
+const allTypes = "*"
+
+// mostHistory is how many moves of watermarks a feed remembers: some weeks of nights
+// with forty types, in about 200 KiB.
+const mostHistory = 1000
+
+// Window is one export of a plan: these types, from that time on.
+type Window struct {
+	Types []string  // nil: all, none is named
+	Time  string    // the watermark, in the server's own text; "": in full
+	Since time.Time // the same as an instant; zero: in full. No overlap is taken off
+}
+
+// Since plans the exports that bring types up to date; no types are all types. Types
+// whose watermarks are the same instant share a window. Those that have none come
+// first, in one window in full of their own, so that an added type does not make the
+// others be exported again.
+//
+// A type's own watermark counts before that of all types. All types together go back
+// to the lowest of both, and are exported in full when exports named types up to now.
+// What cannot be read as a time counts as no watermark.
+func (f *Feed) Since(types []string) []Window {
+	if len(types) == 0 {
+		return []Window{f.sinceAll()}
+	}
+	var plan []Window
+	for _, t := range types {
+		w := f.sinceType(t)
+		same := slices.IndexFunc(plan, func(p Window) bool { return p.Since.Equal(w.Since) })
+		switch {
+		case same < 0:
+			w.Types = []string{t}
+			plan = append(plan, w)
+		case !slices.Contains(plan[same].Types, t):
+			plan[same].Types = append(plan[same].Types, t)
+		}
+	}
+	slices.SortStableFunc(plan, func(a, b Window) int { return a.Since.Compare(b.Since) })
+	return plan
+}
+
+func (f *Feed) sinceType(t string) Window {
+	w, ok := f.Watermarks[t]
+	if !ok {
+		w = f.Watermarks[allTypes]
+	}
+	return window(w.Time)
+}
+
+func (f *Feed) sinceAll() Window {
+	lowest := window(f.Watermarks[allTypes].Time)
+	for _, w := range f.Watermarks {
+		if other := window(w.Time); other.Since.Before(lowest.Since) {
+			lowest = other
+		}
+	}
+	return lowest
+}
+
+// window is in full if text is no instant.
+func window(text string) Window {
+	t, err := instant(text)
+	if err != nil {
+		return Window{}
+	}
+	return Window{Time: text, Since: t}
+}
+
+// instant reads FHIR's instant. The zero time is none: it stands for no watermark.
+func instant(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.IsZero() {
+		return time.Time{}, fmt.Errorf("%q is not a time such as 2026-11-21T01:58:11.123+01:00", text)
+	}
+	return t, nil
+}
+
+// Move moves the watermarks of types, or that of all types if there are none, forward
+// to the instant to, a transactionTime in the server's own text, and notes it in the
+// history: run is the run that was published up to there, at the local time of that.
+//
+// Instants are compared, not texts. A watermark that is there already or later stays;
+// Move returns the types of those ("*": all types). If to is no instant, all stay and
+// the error says so.
+func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string, err error) {
+	if len(types) == 0 {
+		types = []string{allTypes}
+	}
+	target, err := instant(to)
+	if err != nil {
+		return slices.Clone(types), fmt.Errorf("the watermark stays: %w", err)
+	}
+	moved := map[string]bool{}
+	for _, t := range types {
+		if moved[t] {
+			continue
+		}
+		from := f.sinceType(t)
+		if !target.After(from.Since) {
+			stay = append(stay, t)
+			continue
+		}
+		moved[t] = true
+		f.set(Moved{Type: t, From: from.Time, To: to, Run: run, At: at, By: ByRun})
+		if t == allTypes {
+			// All types are published up to there. A later one stays what it is.
+			maps.DeleteFunc(f.Watermarks, func(t string, w Watermark) bool {
+				return t != allTypes && !window(w.Time).Since.After(target)
+			})
+		}
+	}
+	return stay, nil
+}
+
+// Set moves the watermarks of types, or that of all types if there are none, to the
+// instant to because the user wants it, backwards too; "" takes them away, so that the
+// next export is in full. All types include those that have one of their own, and those
+// that the feed never named: for a feed that names its types, give these.
+func (f *Feed) Set(types []string, to string, at time.Time) error {
+	if to != "" {
+		if _, err := instant(to); err != nil {
+			return err
+		}
+	}
+	if len(types) == 0 {
+		types = slices.AppendSeq([]string{allTypes}, maps.Keys(f.Watermarks))
+		slices.Sort(types) // "*" first
+		types = slices.Compact(types)
+	}
+	for _, t := range types {
+		f.set(Moved{Type: t, From: f.sinceType(t).Time, To: to, At: at, By: BySet})
+	}
+	return nil
+}
+
+func (f *Feed) set(m Moved) {
+	if f.Watermarks == nil {
+		f.Watermarks = map[string]Watermark{}
+	}
+	w := f.Watermarks[m.Type]
+	w.Time, w.Run = m.To, m.Run
+	f.Watermarks[m.Type] = w
+	if _, all := f.Watermarks[allTypes]; m.To == "" && (!all || m.Type == allTypes) {
+		// Else the one of all types would count for it.
+		delete(f.Watermarks, m.Type)
+	}
+	f.History = append(f.History, m)
+	if extra := len(f.History) - mostHistory; extra > 0 {
+		f.History = slices.Delete(f.History, 0, extra)
+	}
+}
