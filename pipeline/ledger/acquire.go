@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"fhirkiln/sink"
 )
@@ -78,6 +79,8 @@ func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 		return nil, fmt.Errorf("%q is no feed's name", o.Feed)
 	case !isName(o.Source):
 		return nil, fmt.Errorf("%q is no source's name", o.Source)
+	case !utf8.ValidString(o.Purpose + o.Holder):
+		return nil, fmt.Errorf("the purpose %q or the holder %q is not UTF-8", o.Purpose, o.Holder)
 	}
 	if o.Holder == "" {
 		host, err := os.Hostname()
@@ -94,26 +97,28 @@ func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = o.Log.With("feed", o.Feed)
-	a := &acquisition{Options: o, store: s, unlock: func() {}}
-	locker, ok := s.(Locker)
-	if ok {
+	a := &acquisition{opts: o, store: s, unlock: func() {}}
+	locker, locked := s.(Locker)
+	if locked {
 		if err := a.lock(ctx, locker); err != nil {
 			return nil, err
 		}
 	}
-	taken, err := a.take(ctx, ok)
+	a.locked = locked
+	taken, err := a.take(ctx)
 	if err != nil {
 		a.unlock()
 		return nil, err
 	}
-	return newLease(ctx, a, taken, ok), nil
+	return newLease(ctx, a, taken), nil
 }
 
 // acquisition is the way to a lease.
 type acquisition struct {
-	Options
+	opts   Options
 	store  Store
-	unlock func()
+	locked bool   // by a Locker: nobody else can take the lease while this process lives
+	unlock func() // does nothing without a Locker
 }
 
 // state is the feed's object as it was at one time. It is not changed.
@@ -125,46 +130,37 @@ type state struct {
 }
 
 func (a *acquisition) load(ctx context.Context) (state, error) {
-	content, version, err := a.store.Load(ctx, FeedKey(a.Feed))
+	content, version, err := a.store.Load(ctx, FeedKey(a.opts.Feed))
 	if errors.Is(err, fs.ErrNotExist) {
-		return state{feed: Feed{Version: formatVersion, Name: a.Feed, Source: a.Source, Purpose: a.Purpose}}, nil
+		return state{feed: Feed{Version: formatVersion, Name: a.opts.Feed, Source: a.opts.Source, Purpose: a.opts.Purpose}}, nil
 	}
 	if err != nil {
 		return state{}, err
 	}
-	f, err := decode(a.Feed, content)
-	if err == nil && (f.Source != a.Source || f.Purpose != a.Purpose) {
-		e := &OtherFeedError{Feed: a.Feed, Source: a.Source, Purpose: a.Purpose}
+	f, err := decode(a.opts.Feed, content)
+	if err == nil && (f.Source != a.opts.Source || f.Purpose != a.opts.Purpose) {
+		e := &OtherFeedError{Feed: a.opts.Feed, Source: a.opts.Source, Purpose: a.opts.Purpose}
 		e.Has.Source, e.Has.Purpose = f.Source, f.Purpose
 		err = e
 	}
 	return state{feed: f, content: content, version: version}, err
 }
 
-// next is the state after a change. What is the lease's to write stays.
+// next is the state after a change, which is given a deep copy.
 func (s state) next(change func(*Feed) error) (state, error) {
-	var f Feed
-	if s.content == nil {
-		f = s.feed
-	} else {
-		var err error
-		if f, err = decode(s.feed.Name, s.content); err != nil { // a deep copy
-			return state{}, err
-		}
-	}
+	f := s.feed.clone()
 	if err := change(&f); err != nil {
 		return state{}, err
 	}
-	f.Version = s.feed.Version
-	f.Name, f.Source, f.Purpose = s.feed.Name, s.feed.Source, s.feed.Purpose
+	f.Version, f.Name, f.Source, f.Purpose = s.feed.Version, s.feed.Name, s.feed.Source, s.feed.Purpose
 	f.Sequence = s.feed.Sequence + 1
 	content, err := f.encode()
 	if err == nil {
-		// What nobody could read again must not be written.
-		f, err = decode(f.Name, content)
+		// What nobody could read again must not be written; and fn may keep what it had.
+		f, err = parse(f.Name, content)
 	}
 	if err != nil {
-		return state{}, fmt.Errorf("changing the feed: %w", err)
+		return state{}, fmt.Errorf("changing the feed %s: %w", s.feed.Name, err)
 	}
 	return state{feed: f, content: content}, nil
 }
@@ -174,7 +170,7 @@ func (s state) next(change func(*Feed) error) (state, error) {
 func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 	const moments, moment = 10, 50 * time.Millisecond
 	for n := 1; ; n++ {
-		unlock, err := locker.Lock(ctx, lockKey(a.Feed))
+		unlock, err := locker.Lock(ctx, lockKey(a.opts.Feed))
 		if err == nil {
 			a.unlock = unlock
 			return nil
@@ -198,7 +194,7 @@ func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 }
 
 func (a *acquisition) held(f Feed) error {
-	e := &HeldError{Feed: a.Feed}
+	e := &HeldError{Feed: a.opts.Feed}
 	if f.Lease != nil {
 		e.Holder, e.Since = f.Lease.Holder, f.Lease.Since
 	}
@@ -206,13 +202,13 @@ func (a *acquisition) held(f Feed) error {
 }
 
 // take raises the generation in the object.
-func (a *acquisition) take(ctx context.Context, alone bool) (state, error) {
+func (a *acquisition) take(ctx context.Context) (state, error) {
 	now, err := a.load(ctx)
 	if err != nil {
 		return state{}, err
 	}
 	for {
-		if now.feed.Lease != nil && !alone {
+		if now.feed.Lease != nil && !a.locked {
 			if now, err = a.watch(ctx, now); err != nil {
 				return state{}, err
 			}
@@ -220,17 +216,17 @@ func (a *acquisition) take(ctx context.Context, alone bool) (state, error) {
 		old := now.feed.Lease
 		next, err := now.next(func(f *Feed) error {
 			f.Generation++
-			f.Lease = &Held{Holder: a.Holder, Since: time.Now().UTC().Truncate(time.Millisecond), TTL: Duration(a.TTL)}
+			f.Lease = &Held{Holder: a.opts.Holder, Since: time.Now().UTC().Truncate(time.Millisecond), TTL: Duration(a.opts.TTL)}
 			return nil
 		})
 		if err != nil {
 			return state{}, err
 		}
 		next.sent = time.Now()
-		next.version, err = a.store.Swap(ctx, FeedKey(a.Feed), next.content, now.version)
+		next.version, err = a.store.Swap(ctx, FeedKey(a.opts.Feed), next.content, now.version)
 		if err == nil {
 			if old != nil {
-				a.Log.Info("the lease of a process that is gone is taken over", "holder", old.Holder, "since", old.Since)
+				a.opts.Log.Info("the lease of a process that is gone is taken over", "holder", old.Holder, "since", old.Since)
 			}
 			return next, nil
 		}
@@ -243,10 +239,10 @@ func (a *acquisition) take(ctx context.Context, alone bool) (state, error) {
 			return state{}, err
 		case lerr != nil:
 			return state{}, lerr
-		case there.feed.Lease != nil && !alone:
+		case there.feed.Lease != nil && !a.locked:
 			return state{}, a.held(there.feed) // it has just been written, so its holder lives
 		case there.version == now.version:
-			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.Feed, err)
+			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.opts.Feed, err)
 		}
 		now = there
 	}
@@ -255,10 +251,10 @@ func (a *acquisition) take(ctx context.Context, alone bool) (state, error) {
 // watch returns when the lease in an object is dead or let go of. While it is alive,
 // the error is a [*HeldError].
 func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
-	ttl := max(a.TTL, time.Duration(first.feed.Lease.TTL))
-	pause := min(a.TTL, time.Duration(first.feed.Lease.TTL)) / 20 // a living one is noticed soon after its renewal
+	ttl := max(a.opts.TTL, time.Duration(first.feed.Lease.TTL))
+	pause := min(a.opts.TTL, time.Duration(first.feed.Lease.TTL)) / 20 // a living one is noticed soon after its renewal
 	dead := time.Now().Add(ttl)
-	a.Log.Info("another process has the lease; waiting to see whether it is alive",
+	a.opts.Log.Info("another process has the lease; waiting to see whether it is alive",
 		"holder", first.feed.Lease.Holder, "since", first.feed.Lease.Since, "at_most", ttl)
 	for {
 		left := time.Until(dead)

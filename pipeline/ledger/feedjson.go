@@ -65,25 +65,32 @@ func List(ctx context.Context, s Store) ([]string, error) {
 }
 
 func decode(feed string, content []byte) (Feed, error) {
+	f, err := parse(feed, content)
+	if newer := (*VersionError)(nil); err != nil && !errors.As(err, &newer) {
+		err = &DamagedError{Key: FeedKey(feed), Err: err,
+			Hint: "put back an earlier version of this object, from the bucket's versions or a backup; " +
+				"without one, move it away, and the next run exports the feed in full (published parts stay where they are)"}
+	}
+	return f, err
+}
+
+func parse(feed string, content []byte) (Feed, error) {
 	// The version first: what else a newer object holds need not fit.
 	var has struct {
 		Version int `json:"version"`
 	}
-	err := json.Unmarshal(content, &has)
-	if err == nil && has.Version > formatVersion {
+	if err := json.Unmarshal(content, &has); err != nil {
+		return Feed{}, err
+	}
+	if has.Version > formatVersion {
 		return Feed{}, &VersionError{Key: FeedKey(feed), There: has.Version, Know: formatVersion}
 	}
 	var f Feed
-	if err == nil {
-		err = json.Unmarshal(content, &f)
+	if err := json.Unmarshal(content, &f); err != nil {
+		return Feed{}, err
 	}
-	if err == nil {
-		err = f.check(feed)
-	}
-	if err != nil {
-		return Feed{}, &DamagedError{Key: FeedKey(feed), Err: err,
-			Hint: "put back an earlier version of this object, from the bucket's versions or a backup; " +
-				"without one, move it away, and the next run exports the feed in full (published parts stay where they are)"}
+	if err := f.check(feed); err != nil {
+		return Feed{}, err
 	}
 	return f, nil
 }
@@ -132,4 +139,16 @@ func (f *Feed) encode() ([]byte, error) {
 		return nil, fmt.Errorf("writing the feed %s: %w", f.Name, err)
 	}
 	return append(content, '\n'), nil
+}
+
+// clone is a deep copy of a feed that was parsed or made here.
+func (f *Feed) clone() Feed {
+	content, err := f.encode()
+	if err == nil {
+		var c Feed
+		if err = json.Unmarshal(content, &c); err == nil {
+			return c
+		}
+	}
+	panic(err) // what was parsed can be written and parsed again
 }

@@ -47,24 +47,24 @@ func parseEntry(run, key string) (entry, bool) {
 // The entries are named exactly. The highest number would not do: entries are written
 // at the same time, and one with a lower number may come to be there later.
 type opening struct {
-	Generation int64             `json:"generation"`
-	Holder     string            `json:"holder"`
-	At         time.Time         `json:"at"`
-	Accepted   map[int64][]spans `json:"accepted"` // by generation, in order
+	Generation int64            `json:"generation"`
+	Holder     string           `json:"holder"`
+	At         time.Time        `json:"at"`
+	Accepted   map[int64][]span `json:"accepted"` // by generation, in order
 }
 
-// spans are the entries from the first number to the second.
-type spans [2]int64
+// span is the entries from the first number to the second.
+type span [2]int64
 
 func newOpening(l *Lease, seen []entry) []byte {
-	o := opening{Generation: l.generation, Holder: l.held.Holder, At: time.Now().UTC(), Accepted: map[int64][]spans{}}
+	o := opening{Generation: l.generation, Holder: l.held.Holder, At: time.Now().UTC(), Accepted: map[int64][]span{}}
 	for _, e := range seen { // in order
 		of := o.Accepted[e.generation]
 		if n := len(of); n > 0 && of[n-1][1] == e.number-1 {
 			of[n-1][1] = e.number
 			continue
 		}
-		o.Accepted[e.generation] = append(of, spans{e.number, e.number})
+		o.Accepted[e.generation] = append(of, span{e.number, e.number})
 	}
 	content, err := json.Marshal(o)
 	if err != nil {
@@ -81,7 +81,7 @@ func (o *opening) counts(e entry) bool {
 	case e.generation == o.Generation:
 		return true
 	}
-	return slices.ContainsFunc(o.Accepted[e.generation], func(s spans) bool { return s[0] <= e.number && e.number <= s[1] })
+	return slices.ContainsFunc(o.Accepted[e.generation], func(s span) bool { return s[0] <= e.number && e.number <= s[1] })
 }
 
 // listing is what there is of a run's ledger, in order.

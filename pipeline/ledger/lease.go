@@ -19,7 +19,6 @@ type Lease struct {
 	*acquisition
 	held       Held
 	generation int64
-	locked     bool // by a Locker: nobody else can take it while this process lives
 
 	ctx context.Context
 	end context.CancelCauseFunc
@@ -43,8 +42,8 @@ type Lease struct {
 
 var errReleased = errors.New("the lease was released")
 
-func newLease(ctx context.Context, a *acquisition, taken state, locked bool) *Lease {
-	l := &Lease{acquisition: a, held: *taken.feed.Lease, generation: taken.feed.Generation, locked: locked,
+func newLease(ctx context.Context, a *acquisition, taken state) *Lease {
+	l := &Lease{acquisition: a, held: *taken.feed.Lease, generation: taken.feed.Generation,
 		turn: make(chan struct{}, 1), kept: make(chan struct{}), runs: map[string]*Run{}}
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	l.alive, l.kill = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -62,13 +61,7 @@ func (l *Lease) Context() context.Context { return l.ctx }
 func (l *Lease) Generation() int64 { return l.generation }
 
 // Feed is the feed as this process last wrote it, a copy of the caller's own.
-func (l *Lease) Feed() Feed {
-	f, err := decode(l.Options.Feed, l.now.Load().content)
-	if err != nil {
-		panic(err) // these bytes were decoded before
-	}
-	return f
-}
+func (l *Lease) Feed() Feed { return l.now.Load().feed.clone() }
 
 // Update changes the feed in one compare and swap. fn gets a copy of the feed as it is
 // and changes that; an error of fn ends the update and is returned. Version, name,
@@ -83,10 +76,15 @@ func (l *Lease) Update(ctx context.Context, fn func(*Feed) error) error {
 	defer cancel()
 	return l.write(ctx, func(f *Feed) error {
 		err := fn(f)
-		held := l.held
-		f.Lease = &held
+		l.sign(f)
 		return err
 	})
+}
+
+// sign makes a feed this lease's.
+func (l *Lease) sign(f *Feed) {
+	held := l.held
+	f.Lease, f.Generation = &held, l.generation
 }
 
 // Release lets go of the lease and ends its context. When the lease was lost there is
@@ -106,7 +104,7 @@ func (l *Lease) Release(ctx context.Context) error {
 			return nil
 		})
 		if err != nil && !errors.Is(err, ErrLost) {
-			l.releaseErr = fmt.Errorf("releasing the lease of the feed %s: %w", l.Options.Feed, err)
+			l.releaseErr = fmt.Errorf("releasing the lease of the feed %s: %w", l.opts.Feed, err)
 		}
 	})
 	<-l.kept
@@ -123,7 +121,7 @@ func (l *Lease) lost() error {
 
 // lose ends everything that is done under the lease.
 func (l *Lease) lose(why error) error {
-	err := fmt.Errorf("the feed %s: %w: %w", l.Options.Feed, ErrLost, why)
+	err := fmt.Errorf("the feed %s: %w: %w", l.opts.Feed, ErrLost, why)
 	l.kill(err)
 	l.end(err)
 	return err
@@ -164,11 +162,8 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 		if err != nil {
 			return err
 		}
-		if next.feed.Generation != l.generation {
-			return fmt.Errorf("changing the feed %s: its generation is the lease's to raise", l.Options.Feed)
-		}
 		next.sent = time.Now()
-		next.version, err = l.store.Swap(ctx, FeedKey(l.Options.Feed), next.content, now.version)
+		next.version, err = l.store.Swap(ctx, FeedKey(l.opts.Feed), next.content, now.version)
 		if err == nil {
 			l.now.Store(&next)
 			return nil
@@ -184,7 +179,7 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 		case settled != nil || !errors.Is(err, sink.ErrChanged):
 			return err
 		case there == now:
-			return fmt.Errorf("changing the feed %s: the store is at odds with itself: %w, though it is the same", l.Options.Feed, err)
+			return fmt.Errorf("changing the feed %s: the store is at odds with itself: %w, though it is the same", l.opts.Feed, err)
 		}
 		// An earlier write has come through, after its answer was given up.
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -11,11 +10,11 @@ import (
 func (l *Lease) keep() {
 	defer close(l.kept)
 	for {
-		due := l.now.Load().sent.Add(l.TTL / 3)
+		due := l.now.Load().sent.Add(l.opts.TTL / 3)
 		if sleep(l.alive, time.Until(due)) != nil {
 			return
 		}
-		if time.Since(l.now.Load().sent) >= l.TTL/3 {
+		if time.Since(l.now.Load().sent) >= l.opts.TTL/3 {
 			l.renew()
 		}
 	}
@@ -25,41 +24,49 @@ func (l *Lease) keep() {
 func (l *Lease) renew() {
 	ctx := l.alive
 	if !l.locked {
-		// Others count from when they saw the last write, which was after it was sent. So
-		// this process gives up before them, also when the store does not answer at all.
-		left := l.TTL - time.Since(l.now.Load().sent)
-		if left <= 0 {
-			// The process was stopped for long. If nobody has taken the lease since, which
-			// the write will tell, it may be kept.
-			left = l.TTL / 3
-		}
-		silent := errors.New("it could not be renewed")
-		limited, cancel := context.WithTimeoutCause(ctx, left, silent)
+		limited, cancel := context.WithTimeout(ctx, l.left())
 		defer cancel()
-		defer context.AfterFunc(limited, func() {
-			if time.Since(l.now.Load().sent) >= l.TTL {
-				l.lose(fmt.Errorf("it could not be renewed for %v", l.TTL))
-			}
-		})()
+		// Also when the store does not answer at all.
+		defer context.AfterFunc(limited, l.expire)()
+		defer l.expire()
 		ctx = limited
 	}
 	for failed := false; ; failed = true {
 		err := l.write(ctx, func(f *Feed) error {
-			held := l.held
-			f.Lease = &held
+			l.sign(f)
 			return nil
 		})
 		switch {
 		case err == nil && failed:
-			l.Log.Info("the lease is renewed again")
+			l.opts.Log.Info("the lease is renewed again")
 			return
 		case err == nil, ctx.Err() != nil:
 			return
 		case !failed:
-			l.Log.Warn("the lease could not be renewed; trying again", "error", err)
+			l.opts.Log.Warn("the lease could not be renewed; trying again", "error", err)
 		}
-		if sleep(ctx, l.TTL/20) != nil {
+		if sleep(ctx, l.opts.TTL/20) != nil {
 			return
 		}
+	}
+}
+
+// left is how long there is to renew the lease. Others count a TTL from when they saw
+// the last write, which was after it was sent, so that this process gives up before
+// they begin.
+func (l *Lease) left() time.Duration {
+	left := l.opts.TTL - time.Since(l.now.Load().sent)
+	if left <= 0 {
+		// The process was stopped for long. If nobody has taken the lease since, which the
+		// write will tell, it may be kept.
+		left = l.opts.TTL / 3
+	}
+	return left
+}
+
+// expire loses the lease if it was not renewed in time.
+func (l *Lease) expire() {
+	if time.Since(l.now.Load().sent) >= l.opts.TTL {
+		l.lose(fmt.Errorf("it could not be renewed for %v", l.opts.TTL))
 	}
 }

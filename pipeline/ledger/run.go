@@ -61,7 +61,10 @@ func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 		}
 		r.opened = true
 	}
-	return r, context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // late is the error when a run has entries of a generation that this lease does not
@@ -71,7 +74,7 @@ func (l *Lease) late(ctx context.Context, generation int64) error {
 		return err
 	}
 	return fmt.Errorf("the run has entries of generation %d, but the feed %s is at generation %d: "+
-		"its object is older than its runs, or was made anew", generation, l.Options.Feed, l.generation)
+		"its object is older than its runs, or was made anew", generation, l.opts.Feed, l.generation)
 }
 
 // Entries are the entries that counted when the run was opened, in the order in which
