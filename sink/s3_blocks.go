@@ -1,0 +1,114 @@
+package sink
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"hash/crc32"
+	"io"
+	"sync"
+)
+
+// blockBytes is the unit that chunks are kept in, so that a small part takes little
+// memory and all chunks share one stock.
+const blockBytes = 256 << 10
+
+// blockPool keeps blocks for the next chunks. Unlike a sync.Pool it has a bound and
+// the collector does not empty it, so that a run's memory is level.
+type blockPool struct {
+	mu   sync.Mutex
+	free [][]byte
+	most int
+}
+
+func newBlockPool(bytes int64) *blockPool { return &blockPool{most: int(bytes / blockBytes)} }
+
+func (p *blockPool) get() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		b := p.free[n-1]
+		p.free = p.free[:n-1]
+		return b
+	}
+	return make([]byte, blockBytes)
+}
+
+func (p *blockPool) put(blocks [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, blocks[:min(len(blocks), max(0, p.most-len(p.free)))]...)
+}
+
+// chunkBuffer is a chunk of a part: filled, then read as often as it takes to send it.
+type chunkBuffer struct {
+	pool   *blockPool
+	blocks [][]byte
+	size   int64
+	crc    hash.Hash32
+}
+
+func newChunkBuffer(pool *blockPool) *chunkBuffer {
+	return &chunkBuffer{pool: pool, crc: crc32.NewIEEE()}
+}
+
+// fill takes the beginning of p, until the chunk has most bytes.
+func (c *chunkBuffer) fill(p []byte, most int64) (n int) {
+	for len(p) > 0 && c.size < most {
+		at := int(c.size % blockBytes)
+		if at == 0 {
+			c.blocks = append(c.blocks, c.pool.get())
+		}
+		room := min(int64(blockBytes-at), most-c.size)
+		m := copy(c.blocks[len(c.blocks)-1][at:], p[:min(int64(len(p)), room)])
+		c.crc.Write(p[:m])
+		c.size += int64(m)
+		n += m
+		p = p[m:]
+	}
+	return n
+}
+
+// free gives the memory back. Nobody may be reading the chunk.
+func (c *chunkBuffer) free() {
+	c.pool.put(c.blocks)
+	c.blocks = nil
+}
+
+func (c *chunkBuffer) crc32() string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, c.crc.Sum32()))
+}
+
+// chunkReader reads a chunk from its start.
+type chunkReader struct {
+	chunk *chunkBuffer
+	at    int64
+}
+
+// Read implements [io.Reader].
+func (r *chunkReader) Read(p []byte) (int, error) {
+	if r.at >= r.chunk.size {
+		return 0, io.EOF
+	}
+	block, from := r.at/blockBytes, r.at%blockBytes
+	to := min(blockBytes, r.chunk.size-block*blockBytes)
+	n := copy(p, r.chunk.blocks[block][from:to])
+	r.at += int64(n)
+	return n, nil
+}
+
+// Seek implements [io.Seeker], by which a body is sent again.
+func (r *chunkReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += r.chunk.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seeking to before the start")
+	}
+	r.at = offset
+	return offset, nil
+}

@@ -1,0 +1,191 @@
+package sink
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// silence is how long a store may take to begin its answer. To complete an upload of
+// many chunks takes some of them minutes.
+const silence = 5 * time.Minute
+
+// connect makes the client and lists one object with it. Where the answer is that the
+// bucket is in another region, it goes there.
+func (s *S3) connect(ctx context.Context, o S3Options) error {
+	const doing = "opening the bucket"
+	cfg, err := o.awsConfig(ctx, s)
+	if err != nil {
+		return &Error{Doing: doing, Where: s.String(), Err: briefly(err),
+			Hint: "check what the environment says of AWS (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
+	}
+	if err := s.login(ctx, cfg); err != nil {
+		return err
+	}
+	for moved := false; ; moved = true {
+		s.client = s3.NewFromConfig(cfg, func(c *s3.Options) {
+			c.UsePathStyle = o.PathStyle
+			if o.Endpoint != "" {
+				c.BaseEndpoint = aws.String(o.Endpoint)
+			}
+			// Nearly every object is a multipart one, whose CRC32 is one of CRC32s.
+			c.DisableLogOutputChecksumValidationSkipped = true
+		})
+		_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+			Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1),
+		}, func(c *s3.Options) { c.RetryMaxAttempts = min(3, o.Attempts) })
+		if err == nil {
+			return nil
+		}
+		right := regionOf(err)
+		if moved || right == "" || right == cfg.Region {
+			return s.failed(ctx, doing, "", err)
+		}
+		s.log.Info("the bucket is in another region than was said", "bucket", s.bucket, "said", cfg.Region, "region", right)
+		cfg.Region = right
+	}
+}
+
+// login gets credentials, so that it is told apart from what the store refuses.
+func (s *S3) login(ctx context.Context, cfg aws.Config) error {
+	// Where nothing else is, the SDK asks the machine that it may run on.
+	timed, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer in time"))
+	defer cancel()
+	_, err := cfg.Credentials.Retrieve(timed)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &Error{Doing: "getting credentials", Where: s.String(), Err: briefly(err), Hint: hintLogin}
+}
+
+const hintLogin = "say who is asking: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE (aws sso login?), or a role of the pod or machine that it runs on"
+
+// awsConfig is the environment's configuration with what the options say.
+func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = silence
+		t.MaxIdleConnsPerHost = 64
+	})
+	load := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(client),
+		config.WithRetryer(o.retryer),
+		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
+	}
+	if s.checksums {
+		load = append(load,
+			config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenSupported),
+			config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenSupported))
+	}
+	if o.Region != "" {
+		load = append(load, config.WithRegion(o.Region))
+	}
+	if o.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(o.Profile))
+	}
+	if o.AccessKeyID != "" {
+		load = append(load, config.WithCredentialsProvider(
+			credentials.NewStaticCredentialsProvider(o.AccessKeyID, o.SecretAccessKey, o.SessionToken)))
+	}
+	if o.UserAgent != "" {
+		name, version, _ := strings.Cut(o.UserAgent, "/")
+		load = append(load, config.WithAPIOptions([]func(*middleware.Stack) error{
+			awsmiddleware.AddUserAgentKeyValue(name, version),
+		}))
+	}
+	if o.CAFile != "" {
+		f, err := os.Open(o.CAFile)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		defer f.Close()
+		load = append(load, config.WithCustomCABundle(f))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Region == "" {
+		// AWS answers from there in which region the bucket is; others mostly do not care.
+		cfg.Region = "us-east-1"
+	}
+	if o.RoleARN != "" {
+		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.RoleARN, func(r *stscreds.AssumeRoleOptions) {
+			r.RoleSessionName = "fhirkiln"
+			if o.ExternalID != "" {
+				r.ExternalID = &o.ExternalID
+			}
+		})
+		cfg.Credentials = aws.NewCredentialsCache(role, func(c *aws.CredentialsCacheOptions) {
+			c.ExpiryWindow = 5 * time.Minute // longer than a chunk takes
+		})
+	}
+	return cfg, nil
+}
+
+// retryer tries each request for itself: the SDK's bucket of tokens for all requests
+// together would end a run of many small requests in a bad quarter of an hour.
+func (o S3Options) retryer() aws.Retryer {
+	return retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxAttempts = o.Attempts
+		r.MaxBackoff = o.MaxBackoff
+		r.RateLimiter = ratelimit.None
+		r.Retryables = append([]retry.IsErrorRetryable{
+			retry.IsErrorRetryableFunc(neverRetried),
+			retry.RetryableErrorCode{Codes: map[string]struct{}{
+				"ConditionalRequestConflict": {}, // 409: another conditional write of the key is under way
+				"OperationAborted":           {}, // 409 as well
+			}},
+		}, r.Retryables...)
+	})
+}
+
+// neverRetried are certificates that will not be better the next time.
+func neverRetried(err error) aws.Ternary {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+	)
+	if errors.As(err, &unknown) || errors.As(err, &hostname) || errors.As(err, &invalid) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
+var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
+
+// regionOf is the region that an answer says the bucket is in, or "".
+func regionOf(err error) string {
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) && answer.Response != nil {
+		if region := answer.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
+			return region
+		}
+	}
+	if found := expecting.FindStringSubmatch(err.Error()); found != nil {
+		return found[1]
+	}
+	return ""
+}

@@ -1,0 +1,191 @@
+package sink
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+)
+
+// failed makes an [*Error] of what a request ended with. When it ended since ctx did,
+// that is nobody's failure, and the error is ctx's cause.
+func (s *S3) failed(ctx context.Context, doing, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var already *Error
+	if errors.As(err, &already) {
+		return err
+	}
+	return &Error{
+		Doing: doing,
+		Where: "s3://" + path.Join(s.bucket, s.object(key)),
+		Hint:  s.hint(err),
+		Err:   briefly(err),
+	}
+}
+
+// s3Error says an SDK's error in short, without its URLs. The SDK's is wrapped, and
+// [fs.ErrNotExist] where it is that.
+type s3Error struct {
+	text string
+	errs []error
+}
+
+func (e *s3Error) Error() string   { return e.text }
+func (e *s3Error) Unwrap() []error { return e.errs }
+
+func briefly(err error) error {
+	short := &s3Error{errs: []error{err}}
+	if isMissing(err) {
+		short.errs = append(short.errs, fs.ErrNotExist)
+	}
+	var api smithy.APIError
+	var answer *awshttp.ResponseError
+	var send *url.Error
+	switch {
+	case errors.As(err, &api):
+		short.text = api.ErrorCode()
+		if m := api.ErrorMessage(); m != "" && m != api.ErrorCode() {
+			short.text += ": " + strings.TrimSuffix(m, ".")
+		}
+		// The store's own support asks for this.
+		if errors.As(err, &answer) {
+			short.text += fmt.Sprintf(" (status %d, request %s)", answer.HTTPStatusCode(), answer.ServiceRequestID())
+		}
+	case errors.As(err, &send):
+		short.text = send.Err.Error()
+	case errors.As(err, &answer):
+		short.text = fmt.Sprintf("status %d: %v", answer.HTTPStatusCode(), answer.Err)
+	default:
+		return err
+	}
+	return short
+}
+
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+func statusOf(err error) int {
+	var answer *awshttp.ResponseError
+	if errors.As(err, &answer) {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// isMissing says whether the store answered that an object is not there; a bucket that
+// is not there is something else.
+func isMissing(err error) bool {
+	switch codeOf(err) {
+	case "NoSuchKey", "NotFound": // the latter is a HEAD's, which has no body
+		return true
+	}
+	return false
+}
+
+// isNoUpload: S3 has never known the upload, or it was completed or aborted.
+func isNoUpload(err error) bool { return codeOf(err) == "NoSuchUpload" }
+
+// isRefused says whether a conditional write found another version than it wanted.
+func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
+
+// rights are what IAM calls the permission for an operation.
+var rights = map[string]string{
+	"ListObjectsV2":           "s3:ListBucket",
+	"GetObject":               "s3:GetObject",
+	"HeadObject":              "s3:GetObject",
+	"PutObject":               "s3:PutObject",
+	"CreateMultipartUpload":   "s3:PutObject",
+	"UploadPart":              "s3:PutObject",
+	"CompleteMultipartUpload": "s3:PutObject",
+	"ListParts":               "s3:ListMultipartUploadParts",
+	"ListMultipartUploads":    "s3:ListBucketMultipartUploads",
+	"AbortMultipartUpload":    "s3:AbortMultipartUpload",
+	"DeleteObject":            "s3:DeleteObject",
+}
+
+// hint is what the user may do about an error.
+func (s *S3) hint(err error) string {
+	switch code := codeOf(err); {
+	case code == "NoSuchBucket":
+		return "create the bucket, or correct its name (sink.url); whoever asks may also be in another account than is meant"
+	case code == "PermanentRedirect", code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
+		if region := regionOf(err); region != "" {
+			return "the bucket is in region " + region + ": say so (sink.region)"
+		}
+		return "say in which region the bucket is (sink.region), or at which endpoint (sink.endpoint)"
+	case strings.HasPrefix(code, "KMS."), strings.Contains(err.Error(), "kms:"):
+		return "check that the KMS key is there, enabled and in the bucket's region (sink.kms_key), and give whoever asks kms:GenerateDataKey and kms:Decrypt on it"
+	case code == "ExpiredToken", code == "ExpiredTokenException", code == "TokenRefreshRequired":
+		return "the credentials have expired: get new ones (aws sso login, a new session token)"
+	case code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "InvalidToken", code == "InvalidClientTokenId", code == "UnrecognizedClientException":
+		return "check the access key, its secret and its session token, and that they are this store's"
+	case code == "RequestTimeTooSkewed", code == "RequestExpired":
+		return "set this machine's clock"
+	case code == "SlowDown", code == "ServiceUnavailable", code == "InternalError":
+		return "the store is overloaded or ill: start again later"
+	case code == "NotImplemented", code == "XAmzContentSHA256Mismatch", code == "XAmzContentChecksumMismatch", code == "InvalidDigest":
+		return "the store may not know S3's newer checksums: try sink.checksums: required"
+	case statusOf(err) == http.StatusForbidden:
+		return s.hintForbidden(err)
+	}
+	return hintNetwork(err)
+}
+
+func (s *S3) hintForbidden(err error) string {
+	var op *smithy.OperationError
+	if !errors.As(err, &op) || rights[op.OperationName] == "" {
+		return hintLogin
+	}
+	right := rights[op.OperationName]
+	on := s.bucket + "/" + s.prefix + "*"
+	switch right {
+	case "s3:ListBucket", "s3:ListBucketMultipartUploads":
+		on = s.bucket
+	case "s3:GetObject":
+		right += " (and s3:ListBucket, without which what is missing looks forbidden)"
+	}
+	return fmt.Sprintf("give whoever asks the right %s on arn:aws:s3:::%s", right, on)
+}
+
+func hintNetwork(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		network   net.Error
+		op        *net.OpError
+	)
+	var without noConditions
+	switch {
+	case errors.As(err, &without):
+		return "use a store that has S3's conditional writes, and no cache or gateway in front of it that loses their headers"
+	case errors.As(err, &authority):
+		return "name the file of the authority that signed the store's certificate (AWS_CA_BUNDLE)"
+	case errors.As(err, &hostname), errors.As(err, &invalid):
+		return "the store's certificate is not for this host or not valid: check the endpoint (sink.endpoint) and sink.path_style"
+	case errors.As(err, &op), errors.As(err, &network):
+		return "check the endpoint (sink.endpoint), name resolution, proxy and firewall"
+	case errors.Is(err, ErrChanged):
+		return ""
+	}
+	return "check the store and what it logs"
+}

@@ -1,0 +1,217 @@
+package sink
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// A Parquet file is read at its end, then at as many places in turn as it has columns
+// with values, a little at each. So what is fetched is kept, in runs of these blocks.
+const (
+	readBlock = 128 << 10
+	firstRun  = 4       // blocks: 512 KiB
+	longRun   = 16      // 2 MiB, to which runs grow as long as they follow each other
+	direct    = 4 << 20 // a read of this size is passed through
+	keptBytes = 32 << 20
+)
+
+// s3Reader is an object of a bucket, as it was when it was opened.
+type s3Reader struct {
+	s3   *S3
+	ctx  context.Context
+	key  string
+	etag *string
+	size int64
+
+	mu   sync.Mutex
+	runs map[int64]*run // by each of their blocks' numbers
+	used *list.List     // of *run, the latest first
+	kept int64          // bytes
+}
+
+// run is some blocks, being fetched or there.
+type run struct {
+	first, blocks int64
+	bytes         []byte
+	err           error
+	done          chan struct{} // closed when bytes or err is there
+	use           *list.Element
+}
+
+var _ Reader = (*s3Reader)(nil)
+
+// Open reads what was published or put at key. If nothing is there, the error is
+// [fs.ErrNotExist]. The reader keeps 32 MiB at most. When the file is replaced while
+// it is being read, reading it fails with [ErrChanged].
+func (s *S3) Open(ctx context.Context, key string) (Reader, error) {
+	if err := check(ctx, key); err != nil {
+		return nil, err
+	}
+	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: aws.String(s.object(key))})
+	if err != nil {
+		return nil, s.failed(ctx, "opening a file", key, err)
+	}
+	return &s3Reader{
+		s3: s, ctx: ctx, key: key, etag: head.ETag, size: aws.ToInt64(head.ContentLength),
+		runs: map[int64]*run{}, used: list.New(),
+	}, nil
+}
+
+// Size implements [Reader].
+func (r *s3Reader) Size() int64 { return r.size }
+
+// Close implements [Reader].
+func (r *s3Reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.runs)
+	r.used.Init()
+	r.kept = 0
+	return nil
+}
+
+// ReadAt implements [io.ReaderAt]. A connection that breaks is made anew.
+func (r *s3Reader) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("sink: reading at %d", off)
+	}
+	if off >= r.size {
+		if len(p) == 0 {
+			return 0, nil
+		}
+		return 0, io.EOF
+	}
+	var end error
+	if rest := r.size - off; int64(len(p)) > rest {
+		p, end = p[:rest], io.EOF
+	}
+	if len(p) >= direct {
+		if err := r.fetch(p, off); err != nil {
+			return 0, err
+		}
+		return len(p), end
+	}
+	for n < len(p) {
+		at := off + int64(n)
+		b, err := r.block(at / readBlock)
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], b[at%readBlock:])
+	}
+	return n, end
+}
+
+// block returns the bytes from the start of a block on, as many as there are at hand.
+func (r *s3Reader) block(number int64) ([]byte, error) {
+	r.mu.Lock()
+	it, ok := r.runs[number]
+	if ok {
+		r.used.MoveToFront(it.use)
+	} else {
+		it = r.begin(number)
+	}
+	r.mu.Unlock()
+	if !ok {
+		it.err = r.fetch(it.bytes, it.first*readBlock)
+		if it.err != nil {
+			r.mu.Lock()
+			r.drop(it) // so that the next read tries again
+			r.mu.Unlock()
+		}
+		close(it.done)
+	}
+	<-it.done
+	if it.err != nil {
+		return nil, it.err
+	}
+	return it.bytes[(number-it.first)*readBlock:], nil
+}
+
+// begin makes room for the run that starts with a block, and enters it. r.mu is held.
+func (r *s3Reader) begin(number int64) *run {
+	length := int64(firstRun)
+	if before, ok := r.runs[number-1]; ok {
+		length = min(2*before.blocks, longRun)
+	}
+	last := (r.size - 1) / readBlock
+	it := &run{first: number, done: make(chan struct{})}
+	for n := number; n <= last && it.blocks < length && r.runs[n] == nil; n++ {
+		r.runs[n] = it
+		it.blocks++
+	}
+	it.bytes = make([]byte, min(it.blocks*readBlock, r.size-number*readBlock))
+	it.use = r.used.PushFront(it)
+	r.kept += int64(len(it.bytes))
+	for r.kept > keptBytes {
+		r.drop(r.used.Back().Value.(*run))
+	}
+	return it
+}
+
+// drop forgets a run; whoever waits for it still gets it. r.mu is held.
+func (r *s3Reader) drop(it *run) {
+	if r.runs[it.first] != it {
+		return
+	}
+	for n := it.first; n < it.first+it.blocks; n++ {
+		delete(r.runs, n)
+	}
+	r.used.Remove(it.use)
+	r.kept -= int64(len(it.bytes))
+}
+
+func (r *s3Reader) fetch(p []byte, off int64) error {
+	err := r.s3.get(r.ctx, &s3.GetObjectInput{
+		Bucket:  &r.s3.bucket,
+		Key:     aws.String(r.s3.object(r.key)),
+		IfMatch: r.etag,
+		Range:   aws.String(fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)),
+	}, func(out *s3.GetObjectOutput) error {
+		if got := aws.ToInt64(out.ContentLength); got != int64(len(p)) {
+			return fmt.Errorf("the store sent %d bytes for %d", got, len(p))
+		}
+		_, err := io.ReadFull(out.Body, p)
+		return err
+	})
+	if isRefused(err) {
+		err = ErrChanged
+	}
+	return r.s3.failed(r.ctx, "reading a file", r.key, err)
+}
+
+// get asks for an object and lets read have the answer, again and again when the body
+// breaks off, which the SDK leaves to its caller.
+func (s *S3) get(ctx context.Context, in *s3.GetObjectInput, read func(*s3.GetObjectOutput) error) error {
+	if s.checksums && in.Range == nil {
+		in.ChecksumMode = "ENABLED"
+	}
+	pause := min(time.Second, s.maxBackoff)
+	for try := 1; ; try++ {
+		out, err := s.client.GetObject(ctx, in)
+		if err != nil {
+			return err
+		}
+		err = read(out)
+		out.Body.Close()
+		if err == nil || try >= s.attempts || ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("the answer was cut")
+		}
+		s.log.Debug("reading a file again", "object", aws.ToString(in.Key), "error", briefly(err))
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, s.maxBackoff)
+	}
+}

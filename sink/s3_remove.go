@@ -1,0 +1,129 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const removing = "removing a part"
+
+// Abort throws a staged part away, and removes it if it was published; another file
+// at its key stays. Aborting it again does nothing.
+func (s *S3) Abort(ctx context.Context, r Receipt) error {
+	if err := check(ctx, r.Key); err != nil {
+		return err
+	}
+	if r.Upload == "" {
+		return nil // was never staged here
+	}
+	// First the upload, so that nobody completes it after the look.
+	if err := s.abortUpload(ctx, r.Key, r.Upload); err != nil {
+		return s.failed(ctx, removing, r.Key, err)
+	}
+	there, err := s.holds(ctx, r)
+	if err == nil && there == thePart {
+		err = s.remove(ctx, r.Key)
+	}
+	return s.failed(ctx, removing, r.Key, err)
+}
+
+// Discard throws away whatever any process has staged under key, with or without a
+// receipt, and removes what is published there: for a key that a dead run has noted
+// before it staged anything. Discarding it again does nothing. Nobody may still be
+// writing a part for that key.
+func (s *S3) Discard(ctx context.Context, key string) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	err := s.abortUploads(ctx, key)
+	if err == nil {
+		err = s.remove(ctx, key)
+	}
+	return s.failed(ctx, removing, key, err)
+}
+
+// Remove removes a file that was published or put. If it is not there, it does
+// nothing.
+func (s *S3) Remove(ctx context.Context, key string) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	return s.failed(ctx, "removing a file", key, s.remove(ctx, key))
+}
+
+func (s *S3) remove(ctx context.Context, key string) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: aws.String(s.object(key))})
+	if err != nil && isMissing(err) { // S3 itself does not say so
+		return nil
+	}
+	return err
+}
+
+// abortUploads aborts every upload of a key. It asks for those whose key begins with
+// it, since there is no other way, and leaves the others alone. MinIO lists those of
+// the very key only.
+func (s *S3) abortUploads(ctx context.Context, key string) error {
+	object := s.object(key)
+	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &object}
+	var found []string
+	for {
+		page, err := s.client.ListMultipartUploads(ctx, in)
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			if aws.ToString(u.Key) == object {
+				found = append(found, aws.ToString(u.UploadId))
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			break
+		}
+		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
+	}
+	for _, upload := range found {
+		if err := s.abortUpload(ctx, key, upload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abortUpload aborts an upload. One that is not there, since it was aborted or
+// completed, is no error. A chunk that was on its way may bring it back, so it is
+// aborted until it is gone.
+func (s *S3) abortUpload(ctx context.Context, key, upload string) error {
+	object := s.object(key)
+	pause := 50 * time.Millisecond
+	for range 6 {
+		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+			Bucket: &s.bucket, Key: &object, UploadId: &upload,
+		})
+		if err == nil {
+			_, err = s.client.ListParts(ctx, &s3.ListPartsInput{
+				Bucket: &s.bucket, Key: &object, UploadId: &upload, MaxParts: aws.Int32(1),
+			})
+		}
+		switch {
+		case err != nil && isGone(err):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause *= 2
+	}
+	return errors.New("its upload is still there after it was aborted")
+}
+
+// isGone says whether an upload is not there; stores differ in how they say so.
+func isGone(err error) bool {
+	return isNoUpload(err) || statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket"
+}

@@ -1,0 +1,103 @@
+package sink
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Put writes a small file whole: a reader sees the old content or the new. Of several
+// at once the last one stays.
+func (s *S3) Put(ctx context.Context, key string, content []byte) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	_, err := s.client.PutObject(ctx, s.putInput(key, content))
+	return s.failed(ctx, "writing a file", key, err)
+}
+
+func (s *S3) putInput(key string, content []byte) *s3.PutObjectInput {
+	in := &s3.PutObjectInput{
+		Bucket:        &s.bucket,
+		Key:           aws.String(s.object(key)),
+		Body:          bytes.NewReader(content),
+		ContentLength: aws.Int64(int64(len(content))),
+		ContentType:   contentType(key),
+	}
+	if s.checksums {
+		sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(content))
+		in.ChecksumCRC32 = aws.String(base64.StdEncoding.EncodeToString(sum))
+	}
+	in.ServerSideEncryption, in.SSEKMSKeyId, in.BucketKeyEnabled = s.encryption.headers()
+	return in
+}
+
+// Load reads a small file whole, with its version, which is its ETag. If nothing is
+// there, the error is [fs.ErrNotExist].
+func (s *S3) Load(ctx context.Context, key string) ([]byte, Version, error) {
+	if err := check(ctx, key); err != nil {
+		return nil, "", err
+	}
+	var content bytes.Buffer
+	var v Version
+	err := s.get(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: aws.String(s.object(key))}, func(out *s3.GetObjectOutput) error {
+		content.Reset()
+		v = Version(aws.ToString(out.ETag))
+		_, err := content.ReadFrom(out.Body)
+		return err
+	})
+	if err != nil {
+		return nil, "", s.failed(ctx, "reading a file", key, err)
+	}
+	return content.Bytes(), v, nil
+}
+
+// Swap replaces a file's content if the file is still at the version old, "" being
+// that of no file, and returns the new version. Otherwise the error wraps [ErrChanged]
+// and nothing was written. If it fails in any other way, the file has the old content
+// or the new one, and the new one may still arrive.
+//
+// No content may ever be written twice to a key: by its content Swap knows what it has
+// written itself when the answer was lost.
+func (s *S3) Swap(ctx context.Context, key string, content []byte, old Version) (Version, error) {
+	if err := check(ctx, key); err != nil {
+		return "", err
+	}
+	const doing = "changing a file"
+	in := s.putInput(key, content)
+	if old == "" {
+		in.IfNoneMatch = aws.String("*")
+	} else {
+		in.IfMatch = aws.String(string(old))
+	}
+	out, failed := s.client.PutObject(ctx, in)
+	if failed == nil {
+		return Version(aws.ToString(out.ETag)), nil
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	refused := isRefused(failed) || old != "" && isMissing(failed) // S3 has no 412 for what is not there
+	if !refused && statusOf(failed) < http.StatusInternalServerError && codeOf(failed) != "" {
+		return "", s.failed(ctx, doing, key, failed) // an answer, and a plain one
+	}
+	// A try of which no answer came may have written it, also when the next was refused.
+	there, now, err := s.Load(ctx, key)
+	switch {
+	case err == nil && bytes.Equal(there, content):
+		return now, nil
+	case refused && (err == nil || errors.Is(err, fs.ErrNotExist)):
+		return "", s.failed(ctx, doing, key, ErrChanged)
+	case refused:
+		return "", err
+	}
+	return "", s.failed(ctx, doing, key, failed)
+}
