@@ -21,22 +21,50 @@ type Lines struct {
 	max    int
 	long   []byte // a line that is longer than r's buffer
 	number int64
-	offset int64 // behind the last line
-	taken  int64 // offset at the last call of since
-	within bool  // the last line was too long, and its end is not read yet
+	offset int64    // of what was taken from r
+	behind Position // the last line that is done
+	taken  int64    // offset at the last call of since
+	within bool     // the last line was too long, and its end is not read yet
 }
+
+// Position is a place between two lines of an NDJSON file. The zero Position is the
+// begin.
+type Position struct {
+	Lines int64 `json:"lines"` // before it, blank ones too
+	Bytes int64 `json:"bytes"` // before it: of the NDJSON, a byte order mark and line ends included
+}
+
+// ReadAhead is how many bytes behind its [Lines.Position] a Lines has read from its
+// reader at most.
+const ReadAhead = 256 << 10
 
 // slack is what a line may have beside its max bytes: a byte order mark and its end.
 const slack = len("\uFEFF\r\n")
 
 // NewLines reads lines of up to max bytes from r, line ends not counted; 0 is
 // [DefaultMaxLine].
-func NewLines(r io.Reader, max int) *Lines {
+func NewLines(r io.Reader, max int) *Lines { return NewLinesAt(r, max, Position{}) }
+
+// NewLinesAt is NewLines for a reader that starts at a place of its file, to go on from
+// there: lines have the numbers and offsets that they have in the file. That r does
+// start there, and that the file is still the same one, is for the caller to prove. A
+// byte order mark is only looked for at byte 0.
+func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 	if max <= 0 {
 		max = DefaultMaxLine
 	}
-	return &Lines{r: bufio.NewReaderSize(r, 256<<10), max: max}
+	return &Lines{r: bufio.NewReaderSize(r, ReadAhead), max: max, number: at.Lines, offset: at.Bytes, behind: at, taken: at.Bytes}
 }
+
+// Position is where to go on with [NewLinesAt] once all that was handed out is dealt
+// with: behind the last line that was, and before blank lines that follow it; at the
+// end of the file, once that was met, behind everything. It never lies within a line,
+// whatever failed: a line that the reader broke off is not behind it, nor one that is
+// too long as long as quarantine has not read to its end.
+//
+// The reader is further than that, by up to [ReadAhead] bytes. Who keeps a hash of the
+// file up to here must hold those back.
+func (l *Lines) Position() Position { return l.behind }
 
 // line is one line that is not blank. Its bytes are good until the next call of next.
 type line struct {
@@ -58,12 +86,19 @@ func (l *Lines) next() (line, error) {
 		start := l.offset
 		raw, err := l.raw()
 		if err != nil && (err != io.EOF || len(raw) == 0) {
+			if err == io.EOF {
+				l.number-- // there was no such line
+				l.done()
+			}
 			return line{bytes: raw, number: l.number, offset: start}, err
 		}
 		if start == 0 {
 			raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
 		}
 		trimmed := bytes.Trim(raw, " \t\r\n")
+		if len(trimmed) > 0 {
+			l.done()
+		}
 		if len(trimmed) > l.max {
 			return line{bytes: trimmed, number: l.number, offset: start}, l.tooLong(start)
 		}
@@ -84,7 +119,9 @@ func (l *Lines) raw() ([]byte, error) {
 		if full := errors.Is(err, bufio.ErrBufferFull); full || len(l.long) > 0 {
 			l.long = append(l.long, piece...)
 			if len(l.long)-slack > l.max && (full || err == nil || err == io.EOF) {
-				l.within = full
+				if l.within = full; !full {
+					l.done()
+				}
 				return l.long, l.tooLong(start)
 			}
 			if full {
@@ -108,7 +145,10 @@ func (r restOfLine) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if _, err := l.r.Peek(1); err != nil {
-		l.within = err != io.EOF
+		if err == io.EOF {
+			l.within = false
+			l.done()
+		}
 		return 0, err
 	}
 	piece, _ := l.r.Peek(min(len(p), l.r.Buffered()))
@@ -117,9 +157,15 @@ func (r restOfLine) Read(p []byte) (int, error) {
 	}
 	n := copy(p, piece)
 	l.offset += int64(n)
+	if !l.within {
+		l.done()
+	}
 	_, err := l.r.Discard(n)
 	return n, err
 }
+
+// done says that the last line has been taken to its end.
+func (l *Lines) done() { l.behind = Position{Lines: l.number, Bytes: l.offset} }
 
 func (l *Lines) tooLong(offset int64) error {
 	return &DataError{Line: l.number, Offset: offset, Reason: fmt.Sprintf("the line is longer than %d bytes", l.max)}

@@ -20,6 +20,7 @@ type finishedPart struct {
 
 // failer is a test, also one of package rapid.
 type failer interface {
+	Context() context.Context
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
