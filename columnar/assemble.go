@@ -43,6 +43,9 @@ func (a *assembler) resource(row parquet.Row) ([]byte, error) {
 			return nil, fmt.Errorf("the row has no entry for the column %s", a.layout.columns[i].Path())
 		}
 	}
+	if a.layout.ResourceType == Deleted {
+		return a.tombstone()
+	}
 	root := &node{kind: '{'}
 	var sides sideValues
 	for _, f := range a.layout.root.Fields {

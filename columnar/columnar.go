@@ -17,6 +17,9 @@
 //		resource, err := r.Next() // JSON, io.EOF at the end
 //	}
 //
+// A manifest's deleted files go through [NewTombstoneWriter] in the same way, into a
+// part of the type [Deleted].
+//
 // # Layout
 //
 // What columns a resource type has is its [Layout], [LayoutName]: R4's elements, typed,
@@ -65,8 +68,9 @@ type Quarantined struct {
 	DataError
 	Origin Origin
 
-	// Bytes is the line, or the begin of one that is too long, whose end is in Rest.
-	// Both are good until Options.Quarantine returns.
+	// Bytes is the line, or the begin of one that is too long, whose end is in Rest; of
+	// a deleted file's Bundle the entry alone. Both are good until Options.Quarantine
+	// returns.
 	Bytes []byte
 	Rest  io.Reader // nil unless the line is too long
 }
@@ -75,12 +79,13 @@ type Quarantined struct {
 type ReadStats struct {
 	Resources   int64 // lines that became rows
 	Quarantined int64 // lines that did not
+	Bundles     int64 // of deleted files: lines that are Bundles, whatever became of their entries
 	Bytes       int64 // NDJSON read, line ends included
 }
 
 // PartStats describes one finished part.
 type PartStats struct {
-	ResourceType string
+	ResourceType string // or Deleted
 	Rows         int64
 	Bytes        int64 // of the Parquet file
 }

@@ -18,7 +18,8 @@ const (
 // Layout is the columns of one resource type: a typed core made of R4's elements, and
 // the side columns __extension, __contained, __residual and __origin, which take all
 // that the core has no place for. It depends on nothing but the type's name. A type
-// that R4 does not know has the elements that every resource has.
+// that R4 does not know has the elements that every resource has. [Deleted] has columns
+// of its own: resourceType, id, url, __residual and __origin.
 type Layout struct {
 	ResourceType string
 	Fields       []*Field // the root's, in their order
@@ -120,19 +121,11 @@ func newLayout(resourceType string) *Layout {
 	b := &layoutBuilder{layout: &Layout{ResourceType: resourceType}, r4: fhir.R4()}
 	root := &Field{Name: resourceType, Type: Struct}
 	b.layout.root = root
-	add := func(fields ...*Field) { root.Fields = append(root.Fields, fields...) }
-
-	add(&Field{Name: "resourceType", Type: String, Required: true, role: roleSide})
-	typ, known := b.r4.Lookup(resourceType)
-	if !known || typ.Kind != fhir.KindResource || typ.Abstract {
-		typ, _ = b.r4.Lookup("DomainResource")
+	if resourceType == Deleted {
+		root.Fields = tombstoneFields()
+	} else {
+		b.resource()
 	}
-	b.structOf(root, typ, nil)
-	if !slices.ContainsFunc(root.members, func(m member) bool { return m.name == "resourceType" }) {
-		root.members = append(root.members, member{name: "resourceType", to: memberType})
-	}
-	add(sideFields()...)
-
 	b.number(root, nil)
 	registered(resourceType).apply(b.layout)
 	b.layout.Fields = root.Fields
@@ -144,6 +137,23 @@ func newLayout(resourceType string) *Layout {
 type layoutBuilder struct {
 	layout *Layout
 	r4     *fhir.Definitions
+}
+
+// resource gives the root the columns of its resource type.
+func (b *layoutBuilder) resource() {
+	root := b.layout.root
+	add := func(fields ...*Field) { root.Fields = append(root.Fields, fields...) }
+
+	add(&Field{Name: "resourceType", Type: String, Required: true, role: roleSide})
+	typ, known := b.r4.Lookup(root.Name)
+	if !known || typ.Kind != fhir.KindResource || typ.Abstract {
+		typ, _ = b.r4.Lookup("DomainResource")
+	}
+	b.structOf(root, typ, nil)
+	if !slices.ContainsFunc(root.members, func(m member) bool { return m.name == "resourceType" }) {
+		root.members = append(root.members, member{name: "resourceType", to: memberType})
+	}
+	add(sideFields()...)
 }
 
 // structOf gives f the columns of a type. within are the types of the path down to it:
@@ -255,29 +265,35 @@ func (b *layoutBuilder) open(f *Field, m fhir.Member) {
 
 // sideFields are the columns that every layout ends with.
 func sideFields() []*Field {
-	text := func(names ...string) []*Field {
-		var fields []*Field
-		for _, name := range names {
-			fields = append(fields, &Field{Name: name, Type: String, role: roleSide})
-		}
-		return fields
-	}
 	extension := slices.Concat(
-		text("path"),
+		texts("path"),
 		[]*Field{{Name: "modifier", Type: Boolean, role: roleSide}, {Name: "parent", Type: Int, role: roleSide}},
-		text("url"),
+		texts("url"),
 		[]*Field{{Name: "urls", Type: String, List: true, role: roleSide}},
-		text("type", "value", "system", "display", "json"))
-	origin := slices.Concat(
-		text("source", "feed", "run", "file"),
-		[]*Field{{Name: "line", Type: Long, role: roleSide}},
-		text("transactionTime"))
+		texts("type", "value", "system", "display", "json"))
 	return []*Field{
 		{Name: "__extension", Type: Struct, List: true, role: roleSide, Fields: extension},
-		{Name: "__contained", Type: Struct, List: true, role: roleSide, Fields: text("resourceType", "id", "json")},
+		{Name: "__contained", Type: Struct, List: true, role: roleSide, Fields: texts("resourceType", "id", "json")},
 		{Name: "__residual", Type: String, role: roleSide},
-		{Name: "__origin", Type: Struct, role: roleSide, Fields: origin},
+		originField(),
 	}
+}
+
+// originField is the column that tells where a row came from.
+func originField() *Field {
+	return &Field{Name: "__origin", Type: Struct, role: roleSide, Fields: slices.Concat(
+		texts("source", "feed", "run", "file"),
+		[]*Field{{Name: "line", Type: Long, role: roleSide}},
+		texts("transactionTime"))}
+}
+
+// texts are columns of text that the shredder itself writes.
+func texts(names ...string) []*Field {
+	var fields []*Field
+	for _, name := range names {
+		fields = append(fields, &Field{Name: name, Type: String, role: roleSide})
+	}
+	return fields
 }
 
 // number gives a struct's fields their levels, and their places among streams and

@@ -15,10 +15,11 @@ import (
 
 var update = flag.Bool("update", false, "write fieldids.txt and testdata/layouts.txt anew")
 
-// allLayouts are the layouts of all types that R4 knows, and of those that it does not.
+// allLayouts are the layouts of all types that R4 knows, of those that it does not, and
+// of tombstones.
 func allLayouts() []*Layout {
 	var all []*Layout
-	for _, name := range append(fhir.R4().ResourceTypes(), "DomainResource") {
+	for _, name := range append(fhir.R4().ResourceTypes(), "DomainResource", Deleted) {
 		all = append(all, LayoutOf(name))
 	}
 	return all

@@ -9,7 +9,8 @@ import (
 
 // Reader gives back the resources of a part that a [Writer] made: the same members,
 // arrays in their order and numbers as written; order of members and white space are
-// its own. It belongs to one goroutine.
+// its own. Of tombstones it makes the lines of a deleted file: a Bundle for each, with
+// that one entry. It belongs to one goroutine.
 type Reader struct {
 	file   *parquet.File
 	layout *Layout
@@ -43,7 +44,7 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	return &Reader{file: file, layout: l, buffer: make([]parquet.Row, 16), join: assembler{layout: l}}, nil
 }
 
-// ResourceType is the type of all its resources.
+// ResourceType is the type of all its resources, or [Deleted].
 func (r *Reader) ResourceType() string { return r.layout.ResourceType }
 
 // NumRows is how many resources the part has.

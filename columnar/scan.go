@@ -60,20 +60,36 @@ func (e *syntaxError) Error() string { return fmt.Sprintf("%s at its byte %d", e
 // scan reads a line that has no white space around it. The tape is good until the
 // next call. The line must be shorter than 4 GiB.
 func (s *scanner) scan(line []byte) error {
-	s.tape, s.stack = s.tape[:0], s.stack[:0]
+	if err := isObject(line); err != nil {
+		return err
+	}
+	end, err := s.scanValue(line, 0)
+	if err == nil && end != len(line) {
+		err = &syntaxError{end, "something follows its JSON object"}
+	}
+	return err
+}
+
+// isObject checks what can be told of a line before its tokens.
+func isObject(line []byte) error {
 	if len(line) == 0 || line[0] != '{' {
 		return &syntaxError{0, "it is not a JSON object"}
 	}
 	if at := invalidUTF8(line); at >= 0 {
 		return &syntaxError{at, "it is not valid UTF-8"}
 	}
-	i := 0
+	return nil
+}
+
+// scanValue puts the value that begins at i on the tape, alone, and returns its end.
+func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
+	s.tape, s.stack = s.tape[:0], s.stack[:0]
 	for { // one value a turn
 		c := at(line, i)
 		switch {
 		case c == '{' || c == '[':
 			if len(s.stack) == maxDepth {
-				return &syntaxError{i, fmt.Sprintf("it nests deeper than %d", maxDepth)}
+				return 0, &syntaxError{i, fmt.Sprintf("it nests deeper than %d", maxDepth)}
 			}
 			s.stack = append(s.stack, uint32(len(s.tape)))
 			s.tape = append(s.tape, token{kind: c, start: uint32(i)})
@@ -82,7 +98,7 @@ func (s *scanner) scan(line []byte) error {
 				if c == '{' {
 					var err error
 					if i, err = s.key(line, i); err != nil {
-						return err
+						return 0, err
 					}
 				}
 				continue
@@ -91,14 +107,14 @@ func (s *scanner) scan(line []byte) error {
 		case c == '"':
 			end, flags, err := scanString(line, i+1)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			s.value(token{kind: tokenString, flags: flags, start: uint32(i + 1), end: uint32(end)})
 			i = end + 1
 		case c == '-' || c-'0' <= 9:
 			end, err := scanNumber(line, i)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			s.value(token{kind: tokenNumber, start: uint32(i), end: uint32(end)})
 			i = end
@@ -113,7 +129,7 @@ func (s *scanner) scan(line []byte) error {
 				word = "null"
 			}
 			if word == "" || len(line)-i < len(word) || string(line[i:i+len(word)]) != word {
-				return &syntaxError{i, "there is no JSON value where one belongs"}
+				return 0, &syntaxError{i, "there is no JSON value where one belongs"}
 			}
 			s.value(token{kind: c, start: uint32(i), end: uint32(i + len(word))})
 			i += len(word)
@@ -121,10 +137,7 @@ func (s *scanner) scan(line []byte) error {
 		// Behind a value: close what ends here, up to the next value's start.
 		for {
 			if len(s.stack) == 0 {
-				if i != len(line) {
-					return &syntaxError{i, "something follows its JSON object"}
-				}
-				return nil
+				return i, nil
 			}
 			i = skipSpace(line, i)
 			open := s.tape[s.stack[len(s.stack)-1]].kind
@@ -134,13 +147,13 @@ func (s *scanner) scan(line []byte) error {
 				continue
 			}
 			if c != ',' {
-				return &syntaxError{i, "a comma or closing bracket is missing"}
+				return 0, &syntaxError{i, "a comma or closing bracket is missing"}
 			}
 			i = skipSpace(line, i+1)
 			if open == tokenObject {
 				var err error
 				if i, err = s.key(line, i); err != nil {
-					return err
+					return 0, err
 				}
 			}
 			break

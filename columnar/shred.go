@@ -27,7 +27,7 @@ type step struct {
 
 func newShredder(g *rowGroup) *shredder {
 	root := g.layout.root
-	e, c, o := root.field("__extension"), root.field("__contained"), root.field("__origin")
+	e, c := root.field("__extension"), root.field("__contained")
 	s := &shredder{rows: g, likely: make([][]int, g.layout.streams)}
 	s.side = sideColumns{
 		resourceType: root.Fields[0], residual: root.field("__residual"),
@@ -35,8 +35,7 @@ func newShredder(g *rowGroup) *shredder {
 		url: e.field("url"), urls: e.field("urls"), typ: e.field("type"), value: e.field("value"),
 		system: e.field("system"), display: e.field("display"), extensions: e.field("json"),
 		contained: c, containedType: c.field("resourceType"), containedID: c.field("id"), containedJSON: c.field("json"),
-		origin: o, source: o.field("source"), feed: o.field("feed"), run: o.field("run"), file: o.field("file"),
-		line: o.field("line"), transactionTime: o.field("transactionTime"),
+		origin: newOriginColumns(root),
 	}
 	return s
 }
@@ -57,7 +56,7 @@ func (s *shredder) row(line []byte, tape []token, o *Origin, number int64) {
 		s.residual[len(s.residual)-1] = '}'
 		s.put(s.side.residual, s.residual)
 	}
-	s.putOrigin(o, number)
+	s.text = s.side.origin.put(s.rows, s.text, o, number)
 }
 
 // put sets a leaf that is not a list.

@@ -12,7 +12,38 @@ type sideColumns struct {
 	resourceType, residual                                                                *Field
 	extension, path, modifier, parent, url, urls, typ, value, system, display, extensions *Field
 	contained, containedType, containedID, containedJSON                                  *Field
-	origin, source, feed, run, file, line, transactionTime                                *Field
+	origin                                                                                originColumns
+}
+
+// originColumns are the fields of __origin.
+type originColumns struct {
+	origin, source, feed, run, file, line, transactionTime *Field
+}
+
+func newOriginColumns(root *Field) originColumns {
+	o := root.field("__origin")
+	return originColumns{origin: o, source: o.field("source"), feed: o.field("feed"), run: o.field("run"), file: o.field("file"),
+		line: o.field("line"), transactionTime: o.field("transactionTime")}
+}
+
+// put says where the open row is from. It uses the scratch space text, and returns it.
+func (c *originColumns) put(g *rowGroup, text []byte, o *Origin, number int64) []byte {
+	if o == nil {
+		return text
+	}
+	g.enter(c.origin)
+	for _, v := range [...]struct {
+		f    *Field
+		text string
+	}{{c.source, o.Source}, {c.feed, o.Feed}, {c.run, o.Run}, {c.file, o.File}, {c.transactionTime, o.TransactionTime}} {
+		if v.text != "" {
+			text = append(text[:0], v.text...)
+			g.bytes(v.f, g.leaf(v.f), text)
+		}
+	}
+	text = binary.LittleEndian.AppendUint64(text[:0], uint64(number))
+	g.bytes(c.line, g.leaf(c.line), text)
+	return text
 }
 
 // field returns the field of that name below f.
@@ -23,22 +54,6 @@ func (f *Field) field(name string) *Field {
 		}
 	}
 	return nil
-}
-
-func (s *shredder) putOrigin(o *Origin, number int64) {
-	if o == nil {
-		return
-	}
-	s.rows.enter(s.side.origin)
-	for _, c := range []struct {
-		f *Field
-		v string
-	}{{s.side.source, o.Source}, {s.side.feed, o.Feed}, {s.side.run, o.Run}, {s.side.file, o.File}, {s.side.transactionTime, o.TransactionTime}} {
-		if c.v != "" {
-			s.putText(c.f, c.v)
-		}
-	}
-	s.put(s.side.line, binary.LittleEndian.AppendUint64(s.text[:0], uint64(number)))
 }
 
 // other takes the members that have no column of their own, and those whose value is

@@ -42,12 +42,7 @@ func (s *shredder) string(t *token) []byte {
 }
 
 // raw is a value as it stands in the line.
-func (s *shredder) raw(t *token) []byte {
-	if t.kind == tokenString {
-		return s.line[t.start-1 : t.end+1]
-	}
-	return s.line[t.start:t.end]
-}
+func (s *shredder) raw(t *token) []byte { return valueOf(s.line, t) }
 
 func (s *shredder) timestamp(micros int64) []byte {
 	s.text = binary.LittleEndian.AppendUint64(s.text[:0], uint64(micros))

@@ -46,6 +46,8 @@ type Writer struct {
 	parts   map[string]*part
 	pending int64 // bytes of NDJSON in the parts' open row groups
 	full    bool
+
+	deletions *deletions // nil for a Writer of resources
 }
 
 // NewWriter returns a Writer without parts.
@@ -82,24 +84,25 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (read
 		if err != nil {
 			return read, err
 		}
-		resourceType, err := w.scan(line.bytes)
-		if err == nil && len(w.parts) >= maxParts && w.parts[string(resourceType)] == nil {
-			err = errTypes
+		add := w.addResource
+		if w.deletions != nil {
+			add = w.addDeleted
 		}
-		if err != nil {
-			bad := &DataError{Line: line.number, Offset: line.offset, Reason: err.Error()}
-			if err := w.quarantine(ctx, bad, line, origin, nil); err != nil {
-				return read, err
-			}
-			read.Quarantined++
-			continue
-		}
-		if err := w.add(ctx, resourceType, line, origin); err != nil {
+		if err := add(ctx, line, origin, &read); err != nil {
 			return read, err
 		}
-		read.Resources++
 	}
 	return read, nil
+}
+
+// refuse puts a line into quarantine.
+func (w *Writer) refuse(ctx context.Context, l line, origin *Origin, reason error, read *ReadStats) error {
+	bad := &DataError{Line: l.number, Offset: l.offset, Reason: reason.Error()}
+	if err := w.quarantine(ctx, bad, l, origin, nil); err != nil {
+		return err
+	}
+	read.Quarantined++
+	return nil
 }
 
 func (w *Writer) quarantine(ctx context.Context, bad *DataError, l line, origin *Origin, rest *Lines) error {
@@ -196,28 +199,59 @@ func (w *Writer) Close() ([]PartStats, error) {
 
 // part is one Parquet file that is being written.
 type part struct {
-	file     *fileWriter
-	rows     *rowGroup
-	shredder *shredder
-	pending  int64 // bytes of NDJSON in rows
+	file       *fileWriter
+	rows       *rowGroup
+	shredder   *shredder          // of a part of resources
+	tombstones *tombstoneShredder // of a part of Deleted
+	pending    int64              // bytes of NDJSON in rows
 }
 
-func (w *Writer) add(ctx context.Context, resourceType []byte, l line, origin *Origin) error {
+// addResource makes a row of a line.
+func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *ReadStats) error {
+	resourceType, err := w.scan(l.bytes)
+	if err == nil && len(w.parts) >= maxParts && w.parts[string(resourceType)] == nil {
+		err = errTypes
+	}
+	if err != nil {
+		return w.refuse(ctx, l, origin, err, read)
+	}
 	p := w.parts[string(resourceType)]
 	if p == nil {
-		out, err := w.options.Create(ctx, string(resourceType))
-		if err != nil {
+		if p, err = w.partOf(ctx, string(resourceType)); err != nil {
 			return err
 		}
-		layout := LayoutOf(string(resourceType))
-		p = &part{file: newFileWriter(out, layout), rows: newRowGroup(layout)}
-		p.shredder = newShredder(p.rows)
-		w.parts[string(resourceType)] = p
 	}
 	p.shredder.row(l.bytes, w.scanner.tape, origin, l.number)
+	read.Resources++
+	return w.endRow(p, len(l.bytes))
+}
+
+// partOf is the part of a resource type, or of [Deleted]. It is opened if need be.
+func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error) {
+	if p := w.parts[resourceType]; p != nil {
+		return p, nil
+	}
+	out, err := w.options.Create(ctx, resourceType)
+	if err != nil {
+		return nil, err
+	}
+	layout := LayoutOf(resourceType)
+	p := &part{file: newFileWriter(out, layout), rows: newRowGroup(layout)}
+	if resourceType == Deleted {
+		p.tombstones = newTombstoneShredder(p.rows)
+	} else {
+		p.shredder = newShredder(p.rows)
+	}
+	w.parts[resourceType] = p
+	return p, nil
+}
+
+// endRow closes a part's row, which was made of so many bytes, and writes row groups
+// that are large enough.
+func (w *Writer) endRow(p *part, bytes int) error {
 	p.rows.endRow(w.encoder)
-	p.pending += int64(len(l.bytes))
-	w.pending += int64(len(l.bytes))
+	p.pending += int64(bytes)
+	w.pending += int64(bytes)
 	switch {
 	case p.pending >= w.options.RowGroupBytes:
 		return w.flush(p)

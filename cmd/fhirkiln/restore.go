@@ -26,7 +26,7 @@ type restoreCommand struct {
 func (restoreCommand) Help() string {
 	return `Every resource comes back as it was: the same members, arrays in order, numbers as written. The order
 of members and white space may differ. In folders, what the server said was deleted (deleted/) is
-left out; name its files to have it.
+left out; name its files to have it, as Bundles of one DELETE each.
 
   fhirkiln restore lake --type Patient
   fhirkiln restore lake --out ndjson`

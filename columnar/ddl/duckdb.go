@@ -30,7 +30,7 @@ func duckDBDialect() dialect {
 
 // duckDB is a view and a macro. The columns of the first come from the files, those of
 // the second are spelt out. It is a macro and not a query so that the text can be run
-// as it is, before there is any file.
+// as it is, before there is any file. Tombstones have no NDJSON with their columns.
 func duckDB(l *columnar.Layout, location string) string {
 	d, text := duckDBDialect(), quoted("'")
 	name := d.quote(l.ResourceType)
@@ -43,6 +43,9 @@ CREATE OR REPLACE VIEW %s AS
 SELECT * FROM read_parquet(%s,
   hive_partitioning = true, hive_types_autocast = false);
 `, partitionSource, partitionFeed, partitionRun, name, text(folder(location, l)+"/*/*/*/*.parquet"))
+	if l.ResourceType == columnar.Deleted {
+		return b.String()
+	}
 
 	fmt.Fprintf(&b, `
 -- NDJSON, under the same names and types: FROM %s('file.ndjson').

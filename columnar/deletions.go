@@ -1,0 +1,263 @@
+package columnar
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fhirkiln/fhir"
+)
+
+// deletions reads the lines of a deleted file. A Bundle is gone through twice, so that
+// one that is broken at its end leaves no tombstones, and entry by entry, so that no
+// tape is longer than one of them has it.
+type deletions struct {
+	scanner scanner
+
+	// Of the last line that was surveyed.
+	resourceType, id                string
+	hasType, hasEntries, hasRequest bool
+
+	// rest are the members of __residual that come from the Bundle itself, each with a
+	// comma behind it. They go to its first tombstone.
+	rest     []byte
+	residual []byte
+}
+
+var (
+	errNotDeleted = errors.New("it is neither a Bundle of deletions nor a resource with an id")
+	errEntries    = errors.New("its member entry is no array, or there twice")
+	errNoRequest  = errors.New("has no request with a method and a url")
+	errNotDelete  = errors.New("is no DELETE")
+	errNoResource = errors.New("names no resource in its url")
+)
+
+// survey checks a line and notes what it is.
+func (d *deletions) survey(line []byte) error {
+	*d = deletions{scanner: d.scanner, rest: d.rest[:0], residual: d.residual}
+	if err := isObject(line); err != nil {
+		return err
+	}
+	return d.scanner.members(line, func(name string, i int) (int, error) {
+		if name == "entry" {
+			if d.hasEntries || at(line, i) != tokenArray {
+				return 0, errEntries
+			}
+			d.hasEntries = true
+			return d.scanner.elements(line, i, func(int, int) error { return nil })
+		}
+		end, err := d.scanner.scanValue(line, i)
+		if err != nil {
+			return 0, err
+		}
+		text := ""
+		if t := &d.scanner.tape[0]; t.kind == tokenString {
+			text = string(appendText(nil, line[t.start:t.end]))
+		}
+		switch name {
+		case "resourceType":
+			d.resourceType = text
+			return end, nil
+		case "type":
+			d.hasType = true
+			if text == "transaction" {
+				return end, nil
+			}
+		case "id":
+			d.id = text
+		case "request":
+			d.hasRequest = true
+		}
+		d.rest = appendMember(d.rest, "", name, line[i:end])
+		return end, nil
+	})
+}
+
+// isResource says whether the line can be the deleted resource itself. Some types are
+// rather a server's way of saying something else.
+func (d *deletions) isResource() bool {
+	switch d.resourceType {
+	case "Bundle", "Parameters", "OperationOutcome":
+		return false
+	}
+	return isTypeName([]byte(d.resourceType)) && d.id != ""
+}
+
+// tombstone reads the entry that is on the tape and stands in the line from start to end.
+func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err error) {
+	var (
+		tape    = d.scanner.tape
+		request uint32
+		odd     bool // its members cannot tell it
+		texts   = map[string]string{}
+	)
+	d.residual = append(d.residual[:0], d.rest...)
+	members := func(i uint32, under string, take func(name string, value uint32) bool) {
+		var names []string
+		for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
+			name := string(appendText(nil, line[tape[i].start:tape[i].end]))
+			odd = odd || tape[i].flags&flagSurrogate != 0 || len(names) == maxElsewhere || slices.Contains(names, name)
+			if odd {
+				continue
+			}
+			names = append(names, name)
+			if !take(name, i+1) {
+				d.residual = appendMember(d.residual, under, name, valueOf(line, &tape[i+1]))
+			}
+		}
+	}
+	if tape[0].kind == tokenObject {
+		members(0, "/entry/0", func(name string, value uint32) bool {
+			if name != "request" || tape[value].kind != tokenObject {
+				return false
+			}
+			request = value
+			return true
+		})
+	}
+	if request == 0 {
+		return t, errNoRequest
+	}
+	members(request, "/entry/0/request", func(name string, value uint32) bool {
+		v := &tape[value]
+		if name != "method" && name != "url" || v.kind != tokenString {
+			return false
+		}
+		odd = odd || v.flags&flagSurrogate != 0
+		texts[name] = string(appendText(nil, line[v.start:v.end]))
+		return true
+	})
+	switch {
+	case texts["method"] == "" || texts["url"] == "":
+		return t, errNoRequest
+	case texts["method"] != "DELETE":
+		return t, errNotDelete
+	}
+	var ok bool
+	if t.resourceType, t.id, ok = resourceIn(texts["url"]); !ok {
+		return t, errNoResource
+	}
+	if t.url = texts["url"]; t.url == t.resourceType+"/"+t.id {
+		t.url = ""
+	}
+	if odd {
+		d.residual = appendMember(append(d.residual[:0], d.rest...), "/entry", "0", line[start:end])
+	}
+	if len(d.residual) > 0 {
+		t.residual = append(append([]byte{'{'}, d.residual[:len(d.residual)-1]...), '}')
+	}
+	return t, nil
+}
+
+// appendMember appends a member of __residual: a pointer (RFC 6901) and a value.
+func appendMember(to []byte, under, name string, value []byte) []byte {
+	to, _ = jsontext.AppendQuote(to, appendPointer([]byte(under), name, -1)) // names are valid UTF-8
+	return append(append(append(to, ':'), value...), ',')
+}
+
+// resourceIn reads the url of a DELETE: Type/id, with a base before it or not, and with
+// a version behind it or not. Of a search, which a conditional delete has in its place,
+// nobody can tell here what it deleted.
+func resourceIn(link string) (resourceType, id string, ok bool) {
+	path, _, _ := strings.Cut(link, "#")
+	path, _, _ = strings.Cut(path, "?")
+	if _, rest, absolute := strings.Cut(path, "://"); absolute {
+		_, path, _ = strings.Cut(rest, "/") // without the host
+	}
+	steps := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	if n := len(steps); n >= 4 && steps[n-2] == "_history" {
+		steps = steps[:n-2]
+	}
+	if len(steps) < 2 {
+		return "", "", false
+	}
+	resourceType = steps[len(steps)-2]
+	id, err := url.PathUnescape(steps[len(steps)-1])
+	if err != nil || id == "" || !utf8.ValidString(id) || !isTypeName([]byte(resourceType)) {
+		return "", "", false
+	}
+	if typ, known := fhir.R4().Lookup(id); known && typ.Kind == fhir.KindResource {
+		return "", "", false // .../R4/Patient is all of a type
+	}
+	return resourceType, id, true
+}
+
+// valueOf is a value as it stands in the line.
+func valueOf(line []byte, t *token) []byte {
+	if t.kind == tokenString {
+		return line[t.start-1 : t.end+1]
+	}
+	return line[t.start:t.end]
+}
+
+// entries calls each for the elements of the member entry of a line that was surveyed,
+// as elements does.
+func (s *scanner) entries(line []byte, each func(start, end int) error) error {
+	return s.members(line, func(name string, i int) (int, error) {
+		if name == "entry" {
+			return s.elements(line, i, each)
+		}
+		return s.scanValue(line, i)
+	})
+}
+
+// members calls each for the members of the object that a line is: with the name, and
+// where the value begins. It returns where the value ends. An error ends it.
+func (s *scanner) members(line []byte, each func(name string, i int) (end int, err error)) error {
+	i := skipSpace(line, 1)
+	for first := true; ; first = false {
+		if first && at(line, i) == '}' {
+			break
+		}
+		s.tape = s.tape[:0]
+		start, err := s.key(line, i)
+		if err != nil {
+			return err
+		}
+		name := string(appendText(nil, line[s.tape[0].start:s.tape[0].end]))
+		end, err := each(name, start)
+		if err != nil {
+			return err
+		}
+		if i = skipSpace(line, end); at(line, i) == '}' {
+			break
+		}
+		if at(line, i) != ',' {
+			return &syntaxError{i, "a comma or closing bracket is missing"}
+		}
+		i = skipSpace(line, i+1)
+	}
+	if i+1 != len(line) {
+		return &syntaxError{i + 1, "something follows its JSON object"}
+	}
+	return nil
+}
+
+// elements calls each for the elements of the array that begins at i: with where they
+// are in the line, and alone on the tape. It returns where the array ends.
+func (s *scanner) elements(line []byte, i int, each func(start, end int) error) (int, error) {
+	if i = skipSpace(line, i+1); at(line, i) == ']' {
+		return i + 1, nil
+	}
+	for {
+		end, err := s.scanValue(line, i)
+		if err != nil {
+			return 0, err
+		}
+		if err := each(i, end); err != nil {
+			return 0, err
+		}
+		switch i = skipSpace(line, end); at(line, i) {
+		case ']':
+			return i + 1, nil
+		case ',':
+			i = skipSpace(line, i+1)
+		default:
+			return 0, &syntaxError{i, "a comma or closing bracket is missing"}
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package columnar
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Deleted stands for a resource type where rows are tombstones: in Options.Create, in
+// [PartStats], for [LayoutOf] and [Reader.ResourceType], and in paths. No resource type
+// has a small first letter.
+const Deleted = "deleted"
+
+// NewTombstoneWriter returns a Writer for the deleted files of a manifest. Its lines are
+// Bundles of DELETE requests, and its rows tombstones: one for each entry, all in one
+// part of the type [Deleted].
+//
+// What cannot be a tombstone goes to Options.Quarantine with the line's number: an
+// entry that is no DELETE or names no resource alone, with a reason that says which of
+// the Bundle's it is; a line that is no Bundle as a whole. Statistics count entries:
+// Resources are tombstones, and with Quarantined they are all that there were. A line
+// that is a resource with an id stands for one entry, and so does an entry without a
+// Bundle around it, as quarantine has it. A Bundle stays in one part, so that one
+// may be larger than Options.TargetBytes by what a line makes.
+//
+// However many entries a Bundle has, memory is that of its line and of a row group.
+//
+// See "Deleted" in https://hl7.org/fhir/uv/bulkdata/export.html#response---complete-status.
+func NewTombstoneWriter(o Options) *Writer {
+	w := NewWriter(o)
+	w.deletions = new(deletions)
+	return w
+}
+
+// tombstoneFields are the columns of the layout of [Deleted].
+func tombstoneFields() []*Field {
+	return []*Field{
+		{Name: "resourceType", Type: String, Required: true, FHIR: "code", role: roleSide},
+		{Name: "id", Type: String, FHIR: "id", role: roleSide},
+		{Name: "url", Type: String, FHIR: "url", role: roleSide},
+		{Name: "__residual", Type: String, role: roleSide},
+		originField(),
+	}
+}
+
+// tombstone is one row. Its texts are valid UTF-8.
+type tombstone struct {
+	resourceType, id string
+	url              string // "" if it is resourceType/id
+	residual         []byte // nil for none
+}
+
+// tombstoneShredder puts tombstones into a row group's columns.
+type tombstoneShredder struct {
+	rows                            *rowGroup
+	resourceType, id, url, residual *Field
+	origin                          originColumns
+	text                            []byte // scratch
+}
+
+func newTombstoneShredder(g *rowGroup) *tombstoneShredder {
+	root := g.layout.root
+	return &tombstoneShredder{rows: g, resourceType: root.field("resourceType"), id: root.field("id"), url: root.field("url"),
+		residual: root.field("__residual"), origin: newOriginColumns(root)}
+}
+
+func (s *tombstoneShredder) row(t tombstone, o *Origin, number int64) {
+	put := func(f *Field, v []byte) { s.rows.bytes(f, s.rows.leaf(f), v) }
+	putText := func(f *Field, v string) {
+		s.text = append(s.text[:0], v...)
+		put(f, s.text)
+	}
+	s.rows.beginRow()
+	putText(s.resourceType, t.resourceType)
+	putText(s.id, t.id)
+	if t.url != "" {
+		putText(s.url, t.url)
+	}
+	if t.residual != nil {
+		put(s.residual, t.residual)
+	}
+	s.text = s.origin.put(s.rows, s.text, o, number)
+}
+
+// addDeleted makes tombstones of a line of a deleted file.
+func (w *Writer) addDeleted(ctx context.Context, l line, origin *Origin, read *ReadStats) error {
+	d := w.deletions
+	if err := d.survey(l.bytes); err != nil {
+		return w.refuse(ctx, l, origin, err, read)
+	}
+	switch {
+	case d.resourceType == "Bundle" && (d.hasEntries || d.hasType):
+		read.Bundles++
+		n := 0
+		return d.scanner.entries(l.bytes, func(start, end int) error {
+			if n++; n%256 == 0 && ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			t, err := d.tombstone(l.bytes, start, end)
+			entry := line{bytes: l.bytes[start:end], number: l.number, offset: l.offset}
+			if err != nil {
+				return w.refuse(ctx, entry, origin, fmt.Errorf("its entry %d %w", n, err), read)
+			}
+			return w.addTombstone(ctx, t, entry, origin, read)
+		})
+	case d.resourceType == "" && d.hasRequest:
+		if _, err := d.scanner.scanValue(l.bytes, 0); err != nil {
+			return w.refuse(ctx, l, origin, err, read)
+		}
+		d.rest = d.rest[:0]
+		t, err := d.tombstone(l.bytes, 0, len(l.bytes))
+		if err != nil {
+			return w.refuse(ctx, l, origin, fmt.Errorf("it %w", err), read)
+		}
+		return w.addTombstone(ctx, t, l, origin, read)
+	case d.isResource():
+		whole := append(append([]byte(`{"":`), l.bytes...), '}')
+		return w.addTombstone(ctx, tombstone{resourceType: d.resourceType, id: d.id, residual: whole}, l, origin, read)
+	}
+	return w.refuse(ctx, l, origin, errNotDeleted, read)
+}
+
+func (w *Writer) addTombstone(ctx context.Context, t tombstone, l line, origin *Origin, read *ReadStats) error {
+	p, err := w.partOf(ctx, Deleted)
+	if err != nil {
+		return err
+	}
+	p.tombstones.row(t, origin, l.number)
+	w.deletions.rest = w.deletions.rest[:0]
+	read.Resources++
+	return w.endRow(p, len(l.bytes))
+}
+
+// tombstone puts a tombstone's row together again: a Bundle of this one entry, or the
+// line that it was made of.
+func (a *assembler) tombstone() ([]byte, error) {
+	fields := a.layout.root.Fields
+	resourceType, id, url, residual := a.leaf(fields[0]), a.leaf(fields[1]), a.leaf(fields[2]), a.leaf(fields[3])
+	if url == nil {
+		url = append(append(resourceType[:len(resourceType):len(resourceType)], '/'), id...)
+	}
+	request, entry, root := &node{kind: '{'}, &node{kind: '{'}, &node{kind: '{'}
+	quoted, _ := jsontext.AppendQuote(nil, url) // columns are valid UTF-8
+	request.set("method", quote("DELETE"))
+	request.set("url", quoted)
+	entry.setNode("request", request)
+	root.set("resourceType", quote("Bundle"))
+	root.set("type", quote("transaction"))
+	root.setNode("entry", &node{kind: '[', nodes: []*node{entry}})
+	whole, err := a.restore(root, &sideValues{residual: residual})
+	if err != nil || whole != nil {
+		return whole, err
+	}
+	a.out = root.append(a.out[:0])
+	return a.out, nil
+}
