@@ -88,4 +88,5 @@ type PartStats struct {
 	ResourceType string // or Deleted
 	Rows         int64
 	Bytes        int64 // of the Parquet file
+	Attachments  int64 // rows with an Attachment at one of Options.AttachmentOrigins
 }

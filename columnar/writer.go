@@ -30,6 +30,11 @@ type Options struct {
 	// MiB of Parquet. It bounds the memory of an open part.
 	RowGroupBytes int64
 
+	// AttachmentOrigins are origins, such as https://bulk.example, of Attachments that
+	// PartStats.Attachments counts: a server's exports may hold files that are gone with
+	// its job. Default: nothing is counted.
+	AttachmentOrigins []string
+
 	// Metadata is written as the file's key-value metadata, beside the layout's name.
 	// It must be the same for equal runs of equal data.
 	Metadata map[string]string
@@ -47,14 +52,19 @@ type Writer struct {
 	pending int64 // bytes of NDJSON in the parts' open row groups
 	full    bool
 
-	deletions *deletions // nil for a Writer of resources
+	deletions   *deletions        // nil for a Writer of resources
+	attachments *attachmentFinder // nil if there are no origins
 }
 
 // NewWriter returns a Writer without parts.
 func NewWriter(o Options) *Writer {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 64<<20)
-	return &Writer{options: o, encoder: newPageEncoder(), parts: map[string]*part{}}
+	w := &Writer{options: o, encoder: newPageEncoder(), parts: map[string]*part{}}
+	if len(o.AttachmentOrigins) > 0 {
+		w.attachments = newAttachmentFinder(o.AttachmentOrigins)
+	}
+	return w
 }
 
 // Append makes rows of lines until they end or a part is full; which of the two it
@@ -191,7 +201,7 @@ func (w *Writer) Close() ([]PartStats, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finishing a part of %s: %w", p.file.layout.ResourceType, err)
 		}
-		stats = append(stats, PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at})
+		stats = append(stats, PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at, Attachments: p.attachments})
 	}
 	slices.SortFunc(stats, func(a, b PartStats) int { return cmp.Compare(a.ResourceType, b.ResourceType) })
 	return stats, nil
@@ -199,11 +209,12 @@ func (w *Writer) Close() ([]PartStats, error) {
 
 // part is one Parquet file that is being written.
 type part struct {
-	file       *fileWriter
-	rows       *rowGroup
-	shredder   *shredder          // of a part of resources
-	tombstones *tombstoneShredder // of a part of Deleted
-	pending    int64              // bytes of NDJSON in rows
+	file        *fileWriter
+	rows        *rowGroup
+	shredder    *shredder          // of a part of resources
+	tombstones  *tombstoneShredder // of a part of Deleted
+	pending     int64              // bytes of NDJSON in rows
+	attachments int64
 }
 
 // addResource makes a row of a line.
@@ -222,6 +233,9 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 		}
 	}
 	p.shredder.row(l.bytes, w.scanner.tape, origin, l.number)
+	if w.attachments != nil && w.attachments.in(l.bytes, w.scanner.tape) {
+		p.attachments++
+	}
 	read.Resources++
 	return w.endRow(p, len(l.bytes))
 }

@@ -1,0 +1,141 @@
+package columnar
+
+import (
+	"bytes"
+	"strings"
+
+	"fhirkiln/fhir"
+)
+
+// attachmentFinder finds resources that hold an Attachment whose url begins with one of
+// some origins.
+//
+// Nearly all resources have no member url with such a value anywhere, which their tape
+// tells. The others are gone through along R4's types, since the url of an extension or
+// of a ValueSet is none. Where R4 does not know a member or a resource type, any url
+// that is not an extension's counts: it may be one.
+type attachmentFinder struct {
+	origins [][]byte
+	r4      *fhir.Definitions
+
+	line []byte
+	tape []token
+}
+
+func newAttachmentFinder(origins []string) *attachmentFinder {
+	a := &attachmentFinder{r4: fhir.R4()}
+	for _, o := range origins {
+		a.origins = append(a.origins, []byte(strings.TrimRight(o, "/")))
+	}
+	return a
+}
+
+// in says whether a scanned resource holds such an Attachment.
+func (a *attachmentFinder) in(line []byte, tape []token) bool {
+	a.line, a.tape = line, tape
+	for i := range tape {
+		if tape[i].kind == tokenKey && a.isURL(uint32(i)) && a.begins(&tape[i+1]) {
+			return a.resource(0)
+		}
+	}
+	return false
+}
+
+// isURL says whether the key at i is url.
+func (a *attachmentFinder) isURL(i uint32) bool {
+	t := &a.tape[i]
+	if t.flags != 0 {
+		return a.text(t) == "url"
+	}
+	return t.end-t.start == 3 && string(a.line[t.start:t.end]) == "url"
+}
+
+func (a *attachmentFinder) text(t *token) string {
+	return string(appendText(nil, a.line[t.start:t.end]))
+}
+
+// begins says whether a value is a text that begins with one of the origins, or with
+// one and another port.
+func (a *attachmentFinder) begins(t *token) bool {
+	if t.kind != tokenString {
+		return false
+	}
+	value := a.line[t.start:t.end]
+	if t.flags != 0 {
+		value = appendText(nil, value)
+	}
+	for _, o := range a.origins {
+		if n := len(o); len(value) >= n && bytes.EqualFold(value[:n], o) && (len(value) == n || strings.IndexByte("/?#:", value[n]) >= 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// resource looks into the resource at i.
+func (a *attachmentFinder) resource(i uint32) bool {
+	var typ *fhir.Type
+	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
+		if value := &a.tape[i+1]; value.kind == tokenString && a.text(&a.tape[i]) == "resourceType" {
+			if t, known := a.r4.Lookup(a.text(value)); known && t.Kind == fhir.KindResource && !t.Abstract {
+				typ = t
+			}
+		}
+	}
+	return a.object(i, typ)
+}
+
+// value looks into a value of a type, or into all of an array. Of what R4 does not know,
+// the type is nil.
+func (a *attachmentFinder) value(i uint32, typ *fhir.Type) bool {
+	switch a.tape[i].kind {
+	case tokenArray:
+		for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i].next {
+			if a.value(i, typ) {
+				return true
+			}
+		}
+	case tokenObject:
+		if typ != nil && typ.Kind == fhir.KindResource {
+			return a.resource(i)
+		}
+		return a.object(i, typ)
+	}
+	return false
+}
+
+// object looks into the object at i.
+func (a *attachmentFinder) object(i uint32, typ *fhir.Type) bool {
+	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
+		if (typ == nil || typ.Name == "Attachment") && a.isURL(i) && a.begins(&a.tape[i+1]) {
+			return true
+		}
+		if kind := a.tape[i+1].kind; kind != tokenObject && kind != tokenArray {
+			continue
+		}
+		if a.value(i+1, a.member(typ, a.text(&a.tape[i]))) {
+			return true
+		}
+	}
+	return false
+}
+
+// member is the type of a member, nil if R4 does not know it.
+func (a *attachmentFinder) member(typ *fhir.Type, name string) *fhir.Type {
+	if name == "extension" || name == "modifierExtension" {
+		t, _ := a.r4.Lookup("Extension")
+		return t
+	}
+	if typ == nil {
+		if name == "contained" || name == "resource" {
+			t, _ := a.r4.Lookup("Resource")
+			return t
+		}
+		return nil
+	}
+	m, known := typ.Member(strings.TrimPrefix(name, "_")) // _x has the id and the extensions of a primitive x
+	if !known {
+		return nil
+	}
+	return a.r4.TypeOf(m)
+}
