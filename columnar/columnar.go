@@ -80,6 +80,7 @@ type ReadStats struct {
 	Resources   int64 // lines that became rows
 	Quarantined int64 // lines that did not
 	Bundles     int64 // of deleted files: lines that are Bundles, whatever became of their entries
+	Headers     int64 // lines that Options.SkipHeaders passed over; they are in no other count
 	Bytes       int64 // NDJSON read, line ends included
 }
 

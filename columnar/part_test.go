@@ -87,6 +87,7 @@ func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columna
 		}
 		total.Resources += read.Resources
 		total.Quarantined += read.Quarantined
+		total.Headers += read.Headers
 		total.Bytes += read.Bytes
 		parts = append(parts, m.finish(t, w)...)
 		if !w.Full() {

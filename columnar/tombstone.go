@@ -117,6 +117,11 @@ func (w *Writer) addDeleted(ctx context.Context, l line, origin *Origin, read *R
 	case d.isResource():
 		whole := append(append([]byte(`{"":`), l.bytes...), '}')
 		return w.addTombstone(ctx, tombstone{resourceType: d.resourceType, id: d.id, residual: whole}, l, origin, read)
+	case w.options.SkipHeaders && d.resourceType == "Parameters":
+		if err := d.scanner.scan(l.bytes); err == nil && isHeader(l.bytes, d.scanner.tape) {
+			read.Headers++
+			return nil
+		}
 	}
 	return w.refuse(ctx, l, origin, errNotDeleted, read)
 }

@@ -30,6 +30,11 @@ type Options struct {
 	// MiB of Parquet. It bounds the memory of an open part.
 	RowGroupBytes int64
 
+	// SkipHeaders passes over the headers between the blocks of files that a manifest
+	// calls outputOrganizedBy something: Parameters with a parameter of the name header.
+	// They are no data of the server's. Default: they are Parameters like any other.
+	SkipHeaders bool
+
 	// AttachmentOrigins are origins, such as https://bulk.example, of Attachments that
 	// PartStats.Attachments counts: a server's exports may hold files that are gone with
 	// its job. Default: nothing is counted.
@@ -225,6 +230,10 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 	}
 	if err != nil {
 		return w.refuse(ctx, l, origin, err, read)
+	}
+	if w.options.SkipHeaders && string(resourceType) == "Parameters" && isHeader(l.bytes, w.scanner.tape) {
+		read.Headers++
+		return nil
 	}
 	p := w.parts[string(resourceType)]
 	if p == nil {
