@@ -147,7 +147,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.CodeURL = d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP, true)
 	a.JKU = d.checkURL(join(path, "jku"), a.JKU, allowHTTP, true)
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
-	d.checkHeaders(path, a)
+	d.checkInHeaders(path, a)
 	if a.Type == "" {
 		return // said already
 	}
@@ -200,8 +200,8 @@ func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
 	}
 }
 
-// checkHeaders looks at what goes into HTTP headers.
-func (d *decoder) checkHeaders(path string, a *Auth) {
+// checkInHeaders looks at what goes into HTTP headers.
+func (d *decoder) checkInHeaders(path string, a *Auth) {
 	inHeader := map[string]string{"token": a.Token.Reveal()}
 	if a.Type == AuthOneUpHeaders {
 		inHeader["client_id"], inHeader["client_secret"], inHeader["app_user_id"] = a.ClientID, a.ClientSecret.Reveal(), a.AppUserID

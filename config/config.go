@@ -55,6 +55,10 @@ type Config struct {
 	Feeds []Feed `yaml:"feeds" jsonschema:"required" want:"at least one feed"`
 	// Where the Parquet goes.
 	Sink Sink `yaml:"sink" jsonschema:"required" want:"a mapping with url"`
+	// Where fhirkiln keeps what it must remember from run to run. Left out: in the sink.
+	State State `yaml:"state"`
+	// Feeds that run at once, where a command runs several. Most of a run is waiting for the server, so that several cost little more than one.
+	Parallel int `yaml:"parallel" jsonschema:"minimum=1,maximum=256,default=4"`
 	// What fhirkiln says about its work. Flags of the command line win over it.
 	Log Log `yaml:"log"`
 
@@ -135,5 +139,6 @@ func (d *decoder) check(cfg *Config) {
 	for i := range cfg.Feeds {
 		d.checkFeed(join("feeds", cfg.Feeds[i].Name), &cfg.Feeds[i], cfg.Sources)
 	}
-	d.checkSink("sink", &cfg.Sink)
+	cfg.Sink.URL = d.checkPlace("sink", cfg.Sink.URL, &cfg.Sink.S3)
+	d.checkState("state", &cfg.State, cfg.Sink)
 }

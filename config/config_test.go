@@ -44,10 +44,34 @@ sink:
   url: /data
 `
 
+// feed is a feed with all defaults but for what set says.
+func feed(name, source string, set func(*config.Feed)) config.Feed {
+	f := config.Feed{
+		Name:           name,
+		Source:         source,
+		NewMembers:     config.NewMembersHistory,
+		Purpose:        config.PurposeBackfill,
+		Retire:         config.RetireNever,
+		Errors:         config.ErrorsStrict,
+		MaxQuarantined: "0.1%",
+		MaxLineMiB:     128,
+		PartMiB:        256,
+		IDSpace:        source,
+	}
+	set(&f)
+	return f
+}
+
+// defaultS3 is what S3 holds when the file does not name it.
+func defaultS3() config.S3 {
+	return config.S3{Encryption: config.EncryptionBucket, Checksums: config.ChecksumsAuto, ChunkMiB: 8}
+}
+
 func TestParseFillsEverything(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "token"), "from-a-file\n", 0o600)
+	writeFile(t, filepath.Join(dir, "attributed"), "\ufeff# attributed members\r\n1234\r\n\n 00123 # a group\n", 0o644)
 	got, err := parse(`
 sources:
   bison:
@@ -61,7 +85,22 @@ sources:
       client_id: ${ID:-nobody}
       client_secret: ${SECRET}
       scope: bulk-data|user/*.rs
+    operation: $davinci-data-export
     method: POST
+    lenient: true
+    separate_status: true
+    since_format: date
+    list_format: repeat
+    parameters:
+      - {name: _mdm, value: "true", type: boolean}
+      - {name: x, value: 1}
+      - {name: x, value: "${ID:-nobody}"}
+      - {name: _outputFormat}
+    headers:
+      - {name: X-Api-Key, value: "${SECRET}"}
+      - {name: Prefer, value_file: token}
+    exports: 2
+    delete_export: never
     poll: {min: 500ms, max: 1d12h}
     downloads: 8
   local:
@@ -79,12 +118,49 @@ feeds:
     type_filters: ["Observation?category=laboratory"]
     max_quarantined: 0.5%
     max_line_mib: 64
+    class: nightly
+    export_type: hl7.fhir.us.davinci-pdex#provider-snapshot
+    patients: [p1, p.2]
+    until: 2025-01-31
+    associated_data: [LatestProvenanceResources, _custom]
+    organize_by: Patient
+    partial_manifests: true
+    parameters: [{name: x, value: 7, type: integer}]
+    new_members: ignore
+    overlap: 1h
+    full_every: 30d
+    retire: full
+    keep_runs: 60
+    keep_days: 90
+    errors: budget
+    max_errors: 10
+    part_mib: 128
+    id_space: animals
   ape:
     source: local
     level: patient
     since: 2024-01-31T01:02:03.5+01:00
+  bee: {source: bison, groups_file: attributed, purpose: provider_access}
+  crow: {source: local, group_search: "Group?identifier=1"}
 sink:
   url: out/../lake
+state:
+  url: s3://state/a/
+  s3:
+    region: us-east-1
+    endpoint: https://minio.example.org:9000/
+    access_key_id: key
+    secret_access_key: ${SECRET}
+    session_token_file: token
+    role_arn: arn:aws:iam::123456789012:role/fhirkiln
+    external_id: other
+    encryption: kms
+    kms_key: alias/fhirkiln
+    bucket_key: true
+    checksums: always
+    chunk_mib: 16
+  lease_ttl: 30s
+parallel: 8
 log: {format: json, level: debug}
 `, dir, "BASE", "https://fhir.example.org", "SECRET", "s3cret: #${BASE}")
 	if err != nil {
@@ -105,18 +181,35 @@ log: {format: json, level: debug}
 					ClientSecret: "s3cret: #${BASE}",
 					Scope:        "bulk-data|user/*.rs",
 				},
-				Method:    "POST",
-				Poll:      config.Poll{Min: 500 * time.Millisecond, Max: 36 * time.Hour, Deadline: 24 * time.Hour},
-				Downloads: 8,
+				Operation:      config.OperationDaVinci,
+				Method:         "POST",
+				Lenient:        true,
+				SeparateStatus: true,
+				SinceFormat:    "date",
+				ListFormat:     "repeat",
+				Parameters: []config.Parameter{
+					{Name: "_mdm", Value: "true", Type: "boolean"}, {Name: "x", Value: "1", Type: "string"},
+					{Name: "x", Value: "nobody", Type: "string"}, {Name: "_outputFormat", Type: "string"},
+				},
+				Headers:      []config.Header{{Name: "X-Api-Key", Value: "s3cret: #${BASE}"}, {Name: "Prefer", Value: "from-a-file"}},
+				Exports:      2,
+				DeleteExport: config.DeleteNever,
+				Poll:         config.Poll{Min: 500 * time.Millisecond, Max: 36 * time.Hour, Deadline: 24 * time.Hour},
+				Downloads:    8,
 			},
 			"local": {
-				Name:      "local",
-				FHIR:      "http://[::1]:8765/fhir",
-				Auth:      config.Auth{Type: config.AuthBearer, TokenMethod: "POST", ClientAuth: "form", Token: "from-a-file"},
-				Method:    "GET",
-				Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
-				Downloads: 4,
-				AllowHTTP: true,
+				Name:         "local",
+				FHIR:         "http://[::1]:8765/fhir",
+				Auth:         config.Auth{Type: config.AuthBearer, TokenMethod: "POST", ClientAuth: "form", Token: "from-a-file"},
+				Operation:    config.OperationExport,
+				Method:       "GET",
+				SinceFormat:  "instant",
+				ListFormat:   "comma",
+				Exports:      1,
+				DeleteExport: config.DeleteAuto,
+				Poll:         config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
+				Downloads:    4,
+				AllowHTTP:    true,
 			},
 		},
 		Feeds: []config.Feed{
@@ -132,19 +225,51 @@ log: {format: json, level: debug}
 				TypeFilters:    []string{"Observation?category=laboratory"},
 				MaxQuarantined: "0.5%",
 				MaxLineMiB:     64,
+
+				Class:            "nightly",
+				ExportType:       "hl7.fhir.us.davinci-pdex#provider-snapshot",
+				Patients:         []string{"p1", "p.2"},
+				Until:            time.Date(2025, 1, 31, 0, 0, 0, 0, time.UTC),
+				AssociatedData:   []string{"LatestProvenanceResources", "_custom"},
+				OrganizeBy:       "Patient",
+				PartialManifests: true,
+				Parameters:       []config.Parameter{{Name: "x", Value: "7", Type: "integer"}},
+				NewMembers:       config.NewMembersIgnore,
+				Overlap:          time.Hour,
+				FullEvery:        30 * 24 * time.Hour,
+				Retire:           config.RetireFull,
+				KeepRuns:         60,
+				KeepDays:         90,
+				Errors:           config.ErrorsBudget,
+				MaxErrors:        10,
+				PartMiB:          128,
+				IDSpace:          "animals",
 			},
-			{
-				Name:           "ape",
-				Source:         "local",
-				Level:          config.LevelPatient,
-				Purpose:        config.PurposeBackfill,
-				Since:          time.Date(2024, 1, 31, 0, 2, 3, 500_000_000, time.UTC),
-				MaxQuarantined: "0.1%",
-				MaxLineMiB:     128,
-			},
+			feed("ape", "local", func(f *config.Feed) {
+				f.Level, f.Since = config.LevelPatient, time.Date(2024, 1, 31, 0, 2, 3, 500_000_000, time.UTC)
+			}),
+			feed("bee", "bison", func(f *config.Feed) {
+				f.Level, f.Groups, f.GroupsFile = config.LevelGroup, []string{"1234", "00123"}, filepath.Join(dir, "attributed")
+				f.Purpose = config.PurposeProviderAccess
+			}),
+			feed("crow", "local", func(f *config.Feed) {
+				f.Level, f.GroupSearch = config.LevelGroup, "Group?identifier=1"
+			}),
 		},
-		Sink: config.Sink{URL: filepath.Join(dir, "lake")},
-		Log:  config.Log{Format: "json", Level: "debug"},
+		Sink: config.Sink{URL: filepath.Join(dir, "lake"), S3: defaultS3()},
+		State: config.State{
+			URL: "s3://state/a",
+			S3: config.S3{
+				Region: "us-east-1", Endpoint: "https://minio.example.org:9000", PathStyle: true,
+				AccessKeyID: "key", SecretAccessKey: "s3cret: #${BASE}", SessionToken: "from-a-file",
+				RoleARN: "arn:aws:iam::123456789012:role/fhirkiln", ExternalID: "other",
+				Encryption: config.EncryptionKMS, KMSKey: "alias/fhirkiln", BucketKey: true,
+				Checksums: config.ChecksumsAlways, ChunkMiB: 16,
+			},
+			LeaseTTL: 30 * time.Second,
+		},
+		Parallel: 8,
+		Log:      config.Log{Format: "json", Level: "debug"},
 	}
 	// Secrets print alike, so cmp must look into them.
 	reveal := cmp.Transformer("reveal", func(s config.Secret) string { return s.Reveal() })
@@ -167,16 +292,23 @@ func TestDefaults(t *testing.T) {
 	}
 	want := &config.Config{
 		Sources: map[string]config.Source{"s": {
-			Name:      "s",
-			FHIR:      "https://fhir.example.org/r4",
-			Auth:      config.Auth{Type: config.AuthNone, TokenMethod: "POST", ClientAuth: "form"},
-			Method:    "GET",
-			Poll:      config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
-			Downloads: 4,
+			Name:         "s",
+			FHIR:         "https://fhir.example.org/r4",
+			Auth:         config.Auth{Type: config.AuthNone, TokenMethod: "POST", ClientAuth: "form"},
+			Operation:    config.OperationExport,
+			Method:       "GET",
+			SinceFormat:  "instant",
+			ListFormat:   "comma",
+			Exports:      1,
+			DeleteExport: config.DeleteAuto,
+			Poll:         config.Poll{Min: time.Second, Max: 5 * time.Minute, Deadline: 24 * time.Hour},
+			Downloads:    4,
 		}},
-		Feeds: []config.Feed{{Name: "f", Source: "s", Level: config.LevelSystem, Purpose: config.PurposeBackfill, MaxQuarantined: "0.1%", MaxLineMiB: 128}},
-		Sink:  config.Sink{URL: "/data"},
-		Log:   config.Log{Format: "text", Level: "info"},
+		Feeds:    []config.Feed{feed("f", "s", func(f *config.Feed) { f.Level = config.LevelSystem })},
+		Sink:     config.Sink{URL: "/data", S3: defaultS3()},
+		State:    config.State{URL: "/data", S3: defaultS3(), LeaseTTL: time.Minute},
+		Parallel: 4,
+		Log:      config.Log{Format: "text", Level: "info"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -284,7 +416,7 @@ logs: {}
 		`config.yaml:12:3: sources."Bad Name".fhir: missing; want a base URL such as https://fhir.example.org/r4`,
 		`config.yaml:12:3: sources."Bad Name": not a name; want a lower-case letter, then lower-case letters, digits and -`,
 		`config.yaml:13:11: sources."Bad Name".auth: found a list; want a mapping (key: value)`,
-		`config.yaml:15:3: feeds.members.groups: missing; want at least one id with level group`,
+		`config.yaml:15:3: feeds.members.groups: missing; want at least one id with level group, or groups_file or group_search`,
 		`config.yaml:16:13: feeds.members.source: no source has that name, did you mean bison?; want one of Bad Name, bison`,
 		`config.yaml:18:14: feeds.members.purpose: "fun" is not known; want one of payer_to_payer, provider_access, backfill`,
 		`config.yaml:19:12: feeds.members.types: found a text; want a list, [a, b], of resource types such as Patient`,
@@ -297,7 +429,7 @@ logs: {}
 		`config.yaml:24:3: feeds.Third.level: missing; want system or patient, or groups with the ids of groups`,
 		`config.yaml:24:3: feeds.Third: not a name; want a lower-case letter, then lower-case letters, digits and -`,
 		`config.yaml:25:7: sink: found a text; want a mapping (key: value)`,
-		`config.yaml:26:1: logs: unknown key, did you mean log?; want one of sources, feeds, sink, log`,
+		`config.yaml:26:1: logs: unknown key, did you mean log?; want one of sources, feeds, sink, state, parallel, log`,
 	}
 	if diff := cmp.Diff(strings.Join(want, "\n"), fmt.Sprint(err)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -335,7 +467,7 @@ func TestProblems(t *testing.T) {
 		"fhir escape":            {fhir, "    fhir: https://h/%zz\n", "3:11: sources.s.fhir: not a URL"},
 		"fhir query":             {fhir, "    fhir: https://h/?a=1\n", "3:11: sources.s.fhir: has a ?"},
 		"fhir fragment":          {fhir, "    fhir: https://h/#a\n", "3:11: sources.s.fhir: has a #"},
-		"fhir with $export":      {fhir, "    fhir: https://h/$export\n", "3:11: sources.s.fhir: ends with $export"},
+		"fhir with $export":      {fhir, "    fhir: https://h/$export\n", "3:11: sources.s.fhir: has $export in it; want the base URL, to which $export is appended"},
 		"fhir http":              {fhir, "    fhir: http://fhir.example.org\n", "3:11: sources.s.fhir: is not encrypted; want https://, or allow_http: true"},
 		"fhir looks local":       {fhir, "    fhir: http://127.0.0.1.example.org\n", "3:11: sources.s.fhir: is not encrypted"},
 		"method":                 {fhir, fhir + "    method: get\n", `4:13: sources.s.method: "get" is not known; want one of GET, POST`},
@@ -407,7 +539,7 @@ func TestProblems(t *testing.T) {
 		"sink home":              {url, "  url: ~/data\n", "10:8: sink.url: begins with ~"},
 		"sink colon":             {url, "  url: s3:lake\n", "10:8: sink.url: has a : before the first slash"},
 		"sink empty":             {url, "  url: ''\n", "10:8: sink.url: is empty"},
-		"sink unknown key":       {url, url + "  state: x\n", "11:3: sink.state: unknown key; want url"},
+		"sink unknown key":       {url, url + "  state: x\n", "11:3: sink.state: unknown key; want one of url, s3"},
 		"custom tag":             {url, "  url: !env X\n", "10:8: sink.url: has a YAML tag"},
 		"list as a key":          {url, url + "  ? [a]\n  : b\n", "11:5: sink: found a list as a key; want a text"},
 		"variable half open":     {url, "  url: /a${B\n", "10:8: sink.url: has a ${ without its }"},

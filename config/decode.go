@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,6 +40,12 @@ func (d *decoder) problem(p position, path, format string, args ...any) {
 // stands where the value does, else where the closest mapping around it does.
 func (d *decoder) problemAt(path, format string, args ...any) {
 	d.problem(d.where(path), path, format, args...)
+}
+
+// warnAt is problemAt for what works but deserves a look.
+func (d *decoder) warnAt(path, format string, args ...any) {
+	p := d.where(path)
+	d.warnings = append(d.warnings, Problem{d.file, p.line, p.column, path, fmt.Sprintf(format, args...)})
 }
 
 func (d *decoder) where(path string) position {
@@ -116,8 +123,10 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Struct && !isTime:
 		d.object(n, path, v)
-	case v.Kind() == reflect.Map || v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+	case isNamed(v.Type()):
 		d.named(n, path, v)
+	case isList(v.Type()):
+		d.mappings(n, path, f, v)
 	case v.Kind() == reflect.Slice:
 		d.list(n, path, f, v)
 	default:
@@ -131,7 +140,7 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 			d.absent(path, f, v)
 		default:
 			if err := set(v, text, f); err != nil {
-				d.problem(posOf(n), path, "%s %v; want %s", clip(n.Value), err, f.want)
+				d.problem(posOf(n), path, "%s %v; want %s", f.quote(n.Value), err, f.want)
 			}
 		}
 	}
@@ -165,24 +174,46 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 	}
 }
 
-// list fills a list of texts. It must not be empty, since leaving the key out
-// says the same more clearly, and no text may stand in it twice.
-func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
-	if n.Kind != yaml.SequenceNode {
-		d.problem(posOf(n), path, "found %s; want a list, [a, b], of %s", found(n), f.want)
-		return
-	}
-	if len(n.Content) == 0 {
-		d.problem(posOf(n), path, "is empty; want at least one, or leave the key out")
-	}
-	seen := map[string]int{}
-	for i, item := range n.Content {
-		if !d.step(item) {
+// items lists the values of a list with their paths. It must not be empty, since
+// leaving the key out says the same more clearly.
+func (d *decoder) items(n *yaml.Node, path string, f field) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		if n.Kind != yaml.SequenceNode {
+			d.problem(posOf(n), path, "found %s; want a list, [a, b], of %s", found(n), f.want)
 			return
 		}
-		item = resolve(item)
-		child := fmt.Sprintf("%s[%d]", path, i)
-		d.at[child] = posOf(item)
+		if len(n.Content) == 0 {
+			d.problem(posOf(n), path, "is empty; want at least one, or leave the key out")
+		}
+		for i, item := range n.Content {
+			if !d.step(item) {
+				return
+			}
+			item = resolve(item)
+			child := fmt.Sprintf("%s[%d]", path, i)
+			d.at[child] = posOf(item)
+			if !yield(child, item) {
+				return
+			}
+		}
+	}
+}
+
+// mappings fills a list of mappings.
+func (d *decoder) mappings(n *yaml.Node, path string, f field, v reflect.Value) {
+	for child, item := range d.items(n, path, f) {
+		elem := reflect.New(v.Type().Elem()).Elem()
+		if d.object(item, child, elem); d.failed[child] {
+			d.failed[path] = true
+		}
+		v.Set(reflect.Append(v, elem))
+	}
+}
+
+// list fills a list of texts, none of which may stand in it twice.
+func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
+	seen := map[string]string{} // text to path
+	for child, item := range d.items(n, path, f) {
 		text, ok := d.text(item, child, f)
 		if !ok {
 			d.failed[path] = true
@@ -194,11 +225,11 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		case text == "":
 			d.problem(posOf(item), child, "is empty; want %s", f.want)
 		case err != nil:
-			d.problem(posOf(item), child, "%s %v; want %s", clip(item.Value), err, f.want)
+			d.problem(posOf(item), child, "%s %v; want %s", f.quote(item.Value), err, f.want)
 		case twice:
-			d.problem(posOf(item), child, "stands twice; the first is [%d]", first)
+			d.problem(posOf(item), child, "stands twice; the first is %s", strings.TrimPrefix(first, path))
 		}
-		seen[text] = i
+		seen[text] = child
 		v.Set(reflect.Append(v, elem))
 	}
 }
@@ -225,14 +256,13 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.problemAt(pathOfFile, "%s is given too; want one of the two", f.key)
 		d.failed[path] = true
 	case file != "":
-		s, exposed, err := readSecret(d.dir, file)
+		s, exposed, err := readSecret(d.resolved(file))
 		if err != nil {
 			d.problemAt(pathOfFile, "cannot read the file: %v; want the path of a file with the secret alone, from the folder of the config file", err)
 			d.failed[path] = true
 		}
 		if exposed {
-			p := d.at[pathOfFile]
-			d.warnings = append(d.warnings, Problem{d.file, p.line, p.column, pathOfFile, "every user of this machine can read the file; chmod 600 would keep them out"})
+			d.warnAt(pathOfFile, "every user of this machine can read the file; chmod 600 would keep them out")
 		}
 		return s
 	}

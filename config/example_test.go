@@ -75,8 +75,17 @@ func TestExampleUncommented(t *testing.T) {
 	for _, f := range cfg.Feeds {
 		purposes = append(purposes, f.Purpose)
 	}
-	if len(purposes) != 4 || purposes[1] != config.PurposeProviderAccess || purposes[2] != config.PurposePayerToPayer {
-		t.Errorf("purposes of the feeds: %v", purposes)
+	wantPurposes := []config.Purpose{
+		config.PurposeBackfill, config.PurposeProviderAccess, config.PurposeProviderAccess, config.PurposePayerToPayer, config.PurposeBackfill,
+	}
+	if diff := cmp.Diff(wantPurposes, purposes); diff != "" {
+		t.Errorf("purposes of the feeds (-want +got):\n%s", diff)
+	}
+	if cfg.State.URL != "s3://fhirkiln-state/production" || cfg.State.S3.KMSKey != "alias/fhirkiln" {
+		t.Errorf("state %+v", cfg.State)
+	}
+	if len(cfg.Warnings) > 0 {
+		t.Errorf("warnings: %v", cfg.Warnings)
 	}
 
 	// What is shown for an optional setting is its default, or an example.

@@ -15,24 +15,68 @@ type Feed struct {
 
 	// Name of the source to export from.
 	Source string `yaml:"source" jsonschema:"required" want:"the name of a source"`
-	// What is exported: the whole system, all patients, or groups of patients. Left out: group if groups is given; otherwise it must be said, so that nobody exports everything by an omission.
+	// A label of yours, such as nightly: run --class brings the feeds of one class up to date.
+	Class string `yaml:"class" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"a lower-case letter, then lower-case letters, digits and -"`
+
+	// What is exported: the whole system, all patients, or groups of patients. Left out: group if groups are given; otherwise it must be said, so that nobody exports everything by an omission.
 	Level Level `yaml:"level" jsonschema:"enum=system,enum=patient,enum=group"`
 	// Ids of the Groups to export, for level group. One export is made for each.
 	Groups []string `yaml:"groups" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Group ids such as 1234, without Group/ before them"`
+	// File with the ids instead, one a line; what follows a # is a comment. In a checked [Config] they stand in Groups.
+	GroupsFile string `yaml:"groups_file"`
+	// A search at the source, whose matches are the groups of each run. For payers whose groups get new ids.
+	GroupSearch string `yaml:"group_search" jsonschema:"pattern=^Group[?].+$" want:"a search such as Group?identifier=1234567893"`
+	// What becomes of members who are new in a group since the last run, about whom servers may send nothing older than _since: history asks for all that there is of them, ignore does not.
+	NewMembers NewMembers `yaml:"new_members" jsonschema:"enum=history,enum=ignore,default=history"`
+	// Only these patients, by id (patient). Only a POST can ask for it.
+	Patients []string `yaml:"patients" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Patient ids such as 1234, without Patient/ before them" private:"true"`
+
 	// What the data is for, which audits record. backfill, the default, claims nothing beyond a plain export.
 	Purpose Purpose `yaml:"purpose" jsonschema:"enum=payer_to_payer,enum=provider_access,enum=backfill,default=backfill"`
+	// What the data is for in the server's words (exportType), where the source's operation is $davinci-data-export. Left out: by purpose, hl7.fhir.us.davinci-pdex# and payertopayer, provider-download, or provider-delta for what has changed since the last run.
+	ExportType string `yaml:"export_type" jsonschema:"pattern=^[A-Za-z][A-Za-z0-9.:/_-]*(#[A-Za-z0-9_-]+)?$" want:"an exportType such as hl7.fhir.us.davinci-pdex#provider-snapshot"`
 	// Resource types to export (_type). Left out: all that the server gives.
 	Types []string `yaml:"types" jsonschema:"pattern=^[A-Z][A-Za-z]+$" want:"resource types such as Patient"`
 	// Only resources that have changed since this instant (_since). A date means its start in UTC.
 	Since time.Time `yaml:"since"`
+	// Only resources that have changed until this instant (_until, IG 3.0.0). A date means its start in UTC. For one-off exports: what changes later is never asked for.
+	Until time.Time `yaml:"until"`
 	// Only these elements (_elements), such as id or Patient.birthDate. Servers may ignore it.
 	Elements []string `yaml:"elements" jsonschema:"pattern=^[A-Za-z][A-Za-z.]*$" want:"element names such as id or Patient.birthDate"`
 	// Searches that resources of a type must match (_typeFilter), such as Observation?category=laboratory. Servers may ignore it.
 	TypeFilters []string `yaml:"type_filters" jsonschema:"pattern=^[A-Z][A-Za-z]+[?].+$" want:"searches such as Observation?category=laboratory"`
+	// Resources to add to those that were asked for (includeAssociatedData): LatestProvenanceResources, RelevantProvenanceResources, or a code of the server's own.
+	AssociatedData []string `yaml:"associated_data" jsonschema:"pattern=^[A-Za-z_][A-Za-z0-9_.-]*$" want:"codes such as LatestProvenanceResources"`
+	// Resource type by whose instances the server is to sort its files (organizeOutputBy, IG 3.0.0).
+	OrganizeBy string `yaml:"organize_by" jsonschema:"pattern=^[A-Z][A-Za-z]+$" want:"a resource type such as Patient"`
+	// Allows the server to tell of files while the export still runs (allowPartialManifests, IG 3.0.0), so that they are fetched meanwhile. Nothing is published before the last.
+	PartialManifests bool `yaml:"partial_manifests" jsonschema:"default=false"`
+	// Further parameters of this feed's kick-offs. They replace those of the source that have the same name.
+	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
+
+	// How far before the last run's transactionTime the next run begins (_since), for servers that record changes late. What comes twice is told apart by its version.
+	Overlap time.Duration `yaml:"overlap" jsonschema:"default=0s" min:"0s" max:"30d"`
+	// How often everything is exported again instead of what has changed. Left out: never.
+	FullEvery time.Duration `yaml:"full_every" min:"1d" max:"366d"`
+	// Whether what is missing from a full export counts as deleted: never, or full, which wants a run without errors and refuses to drop more than a tenth.
+	Retire Retire `yaml:"retire" jsonschema:"enum=never,enum=full,default=never"`
+	// How many published runs are kept. gc removes older ones, but none that current data needs: the last full run and those after it stay. Left out: all.
+	KeepRuns int `yaml:"keep_runs" jsonschema:"minimum=1,maximum=100000"`
+	// How many days published runs are kept, as keep_runs says. Where both are given, a run goes that neither keeps. Left out: for ever.
+	KeepDays int `yaml:"keep_days" jsonschema:"minimum=1,maximum=36500"`
+
+	// What errors that the server reports about its export do: under strict the good rows are published, but the next run asks again from the same instant. Under budget it goes on from there if there are at most max_errors, and the hole is recorded.
+	Errors ErrorPolicy `yaml:"errors" jsonschema:"enum=strict,enum=budget,default=strict"`
+	// How many errors of an export are within the budget, with errors: budget.
+	MaxErrors int `yaml:"max_errors" jsonschema:"minimum=1,maximum=1000000"`
 	// Share of a resource type's lines that may be no FHIR resources. They go to quarantine, and the run is partial; with more of them it fails and publishes nothing.
 	MaxQuarantined Percent `yaml:"max_quarantined" jsonschema:"pattern=^[0-9][0-9]?([.][0-9]+)?%$,default=0.1%" want:"a percentage such as 0.1%"`
 	// Longest line, in MiB. Longer ones go to quarantine. It bounds memory.
 	MaxLineMiB int `yaml:"max_line_mib" jsonschema:"minimum=1,maximum=4095,default=128"`
+	// Size of Parquet, in MiB, at which a part is closed and the next one begun. Engines read parts of some hundred MiB best.
+	PartMiB int `yaml:"part_mib" jsonschema:"minimum=1,maximum=10240,default=256"`
+	// Where the ids of resources come from: the same type and id from two feeds of one id space are the same resource in the views of current data. Left out: the name of the source.
+	IDSpace string `yaml:"id_space" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"a lower-case letter, then lower-case letters, digits and -"`
 }
 
 // Level is what a kick-off asks for (Bulk Data Access IG, Endpoint).
@@ -60,6 +104,36 @@ const (
 	PurposeBackfill Purpose = "backfill"
 )
 
+// NewMembers says what becomes of members who are new in a group.
+type NewMembers string
+
+const (
+	// NewMembersHistory exports all that there is of them.
+	NewMembersHistory NewMembers = "history"
+	// NewMembersIgnore leaves it at what the server sends of itself.
+	NewMembersIgnore NewMembers = "ignore"
+)
+
+// Retire says what absence from a full export means.
+type Retire string
+
+const (
+	// RetireNever takes nothing for deleted because it is absent.
+	RetireNever Retire = "never"
+	// RetireFull takes for deleted what a full export without errors does not hold.
+	RetireFull Retire = "full"
+)
+
+// ErrorPolicy says what the errors do that a server reports about its export.
+type ErrorPolicy string
+
+const (
+	// ErrorsStrict keeps the watermark where it is when there is an error.
+	ErrorsStrict ErrorPolicy = "strict"
+	// ErrorsBudget moves it if there are at most MaxErrors.
+	ErrorsBudget ErrorPolicy = "budget"
+)
+
 func (d *decoder) checkFeed(path string, f *Feed, sources map[string]Source) {
 	if d.failed[path] {
 		return // not even a mapping
@@ -67,18 +141,12 @@ func (d *decoder) checkFeed(path string, f *Feed, sources map[string]Source) {
 	if _, ok := sources[f.Source]; !ok && f.Source != "" && len(sources) > 0 {
 		d.problemAt(join(path, "source"), "no source has that name%s", didYouMean(f.Source, slices.Sorted(maps.Keys(sources))))
 	}
-	groupsPath, levelPath := join(path, "groups"), join(path, "level")
-	if f.Level == "" && d.given(groupsPath) && !d.failed[levelPath] {
-		f.Level = LevelGroup
-	}
-	switch {
-	case d.failed[levelPath]:
-	case f.Level == "":
-		d.problemAt(levelPath, "missing; want system or patient, or groups with the ids of groups")
-	case f.Level == LevelGroup && !d.given(groupsPath):
-		d.problemAt(groupsPath, "missing; want at least one id with level group")
-	case f.Level != LevelGroup && d.given(groupsPath):
-		d.problemAt(groupsPath, "is not used with level %s; want level group, or no groups", f.Level)
+	d.checkGroups(path, f)
+	d.checkFilters(path, f)
+	d.checkOperation(path, f, sources[f.Source])
+	d.checkHistory(path, f)
+	if f.IDSpace == "" {
+		f.IDSpace = f.Source
 	}
 }
 

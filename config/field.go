@@ -13,7 +13,9 @@ import (
 //
 //	yaml:"key"                      the key in the file; "-" for none
 //	jsonschema:"required,default=..." and enum=, pattern=, minimum=, maximum=
+//	min:"1s" max:"1h"                 bounds of a duration; without them, more than nothing and at most a year
 //	want:"..."                        what is allowed, in words, for messages
+//	private:"true"                    messages do not quote the value, which says something of a patient
 //
 // The jsonschema tag serves the generator of config.schema.json as well, so that
 // editors and this decoder agree.
@@ -25,7 +27,18 @@ type field struct {
 	enum     []string
 	pattern  *regexp.Regexp
 	min, max int
+	shortest time.Duration
+	longest  time.Duration
 	want     string
+	private  bool
+}
+
+// quote is a value as messages may quote it.
+func (f field) quote(text string) string {
+	if f.private {
+		return "it"
+	}
+	return clip(text)
 }
 
 // fieldsOf reads the tags of a struct type.
@@ -54,12 +67,39 @@ func fieldsOf(t reflect.Type) []field {
 				f.max, _ = strconv.Atoi(value)
 			}
 		}
+		f.private = sf.Tag.Get("private") == "true"
+		f.shortest, f.longest = bound(sf.Tag.Get("min"), 1), bound(sf.Tag.Get("max"), longestDuration)
 		if f.want == "" {
 			f.want = wanted(sf.Type, f)
+			if low, bounded := sf.Tag.Lookup("min"); bounded {
+				f.want += ", from " + low + " to " + sf.Tag.Get("max")
+			}
 		}
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// fieldOf reads the tags of one field.
+func fieldOf[T any](key string) field {
+	for _, f := range fieldsOf(reflect.TypeFor[T]()) {
+		if f.key == key {
+			return f
+		}
+	}
+	panic("config: no field has the key " + key) // a slip in this package, which every test meets
+}
+
+// bound reads a bound of a duration.
+func bound(tag string, otherwise time.Duration) time.Duration {
+	if tag == "" {
+		return otherwise
+	}
+	d, err := parseDuration(tag)
+	if err != nil {
+		panic("config: a bound " + tag + " " + err.Error()) // a wrong tag, which every test meets
+	}
+	return d
 }
 
 // wanted says in words what a value may be, where no tag does.
@@ -75,10 +115,28 @@ func wanted(t reflect.Type, f field) string {
 		return "true or false"
 	case t.Kind() == reflect.Int:
 		return fmt.Sprintf("a whole number from %d to %d", f.min, f.max)
-	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map || t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map || isNamed(t):
 		return "a mapping (key: value)"
 	case t.Kind() == reflect.Slice:
 		return "texts"
 	}
 	return "a text"
+}
+
+// isNamed reports whether a field of type t is written as a mapping of names to
+// settings. A slice of structs that have no Name for it is a list of mappings.
+func isNamed(t reflect.Type) bool {
+	if t.Kind() == reflect.Map {
+		return true
+	}
+	if !isList(t) {
+		return false
+	}
+	name, ok := t.Elem().FieldByName("Name")
+	return ok && name.Tag.Get("yaml") == "-"
+}
+
+// isList reports whether t is a slice of structs.
+func isList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }

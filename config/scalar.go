@@ -16,7 +16,15 @@ func set(v reflect.Value, text string, f field) error {
 	case *time.Duration:
 		duration, err := parseDuration(text)
 		*p = duration
-		return err
+		switch {
+		case err != nil:
+			return err
+		case duration < f.shortest:
+			return errors.New("is too short")
+		case duration > f.longest:
+			return errors.New("is too long")
+		}
+		return nil
 	case *time.Time:
 		instant, err := parseInstant(text)
 		*p = instant
@@ -48,10 +56,13 @@ func set(v reflect.Value, text string, f field) error {
 	return nil
 }
 
+// longestDuration is a year: more is a slip.
+const longestDuration = 366 * 24 * time.Hour
+
 // parseDuration is time.ParseDuration with days, as in 30d and 1d12h. A day has
-// 24 hours. Nothing at all and more than a year are slips.
+// 24 hours. Nothing is below zero; what is far too long comes out as some time above
+// [longestDuration].
 func parseDuration(text string) (time.Duration, error) {
-	const year = 366 * 24 * time.Hour
 	var total time.Duration
 	rest := text
 	if days, after, ok := strings.Cut(text, "d"); ok {
@@ -66,13 +77,7 @@ func parseDuration(text string) (time.Duration, error) {
 		if err != nil || part < 0 {
 			return 0, errors.New("is not a duration")
 		}
-		total += min(part, year)
-	}
-	switch {
-	case total == 0:
-		return 0, errors.New("is too short")
-	case total > year:
-		return 0, errors.New("is too long")
+		total += min(part, longestDuration+1)
 	}
 	return total, nil
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 )
 
@@ -57,32 +56,11 @@ func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // readSecret reads a secret file: its content without one newline at the end.
-// exposed tells whether every user of the machine may read it. The error holds
-// neither the path nor the content: a path in a config may be a secret that
-// was put under the wrong key.
-func readSecret(dir, path string) (s Secret, exposed bool, err error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
-	// Before opening it, which would wait for a writer if it is a named pipe.
-	info, err := os.Stat(path)
+// exposed tells whether every user of the machine may read it.
+func readSecret(path string) (s Secret, exposed bool, err error) {
+	data, mode, err := readFile(path, maxSecretSize)
 	if err != nil {
-		return "", false, withoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", false, errors.New("not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", false, withoutPath(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretSize+1))
-	if err != nil {
-		return "", false, withoutPath(err)
-	}
-	if len(data) > maxSecretSize {
-		return "", false, fmt.Errorf("more than %d KiB", maxSecretSize>>10)
+		return "", false, err
 	}
 	if line, ok := bytes.CutSuffix(data, []byte("\n")); ok {
 		data, _ = bytes.CutSuffix(line, []byte("\r"))
@@ -91,8 +69,35 @@ func readSecret(dir, path string) (s Secret, exposed bool, err error) {
 		return "", false, errors.New("the file is empty")
 	}
 	// Windows has no such bits and reports all of them.
-	exposed = runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
+	exposed = runtime.GOOS != "windows" && mode&0o004 != 0
 	return Secret(data), exposed, nil
+}
+
+// readFile reads a file of at most limit bytes that the config names. The error holds
+// neither the path nor the content: a path in a config may be a secret that was put under
+// the wrong key.
+func readFile(path string, limit int64) (data []byte, mode fs.FileMode, err error) {
+	// Before opening it, which would wait for a writer if it is a named pipe.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	defer f.Close()
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if int64(len(data)) > limit {
+		return nil, 0, fmt.Errorf("more than %d KiB", limit>>10)
+	}
+	return data, info.Mode().Perm(), nil
 }
 
 // withoutPath keeps what happened of a file system error, not where.

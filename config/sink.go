@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Sink is where the Parquet goes. In a checked [Config] the URL is a local path,
@@ -12,45 +13,92 @@ import (
 type Sink struct {
 	// A folder, as a path or file:///path, or s3://bucket/prefix. A relative path starts at the folder of the config file.
 	URL string `yaml:"url" jsonschema:"required" want:"a path, file:///path or s3://bucket/prefix"`
+	// How to reach and use the store, where url is s3://.
+	S3 S3 `yaml:"s3"`
 }
 
-func (d *decoder) checkSink(path string, s *Sink) {
-	const want = "; want a path, file:///path or s3://bucket/prefix"
-	path = join(path, "url")
-	if s.URL == "" || d.failed[path] {
+// State is where fhirkiln keeps what it must remember, some of it secret: ledgers, leases,
+// manifests, quarantined lines. In a checked [Config] it is complete, as [Sink] is.
+type State struct {
+	// A folder, as a path or file:///path, or s3://bucket/prefix, for what only fhirkiln reads: links of files, quarantined lines. Left out: _fhirkiln in the sink.
+	URL string `yaml:"url" want:"a path, file:///path or s3://bucket/prefix"`
+	// How to reach and use the store, where url is s3://. Left out: as the sink is, if that is on S3.
+	S3 S3 `yaml:"s3"`
+	// How long another process waits after the last sign of life of one that works on a feed, before it takes over. On S3; on disk the system says at once who is alive.
+	LeaseTTL time.Duration `yaml:"lease_ttl" jsonschema:"default=1m" min:"1s" max:"1h"`
+}
+
+// checkState gives state what it takes from the sink. What is wrong with the sink is not
+// said again.
+func (d *decoder) checkState(path string, s *State, sink Sink) {
+	own := d.given(join(path, "s3"))
+	if s.URL == "" && !d.failed[path] && !d.failed[join(path, "url")] {
+		if own {
+			d.problemAt(join(path, "s3"), "is not used without url, since state is then in the sink; want s3 in the sink, or url")
+		}
+		s.URL, s.S3 = sink.URL, sink.S3
 		return
 	}
-	first, _, _ := strings.Cut(s.URL, "/")
+	s.URL = d.checkPlace(path, s.URL, &s.S3)
+	if !own && onS3(s.URL) && onS3(sink.URL) {
+		s.S3 = sink.S3
+	}
+}
+
+// onS3 reports whether a place is on S3, not on this machine.
+func onS3(place string) bool { return strings.HasPrefix(place, "s3://") }
+
+// checkPlace checks the url and s3 of a sink or a state, and returns the url in the form
+// that callers get.
+func (d *decoder) checkPlace(path, text string, s3 *S3) string {
+	place := d.checkPlaceURL(join(path, "url"), text)
+	s3Path := join(path, "s3")
+	if d.given(s3Path) && text != "" && !d.failed[s3Path] && !d.failed[join(path, "url")] && !onS3(place) {
+		d.problemAt(s3Path, "is not used with a folder; want a url of s3://bucket/prefix, or no s3")
+	}
+	d.checkS3(s3Path, s3)
+	return place
+}
+
+// checkPlaceURL returns a path as an absolute one or one that starts at the folder of the
+// config file, and a URL without a slash at its end.
+func (d *decoder) checkPlaceURL(path, text string) string {
+	const want = "; want a path, file:///path or s3://bucket/prefix"
+	if text == "" || d.failed[path] {
+		return text
+	}
+	first, _, _ := strings.Cut(text, "/")
 	if !strings.HasSuffix(first, ":") {
 		switch {
 		case first == "~":
 			d.problemAt(path, "begins with ~, which only a shell knows; want ${HOME}/path")
 		case strings.Contains(first, ":"):
 			d.problemAt(path, "has a : before the first slash, as a URL has"+want+" (./name:with-colon for a path)")
-		case !filepath.IsAbs(s.URL):
-			s.URL = filepath.Join(d.dir, s.URL)
+		case !filepath.IsAbs(text):
+			return filepath.Join(d.dir, text)
 		}
-		return
+		return text
 	}
-	u, err := url.Parse(s.URL)
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Opaque != "":
 		d.problemAt(path, "not a URL"+want)
 	case u.Scheme != "file" && u.Scheme != "s3":
 		d.problemAt(path, "the scheme is not known"+want)
-	case u.User != nil || strings.ContainsAny(s.URL, "?#"):
+	case u.User != nil || strings.ContainsAny(text, "?#"):
 		d.problemAt(path, "has a user name, ? or # in it"+want)
 	case u.Scheme == "file" && (u.Host != "" && u.Host != "localhost" || len(u.Path) < 2):
 		d.problemAt(path, "names no folder of this machine; want three slashes: file:///path")
 	case u.Scheme == "file":
-		s.URL = filepath.FromSlash(u.Path)
+		return filepath.FromSlash(u.Path)
 	case !isBucket(u.Host):
 		d.problemAt(path, "names no bucket; want s3://bucket/prefix, a bucket having 3 to 63 of a-z, 0-9, - and .")
 	case strings.Contains(strings.TrimPrefix(u.Path, "/"), "//") || strings.HasPrefix(u.Path, "//"):
 		d.problemAt(path, "has an empty name between two slashes; want s3://bucket/prefix")
 	default:
-		s.URL = strings.TrimRight(s.URL, "/")
+		return strings.TrimRight(text, "/")
 	}
+	return text
 }
 
 // isBucket holds a bucket name to S3's rules, as far as they catch slips.

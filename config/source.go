@@ -27,8 +27,26 @@ type Source struct {
 	TLS TLS `yaml:"tls"`
 	// Proxy for all requests to this source, such as http://proxy.example.org:3128, with user:password@ if it wants them. Left out: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
 	Proxy Secret `yaml:"proxy"`
+	// The operation that exports. $davinci-data-export is Da Vinci's for groups of members (ATR and PDex), and tells by its exportType what the data is for.
+	Operation Operation `yaml:"operation" jsonschema:"enum=$export,enum=$davinci-data-export,default=$export"`
 	// HTTP method of the kick-off. Every server takes GET; some take POST, which keeps long parameters out of the URL.
 	Method string `yaml:"method" jsonschema:"enum=GET,enum=POST,default=GET"`
+	// Asks the server to pass over parameters that it does not support (Prefer: handling=lenient), each of which is then a warning. Otherwise it should refuse the export, so that nothing is left unfiltered unseen.
+	Lenient bool `yaml:"lenient" jsonschema:"default=false"`
+	// Asks for polls that are answered with 200 even when the export has failed (Prefer: separate-export-status, IG 3.0.0), for gateways that take a failed export for a server in trouble.
+	SeparateStatus bool `yaml:"separate_status" jsonschema:"default=false"`
+	// How _since is written: an instant, as the standard says, or a date, as 1upHealth documents it. As a date it is the UTC day before, so that no time zone loses hours.
+	SinceFormat string `yaml:"since_format" jsonschema:"enum=instant,enum=date,default=instant"`
+	// How several types and elements are written: as one comma list, which some servers read alone, or as a repeated parameter, which IG 4.0.0 will want.
+	ListFormat string `yaml:"list_format" jsonschema:"enum=comma,enum=repeat,default=comma"`
+	// Further parameters of every kick-off at this source. A name may stand several times.
+	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
+	// Further headers of the kick-off, such as a gateway's API key. They go with no other request.
+	Headers []Header `yaml:"headers" want:"mappings with name and value"`
+	// Exports that run at once at this source, of all its feeds together. Most servers allow a client only one.
+	Exports int `yaml:"exports" jsonschema:"minimum=1,maximum=64,default=1"`
+	// Whether the server may forget an export once its data is published. auto tells it so unless published rows hold attachments that lie at the server, which may go with the export.
+	DeleteExport DeleteExport `yaml:"delete_export" jsonschema:"enum=auto,enum=always,enum=never,default=auto"`
 	// How often the status URL is asked, and for how long.
 	Poll Poll `yaml:"poll"`
 	// Output files fetched from this server at once. More helps with many small files, until the server answers 429.
@@ -59,8 +77,10 @@ type Poll struct {
 
 func (d *decoder) checkSource(path string, s *Source) {
 	s.FHIR = d.checkURL(join(path, "fhir"), s.FHIR, s.AllowHTTP, false)
-	if strings.Contains(s.FHIR, "$export") {
-		d.problemAt(join(path, "fhir"), "ends with $export; want the base URL, to which $export is appended")
+	for _, operation := range []Operation{OperationExport, OperationDaVinci} {
+		if strings.Contains(s.FHIR, string(operation)) {
+			d.problemAt(join(path, "fhir"), "has %s in it; want the base URL, to which %s is appended", operation, operation)
+		}
 	}
 	d.checkAuth(join(path, "auth"), &s.Auth, s.AllowHTTP)
 	if s.Auth.OneUpUserID == oneUpAll && s.Auth.Type == AuthOneUpHeaders && s.Method == "POST" {
@@ -71,6 +91,8 @@ func (d *decoder) checkSource(path string, s *Source) {
 			d.checkURL(fmt.Sprintf("%s[%d]", join(path, key), i), origin, s.AllowHTTP, false)
 		}
 	}
+	d.checkParameters(join(path, "parameters"), s.Parameters)
+	d.checkHeaders(join(path, "headers"), s.Headers)
 	d.checkTLS(join(path, "tls"), &s.TLS)
 	d.checkProxy(d.secretPath(path, "proxy"), s.Proxy)
 	poll := join(path, "poll")

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Operation is what exports at a source.
+type Operation string
+
+const (
+	// OperationExport is that of the Bulk Data Access IG.
+	OperationExport Operation = "$export"
+	// OperationDaVinci is that of Da Vinci's Member Attribution List (ATR 2.1.0), which
+	// Payer Data Exchange (PDex 2.2.0) uses too. It is for groups only.
+	OperationDaVinci Operation = "$davinci-data-export"
+)
+
+// DeleteExport says when an export is deleted at its server, always after its data is
+// published.
+type DeleteExport string
+
+const (
+	// DeleteAuto deletes it unless published rows hold attachments at the server.
+	DeleteAuto DeleteExport = "auto"
+	// DeleteAlways deletes it, whatever the rows hold.
+	DeleteAlways DeleteExport = "always"
+	// DeleteNever leaves it to the server when it goes.
+	DeleteNever DeleteExport = "never"
+)
+
+// Parameter is one parameter of a kick-off.
+type Parameter struct {
+	// Name of the parameter.
+	Name string `yaml:"name" jsonschema:"required,pattern=^[A-Za-z_][A-Za-z0-9_.:-]*$" want:"the name of a parameter such as _mdm"`
+	// Its value. Left out: the parameter is not sent, not even if fhirkiln would send it of itself, as it does _outputFormat.
+	Value string `yaml:"value"`
+	// FHIR's type of the value, which only a POST tells.
+	Type string `yaml:"type" jsonschema:"enum=string,enum=boolean,enum=integer,enum=decimal,enum=code,enum=id,enum=uri,enum=url,enum=canonical,enum=date,enum=dateTime,enum=instant,enum=Reference,default=string"`
+}
+
+// Header is one HTTP header of a kick-off.
+type Header struct {
+	// Name of the header.
+	Name string `yaml:"name" jsonschema:"required,pattern=^[A-Za-z0-9][A-Za-z0-9_.-]*$" want:"the name of a header such as x-api-key"`
+	// Its value, which nothing prints.
+	Value Secret `yaml:"value"`
+}
+
+// keyOf is the key of a parameter that has one of its own, by which the watermark and the
+// record of a feed's filters go; "" for all others.
+func keyOf(parameter string) string {
+	switch parameter {
+	case "_since":
+		return "since"
+	case "_until":
+		return "until"
+	case "_type":
+		return "types"
+	case "_elements":
+		return "elements"
+	case "_typeFilter":
+		return "type_filters"
+	case "patient":
+		return "patients"
+	case "includeAssociatedData":
+		return "associated_data"
+	case "organizeOutputBy":
+		return "organize_by"
+	case "allowPartialManifests":
+		return "partial_manifests"
+	case "exportType":
+		return "export_type"
+	}
+	return ""
+}
+
+func (d *decoder) checkParameters(path string, parameters []Parameter) {
+	for i, p := range parameters {
+		item := fmt.Sprintf("%s[%d]", path, i)
+		if key := keyOf(p.Name); key != "" {
+			d.problemAt(join(item, "name"), "has a key of its own; want %s of the feed", key)
+		}
+		if p.Value != "" && !d.failed[join(item, "type")] && !fitsType(p.Value, p.Type) {
+			d.problemAt(join(item, "value"), "is no value of type %s; want one as FHIR writes it", p.Type)
+		}
+	}
+}
+
+// fitsType reports whether a value is one of a type that JSON has, too.
+func fitsType(value, fhirType string) bool {
+	switch fhirType {
+	case "boolean":
+		return value == "true" || value == "false"
+	case "integer", "decimal":
+		var n json.Number
+		err := json.Unmarshal([]byte(value), &n)
+		return err == nil && !strings.HasPrefix(value, `"`) && (fhirType == "decimal" || !strings.ContainsAny(string(n), ".eE"))
+	}
+	return true
+}
+
+func (d *decoder) checkHeaders(path string, headers []Header) {
+	// What is sent in each request, and what only auth may say, since credentials go to
+	// the origins alone that they are for.
+	reserved := []string{"accept", "authorization", "connection", "content-length", "content-type", "cookie", "host", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
+	seen := map[string]bool{}
+	for i, h := range headers {
+		item := fmt.Sprintf("%s[%d]", path, i)
+		name := strings.ToLower(h.Name)
+		value := d.secretPath(item, "value")
+		switch {
+		case slices.Contains(reserved, name):
+			d.problemAt(join(item, "name"), "is fhirkiln's to send; want another header (credentials stand in auth)")
+		case seen[name] && name != "":
+			d.problemAt(join(item, "name"), "stands twice; want each header once")
+		}
+		seen[name] = true
+		switch {
+		case h.Value == "" && !d.failed[join(item, "value")]:
+			d.problemAt(value, "missing; want value or value_file")
+		case strings.ContainsFunc(h.Value.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }):
+			d.problemAt(value, "has characters that no HTTP header can carry; want the value alone")
+		}
+	}
+}
