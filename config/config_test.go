@@ -374,6 +374,111 @@ func TestAuthTypes(t *testing.T) {
 	}
 }
 
+// TestGroupsFile has what may stand in the file, and what no message may quote of it.
+func TestGroupsFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, test := range map[string]struct {
+		content, want string
+		groups        []string
+		warning       string
+	}{
+		"ids":            {content: "1\n 2 # two\n#3\n\n4", groups: []string{"1", "2", "4"}},
+		"twice":          {content: "1\n2\n1\n", groups: []string{"1", "2"}, warning: "line 3 of the file: the id stands above already; it is exported once"},
+		"several":        {content: "1\n1\n1\n1\n", groups: []string{"1"}, warning: "line 2 and 2 more of the file: the id stands above already"},
+		"empty":          {content: "", want: "the file names no group; want one Group id a line"},
+		"comments alone": {content: "# 1\n", want: "the file names no group"},
+		"reference":      {content: "1\nGroup/planted\n", want: "line 2 of the file: no Group id; want Group ids such as 1234, without Group/ before them, one a line"},
+		"another file":   {content: "<planted>\n<b>\n", want: "lines 1 and 2 of the file: no Group id"},
+		"too large":      {content: strings.Repeat("#", 4<<20+1), want: "cannot read the file: more than 4096 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := strings.ReplaceAll(name, " ", "-")
+			writeFile(t, filepath.Join(dir, file), test.content, 0o600)
+			cfg, err := parse(strings.Replace(minimal, "level: system", "groups_file: "+file, 1), dir)
+			if test.want != "" {
+				if want := "config.yaml:8:18: feeds.f.groups_file: " + test.want; err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "planted") {
+					t.Errorf("got %v, want %s", err, want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.groups, cfg.Feeds[0].Groups); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if got := fmt.Sprint(cfg.Warnings); (got == "[]") != (test.warning == "") || !strings.Contains(got, test.warning) {
+				t.Errorf("warnings %s, want %s", got, test.warning)
+			}
+		})
+	}
+}
+
+// TestStateTakesFromSink: what state does not say of itself is the sink's.
+func TestStateTakesFromSink(t *testing.T) {
+	t.Parallel()
+	ofSink, ofState := defaultS3(), defaultS3()
+	ofSink.Region, ofSink.Endpoint, ofSink.PathStyle, ofSink.AllowHTTP = "a", "http://minio:9000", false, true
+	ofState.Region = "b"
+	const sink = "url: s3://lake\n  s3: {region: a, endpoint: 'http://minio:9000/', path_style: false, allow_http: true}\n"
+	for name, test := range map[string]struct {
+		places string
+		want   config.State
+	}{
+		"all":                 {sink, config.State{URL: "s3://lake", S3: ofSink}},
+		"how to reach it":     {sink + "state: {url: s3://other/p}\n", config.State{URL: "s3://other/p", S3: ofSink}},
+		"nothing":             {sink + "state: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: ofState}},
+		"disk takes no s3":    {sink + "state: {url: /other}\n", config.State{URL: "/other", S3: defaultS3()}},
+		"s3 takes none of it": {"url: /data\nstate: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: ofState}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := parse(strings.Replace(minimal, "url: /data\n", test.places, 1), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.LeaseTTL = time.Minute
+			if diff := cmp.Diff(test.want, cfg.State); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWarnings has what works but does not do what it seems to.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ keys, want string }{
+		"retire":                {"retire: full", "9:13: feeds.f.retire: without full_every only full exports that you ask for retire anything"},
+		"keep_runs":             {"keep_runs: 3", "9:16: feeds.f.keep_runs: without full_every nothing goes until you ask for a full export"},
+		"keep_days":             {"keep_days: 3", "9:16: feeds.f.keep_days: without full_every nothing goes"},
+		"all with full_every":   {"{retire: full, keep_runs: 3, keep_days: 3, full_every: 1d}", ""},
+		"defaults":              {"retire: never", ""},
+		"an overlap of nothing": {"overlap: 0s", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			keys := "    " + test.keys + "\n"
+			if strings.HasPrefix(test.keys, "{") {
+				keys = "    <<: " + test.keys + "\n"
+			}
+			cfg, err := parse(strings.Replace(minimal, "    level: system\n", "    level: system\n"+keys, 1), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, w := range cfg.Warnings {
+				got += w.String() + "\n"
+			}
+			if test.want == "" && got != "" || !strings.Contains(got, test.want) || strings.Count(got, "\n") > 1 {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 // TestAllProblemsAtOnce shows what a user sees: everything, in the order of the
 // file.
 func TestAllProblemsAtOnce(t *testing.T) {
@@ -529,6 +634,78 @@ func TestProblems(t *testing.T) {
 		"since no such day":      {level, level + "    since: 2024-02-30\n", `9:12: feeds.f.since: "2024-02-30" is not an instant`},
 		"elements":               {level, level + "    elements: ['a,b']\n", `9:16: feeds.f.elements[0]: "a,b" does not fit; want element names`},
 		"type_filters":           {level, level + "    type_filters: ['category=x']\n", `9:20: feeds.f.type_filters[0]: "category=x" does not fit; want searches`},
+		"fhir with davinci":      {fhir, "    fhir: https://h/Group/1/$davinci-data-export\n", "3:11: sources.s.fhir: has $davinci-data-export in it"},
+		"operation":              {fhir, fhir + "    operation: export\n", `4:16: sources.s.operation: "export" is not known; want one of $export, $davinci-data-export`},
+		"since_format":           {fhir, fhir + "    since_format: day\n", `4:19: sources.s.since_format: "day" is not known; want one of instant, date`},
+		"list_format":            {fhir, fhir + "    list_format: both\n", `4:18: sources.s.list_format: "both" is not known; want one of comma, repeat`},
+		"lenient":                {fhir, fhir + "    lenient: 1\n", `4:14: sources.s.lenient: "1" is neither; want true or false`},
+		"exports":                {fhir, fhir + "    exports: 0\n", `4:14: sources.s.exports: "0" is out of range; want a whole number from 1 to 64`},
+		"delete_export":          {fhir, fhir + "    delete_export: no\n", `4:20: sources.s.delete_export: "no" is not known; want one of auto, always, never`},
+		"parameters a mapping":   {fhir, fhir + "    parameters: {a: b}\n", "4:17: sources.s.parameters: found a mapping; want a list, [a, b], of mappings with name and value"},
+		"parameters a text":      {fhir, fhir + "    parameters: [a]\n", "4:18: sources.s.parameters[0]: found a text; want a mapping"},
+		"parameters empty":       {fhir, fhir + "    parameters: []\n", "4:17: sources.s.parameters: is empty; want at least one, or leave the key out"},
+		"parameter's name":       {fhir, fhir + "    parameters: [{value: a}]\n", "4:18: sources.s.parameters[0].name: missing; want the name of a parameter such as _mdm"},
+		"parameter's odd name":   {fhir, fhir + "    parameters: [{name: a b}]\n", `4:25: sources.s.parameters[0].name: "a b" does not fit`},
+		"parameter's odd key":    {fhir, fhir + "    parameters: [{name: a, valeu: b}]\n", "4:28: sources.s.parameters[0].valeu: unknown key, did you mean value?; want one of name, value, type"},
+		"parameter's type":       {fhir, fhir + "    parameters: [{name: a, value: b, type: text}]\n", `4:44: sources.s.parameters[0].type: "text" is not known; want one of string, boolean`},
+		"parameter not boolean":  {fhir, fhir + "    parameters: [{name: a}, {name: b, value: yes, type: boolean}]\n", "4:46: sources.s.parameters[1].value: is no value of type boolean"},
+		"parameter not integer":  {fhir, fhir + "    parameters: [{name: b, value: 1.0, type: integer}]\n", "4:35: sources.s.parameters[0].value: is no value of type integer"},
+		"parameter not decimal":  {fhir, fhir + "    parameters: [{name: b, value: '\"1\"', type: decimal}]\n", "4:35: sources.s.parameters[0].value: is no value of type decimal"},
+		"parameter _since":       {fhir, fhir + "    parameters: [{name: _since, value: 2024-01-01}]\n", "4:25: sources.s.parameters[0].name: has a key of its own; want since of the feed"},
+		"a feed's parameter":     {level, level + "    parameters: [{name: _type, value: Patient}]\n", "9:25: feeds.f.parameters[0].name: has a key of its own; want types of the feed"},
+		"header's name":          {fhir, fhir + "    headers: [{name: 'a:', value: b}]\n", `4:22: sources.s.headers[0].name: "a:" does not fit; want the name of a header such as x-api-key`},
+		"header without value":   {fhir, fhir + "    headers: [{name: a}]\n", "4:15: sources.s.headers[0].value: missing; want value or value_file"},
+		"header's odd value":     {fhir, fhir + "    headers: [{name: a, value: \"private-value\\n\"}]\n", "4:32: sources.s.headers[0].value: has characters that no HTTP header can carry"},
+		"header twice":           {fhir, fhir + "    headers: [{name: a, value: b}, {name: A, value: c}]\n", "4:43: sources.s.headers[1].name: stands twice; want each header once"},
+		"header of auth's":       {fhir, fhir + "    headers: [{name: Authorization, value: b}]\n", "4:22: sources.s.headers[0].name: is fhirkiln's to send; want another header (credentials stand in auth)"},
+		"header's value_file":    {fhir, fhir + "    headers: [{name: a, value_file: nowhere}]\n", "4:37: sources.s.headers[0].value_file: cannot read the file"},
+		"class":                  {level, level + "    class: At Night\n", `9:12: feeds.f.class: "At Night" does not fit; want a lower-case letter, then`},
+		"id_space":               {level, level + "    id_space: A\n", `9:15: feeds.f.id_space: "A" does not fit; want a lower-case letter, then`},
+		"export_type of $export": {level, level + "    export_type: a#b\n", "9:18: feeds.f.export_type: is not used with $export; want operation: $davinci-data-export in the source s"},
+		"davinci for all":        {auth + "feeds:\n  f:\n" + source, auth + "    operation: $davinci-data-export\nfeeds:\n  f:\n    purpose: payer_to_payer\n" + source, "10:12: feeds.f.level: the operation of the source, $davinci-data-export, is for groups; want level group"},
+		"davinci for backfill":   {auth + "feeds:\n  f:\n" + source + level, auth + "    operation: $davinci-data-export\nfeeds:\n  f:\n    groups: [1]\n" + source, "7:3: feeds.f.export_type: missing; want it with $davinci-data-export, or another purpose than backfill"},
+		"patients by GET":        {level, "    level: patient\n    patients: [a]\n", "9:5: feeds.f.patients: can only be sent by POST; want method: POST in the source s, or no patients"},
+		"patients of the system": {auth + "feeds:\n  f:\n" + source, auth + "    method: POST\nfeeds:\n  f:\n    patients: [a]\n" + source, "8:5: feeds.f.patients: is not used with level system; want level patient or group"},
+		"patients are private":   {auth + "feeds:\n  f:\n" + source + level, auth + "    method: POST\nfeeds:\n  f:\n    level: patient\n    patients: [private-value/x]\n" + source, "9:16: feeds.f.patients[0]: it does not fit; want Patient ids such as 1234"},
+		"until before since":     {level, level + "    since: 2024-01-02\n    until: 2024-01-02\n", "10:12: feeds.f.until: is not after since; want a later instant"},
+		"associated_data":        {level, level + "    associated_data: [a b]\n", `9:23: feeds.f.associated_data[0]: "a b" does not fit; want codes such as LatestProvenanceResources`},
+		"organize_by":            {level, level + "    organize_by: patient\n", `9:18: feeds.f.organize_by: "patient" does not fit; want a resource type such as Patient`},
+		"groups and search":      {level, "    groups: [1]\n    group_search: Group?a=b\n", "9:19: feeds.f.group_search: groups is given too; want one of groups, groups_file and group_search"},
+		"groups and groups_file": {level, "    groups: [1]\n    groups_file: nowhere\n", "9:18: feeds.f.groups_file: groups is given too; want one of"},
+		"groups_file of all":     {level, level + "    groups_file: nowhere\n", "9:18: feeds.f.groups_file: is not used with level system; want level group, or no groups_file"},
+		"groups_file missing":    {level, "    groups_file: private-value\n", "8:18: feeds.f.groups_file: cannot read the file: no such file or directory; want the path of a file with one Group id a line"},
+		"group_search":           {level, "    group_search: Patient?a=b\n", `8:19: feeds.f.group_search: "Patient?a=b" does not fit; want a search such as Group?identifier=`},
+		"group_search empty":     {level, "    group_search: ${EMPTY}\n", "6:3: feeds.f.level: missing; want system or patient, or groups"},
+		"new_members of all":     {level, level + "    new_members: history\n", "9:18: feeds.f.new_members: is not used with level system; want level group, or no new_members"},
+		"overlap":                {level, level + "    overlap: 31d\n", `9:14: feeds.f.overlap: "31d" is too long; want a duration such as 90s, 5m, 24h or 30d, from 0s to 30d`},
+		"full_every":             {level, level + "    full_every: 23h\n", `9:17: feeds.f.full_every: "23h" is too short; want a duration such as 90s, 5m, 24h or 30d, from 1d to 366d`},
+		"retire":                 {level, level + "    retire: always\n", `9:13: feeds.f.retire: "always" is not known; want one of never, full`},
+		"keep_runs":              {level, level + "    keep_runs: 0\n", `9:16: feeds.f.keep_runs: "0" is out of range; want a whole number from 1 to 100000`},
+		"keep_days":              {level, level + "    keep_days: -1\n", `9:16: feeds.f.keep_days: "-1" is out of range; want a whole number from 1 to 36500`},
+		"errors":                 {level, level + "    errors: ignore\n    max_errors: 1\n", `9:13: feeds.f.errors: "ignore" is not known; want one of strict, budget`},
+		"budget without a limit": {level, level + "    errors: budget\n", "6:3: feeds.f.max_errors: missing; want it with errors: budget"},
+		"a limit without budget": {level, level + "    max_errors: 5\n", "9:17: feeds.f.max_errors: is not used with errors: strict; want errors: budget"},
+		"part_mib":               {level, level + "    part_mib: 0\n", `9:15: feeds.f.part_mib: "0" is out of range; want a whole number from 1 to 10240`},
+		"parallel":               {url, url + "parallel: 0\n", `11:11: parallel: "0" is out of range; want a whole number from 1 to 256`},
+		"state twice as long":    {url, url + "state: {lease_ttl: 2h}\n", `11:20: state.lease_ttl: "2h" is too long; want a duration such as 90s, 5m, 24h or 30d, from 1s to 1h`},
+		"state's url":            {url, url + "state: {url: gs://b}\n", "11:14: state.url: the scheme is not known; want a path"},
+		"state's s3 alone":       {url, url + "state: {s3: {region: a}}\n", "11:9: state.s3: is not used without url, since state is then in the sink; want s3 in the sink, or url"},
+		"state's s3 on disk":     {url, url + "state: {url: a, s3: {region: a}}\n", "11:17: state.s3: is not used with a folder; want a url of s3://bucket/prefix, or no s3"},
+		"sink's s3 on disk":      {url, url + "  s3: {region: a}\n", "11:3: sink.s3: is not used with a folder"},
+		"s3 region":              {url, "  url: s3://lake\n  s3: {region: 'a b'}\n", `11:16: sink.s3.region: "a b" does not fit; want a region such as eu-central-1`},
+		"s3 endpoint":            {url, "  url: s3://lake\n  s3: {endpoint: minio}\n", "11:18: sink.s3.endpoint: does not begin with https://; want https://host/path"},
+		"s3 endpoint in clear":   {url, "  url: s3://lake\n  s3: {endpoint: http://minio}\n", "11:18: sink.s3.endpoint: is not encrypted; want https://, or allow_http: true (a key of sources and of s3)"},
+		"s3 key without secret":  {url, "  url: s3://lake\n  s3: {access_key_id: a}\n", "11:3: sink.s3.secret_access_key: missing; want secret_access_key or secret_access_key_file where access_key_id is given"},
+		"s3 secret without key":  {url, "  url: s3://lake\n  s3: {secret_access_key: a}\n", "11:3: sink.s3.access_key_id: missing; want it where secret_access_key is given"},
+		"s3 session alone":       {url, "  url: s3://lake\n  s3: {session_token: a}\n", "11:23: sink.s3.session_token: is not used alone; want access_key_id and secret_access_key with it"},
+		"s3 key and profile":     {url, "  url: s3://lake\n  s3: {access_key_id: a, secret_access_key: b, profile: c}\n", "11:57: sink.s3.profile: access_key_id is given too; want one of the two"},
+		"s3 role":                {url, "  url: s3://lake\n  s3: {role_arn: fhirkiln}\n", `11:18: sink.s3.role_arn: "fhirkiln" does not fit; want an ARN such as arn:aws:iam::`},
+		"s3 external_id":         {url, "  url: s3://lake\n  s3: {external_id: a}\n", "11:21: sink.s3.external_id: is not used without role_arn; want both"},
+		"s3 encryption":          {url, "  url: s3://lake\n  s3: {encryption: aes}\n", `11:20: sink.s3.encryption: "aes" is not known; want one of bucket, s3, kms`},
+		"s3 kms_key":             {url, "  url: s3://lake\n  s3: {kms_key: a}\n", "11:17: sink.s3.kms_key: is not used with encryption bucket; want encryption: kms"},
+		"s3 bucket_key":          {url, "  url: s3://lake\n  s3: {encryption: s3, bucket_key: true}\n", "11:36: sink.s3.bucket_key: is not used with encryption s3; want encryption: kms"},
+		"s3 checksums":           {url, "  url: s3://lake\n  s3: {checksums: never}\n", `11:19: sink.s3.checksums: "never" is not known; want one of auto, always, required`},
+		"s3 chunk_mib":           {url, "  url: s3://lake\n  s3: {chunk_mib: 4}\n", `11:19: sink.s3.chunk_mib: "4" is out of range; want a whole number from 5 to 512`},
 		"sink gs":                {url, "  url: gs://b/p\n", "10:8: sink.url: the scheme is not known; want a path, file:///path or s3://bucket/prefix"},
 		"sink s3 without bucket": {url, "  url: s3:///p\n", "10:8: sink.url: names no bucket"},
 		"sink s3 bad bucket":     {url, "  url: s3://Lake/p\n", "10:8: sink.url: names no bucket"},

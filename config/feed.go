@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Feed is one thing that is kept in sync: a source, and what of it.
+// Feed is one thing that is kept in sync: a source, and what of it. In a checked [Config]
+// the ids of GroupsFile stand in Groups.
 type Feed struct {
 	// Name is the feed's key in the file.
 	Name string `yaml:"-"`
@@ -22,7 +23,7 @@ type Feed struct {
 	Level Level `yaml:"level" jsonschema:"enum=system,enum=patient,enum=group"`
 	// Ids of the Groups to export, for level group. One export is made for each.
 	Groups []string `yaml:"groups" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Group ids such as 1234, without Group/ before them"`
-	// File with the ids instead, one a line; what follows a # is a comment. In a checked [Config] they stand in Groups.
+	// File with the ids instead, one a line; what follows a # is a comment.
 	GroupsFile string `yaml:"groups_file"`
 	// A search at the source, whose matches are the groups of each run. For payers whose groups get new ids.
 	GroupSearch string `yaml:"group_search" jsonschema:"pattern=^Group[?].+$" want:"a search such as Group?identifier=1234567893"`
@@ -54,7 +55,7 @@ type Feed struct {
 	// Further parameters of this feed's kick-offs. They replace those of the source that have the same name.
 	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
 
-	// How far before the last run's transactionTime the next run begins (_since), for servers that record changes late. What comes twice is told apart by its version.
+	// How far before the last run's transactionTime the next run begins (_since), for servers that record changes late. What comes twice counts once in the views of current data.
 	Overlap time.Duration `yaml:"overlap" jsonschema:"default=0s" min:"0s" max:"30d"`
 	// How often everything is exported again instead of what has changed. Left out: never.
 	FullEvery time.Duration `yaml:"full_every" min:"1d" max:"366d"`

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirkiln/config"
 )
@@ -31,6 +32,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(withAuth("type: bearer", "token_file: secret", "token: ${T}")))
 	f.Add([]byte(withAuth("type: client_credentials", "token_url: ${U}", "client_id: ${UNSET}", "client_secret_file: ${F}")))
 	f.Add([]byte("x-a: &a {<<: *a}\nsink: *a\nfeeds: {f: {since: ${S}, groups: [\"${G}\"], types: [${T}]}}\nlog: {level: \"${L}\"}\n"))
+	f.Add([]byte("feeds: {f: {source: s, groups_file: secret, patients: [\"${P}\"], full_every: \"${D}\", keep_runs: \"${K}\"}, g: {group_search: \"${S}\"}}\n" +
+		"sources: {s: {headers: [{name: \"${N}\", value: \"${V}\"}, {value_file: secret}], parameters: [{name: \"${N}\", value: \"${V}\", type: integer}]}}\n" +
+		"sink: {url: \"s3://b\", s3: {endpoint: \"${E}\", kms_key: \"${K}\", session_token_file: secret}}\nstate: {s3: {region: \"${R}\"}}\n"))
 	f.Add([]byte("sources: {s: {fhir: \"${F}\", downloads: \"${D}\", allow_http: \"${A}\", poll: {min: \"${M}\"}}}\nsink: {url: \"s3://${B}?\"}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if strings.Contains(strings.ToLower(string(data)), strings.ToLower(planted)) {
@@ -39,14 +43,18 @@ func FuzzParse(f *testing.F) {
 		cfg, err := config.Parse("config.yaml", data, dir, env)
 		if err == nil {
 			for _, s := range cfg.Sources {
-				if s.Downloads < 1 || s.Poll.Min <= 0 || s.Poll.Max < s.Poll.Min || s.Auth.Type == "" || s.FHIR == "" {
+				if s.Downloads < 1 || s.Poll.Min <= 0 || s.Poll.Max < s.Poll.Min || s.Exports < 1 || s.Auth.Type == "" || s.FHIR == "" {
 					t.Errorf("not valid: %+v", s)
 				}
 			}
 			for _, feed := range cfg.Feeds {
-				if _, ok := cfg.Sources[feed.Source]; !ok || feed.Level == "" || (feed.Level == config.LevelGroup) != (len(feed.Groups) > 0) {
+				grouped := len(feed.Groups) > 0 || feed.GroupSearch != ""
+				if _, ok := cfg.Sources[feed.Source]; !ok || feed.Level == "" || (feed.Level == config.LevelGroup) != grouped || feed.IDSpace == "" {
 					t.Errorf("not valid: %+v", feed)
 				}
+			}
+			if cfg.Sink.URL == "" || cfg.State.URL == "" || cfg.State.LeaseTTL < time.Second || cfg.Parallel < 1 {
+				t.Errorf("not valid: %+v, %+v", cfg.Sink, cfg.State)
 			}
 			return
 		}

@@ -5,7 +5,7 @@ package config
 // files, web identity (IRSA), container, machine.
 type S3 struct {
 	// Region of the bucket. Left out: what AWS_REGION or the profile says.
-	Region string `yaml:"region" jsonschema:"pattern=^[a-z0-9-]+$" want:"a region such as eu-central-1"`
+	Region string `yaml:"region" jsonschema:"pattern=^[A-Za-z0-9_-]+$" want:"a region such as eu-central-1"`
 	// Profile of the shared AWS config and credentials files.
 	Profile string `yaml:"profile"`
 	// URL of a store other than AWS's own, such as MinIO, Ceph or R2.

@@ -99,7 +99,7 @@ func generateSchema(t *testing.T) []byte {
 			item = p.Items // of the slice, which the file writes as a mapping
 		}
 		one := uint64(1)
-		p.Type, p.Items, p.AdditionalProperties, p.MinProperties = "object", nil, jsonschema.FalseSchema, &one
+		p.Type, p.Items, p.MinItems, p.AdditionalProperties, p.MinProperties = "object", nil, nil, jsonschema.FalseSchema, &one
 		p.PatternProperties = map[string]*jsonschema.Schema{"^[a-z][a-z0-9-]*$": item}
 	}
 	definitions["Auth"].AllOf = authRules()
@@ -123,9 +123,10 @@ func complete(s *jsonschema.Schema, structType reflect.Type) {
 		p.Description = strings.Join(strings.Fields(p.Description), " ")
 		switch p.Type {
 		case "array":
+			one := uint64(1)
+			p.MinItems = &one
 			if p.Items.Ref == "" {
-				one := uint64(1)
-				p.MinItems, p.UniqueItems, p.Items = &one, true, loosen(p.Items)
+				p.UniqueItems, p.Items = true, loosen(p.Items)
 			}
 		case "string", "integer", "boolean":
 			p = loosen(p)
@@ -141,13 +142,13 @@ func complete(s *jsonschema.Schema, structType reflect.Type) {
 	s.Properties = properties
 }
 
-// loosen is the schema or a variable; texts that may look like numbers may stand
-// without quotes.
+// loosen is the schema or a variable; texts that may look like numbers or booleans may
+// stand without quotes.
 func loosen(s *jsonschema.Schema) *jsonschema.Schema {
 	strict := s.Type != "string" || s.Pattern != "" || len(s.Enum) > 0
 	if !strict {
 		s.Type = ""
-		s.Extras = map[string]any{"type": []string{"string", "number"}}
+		s.Extras = map[string]any{"type": []string{"string", "number", "boolean"}}
 		return s
 	}
 	outer := &jsonschema.Schema{Description: s.Description, Default: s.Default}

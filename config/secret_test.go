@@ -24,17 +24,21 @@ func withAuth(lines ...string) string {
 func TestSecretNeverPrints(t *testing.T) {
 	t.Parallel()
 	const planted = "hunter2-planted"
-	cfg, err := parse(withAuth(
+	doc := withAuth(
 		"type: client_credentials",
 		"token_url: https://auth.example.org/token",
 		"client_id: me",
 		"client_secret: ${PLANTED}",
-	), "", "PLANTED", planted)
+		"headers: [{name: x-api-key, value: \"${PLANTED}\"}]",
+	)
+	doc = strings.Replace(doc, "      headers", "    headers", 1)
+	doc = strings.Replace(doc, "url: /data", "url: s3://lake\n  s3: {access_key_id: a, secret_access_key: \"${PLANTED}\", session_token: \"${PLANTED}\"}", 1)
+	cfg, err := parse(doc, "", "PLANTED", planted)
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := cfg.Sources["s"].Auth.ClientSecret
-	if secret.Reveal() != planted {
+	if secret.Reveal() != planted || cfg.Sources["s"].Headers[0].Value != planted || cfg.State.S3.SessionToken != planted {
 		t.Fatalf("Reveal gives %q", secret.Reveal())
 	}
 	prints := map[string]string{}

@@ -161,7 +161,7 @@ func (d *decoder) checkURL(path, text string, allowHTTP, allowQuery bool) string
 	case !allowQuery && strings.Contains(text, "?"):
 		fault = "has a ?; want the base URL alone"
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
-		fault = "is not encrypted; want https://, or allow_http: true in the source"
+		fault = "is not encrypted; want https://, or allow_http: true (a key of sources and of s3)"
 	}
 	if fault != "" {
 		d.problemAt(path, "%s", fault)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
-	"fhirkiln/bulk"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/sink"
@@ -15,6 +16,7 @@ import (
 type runCommand struct {
 	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
 	Feed   []string `placeholder:"NAME" help:"Run this feed only; may be repeated. Default: all, one after the other."`
+	Class  []string `placeholder:"LABEL" help:"Run the feeds of this class only; may be repeated."`
 	JSON   bool     `name:"json" help:"Print the reports as JSON, one line a run, instead of tables."`
 }
 
@@ -89,6 +91,9 @@ func (f *feedsError) add(err error) {
 }
 
 func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
+	if len(r.Class) > 0 {
+		return r.chooseClass(cfg)
+	}
 	if len(r.Feed) == 0 {
 		return cfg.Feeds, nil
 	}
@@ -107,18 +112,51 @@ func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
 	return feeds, nil
 }
 
+// chooseClass picks the feeds of the classes that were asked for. A class without feeds is
+// more likely a slip than a night off.
+func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
+	if len(r.Feed) > 0 {
+		return nil, &usageError{errors.New("--feed and --class are given"), "give one of the two"}
+	}
+	var feeds []config.Feed
+	classes := map[string]bool{}
+	for _, f := range cfg.Feeds {
+		if f.Class == "" {
+			continue
+		}
+		classes[f.Class] = true
+		if slices.Contains(r.Class, f.Class) {
+			feeds = append(feeds, f)
+		}
+	}
+	for _, class := range r.Class {
+		switch {
+		case len(classes) == 0:
+			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "give feeds a class: in the config, or leave --class out for all"}
+		case !classes[class]:
+			return nil, &usageError{fmt.Errorf("%s has no feed of class %q; it has %s", r.Config, class, strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
+				"give --class one of these, or leave it out for all"}
+		}
+	}
+	return feeds, nil
+}
+
 func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source config.Source, dir *sink.Dir, ui *ui) error {
+	if feed.GroupSearch != "" { // without its matches nothing would be exported, and that would look fine
+		return &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
+	}
 	client, err := newClient(source, ui.log.With("source", source.Name))
 	if err != nil {
 		return err
 	}
 	report, err := ui.watch(pipeline.Options{
 		Feed: pipeline.Feed{
-			Name: feed.Name, Source: source.Name, Purpose: string(feed.Purpose), Exports: requests(feed, source),
+			Name: feed.Name, Source: source.Name, Purpose: string(feed.Purpose), Exports: requests(feed, source, feed.Since),
 		},
 		Server:         pipeline.Client(client),
 		Sink:           dir,
 		Workers:        source.Downloads,
+		PartBytes:      int64(feed.PartMiB) << 20,
 		MaxLine:        feed.MaxLineMiB << 20,
 		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
 	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
@@ -127,25 +165,4 @@ func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source confi
 	}
 	ui.printTable(report)
 	return err
-}
-
-// requests are a feed's exports: one for each group, or one.
-func requests(f config.Feed, s config.Source) []bulk.Request {
-	request := bulk.Request{
-		Level:       bulk.Level(f.Level),
-		Types:       f.Types,
-		Since:       f.Since,
-		Elements:    f.Elements,
-		TypeFilters: f.TypeFilters,
-		Post:        s.Method == "POST",
-	}
-	if request.Level != bulk.Group {
-		return []bulk.Request{request}
-	}
-	all := make([]bulk.Request, len(f.Groups))
-	for i, group := range f.Groups {
-		all[i] = request
-		all[i].Group = group
-	}
-	return all
 }
