@@ -12,9 +12,8 @@
 //	}
 //
 // What comes back is decoded, expanded, checked and has its defaults filled
-// in: callers need not check anything again. The package imports no other one
-// of the project, and the other packages take plain options, so a Go program
-// can do without a file.
+// in: callers need not check anything again. The other packages of the project
+// take plain options, so a Go program can do without a file.
 //
 // # How a file is read
 //

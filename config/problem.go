@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fhirkiln/spelling"
 )
 
 // Problem is one thing that is wrong in a config file, or, among the warnings,
@@ -63,48 +65,12 @@ func sorted(problems []Problem) []Problem {
 // didYouMean ends a message about an unknown word with the candidate that the
 // writer most likely meant, and with all candidates.
 func didYouMean(word string, candidates []string) string {
-	best, bestDistance := "", 3
-	for _, c := range candidates {
-		// A short word is close to everything: allow one edit for each three letters.
-		if n := distance(strings.ToLower(word), c); n < bestDistance && n <= max(1, len(c)/3) {
-			best, bestDistance = c, n
-		}
-	}
 	all := "want one of " + strings.Join(candidates, ", ")
 	if len(candidates) == 1 {
 		all = "want " + candidates[0]
 	}
-	if best == "" {
-		return "; " + all
+	if best := spelling.Nearest(word, candidates); best != "" {
+		return ", did you mean " + best + "?; " + all
 	}
-	return ", did you mean " + best + "?; " + all
-}
-
-// distance is the number of insertions, deletions, replacements and swaps of
-// neighbours that turn a into b. Words that are too long to be a slip are far.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			replace := rows[i-1][j-1]
-			if a[i-1] != b[j-1] {
-				replace++
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, replace)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return "; " + all
 }
