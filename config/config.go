@@ -100,7 +100,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	return Parse(path, data, filepath.Dir(path), env)
 }
 
-// Parse decodes data, expands variables, reads secret files, checks everything
+// Parse decodes data, expands variables, reads secret files and groups files, checks everything
 // and fills in defaults. It reports all problems that it finds, not the first
 // one alone: the error, when there is one, is [Errors].
 //
@@ -115,6 +115,7 @@ func Parse(name string, data []byte, dir string, env func(string) (string, bool)
 		env:    env,
 		at:     map[string]position{},
 		failed: map[string]bool{},
+		tags:   map[reflect.Type][]field{},
 	}
 	cfg := &Config{}
 	if root := d.document(data); root != nil {

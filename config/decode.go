@@ -20,7 +20,8 @@ type decoder struct {
 	env       func(string) (string, bool)
 	problems  []Problem
 	warnings  []Problem
-	steps     int // how many more nodes may be visited
+	steps     int                      // how many more nodes may be visited
+	tags      map[reflect.Type][]field // of the struct types that were met: forty payers have many feeds
 
 	// at has where each given value stands, by path; of mappings, where their
 	// key does. failed has the paths that have a problem already, so that checks
@@ -67,7 +68,11 @@ func (d *decoder) given(path string) bool {
 // object fills the struct v from a mapping; n is nil when the mapping is not
 // there, which leaves the defaults.
 func (d *decoder) object(n *yaml.Node, path string, v reflect.Value) {
-	fields := fieldsOf(v.Type())
+	fields, known := d.tags[v.Type()]
+	if !known {
+		fields = fieldsOf(v.Type())
+		d.tags[v.Type()] = fields
+	}
 	var keys []string
 	for _, f := range fields {
 		keys = append(keys, f.key)

@@ -66,9 +66,9 @@ type Feed struct {
 	// How many days published runs are kept, as keep_runs says. Where both are given, a run goes that neither keeps. Left out: for ever.
 	KeepDays int `yaml:"keep_days" jsonschema:"minimum=1,maximum=36500"`
 
-	// What errors that the server reports about its export do: under strict the good rows are published, but the next run asks again from the same instant. Under budget it goes on from there if there are at most max_errors, and the hole is recorded.
+	// What errors that the server reports about its exports do: under strict the good rows are published, but the next run asks again from the same instant. Under budget it goes on from there if there are at most max_errors, and the hole is recorded.
 	Errors ErrorPolicy `yaml:"errors" jsonschema:"enum=strict,enum=budget,default=strict"`
-	// How many errors of an export are within the budget, with errors: budget.
+	// How many errors of a run are within the budget, with errors: budget.
 	MaxErrors int `yaml:"max_errors" jsonschema:"minimum=1,maximum=1000000"`
 	// Share of a resource type's lines that may be no FHIR resources. They go to quarantine, and the run is partial; with more of them it fails and publishes nothing.
 	MaxQuarantined Percent `yaml:"max_quarantined" jsonschema:"pattern=^[0-9][0-9]?([.][0-9]+)?%$,default=0.1%" want:"a percentage such as 0.1%"`

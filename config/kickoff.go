@@ -89,15 +89,15 @@ func (d *decoder) checkParameters(path string, parameters []Parameter) {
 	}
 }
 
-// fitsType reports whether a value is one of a type that JSON has, too.
+// fitsType reports whether a value is one of a type that JSON has, too, and that a POST
+// therefore writes without quotes.
 func fitsType(value, fhirType string) bool {
 	switch fhirType {
 	case "boolean":
 		return value == "true" || value == "false"
 	case "integer", "decimal":
-		var n json.Number
-		err := json.Unmarshal([]byte(value), &n)
-		return err == nil && !strings.HasPrefix(value, `"`) && (fhirType == "decimal" || !strings.ContainsAny(string(n), ".eE"))
+		number := json.Valid([]byte(value)) && strings.Trim(value, "+-.0123456789eE") == ""
+		return number && (fhirType == "decimal" || !strings.ContainsAny(value, ".eE"))
 	}
 	return true
 }

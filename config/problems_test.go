@@ -182,6 +182,7 @@ func TestProblems(t *testing.T) {
 		"parameter's type":       {fhir, fhir + "    parameters: [{name: a, value: b, type: text}]\n", `4:44: sources.s.parameters[0].type: "text" is not known; want one of string, boolean`},
 		"parameter not boolean":  {fhir, fhir + "    parameters: [{name: a}, {name: b, value: yes, type: boolean}]\n", "4:46: sources.s.parameters[1].value: is no value of type boolean"},
 		"parameter not integer":  {fhir, fhir + "    parameters: [{name: b, value: 1.0, type: integer}]\n", "4:35: sources.s.parameters[0].value: is no value of type integer"},
+		"parameter null":         {fhir, fhir + "    parameters: [{name: b, value: 'null', type: decimal}]\n", "4:35: sources.s.parameters[0].value: is no value of type decimal"},
 		"parameter not decimal":  {fhir, fhir + "    parameters: [{name: b, value: '\"1\"', type: decimal}]\n", "4:35: sources.s.parameters[0].value: is no value of type decimal"},
 		"parameter _since":       {fhir, fhir + "    parameters: [{name: _since, value: 2024-01-01}]\n", "4:25: sources.s.parameters[0].name: has a key of its own; want since of the feed"},
 		"a feed's parameter":     {level, level + "    parameters: [{name: _type, value: Patient}]\n", "9:25: feeds.f.parameters[0].name: has a key of its own; want types of the feed"},

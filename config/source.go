@@ -31,7 +31,7 @@ type Source struct {
 	Operation Operation `yaml:"operation" jsonschema:"enum=$export,enum=$davinci-data-export,default=$export"`
 	// HTTP method of the kick-off. Every server takes GET; some take POST, which keeps long parameters out of the URL.
 	Method string `yaml:"method" jsonschema:"enum=GET,enum=POST,default=GET"`
-	// Asks the server to pass over parameters that it does not support (Prefer: handling=lenient), each of which is then a warning. Otherwise it should refuse the export, so that nothing is left unfiltered unseen.
+	// Asks the server to pass over parameters that it does not support (Prefer: handling=lenient), each of which is then a warning. With false, a server that does not know a filter should refuse the export instead of ignoring it.
 	Lenient bool `yaml:"lenient" jsonschema:"default=false"`
 	// Asks for polls that are answered with 200 even when the export has failed (Prefer: separate-export-status, IG 3.0.0), for gateways that take a failed export for a server in trouble.
 	SeparateStatus bool `yaml:"separate_status" jsonschema:"default=false"`
