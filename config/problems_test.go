@@ -229,6 +229,7 @@ func TestProblems(t *testing.T) {
 		"s3 endpoint":            {url, "  url: s3://lake\n  s3: {endpoint: minio}\n", "11:18: sink.s3.endpoint: does not begin with https://; want https://host/path"},
 		"s3 endpoint in clear":   {url, "  url: s3://lake\n  s3: {endpoint: http://minio}\n", "11:18: sink.s3.endpoint: is not encrypted; want https://, or allow_http: true (a key of sources and of s3)"},
 		"s3 key without secret":  {url, "  url: s3://lake\n  s3: {access_key_id: a}\n", "11:3: sink.s3.secret_access_key: missing; want secret_access_key or secret_access_key_file where access_key_id is given"},
+		"s3 secret unreadable":   {url, "  url: s3://lake\n  s3: {access_key_id: a, secret_access_key_file: nowhere}\n", "11:50: sink.s3.secret_access_key_file: cannot read the file"},
 		"s3 secret without key":  {url, "  url: s3://lake\n  s3: {secret_access_key: a}\n", "11:3: sink.s3.access_key_id: missing; want it where secret_access_key is given"},
 		"s3 session alone":       {url, "  url: s3://lake\n  s3: {session_token: a}\n", "11:23: sink.s3.session_token: is not used alone; want access_key_id and secret_access_key with it"},
 		"s3 key and profile":     {url, "  url: s3://lake\n  s3: {access_key_id: a, secret_access_key: b, profile: c}\n", "11:57: sink.s3.profile: access_key_id is given too; want one of the two"},
