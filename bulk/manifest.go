@@ -32,6 +32,11 @@ type Manifest struct {
 	// if nowhere. Keep it as secret as [Job].StatusURL.
 	StatusURL string
 
+	// OrganizedBy is the resource type by which the output files are organized
+	// (outputOrganizedBy, IG 3.0.0): each block of lines begins with a Parameters resource
+	// as its header, and resources may come again in other blocks. "": they are not.
+	OrganizedBy string
+
 	Output  []File // resources
 	Deleted []File // Bundles of what was deleted since _since
 	Errors  []File // OperationOutcomes: warnings, or what is missing

@@ -126,6 +126,8 @@ func (r *manifestReader) member(name string) (err error) {
 		m.RequiresAccessToken, r.known = strings.Trim(string(v), `"`) != "false", true
 	case "request":
 		m.request, err = r.text()
+	case "outputOrganizedBy":
+		m.OrganizedBy, err = r.text()
 	case "resourceType":
 		r.foreign, err = r.text()
 	case "issue":

@@ -41,7 +41,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 		each: func(p Progress) {
 			if p.Partial != nil {
 				for _, f := range slices.Concat(p.Partial.Output, p.Partial.Deleted) {
-					told[f.identity()] = true
+					told[f.Identity()] = true
 				}
 			}
 			if each != nil {
@@ -57,7 +57,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	}
 	m.StatusURL = job.StatusURL
 	for _, f := range slices.Concat(m.Output, m.Deleted) {
-		delete(told, f.identity())
+		delete(told, f.Identity())
 	}
 	if len(told) > 0 {
 		return nil, &transport.Error{Kind: transport.Broken, Doing: waitingForExport, URL: job.StatusURL,

@@ -41,9 +41,9 @@ func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 	return &fresh, nil
 }
 
-// identity is what a file keeps when its link is renewed: type and URL without query,
+// Identity is what a file keeps when its link is renewed: type and URL without query,
 // where signatures are.
-func (f File) identity() string {
+func (f File) Identity() string {
 	u, err := url.Parse(f.URL)
 	if err != nil {
 		return f.Type + " " + f.URL
@@ -60,12 +60,12 @@ func match(was, is []File) ([]File, bool) {
 	}
 	byIdentity := make(map[string]File, len(is))
 	for _, f := range is {
-		byIdentity[f.identity()] = f
+		byIdentity[f.Identity()] = f
 	}
 	matched := make([]File, len(was))
 	used := make(map[string]bool, len(was))
 	for i, f := range was {
-		id := f.identity()
+		id := f.Identity()
 		fresh, ok := byIdentity[id]
 		if !ok || used[id] || len(byIdentity) != len(is) {
 			return is, samePlaces(was, is)

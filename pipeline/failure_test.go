@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -29,6 +30,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 		data  bulktest.Files
 		fault bulktest.Fault
 		check func(error) bool
+		heal  func(w *world) // beside that the fault is over; the next run then succeeds
 	}{
 		"a line is not JSON": {
 			data: append(oneOfEach(), bulktest.Lines("Coverage", resource("Coverage", 1), `{"resourceType":"Coverage","id":"2"`, resource("Coverage", 3))),
@@ -36,6 +38,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 				var quality *pipeline.QualityError
 				return errors.As(err, &quality) && quality.Quarantined == 1 && quality.Lines == 3 && strings.Contains(err.Error(), "line 2")
 			},
+			heal: func(w *world) { w.MaxQuarantined = 0.5 },
 		},
 		"a count is wrong": {
 			data: append(oneOfEach(), bulktest.File{Type: "Coverage", Count: 5, Open: bulktest.Lines("Coverage", resource("Coverage", 1)).Open}),
@@ -48,29 +51,56 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 			data:  oneOfEach(),
 			fault: bulktest.Fault{On: bulktest.FileEndpoint, Skip: 1, Times: bulktest.Always, Do: bulktest.Respond(http.StatusNotFound, nil, "")},
 			check: isKind(transport.Broken),
+			heal:  func(*world) {},
 		},
 		"a file is forbidden": {
 			data:  oneOfEach(),
 			fault: bulktest.Fault{On: bulktest.FileEndpoint, Skip: 1, Times: 1, Do: bulktest.Respond(http.StatusForbidden, nil, "")},
 			check: isKind(transport.Denied),
+			heal:  func(*world) {},
 		},
 		"a file is cut for good": {
 			data:  oneOfEach(),
 			fault: bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.CutBody(100)},
 			check: isKind(transport.Broken),
+			heal:  func(*world) {},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, bulktest.Options{Data: test.data})
+			remove := func() {}
 			if test.fault.Do != nil {
-				w.server.Inject(test.fault)
+				remove = w.server.Inject(test.fault)
 			}
-			_, err := pipeline.Run(t.Context(), w.Options)
-			if err == nil || !test.check(err) {
+			if _, err := pipeline.Run(t.Context(), w.Options); err == nil || !test.check(err) {
 				t.Fatalf("error %v", err)
 			}
-			w.wantNothing(t)
+			w.wantUnseen(t)
+
+			remove()
+			if test.heal == nil { // going on cannot help: another export is asked for
+				if _, err := pipeline.Run(t.Context(), w.Options); err == nil || !test.check(err) {
+					t.Fatalf("error of the second run: %v", err)
+				}
+				w.wantUnseen(t)
+				if got := w.kickOffs(); got != 2 {
+					t.Errorf("the server saw %d kick-offs, want 2", got)
+				}
+				return
+			}
+			test.heal(w)
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+				t.Fatal(err)
+			}
+			if rows := w.published(t); len(rows["Patient"]) != 20 || len(rows["Observation"]) != 20 || len(rows["Encounter"]) != 20 {
+				t.Errorf("published: %v", rows)
+			}
+			if got := w.kickOffs(); got != 1 || !report.Resumed {
+				t.Errorf("the server saw %d kick-offs, want 1; resumed: %v", got, report.Resumed)
+			}
+			w.wantTidy(t)
 		})
 	}
 }
@@ -82,18 +112,44 @@ func isKind(want transport.Kind) func(error) bool {
 	}
 }
 
-func TestCancelLeavesNothing(t *testing.T) {
+// A user's cancel throws everything away; any other end is gone on with.
+func TestCancel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
-	stop := errors.New("the user has had enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Skip: 2, Times: 1,
-		Do: func(http.ResponseWriter, *http.Request, http.Handler) { cancel(stop) }})
-	if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, stop) {
-		t.Fatalf("error %v, want the cause of the cancel", err)
+	for name, test := range map[string]struct {
+		cause    error
+		kickOffs int // of both runs
+	}{
+		"given up": {fmt.Errorf("interrupted: %w", pipeline.ErrGiveUp), 2},
+		"stopped":  {errors.New("the node is drained"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Skip: 2, Times: 1,
+				Do: func(http.ResponseWriter, *http.Request, http.Handler) { cancel(test.cause) }})
+			if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, test.cause) {
+				t.Fatalf("error %v, want the cause of the cancel", err)
+			}
+			w.wantUnseen(t)
+			if test.kickOffs == 2 {
+				w.wantTidy(t)
+				w.wantDeleted(t, 1)
+			}
+			if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.kickOffs(); got != test.kickOffs {
+				t.Errorf("the server saw %d kick-offs, want %d", got, test.kickOffs)
+			}
+			if rows := w.published(t); len(rows["Patient"])+len(rows["Observation"])+len(rows["Encounter"]) != 60 {
+				t.Errorf("published: %v", rows)
+			}
+			w.wantTidy(t)
+			w.wantDeleted(t, test.kickOffs)
+		})
 	}
-	w.wantNothing(t)
 }
 
 // brokenSink fails at one step, from the nth time on.
@@ -123,6 +179,20 @@ func (b *brokenSink) Publish(ctx context.Context, r sink.Receipt) error {
 	return b.Dir.Publish(ctx, r)
 }
 
+func (b *brokenSink) Confirm(ctx context.Context, r sink.Receipt) error {
+	if b.fails("confirm") {
+		return errBroken
+	}
+	return b.Dir.Confirm(ctx, r)
+}
+
+func (b *brokenSink) Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error) {
+	if b.fails("swap") {
+		return "", errBroken
+	}
+	return b.Dir.Swap(ctx, key, content, old)
+}
+
 func (b *brokenSink) Put(ctx context.Context, key string, content []byte) error {
 	if b.fails("put") {
 		return errBroken
@@ -149,27 +219,45 @@ func (s brokenStaging) Finish(ctx context.Context) (sink.Receipt, error) {
 	return s.Staging.Finish(ctx)
 }
 
-func TestABrokenSinkLeavesNothing(t *testing.T) {
+func TestABrokenSink(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"stage", "write", "finish", "publish", "put"} {
-		t.Run(step, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
-			w.Sink = &brokenSink{Dir: w.dir, step: step, after: map[string]int64{"stage": 1, "write": 1, "finish": 1, "publish": 1}[step]}
-			report, err := pipeline.Run(t.Context(), w.Options)
-			if !errors.Is(err, errBroken) {
-				t.Fatalf("error %v", err)
-			}
-			w.wantNothing(t)
-			if report.Status != pipeline.Failed || report.Error != err.Error() || len(report.Parts) > 0 || report.ParquetBytes != 0 {
-				t.Errorf("the report says %s, %q, parts %v of %d bytes", report.Status, report.Error, report.Parts, report.ParquetBytes)
-			}
-			for _, r := range report.Types {
-				if r.Parts != 0 || r.Rows != 0 || r.ParquetBytes != 0 {
-					t.Errorf("the report has published rows: %+v", r)
+	for _, step := range []string{"stage", "write", "finish", "confirm", "publish", "put", "swap"} {
+		for after := range int64(5) {
+			t.Run(fmt.Sprint(step, " ", after), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+				w.Sink = &brokenSink{Dir: w.dir, step: step, after: after}
+				report, err := pipeline.Run(t.Context(), w.Options)
+				if err != nil {
+					if !errors.Is(err, errBroken) {
+						t.Fatalf("error %v", err)
+					}
+					if report.Status != pipeline.Failed || report.Error != err.Error() || len(report.Parts) > 0 || report.ParquetBytes != 0 {
+						t.Errorf("the report says %s, %q, parts %v of %d bytes", report.Status, report.Error, report.Parts, report.ParquetBytes)
+					}
+					for _, r := range report.Types {
+						if r.Parts != 0 || r.Rows != 0 || r.ParquetBytes != 0 {
+							t.Errorf("the report has published rows: %+v", r)
+						}
+					}
+					if feed := w.feed(t); len(feed.Runs) > 0 {
+						t.Errorf("the feed says that a failed run was published: %+v", feed)
+					}
 				}
-			}
-		})
+
+				w.Sink = w.dir // which heals
+				if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+					t.Fatalf("the run after: %v", err)
+				}
+				if rows := w.published(t); len(rows["Patient"])+len(rows["Observation"])+len(rows["Encounter"]) != 60 {
+					t.Errorf("published: %v", rows)
+				}
+				w.wantTidy(t)
+				if got := w.kickOffs(); got > 2 || got == 2 && step != "put" && step != "swap" && err != nil && report.Resumed {
+					t.Errorf("the server saw %d kick-offs", got)
+				}
+			})
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -68,7 +69,7 @@ func newWorld(t *testing.T, o bulktest.Options) *world {
 		t.Fatal(err)
 	}
 	w.Options = pipeline.Options{
-		Feed:   pipeline.Feed{Name: "members", Source: "bison", Purpose: "backfill", Exports: []bulk.Request{{Level: bulk.System}}},
+		Feed:   pipeline.Feed{Name: "members", Source: "bison", Purpose: "backfill", Request: bulk.Request{Level: bulk.System}},
 		Server: pipeline.Client(c),
 		Sink:   dir,
 		Log:    slog.New(slog.NewTextHandler(w.logs, nil)),
@@ -80,13 +81,29 @@ func newWorld(t *testing.T, o bulktest.Options) *world {
 // layout, sorted.
 func (w *world) published(t *testing.T) map[string][]string {
 	t.Helper()
+	return w.rows(t, func(string) bool { return true })
+}
+
+// live is published, of runs that the feed names.
+func (w *world) live(t *testing.T) map[string][]string {
+	t.Helper()
+	runs := w.feed(t).Runs
+	return w.rows(t, func(run string) bool {
+		return slices.ContainsFunc(runs, func(r ledger.PublishedRun) bool { return "kiln_run="+r.Run == run })
+	})
+}
+
+func (w *world) rows(t *testing.T, of func(run string) bool) map[string][]string {
+	t.Helper()
 	rows := map[string][]string{}
 	for _, name := range w.files(t, ".parquet") {
 		parts := strings.Split(name, "/")
 		if parts[0] != columnar.LayoutPath || parts[2] != "kiln_source=bison" || parts[3] != "kiln_feed=members" || !strings.HasPrefix(parts[4], "kiln_run=r") {
 			t.Errorf("a part is at %s", name)
 		}
-		rows[parts[1]] = append(rows[parts[1]], restored(t, filepath.Join(w.dir.String(), name))...)
+		if of(parts[4]) {
+			rows[parts[1]] = append(rows[parts[1]], restored(t, filepath.Join(w.dir.String(), name))...)
+		}
 	}
 	for _, r := range rows {
 		slices.Sort(r)
@@ -140,14 +157,62 @@ func (w *world) files(t *testing.T, suffix string) []string {
 	return names
 }
 
-// wantNothing checks that a failed run has left nothing behind, and has let the server
-// free its job.
-func (w *world) wantNothing(t *testing.T) {
+// wantUnseen checks that a failed run has published nothing.
+func (w *world) wantUnseen(t *testing.T) {
 	t.Helper()
-	if left := w.files(t, ""); len(left) > 0 {
-		t.Errorf("the failed run left %q", left)
+	if seen := w.files(t, ".parquet"); len(seen) > 0 {
+		t.Errorf("the failed run published %q", seen)
 	}
-	w.wantDeleted(t, 1)
+	if feed := w.feed(t); len(feed.Runs) > 0 || len(feed.Watermarks) > 0 {
+		t.Errorf("the feed says that a failed run was published: %+v", feed)
+	}
+}
+
+// wantTidy checks that nothing is staged, and that no run is unfinished.
+func (w *world) wantTidy(t *testing.T) {
+	t.Helper()
+	if left := slices.Concat(w.files(t, ".staged"), w.ledgers(t)); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+	if feed := w.feed(t); feed.Unfinished != nil || len(feed.Ended) > 0 || feed.Lease != nil {
+		t.Errorf("the feed is not at rest: %+v", feed)
+	}
+}
+
+func (w *world) ledgers(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(w.files(t, ".json"), func(name string) bool { return !strings.Contains(name, "/ledger/") })
+}
+
+func (w *world) feed(t *testing.T) ledger.Feed {
+	t.Helper()
+	feed, err := ledger.Read(t.Context(), w.dir, w.Feed.Name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return feed
+}
+
+// fullKickOffs is how many exports of everything the server was asked for.
+func (w *world) fullKickOffs() int {
+	n := 0
+	for _, r := range w.server.Requests() {
+		if r.Endpoint == bulktest.KickOffEndpoint && !r.Query.Has("_since") {
+			n++
+		}
+	}
+	return n
+}
+
+// kickOffs is how many exports the server was asked for.
+func (w *world) kickOffs() int {
+	n := 0
+	for _, r := range w.server.Requests() {
+		if r.Endpoint == bulktest.KickOffEndpoint {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) wantDeleted(t *testing.T, want int) {
@@ -251,7 +316,7 @@ func TestRunTakesSeveralExports(t *testing.T) {
 		},
 		TransactionTime: func() time.Time { return clock.Add(time.Duration(kickOffs.Add(1)) * time.Hour) },
 	})
-	w.Feed.Exports = []bulk.Request{{Level: bulk.Group, Group: "a"}, {Level: bulk.Group, Group: "b"}}
+	w.Feed.Request.Level, w.Feed.Groups, w.Feed.IgnoreNewMembers = bulk.Group, []string{"a", "b"}, true
 	report, err := pipeline.Run(t.Context(), w.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +337,7 @@ func TestRunKeepsDeletedApart(t *testing.T) {
 		Data:    bulktest.Files{bulktest.Lines("Patient", resource("Patient", 0))},
 		Deleted: bulktest.Files{bulktest.Lines("Bundle", gone)},
 	})
-	w.Feed.Exports[0].Since = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.Feed.Request.Since = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
 		t.Fatal(err)
 	}

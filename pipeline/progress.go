@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"fhirkiln/bulk"
 )
 
 // Phase is what a run is doing.
@@ -66,18 +64,16 @@ func (p *Progress) say(text string) {
 	p.now.Said = text
 }
 
-func (p *Progress) expect(m *bulk.Manifest) {
+func (p *Progress) expect(files []queuedFile) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, files := range [][]bulk.File{m.Output, m.Deleted} {
-		p.now.Files += len(files)
-		for _, f := range files {
-			if f.Count < 0 || p.now.Expected < 0 {
-				p.now.Expected = -1
-				continue
-			}
-			p.now.Expected += f.Count
+	p.now.Files += len(files)
+	for _, f := range files {
+		if f.Count < 0 || p.now.Expected < 0 {
+			p.now.Expected = -1
+			continue
 		}
+		p.now.Expected += f.Count
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
 
@@ -20,22 +21,15 @@ type quarantine struct{ sink.Staging }
 // memory, so it is written as it is read.
 func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 	if w.bad == nil {
-		key := fmt.Sprintf("_fhirkiln/runs/%s/quarantine/q%05d-%s.ndjson", w.id, w.staged.number.Add(1), randomHex(4))
-		staging, err := w.Sink.Stage(ctx, key)
+		staging, err := w.stage(ctx, ledger.Folder(w.id)+"quarantine/"+w.partName("q")+".ndjson")
 		if err != nil {
 			return err
 		}
 		w.bad = &quarantine{staging}
 	}
-	w.mu.Lock()
-	name := w.kind.name()
-	if w.report.firstBad[name] == "" {
-		if w.report.firstBad == nil {
-			w.report.firstBad = map[string]string{}
-		}
-		w.report.firstBad[name] = fmt.Sprintf("%s, %v", q.Origin.File, &q.DataError)
+	if w.firstBad == "" {
+		w.firstBad = fmt.Sprintf("%s, %v", q.Origin.File, &q.DataError)
 	}
-	w.mu.Unlock()
 	return w.bad.add(q)
 }
 
@@ -67,18 +61,4 @@ func (b *quarantine) add(q columnar.Quarantined) error {
 	}
 	_, err = b.Write([]byte("\"}\n"))
 	return err
-}
-
-// finishQuarantine stages the file, if there is one.
-func (w *worker) finishQuarantine(ctx context.Context) error {
-	if w.bad == nil {
-		return nil
-	}
-	receipt, err := w.bad.Finish(ctx)
-	if err != nil {
-		return err
-	}
-	w.bad = nil
-	w.staged.add(stagedPart{receipt: receipt})
-	return nil
 }

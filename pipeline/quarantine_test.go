@@ -73,13 +73,18 @@ func TestTooManyBadLinesPublishNothing(t *testing.T) {
 	if !errors.As(err, &quality) || quality.Type != "Patient" || quality.Lines != 501 {
 		t.Fatalf("error %v, want 1 of 501 lines of Patient", err)
 	}
-	w.wantNothing(t)
+	w.wantUnseen(t)
 
+	// What was staged is kept, so that the server is not asked again.
 	w.MaxQuarantined = 0.01
 	var partial *pipeline.PartialError
 	if _, err := pipeline.Run(t.Context(), w.Options); !errors.As(err, &partial) {
 		t.Fatalf("error %v, want a partial run where 1 %% is allowed", err)
 	}
+	if got := w.kickOffs(); got != 1 {
+		t.Errorf("the server saw %d kick-offs, want 1", got)
+	}
+	w.wantTidy(t)
 }
 
 func TestVerifyFindsWhatWasChanged(t *testing.T) {

@@ -8,83 +8,84 @@ import (
 
 // kind is what may share a part.
 type kind struct {
-	resourceType string
-	deleted      bool
+	Type    string `json:"type"`
+	Deleted bool   `json:"deleted,omitempty"`
 }
 
 // name is the kind's name in reports.
 func (k kind) name() string {
-	if k.deleted {
+	if k.Deleted {
 		return "deleted"
 	}
-	return k.resourceType
+	return k.Type
 }
 
+// queuedFile is a file that is to be converted.
 type queuedFile struct {
 	bulk.File
-	kind
+	kind     kind
+	manifest *bulk.Manifest // that lists it
+	index    int            // among its export's files
+	place    place          // what of it is converted already
 }
 
-// queue deals a manifest's files to workers, one type after the other to each, so that
-// whole files of one type fill its part. Safe for concurrent use.
+// queue deals files to workers, one type after the other to each, so that whole files
+// of one type fill its part. Files may still be added while it deals. Safe for
+// concurrent use.
 type queue struct {
-	mu    sync.Mutex
-	files map[kind][]queuedFile
-	order []kind // as the manifest has them
+	mu     sync.Mutex
+	more   sync.Cond
+	files  map[kind][]queuedFile
+	order  []kind // as they came
+	closed bool
 }
 
-func newQueue(m *bulk.Manifest) *queue {
+func newQueue() *queue {
 	q := &queue{files: map[kind][]queuedFile{}}
-	add := func(files []bulk.File, deleted bool) {
-		for _, f := range files {
-			k := kind{f.Type, deleted}
-			if q.files[k] == nil {
-				q.order = append(q.order, k)
-			}
-			q.files[k] = append(q.files[k], queuedFile{f, k})
-		}
-	}
-	add(m.Output, false)
-	add(m.Deleted, true)
+	q.more.L = &q.mu
 	return q
 }
 
-// left is how many files are not dealt yet.
-func (q *queue) left() int {
+func (q *queue) add(files []queuedFile) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for _, files := range q.files {
-		n += len(files)
+	for _, f := range files {
+		if _, known := q.files[f.kind]; !known {
+			q.order = append(q.order, f.kind)
+		}
+		q.files[f.kind] = append(q.files[f.kind], f)
 	}
-	return n
+	q.more.Broadcast()
 }
 
-// next deals another file of the same kind, if there is one.
+// close says that no files will be added. To close it again does nothing.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.more.Broadcast()
+}
+
+// next deals a file: of kind k if there is one, else of the kind that has most files
+// left. It waits for one; false says that there will be none.
 func (q *queue) next(k kind) (queuedFile, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.take(k)
-}
-
-// another deals a file of the kind that has most files left.
-func (q *queue) another() (queuedFile, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var most kind
-	for _, k := range q.order {
-		if len(q.files[k]) > len(q.files[most]) {
-			most = k
+	for {
+		if len(q.files[k]) == 0 {
+			for _, other := range q.order {
+				if len(q.files[other]) > len(q.files[k]) {
+					k = other
+				}
+			}
 		}
+		if files := q.files[k]; len(files) > 0 {
+			q.files[k] = files[1:]
+			return files[0], true
+		}
+		if q.closed {
+			return queuedFile{}, false
+		}
+		q.more.Wait()
 	}
-	return q.take(most)
-}
-
-func (q *queue) take(k kind) (queuedFile, bool) {
-	files := q.files[k]
-	if len(files) == 0 {
-		return queuedFile{}, false
-	}
-	q.files[k] = files[1:]
-	return files[0], true
 }

@@ -9,18 +9,21 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
 
 // Report is what a run did. It holds no URL unredacted and no patient data.
 type Report struct {
-	Run      string    `json:"run"`
-	Feed     string    `json:"feed"`
-	Source   string    `json:"source"`
-	Purpose  string    `json:"purpose,omitempty"`
-	Layout   string    `json:"layout"`
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished"`
+	Run      string      `json:"run"`
+	Feed     string      `json:"feed"`
+	Source   string      `json:"source"`
+	Purpose  string      `json:"purpose,omitempty"`
+	Kind     ledger.Kind `json:"kind,omitempty"`
+	Resumed  bool        `json:"resumed,omitempty"` // the run was begun by a process before
+	Layout   string      `json:"layout"`
+	Started  time.Time   `json:"started"`
+	Finished time.Time   `json:"finished"`
 
 	Status Status `json:"status"`
 	Error  string `json:"error,omitempty"` // why the run failed
@@ -34,17 +37,35 @@ type Report struct {
 	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
 	ParquetBytes int64 `json:"parquet_bytes"` // published
 
+	// Attachments are rows that hold a URL of an attachment at the server of the export.
+	Attachments int64 `json:"attachments,omitempty"`
+
+	Members *MembersReport `json:"members,omitempty"` // of the feed's groups
+
+	// Watermarks are what the feed is complete up to after the run, by resource type; "*"
+	// is every type. Held says why the run did not move them.
+	Watermarks map[string]string `json:"watermarks,omitempty"`
+	Held       string            `json:"watermark_held,omitempty"`
+
 	Exports []ExportReport `json:"exports"`
 	Types   []TypeReport   `json:"types"`
 	Files   []FileReport   `json:"files"`
 	Parts   []PartReport   `json:"parts"`
-	Issues  []IssueReport  `json:"issues,omitempty"` // of the server's error files
+	Issues  issueCounts    `json:"issues,omitempty"` // of the server's error files
 
 	// Quarantine are the keys of the files that hold the quarantined lines: NDJSON, an
 	// object a line, with file, line, offset, reason and bytes (base64).
 	Quarantine []string `json:"quarantine,omitempty"`
 
 	firstBad map[string]string // by type: reason and place of the first one
+}
+
+// MembersReport counts the patients of a feed's groups. Who they are is in the state
+// alone.
+type MembersReport struct {
+	Listed int `json:"listed"`
+	New    int `json:"new"`  // not there at the run before
+	Left   int `json:"left"` // there at the run before, and not now
 }
 
 // Status is how a run ended.
@@ -60,8 +81,11 @@ const (
 // ExportReport is one export of a run.
 type ExportReport struct {
 	Level           bulk.Level `json:"level"`
+	Role            role       `json:"role"` // data, or history of new members
 	Group           string     `json:"group,omitempty"`
 	Types           []string   `json:"types,omitempty"`
+	Since           *time.Time `json:"since,omitempty"`
+	Patients        int        `json:"patients,omitempty"`
 	TransactionTime string     `json:"transaction_time,omitempty"`
 	Files           int        `json:"files"`
 }
@@ -112,8 +136,7 @@ type IssueReport struct {
 	Severity string `json:"severity"`
 	Code     string `json:"code"`
 	Count    int64  `json:"count"`
-
-	failed bool
+	Failed   bool   `json:"failed,omitempty"` // something is missing, by its severity
 }
 
 func newReport(f Feed, started time.Time) *Report {
@@ -127,9 +150,13 @@ func (r *Report) JSON() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-func (r *Report) addExport(q bulk.Request, m *bulk.Manifest) {
-	r.Exports = append(r.Exports, ExportReport{Level: q.Level, Group: q.Group, Types: q.Types,
-		TransactionTime: m.TransactionTimeText, Files: len(m.Output) + len(m.Deleted)})
+func (r *Report) addExport(level bulk.Level, x *export) {
+	e := ExportReport{Level: level, Role: x.Role, Group: x.Group, Types: x.Types, Patients: len(x.Patients),
+		TransactionTime: x.complete.TransactionTimeText, Files: len(x.files)}
+	if !x.Since.IsZero() {
+		e.Since = &x.Since
+	}
+	r.Exports = append(r.Exports, e)
 	lowest := slices.MinFunc(r.Exports, func(a, b ExportReport) int {
 		ta, _ := time.Parse(time.RFC3339Nano, a.TransactionTime) // zero, the lowest, if it cannot be read
 		tb, _ := time.Parse(time.RFC3339Nano, b.TransactionTime)
@@ -141,42 +168,48 @@ func (r *Report) addExport(q bulk.Request, m *bulk.Manifest) {
 	}
 }
 
-func (r *Report) addFile(f queuedFile, read columnar.ReadStats, s bulk.StreamStats, started time.Time) {
-	file := FileReport{Type: f.Type, Deleted: f.deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
+func (r *Report) addFile(f *exportFile) {
+	read, s, of := f.end.Read, f.end.Stats, kind{f.Type, f.Deleted}
+	file := FileReport{Type: f.Type, Deleted: f.Deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
 		Bytes: s.Bytes, Lines: s.Lines, SHA256: s.SHA256, Attempts: s.Attempts}
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}
 	r.Files = append(r.Files, file)
-	t := r.typeOf(f.kind.name())
+	t := r.typeOf(of.name())
 	t.Files++
 	t.Resources += read.Resources
 	t.Quarantined += read.Quarantined
 	t.NDJSONBytes += s.Bytes
-	if t.first.IsZero() || started.Before(t.first) {
-		t.first = started
+	if t.first.IsZero() || f.end.Started.Before(t.first) {
+		t.first = f.end.Started
 	}
-	t.last = time.Now()
+	if f.end.Ended.After(t.last) {
+		t.last = f.end.Ended
+	}
 	t.Seconds = t.last.Sub(t.first).Seconds()
 	r.Resources += read.Resources
 	r.Quarantined += read.Quarantined
 	r.NDJSONBytes += s.Bytes
+	if f.end.Bad != "" && r.firstBad[of.name()] == "" {
+		if r.firstBad == nil {
+			r.firstBad = map[string]string{}
+		}
+		r.firstBad[of.name()] = f.end.Bad
+	}
 }
 
 func (r *Report) addPart(p stagedPart) {
-	if p.stats.ResourceType == "" {
-		r.Quarantine = append(r.Quarantine, p.receipt.Key)
-		return
-	}
-	r.Parts = append(r.Parts, PartReport{Type: p.stats.ResourceType, Key: p.receipt.Key, Rows: p.stats.Rows, Bytes: p.receipt.Size, SHA256: p.sha256})
-	t := r.typeOf(kind{p.stats.ResourceType, p.kind.deleted}.name())
+	r.Parts = append(r.Parts, PartReport{Type: p.Type, Key: p.Receipt.Key, Rows: p.Rows, Bytes: p.Receipt.Size, SHA256: p.SHA256})
+	t := r.typeOf(kind{p.Type, p.Of.Deleted}.name())
 	t.Parts++
-	t.Rows += p.stats.Rows
-	if p.kind.resourceType != p.stats.ResourceType && !p.kind.deleted {
-		t.Strays += p.stats.Rows
+	t.Rows += p.Rows
+	if p.Of.Type != p.Type && !p.Of.Deleted {
+		t.Strays += p.Rows
 	}
-	t.ParquetBytes += p.receipt.Size
-	r.ParquetBytes += p.receipt.Size
+	t.ParquetBytes += p.Receipt.Size
+	r.ParquetBytes += p.Receipt.Size
+	r.Attachments += p.Attachments
 }
 
 // published says that all parts are.
@@ -190,7 +223,7 @@ func (r *Report) published() {
 // failed says why the run failed, and takes back what addPart said.
 func (r *Report) failed(err error) {
 	r.Status, r.Error = Failed, err.Error()
-	r.Parts, r.Quarantine, r.ParquetBytes = []PartReport{}, nil, 0
+	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments, r.Watermarks = []PartReport{}, nil, 0, 0, nil
 	for i := range r.Types {
 		t := &r.Types[i]
 		t.Parts, t.Rows, t.Strays, t.ParquetBytes = 0, 0, 0, 0
@@ -205,15 +238,21 @@ func (r *Report) typeOf(name string) *TypeReport {
 	return &r.Types[i]
 }
 
-func (r *Report) addIssue(i bulk.Issue) {
-	i.Severity, i.Code = codeOrOther(i.Severity), codeOrOther(i.Code)
-	for n := range r.Issues {
-		if seen := &r.Issues[n]; seen.Severity == i.Severity && seen.Code == i.Code {
-			seen.Count++
+// issueCounts are issues by severity and code.
+type issueCounts []IssueReport
+
+func (c *issueCounts) add(i bulk.Issue) {
+	c.count(IssueReport{Severity: codeOrOther(i.Severity), Code: codeOrOther(i.Code), Count: 1, Failed: i.Failed()})
+}
+
+func (c *issueCounts) count(i IssueReport) {
+	for n := range *c {
+		if seen := &(*c)[n]; seen.Severity == i.Severity && seen.Code == i.Code {
+			seen.Count += i.Count
 			return
 		}
 	}
-	r.Issues = append(r.Issues, IssueReport{Severity: i.Severity, Code: i.Code, Count: 1, failed: i.Failed()})
+	*c = append(*c, i)
 }
 
 // quality is a [*QualityError] if more lines of a type are in quarantine than allowed.
@@ -238,7 +277,7 @@ func codeOrOther(s string) string {
 func (r *Report) errorIssues() int64 {
 	var n int64
 	for _, i := range r.Issues {
-		if i.failed {
+		if i.Failed {
 			n += i.Count
 		}
 	}

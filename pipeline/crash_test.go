@@ -1,0 +1,167 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/sink"
+)
+
+var errDead = errors.New("the process is dead")
+
+// mortalStore dies at its nth call: that call is done or not, nobody hears of it, and
+// nothing is done after it. To the store it looks as if the process had been killed.
+type mortalStore struct {
+	*sink.Dir
+	lives atomic.Int64
+	last  bool // the call at which it dies is done
+}
+
+func (m *mortalStore) call(do func() error) error {
+	switch left := m.lives.Add(-1); {
+	case left > 0:
+		return do()
+	case left == 0 && m.last:
+		_ = do()
+	}
+	return errDead
+}
+
+func (m *mortalStore) Stage(ctx context.Context, key string) (s sink.Staging, err error) {
+	err = m.call(func() (err error) { s, err = m.Dir.Stage(ctx, key); return err })
+	return &mortalStaging{s, m}, err
+}
+
+func (m *mortalStore) Confirm(ctx context.Context, r sink.Receipt) error {
+	return m.call(func() error { return m.Dir.Confirm(ctx, r) })
+}
+
+func (m *mortalStore) Publish(ctx context.Context, r sink.Receipt) error {
+	return m.call(func() error { return m.Dir.Publish(ctx, r) })
+}
+
+func (m *mortalStore) Abort(ctx context.Context, r sink.Receipt) error {
+	return m.call(func() error { return m.Dir.Abort(ctx, r) })
+}
+
+func (m *mortalStore) Discard(ctx context.Context, key string) error {
+	return m.call(func() error { return m.Dir.Discard(ctx, key) })
+}
+
+func (m *mortalStore) Remove(ctx context.Context, key string) error {
+	return m.call(func() error { return m.Dir.Remove(ctx, key) })
+}
+
+func (m *mortalStore) Put(ctx context.Context, key string, content []byte) error {
+	return m.call(func() error { return m.Dir.Put(ctx, key, content) })
+}
+
+func (m *mortalStore) Swap(ctx context.Context, key string, content []byte, old sink.Version) (v sink.Version, err error) {
+	err = m.call(func() (err error) { v, err = m.Dir.Swap(ctx, key, content, old); return err })
+	return v, err
+}
+
+func (m *mortalStore) Load(ctx context.Context, key string) ([]byte, sink.Version, error) {
+	if m.lives.Load() <= 0 {
+		return nil, "", errDead
+	}
+	return m.Dir.Load(ctx, key)
+}
+
+type mortalStaging struct {
+	sink.Staging
+	m *mortalStore
+}
+
+func (s *mortalStaging) Write(p []byte) (int, error) {
+	if s.m.lives.Load() <= 0 {
+		return 0, errDead
+	}
+	return s.Staging.Write(p)
+}
+
+func (s *mortalStaging) Finish(ctx context.Context) (r sink.Receipt, err error) {
+	err = s.m.call(func() (err error) { r, err = s.Staging.Finish(ctx); return err })
+	return r, err
+}
+
+func (s *mortalStaging) Abort(ctx context.Context) error {
+	return s.m.call(func() error { return s.Staging.Abort(ctx) })
+}
+
+// A process that dies at any of its writes, and is started again, leaves the same rows
+// as one that does not die, and the server is not asked for a second export.
+func TestDyingAnywhere(t *testing.T) {
+	t.Parallel()
+	data := bulktest.Files{
+		bulktest.Lines("Patient", resources("Patient", 0, 2000)...), // several parts
+		bulktest.Lines("Observation", resources("Observation", 0, 10)...),
+		bulktest.Lines("Observation", append([]string{`{"id":"no type","meta":{"lastUpdated":"2026-01-02T03:04:05.678Z"}}`}, resources("Observation", 10, 20)...)...),
+	}
+	want := map[string][]string{"Patient": resources("Patient", 0, 2000), "Observation": resources("Observation", 0, 20)}
+	begin := func(t *testing.T) *world {
+		w := newWorld(t, bulktest.Options{Data: data})
+		w.Workers, w.PartBytes, w.RowGroupBytes, w.MaxQuarantined = 2, 1, 50_000, 0.5
+		return w
+	}
+	counting := begin(t)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	report, err := pipeline.Run(t.Context(), counting.Options)
+	if partial := (*pipeline.PartialError)(nil); !errors.As(err, &partial) {
+		t.Fatal(err)
+	}
+	if len(report.Parts) < 6 {
+		t.Errorf("the large file became too few parts to be of use: %v", report.Parts)
+	}
+	all := 1<<40 - calls.lives.Load()
+	t.Logf("a run that lives makes %d calls", all)
+	var twice atomic.Int64
+	t.Cleanup(func() {
+		if n := twice.Load(); n > 1 {
+			t.Errorf("%d processes were followed by a second export, want at most the one that died between the server's answer and its record", n)
+		}
+	})
+	step := int64(1)
+	if testing.Short() {
+		step = 7
+	}
+	for n := int64(1); n <= all; n += step {
+		for _, last := range []bool{n%2 == 0} {
+			t.Run(fmt.Sprint(n, " ", last), func(t *testing.T) {
+				t.Parallel()
+				w := begin(t)
+				dying := &mortalStore{Dir: w.dir, last: last}
+				dying.lives.Store(n)
+				w.Sink = dying
+				_, err := pipeline.Run(t.Context(), w.Options)
+				if feed := w.feed(t); (len(feed.Runs) == 0) != (len(feed.Watermarks) == 0) || len(feed.Runs) == 0 && !errors.Is(err, errDead) {
+					t.Errorf("error %v, with runs %v and watermarks %v", err, feed.Runs, feed.Watermarks)
+				}
+				w.Sink = w.dir
+				report, err = pipeline.Run(t.Context(), w.Options)
+				if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+					t.Fatalf("the run after: %v", err)
+				}
+				if got := w.live(t); cmp.Diff(want, got) != "" {
+					t.Errorf("rows of live runs: %d patients, %d observations, want 2000 and 20", len(got["Patient"]), len(got["Observation"]))
+				}
+				if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+					t.Errorf("parts that are no live run's (-live +there):\n%.2000s", diff)
+				}
+				w.wantTidy(t)
+				if w.fullKickOffs() > 1 {
+					twice.Add(1)
+				}
+			})
+		}
+	}
+}

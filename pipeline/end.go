@@ -1,0 +1,74 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/pipeline/ledger"
+)
+
+// tidyRuns does what runs that have ended have left to do: to delete the server's
+// exports, and their ledgers. What fails is tried again next time.
+func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
+	for _, id := range lease.Feed().Ended {
+		r := named(o, lease, o.Server, id, time.Now())
+		log, err := lease.OpenRun(ctx, id)
+		if err == nil {
+			r.journal, err = openJournal(ctx, log)
+		}
+		if err == nil {
+			r.deleteJobs(ctx)
+			err = r.forget(ctx)
+		}
+		if err != nil {
+			r.Log.Warn("a run that has ended could not be tidied up; the next one tries again", "error", err)
+		}
+	}
+}
+
+// forget removes the run's ledger, and then the last sign that it was there.
+func (r *run) forget(ctx context.Context) error {
+	if err := r.journal.log.Forget(ctx); err != nil {
+		return err
+	}
+	return r.lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Ended = slices.DeleteFunc(f.Ended, func(id string) bool { return id == r.id })
+		return nil
+	})
+}
+
+// deleteJobs lets the server free its space. A failure is not the run's: several
+// servers, 1upHealth's among them, forbid it.
+func (r *run) deleteJobs(ctx context.Context) {
+	if r.Server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
+	defer cancel()
+	for _, x := range r.journal.exports {
+		if x.job == nil || x.job.StatusURL == "" || x.Role == roleMembers && x.members != nil {
+			continue // a list of members was deleted when it was read
+		}
+		r.deleteJob(ctx, *x.job)
+	}
+}
+
+func (r *run) deleteJob(ctx context.Context, job bulk.Job) {
+	if err := r.Server.Delete(ctx, job); err != nil {
+		r.Log.Info("the server keeps its export", "error", err)
+	}
+}
+
+// keepsJobs says whether the server's exports stay there after publishing, and why.
+func (r *run) keepsJobs() (string, bool) {
+	switch {
+	case r.KeepJob == KeepAlways:
+		return "delete_export is never", true
+	case r.KeepJob == KeepForAttachments && r.report.Attachments > 0 && r.journal.givenUp == "":
+		return "published rows hold URLs of attachments at the server", true
+	}
+	return "", false
+}

@@ -1,0 +1,133 @@
+package pipeline
+
+import (
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// entry is one entry of a run's ledger: a thing that has durably happened, or that is
+// about to happen and must be cleaned up after. One of its fields is set.
+//
+// Entries hold URLs with signatures and ids of patients: they live under the state
+// alone, and end with the run.
+type entry struct {
+	Begun    *begun         `json:"begun,omitempty"`    // always the first
+	Planned  []planned      `json:"planned,omitempty"`  // exports that the run is to make, after those before
+	Started  *started       `json:"started,omitempty"`  // the server has accepted a kick-off
+	Refused  *exportEnd     `json:"refused,omitempty"`  // the server does not take a kick-off that the run can do without
+	Lost     *exportEnd     `json:"lost,omitempty"`     // the server's job has failed or is gone: to be kicked off again
+	Listed   *listed        `json:"listed,omitempty"`   // files of an export
+	Complete *complete      `json:"complete,omitempty"` // all files are listed
+	Keys     []string       `json:"keys,omitempty"`     // something may be staged under them from now on
+	Staged   *staged        `json:"staged,omitempty"`   // files are in parts
+	Issues   *exportIssues  `json:"issues,omitempty"`   // an export's error files were read
+	Members  *exportMembers `json:"members,omitempty"`  // an export's patients were listed
+	GivenUp  string         `json:"given_up,omitempty"` // why; what is staged is to be thrown away
+}
+
+type begun struct {
+	Started time.Time   `json:"started"`
+	Kind    ledger.Kind `json:"kind"`
+	Filters filterText  `json:"filters"`
+}
+
+// planned is an export that a run is to make. What it does not say is the feed's.
+type planned struct {
+	Role     role      `json:"role"`
+	Group    string    `json:"group,omitempty"`
+	Types    []string  `json:"types,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Patients []string  `json:"patients,omitempty"` // references
+}
+
+// role is what an export is for.
+type role string
+
+const (
+	roleData    role = "data"    // what has changed, or everything
+	roleMembers role = "members" // the ids of a group's patients, which are not published
+	roleHistory role = "history" // everything about patients that are new in a group
+)
+
+type started struct {
+	Export         int           `json:"export"`
+	StatusURL      string        `json:"status_url,omitempty"`
+	SeparateStatus bool          `json:"separate_status,omitempty"`
+	Issues         []IssueReport `json:"issues,omitempty"` // of handling=lenient
+}
+
+type exportEnd struct {
+	Export int `json:"export"`
+}
+
+type listed struct {
+	Export int          `json:"export"`
+	Files  []listedFile `json:"files"`
+}
+
+type listedFile struct {
+	bulk.File
+	Deleted bool `json:",omitempty"`
+}
+
+type complete struct {
+	Export              int         `json:"export"`
+	TransactionTime     time.Time   `json:"transaction_time,omitzero"`
+	TransactionTimeText string      `json:"transaction_time_text"`
+	RequiresAccessToken bool        `json:"requires_access_token"`
+	Expires             time.Time   `json:"expires,omitzero"`
+	Errors              []bulk.File `json:"errors,omitempty"`
+}
+
+// staged says what is in parts that were finished together, by one worker.
+type staged struct {
+	Export     int            `json:"export"`
+	Parts      []stagedPart   `json:"parts,omitempty"`
+	Quarantine []sink.Receipt `json:"quarantine,omitempty"`
+	Files      []fileEnd      `json:"files,omitempty"` // whole
+	Open       *place         `json:"open,omitempty"`  // a huge file, of which there is more
+}
+
+type stagedPart struct {
+	Receipt     sink.Receipt `json:"receipt"`
+	Type        string       `json:"type"`
+	Of          kind         `json:"of"` // the files that it was made of
+	Rows        int64        `json:"rows"`
+	SHA256      string       `json:"sha256"`
+	Attachments int64        `json:"attachments,omitempty"`
+}
+
+// fileEnd is a file that was converted to its end.
+type fileEnd struct {
+	File    int                `json:"file"` // its place among the export's files
+	Read    columnar.ReadStats `json:"read"`
+	Stats   bulk.StreamStats   `json:"stats"`
+	Started time.Time          `json:"started"`
+	Ended   time.Time          `json:"ended"`
+	Bad     string             `json:"bad,omitempty"` // reason and place of the first quarantined line
+}
+
+// place is how far a file was converted, and what its begin was.
+type place struct {
+	File   int                `json:"file"`
+	At     columnar.Position  `json:"at"`     // what is before it is in parts
+	Read   columnar.ReadStats `json:"read"`   // up to there
+	Bytes  int64              `json:"bytes"`  // read from the server, a little beyond At
+	SHA256 string             `json:"sha256"` // of those
+	Bad    string             `json:"bad,omitempty"`
+}
+
+type exportIssues struct {
+	Export int           `json:"export"`
+	Issues []IssueReport `json:"issues"`
+}
+
+type exportMembers struct {
+	Export int    `json:"export"`
+	Key    string `json:"key"` // of the list
+	Count  int    `json:"count"`
+}

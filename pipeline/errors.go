@@ -1,0 +1,121 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"fhirkiln/transport"
+)
+
+// ErrGiveUp is for the cause of a canceled context: the user does not want the run any
+// more. What is staged is thrown away and the server's export deleted. A run whose
+// context ends for any other cause is left to be gone on with.
+var ErrGiveUp = errors.New("the run is given up")
+
+// CountError says that an output file does not hold what the manifest said of it. A
+// [FileError] around it says which.
+type CountError struct {
+	Manifest, Found int64 // resources
+}
+
+func (e *CountError) Error() string {
+	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
+}
+
+// ChangedError says that an output file is another one than it was when a part of it
+// was converted. A [FileError] around it says which.
+type ChangedError struct {
+	Bytes int64 // of its begin, that were read before
+}
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("its first %d bytes are not those that a run before this one has converted", e.Bytes)
+}
+
+// FileError says which output file a failure is about.
+type FileError struct {
+	Type string
+	URL  string // redacted
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	if exchange := (*transport.Error)(nil); errors.As(e.Err, &exchange) {
+		return e.Err.Error() // says which itself
+	}
+	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// PartialError says that all rows are published, but not everything of the export is
+// among them.
+type PartialError struct {
+	Issues      int64 // of severity error or fatal, in the server's own error files
+	Quarantined int64 // lines that could not become rows
+}
+
+func (e *PartialError) Error() string {
+	var why []string
+	if e.Issues > 0 {
+		why = append(why, fmt.Sprintf("the server reported %d errors, so something is missing from its export", e.Issues))
+	}
+	if e.Quarantined > 0 {
+		why = append(why, fmt.Sprintf("%d lines that are not FHIR resources are in quarantine", e.Quarantined))
+	}
+	return "the rows are published, but " + strings.Join(why, ", and ")
+}
+
+// QualityError says that more lines of a type are no FHIR resources than the feed
+// allows for. What is staged is kept: with a higher limit the next run publishes it.
+type QualityError struct {
+	Type               string
+	Quarantined, Lines int64
+	Allowed            float64 // share of the lines
+	First              string  // reason and place of the first one
+}
+
+func (e *QualityError) Error() string {
+	return fmt.Sprintf("%d of %d lines of %s are not FHIR resources, more than the %g %% that are allowed; the first: %s",
+		e.Quarantined, e.Lines, e.Type, e.Allowed*100, e.First)
+}
+
+// FilterError says that a feed asks for something else than its watermark is about.
+type FilterError struct {
+	Feed    string
+	Changed []string // what is asked for in another way now: "level", "elements" …
+}
+
+func (e *FilterError) Error() string {
+	return fmt.Sprintf("feed %s asks for something else than before (%s changed), so that an export of what has changed since its last run would leave gaps",
+		e.Feed, strings.Join(e.Changed, ", "))
+}
+
+// aboutTheExport says whether err comes of the server's export itself, so that going
+// on with it will fail again, while another export may not.
+func aboutTheExport(err error) bool {
+	var (
+		exchange *transport.Error
+		count    *CountError
+		changed  *ChangedError
+		quality  *QualityError
+		gone     *stagingGoneError
+	)
+	switch {
+	case errors.As(err, &count), errors.As(err, &changed), errors.As(err, &quality), errors.As(err, &gone):
+		return true
+	case errors.As(err, &exchange):
+		return exchange.Kind == transport.NotThere || exchange.Kind == transport.Refused || exchange.Kind == transport.Broken
+	}
+	return false
+}
+
+// stagingGoneError says that parts which were staged are not there any more.
+type stagingGoneError struct{ err error }
+
+func (e *stagingGoneError) Error() string {
+	return fmt.Sprintf("parts that were staged are gone: %v", e.err)
+}
+
+func (e *stagingGoneError) Unwrap() error { return e.err }

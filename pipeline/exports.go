@@ -1,0 +1,246 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+// exports does all exports of the run up to staged parts, one after the other: servers
+// commonly allow one at a time.
+func (r *run) exports(ctx context.Context) error {
+	full, err := r.newMembers(ctx)
+	if err != nil {
+		return err
+	}
+	if len(r.journal.of(roleData)) == 0 {
+		if err := r.journal.add(ctx, entry{Planned: r.planData(full)}); err != nil {
+			return err
+		}
+	}
+	data := r.journal.of(roleData)
+	for n, x := range data {
+		if err := r.export(ctx, x, r.logOf(x).With("export", n+1, "of", len(data))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) logOf(x *export) *slog.Logger {
+	log := r.Log.With("export_level", string(r.Feed.Request.Level))
+	if x.Group != "" {
+		log = log.With("group", x.Group)
+	}
+	return log
+}
+
+// export brings one export to staged parts, or what of it is not there yet.
+func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
+	if x.done() {
+		return nil
+	}
+	if err := r.start(ctx, x, log); err != nil {
+		return err
+	}
+	q := newQueue()
+	group, below := errgroup.WithContext(ctx)
+	defer context.AfterFunc(below, q.close)()
+	group.Go(func() error {
+		defer q.close()
+		return r.list(below, x, q, log)
+	})
+	for range r.Workers {
+		group.Go(func() error {
+			w := &worker{run: r, export: x, queue: q}
+			err := w.work(below)
+			return errors.Join(err, w.abort(context.WithoutCancel(below)))
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return r.readIssues(ctx, x)
+}
+
+// done says whether all of the export is in parts.
+func (x *export) done() bool {
+	return x.read && x.complete != nil && len(x.pending(0)) == 0
+}
+
+// start kicks the export off, unless a run before has.
+func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
+	if x.job != nil && (x.job.StatusURL != "" || x.job.Manifest != nil || x.complete != nil) {
+		return nil // else the answer was the manifest, which is lost with the process that got it
+	}
+	r.Progress.enter(Starting)
+	log.Info("starting the export", "since", sinceText(x.Since), "patients", len(x.Patients))
+	job, err := r.Server.KickOff(ctx, r.request(x))
+	if err != nil {
+		if job.StatusURL != "" { // it runs, though nobody can follow it
+			r.deleteJob(context.WithoutCancel(ctx), job)
+		}
+		return err
+	}
+	if job.Adopted {
+		log.Info("the server had this export under way already; it is taken over")
+	}
+	var issues issueCounts
+	for _, i := range job.Issues { // of handling=lenient: what the server passes over
+		issues.add(i)
+	}
+	// From here on the export must not be forgotten, even if ctx ends now.
+	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := r.journal.add(durable, entry{Started: &started{Export: x.index, StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
+		return err
+	}
+	x.job.Manifest = job.Manifest
+	return nil
+}
+
+func sinceText(t time.Time) string {
+	if t.IsZero() {
+		return "the beginning"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// list waits for the export's files and gives them to q as the server tells of them.
+func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) error {
+	if x.complete != nil {
+		return r.listAgain(ctx, x, q)
+	}
+	queued := 0
+	m, err := r.wait(ctx, x, log, func(m *bulk.Manifest) (err error) {
+		queued, err = r.listNew(ctx, x, m, q, queued)
+		return err
+	})
+	if err != nil {
+		return r.waitFailed(ctx, x, err)
+	}
+	if _, err := r.listNew(ctx, x, m, q, queued); err != nil {
+		return err
+	}
+	if len(x.files) > len(m.Output)+len(m.Deleted) {
+		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
+			Err: errors.New("files that the server told of before are not in it"), Hint: "run again to start another export"}
+	}
+	log.Info("the export is complete", "files", len(m.Output), "deleted_files", len(m.Deleted),
+		"error_files", len(m.Errors), "transaction_time", m.TransactionTimeText)
+	if m.TransactionTime.IsZero() && r.Server != nil {
+		log.Warn("the server gave no readable transactionTime")
+	}
+	r.Progress.enter(Converting)
+	return r.journal.add(ctx, entry{Complete: &complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
+		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}})
+}
+
+// wait returns the export's manifest, and hands on what the server tells of it before.
+func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial func(*bulk.Manifest) error) (*bulk.Manifest, error) {
+	if x.job.Manifest != nil {
+		return x.job.Manifest, nil
+	}
+	r.Progress.enter(Waiting)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	said := ""
+	return r.Server.Wait(ctx, *x.job, func(p bulk.Progress) {
+		r.Progress.say(p.Text)
+		if p.Text != said { // a line for each poll would fill a night's log
+			said = p.Text
+			log.Info("the server is working", "progress", p.Text)
+		}
+		if p.Partial != nil {
+			if err := partial(p.Partial); err != nil {
+				fail(err)
+			}
+		}
+	})
+}
+
+// waitFailed writes down that an export has failed for good, so that nobody waits for
+// it again.
+func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
+	if ctx.Err() != nil || !aboutTheExport(err) {
+		return err
+	}
+	r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	return errors.Join(err, r.journal.add(ctx, entry{Lost: &exportEnd{Export: x.index}}))
+}
+
+// listNew lists the files of m that are not listed yet, and queues those that are to be
+// converted, of the first queued ones none. It returns how many are queued in all.
+func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int) (int, error) {
+	const many = 10_000 // files in one entry
+	r.journal.mu.Lock()
+	fresh := x.meet(m)
+	r.journal.mu.Unlock()
+	for i := 0; i < len(fresh); i += many {
+		if err := r.journal.add(ctx, entry{Listed: &listed{Export: x.index, Files: fresh[i:min(i+many, len(fresh))]}}); err != nil {
+			return queued, err
+		}
+	}
+	r.queue(x, q, queued)
+	return len(x.files), nil
+}
+
+// queue gives the files from index on to q.
+func (r *run) queue(x *export, q *queue, index int) {
+	r.journal.mu.Lock()
+	pending := x.pending(index)
+	r.journal.mu.Unlock()
+	r.Progress.expect(pending)
+	q.add(pending)
+}
+
+// listAgain goes on with an export whose files a run before has listed. Its links may
+// have expired, and its job may be gone.
+func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
+	m := x.fromLedger()
+	if m.StatusURL != "" && len(x.pending(0)) > 0 {
+		fresh, err := r.Server.Refresh(ctx, m)
+		if err != nil {
+			return err
+		}
+		m = fresh
+	}
+	r.Progress.enter(Converting)
+	r.journal.mu.Lock()
+	x.use(m)
+	r.journal.mu.Unlock()
+	r.queue(x, q, 0)
+	return nil
+}
+
+// readIssues counts what the export's error files tell of.
+func (r *run) readIssues(ctx context.Context, x *export) error {
+	if x.read {
+		return nil
+	}
+	var issues issueCounts
+	for _, f := range x.complete.Errors {
+		if err := r.Server.Issues(ctx, x.manifest, f, issues.add); err != nil {
+			return err
+		}
+	}
+	return r.journal.add(ctx, entry{Issues: &exportIssues{Export: x.index, Issues: issues}})
+}
+
+// convertFiles converts files that are here, as an export of no server.
+func (r *run) convertFiles(ctx context.Context, m *bulk.Manifest) error {
+	for _, e := range []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}} {
+		if err := r.journal.add(ctx, e); err != nil {
+			return err
+		}
+	}
+	x := r.journal.exports[0]
+	x.job.Manifest = m
+	return r.export(ctx, x, r.Log)
+}

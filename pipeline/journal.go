@@ -1,0 +1,298 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// journal is what a run has done, kept in its ledger: whatever is decided from it
+// comes out the same after the process was killed and started again.
+//
+// Safe for concurrent use.
+type journal struct {
+	log *ledger.Run
+
+	mu       sync.Mutex
+	begun    *begun
+	exports  []*export
+	loose    map[string]bool // keys under which something may be staged that is in no part
+	parts    []stagedPart
+	bad      []sink.Receipt // quarantine files
+	givenUp  string
+	resuming bool
+}
+
+// export is one export of a run. Its fields are written under the journal's lock.
+type export struct {
+	planned
+	index    int
+	job      *bulk.Job // nil until the server has accepted it
+	refused  bool
+	complete *complete // nil until all files are listed
+	files    []*exportFile
+	byName   map[string]int // places of files, by numbered identity
+	known    map[string]int // how many files of an identity there are
+	issues   []IssueReport
+	read     bool           // its error files are
+	members  *exportMembers // nil until they are read
+
+	// Not in the ledger:
+	manifest *bulk.Manifest // as it was read last
+	whole    bool           // the server does not take _elements
+}
+
+// exportFile is an output file and how far it has come.
+type exportFile struct {
+	listedFile
+	end   *fileEnd // nil until it is converted to its end
+	place place    // what is in parts before that
+}
+
+// openJournal reads what is in a run's ledger.
+func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
+	j := &journal{log: log, loose: map[string]bool{}}
+	for raw, err := range log.Entries(ctx) {
+		var e entry
+		if err == nil {
+			err = json.Unmarshal(raw, &e)
+		}
+		if err == nil {
+			err = j.apply(e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the run's ledger: %w", err)
+		}
+		j.resuming = true
+	}
+	return j, nil
+}
+
+// add makes e durable. What it says counts from then on.
+func (j *journal) add(ctx context.Context, e entry) error {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	err = j.log.Append(ctx, raw)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		// It may count all the same: what it says is staged must not be thrown away as loose.
+		j.settle(e.Staged)
+		return err
+	}
+	return j.apply(e)
+}
+
+// settle takes the keys of what is in parts out of those of which nobody knows.
+func (j *journal) settle(s *staged) {
+	if s == nil {
+		return
+	}
+	for _, p := range s.Parts {
+		delete(j.loose, p.Receipt.Key)
+	}
+	for _, q := range s.Quarantine {
+		delete(j.loose, q.Key)
+	}
+}
+
+func (j *journal) apply(e entry) error {
+	switch {
+	case e.Begun != nil:
+		j.begun = e.Begun
+	case e.Planned != nil:
+		for _, p := range e.Planned {
+			j.exports = append(j.exports, &export{planned: p, index: len(j.exports), byName: map[string]int{}, known: map[string]int{}})
+		}
+	case e.Keys != nil:
+		for _, key := range e.Keys {
+			j.loose[key] = true
+		}
+	case e.GivenUp != "":
+		j.givenUp = e.GivenUp
+	default:
+		return j.applyToExport(e)
+	}
+	return nil
+}
+
+func (j *journal) applyToExport(e entry) error {
+	of := func(index int) (*export, error) {
+		if index < 0 || index >= len(j.exports) {
+			return nil, fmt.Errorf("it names export %d of %d", index, len(j.exports))
+		}
+		return j.exports[index], nil
+	}
+	var x *export
+	var err error
+	switch {
+	case e.Started != nil:
+		if x, err = of(e.Started.Export); err == nil {
+			x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
+			x.issues = slices.Clone(e.Started.Issues)
+		}
+	case e.Refused != nil:
+		if x, err = of(e.Refused.Export); err == nil {
+			x.refused = true
+		}
+	case e.Lost != nil:
+		if x, err = of(e.Lost.Export); err == nil {
+			x.job, x.issues = nil, nil
+		}
+	case e.Listed != nil:
+		if x, err = of(e.Listed.Export); err == nil {
+			x.list(e.Listed.Files)
+		}
+	case e.Complete != nil:
+		if x, err = of(e.Complete.Export); err == nil {
+			x.complete = e.Complete
+		}
+	case e.Staged != nil:
+		if x, err = of(e.Staged.Export); err == nil {
+			err = j.applyStaged(x, e.Staged)
+		}
+	case e.Issues != nil:
+		if x, err = of(e.Issues.Export); err == nil {
+			x.issues, x.read = append(x.issues, e.Issues.Issues...), true
+		}
+	case e.Members != nil:
+		if x, err = of(e.Members.Export); err == nil {
+			x.members = e.Members
+		}
+	default:
+		err = fmt.Errorf("an entry says nothing that this version of fhirkiln knows")
+	}
+	return err
+}
+
+func (j *journal) applyStaged(x *export, s *staged) error {
+	j.parts = append(j.parts, s.Parts...)
+	j.bad = append(j.bad, s.Quarantine...)
+	j.settle(s)
+	for _, f := range s.Files {
+		if f.File < 0 || f.File >= len(x.files) {
+			return fmt.Errorf("it names file %d of %d", f.File, len(x.files))
+		}
+		x.files[f.File].end = &f
+	}
+	if s.Open != nil {
+		if s.Open.File < 0 || s.Open.File >= len(x.files) {
+			return fmt.Errorf("it names file %d of %d", s.Open.File, len(x.files))
+		}
+		x.files[s.Open.File].place = *s.Open
+	}
+	return nil
+}
+
+// list adds files.
+func (x *export) list(files []listedFile) {
+	for _, f := range files {
+		id := f.Identity()
+		x.known[id]++
+		x.byName[numbered(id, x.known[id])] = len(x.files)
+		x.files = append(x.files, &exportFile{listedFile: f})
+	}
+}
+
+// meet takes the links of m, and returns its files that are not listed yet, in m's
+// order.
+func (x *export) meet(m *bulk.Manifest) []listedFile {
+	x.manifest = m
+	var fresh []listedFile
+	seen := map[string]int{}
+	each := func(files []bulk.File, deleted bool) {
+		for _, f := range files {
+			id := f.Identity()
+			seen[id]++
+			name := numbered(id, seen[id])
+			if i, listed := x.byName[name]; listed {
+				x.files[i].File = f
+			} else {
+				fresh = append(fresh, listedFile{f, deleted})
+			}
+		}
+	}
+	each(m.Output, false)
+	each(m.Deleted, true)
+	return fresh
+}
+
+// numbered tells files of one identity apart, by their order: some servers tell their
+// files apart by the query alone.
+func numbered(identity string, n int) string {
+	if n == 1 {
+		return identity
+	}
+	return fmt.Sprintf("%s #%d", identity, n)
+}
+
+// of are the exports of one role.
+func (j *journal) of(r role) []*export {
+	var some []*export
+	for _, x := range j.exports {
+		if x.Role == r {
+			some = append(some, x)
+		}
+	}
+	return some
+}
+
+// fromLedger is the manifest as the ledger has it.
+func (x *export) fromLedger() *bulk.Manifest {
+	m := &bulk.Manifest{TransactionTime: x.complete.TransactionTime, TransactionTimeText: x.complete.TransactionTimeText,
+		RequiresAccessToken: x.complete.RequiresAccessToken, Expires: x.complete.Expires, Errors: x.complete.Errors, StatusURL: x.job.StatusURL}
+	for _, f := range x.files {
+		if f.Deleted {
+			m.Deleted = append(m.Deleted, f.File)
+		} else {
+			m.Output = append(m.Output, f.File)
+		}
+	}
+	return m
+}
+
+// use takes links from m, which has the same files in the same order as fromLedger.
+func (x *export) use(m *bulk.Manifest) {
+	x.manifest = m
+	output, deleted := m.Output, m.Deleted
+	for _, f := range x.files {
+		if f.Deleted {
+			f.File, deleted = deleted[0], deleted[1:]
+		} else {
+			f.File, output = output[0], output[1:]
+		}
+	}
+}
+
+// pending are the files from index on that are not converted to their end.
+func (x *export) pending(index int) []queuedFile {
+	var files []queuedFile
+	for i, f := range x.files {
+		if i >= index && f.end == nil {
+			files = append(files, x.queued(i))
+		}
+	}
+	return files
+}
+
+func (x *export) queued(i int) queuedFile {
+	f := x.files[i]
+	return queuedFile{File: f.File, kind: kind{f.Type, f.Deleted}, manifest: x.manifest, index: i, place: f.place}
+}
+
+// sum adds what was read of a file in one go to what was read before.
+func sum(a, b columnar.ReadStats) columnar.ReadStats {
+	a.Resources += b.Resources
+	a.Quarantined += b.Quarantined
+	a.Bytes += b.Bytes
+	return a
+}

@@ -1,0 +1,336 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/transport"
+)
+
+// newMembers lists the patients of the feed's groups, and brings the history of those
+// that are new since the last run: a server need not send under _since what has not
+// changed (IG, "Group Membership Request Pattern"). Groups whose new patients' history
+// the server does not give alone are returned: they are to be exported in full.
+func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) {
+	if r.Feed.Request.Level != bulk.Group || r.Feed.IgnoreNewMembers {
+		return nil, nil
+	}
+	lists := r.journal.of(roleMembers)
+	if len(lists) == 0 {
+		var plan []planned
+		for _, group := range r.Feed.Groups {
+			plan = append(plan, planned{Role: roleMembers, Group: group})
+		}
+		if err := r.journal.add(ctx, entry{Planned: plan}); err != nil {
+			return nil, err
+		}
+		lists = r.journal.of(roleMembers)
+	}
+	for _, x := range lists {
+		if err := r.listMembers(ctx, x); err != nil {
+			return nil, err
+		}
+	}
+	if r.journal.begun.Kind == ledger.KindFull {
+		return nil, nil
+	}
+	if len(r.journal.of(roleHistory)) == 0 && len(r.journal.of(roleData)) == 0 {
+		plan, err := r.planHistory(ctx, lists)
+		if err != nil {
+			return nil, err
+		}
+		if len(plan) > 0 {
+			if err := r.journal.add(ctx, entry{Planned: plan}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	full = map[string]bool{}
+	for _, x := range r.journal.of(roleHistory) {
+		if !x.refused {
+			if err := r.history(ctx, x); err != nil {
+				return nil, err
+			}
+		}
+		full[x.Group] = full[x.Group] || x.refused
+	}
+	return full, nil
+}
+
+// history brings everything about patients that are new in a group.
+func (r *run) history(ctx context.Context, x *export) error {
+	log := r.logOf(x)
+	err := r.export(ctx, x, log)
+	if err == nil || x.job != nil || ctx.Err() != nil {
+		return err
+	}
+	var exchange *transport.Error
+	if !errors.As(err, &exchange) || exchange.Kind == transport.Unavailable {
+		return err
+	}
+	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
+	return r.journal.add(ctx, entry{Refused: &exportEnd{Export: x.index}})
+}
+
+// planHistory plans an export for each group that has patients who were not there at
+// the last run. Who was away has missed changes, and counts as new.
+func (r *run) planHistory(ctx context.Context, lists []*export) ([]planned, error) {
+	before, err := r.membersBefore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var plan []planned
+	planning := map[string]bool{}
+	for _, x := range lists {
+		var fresh []string
+		err := r.eachMember(ctx, x.members.Key, func(id string) {
+			if m, known := before[id]; (!known || m.Left) && !planning[id] {
+				planning[id] = true
+				fresh = append(fresh, "Patient/"+id)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		for chunk := range slices.Chunk(fresh, patientsAtOnce) {
+			plan = append(plan, planned{Role: roleHistory, Group: x.Group, Types: r.Feed.Request.Types, Patients: chunk})
+		}
+	}
+	return plan, nil
+}
+
+// patientsAtOnce keeps a kick-off's body well below what servers take (commonly 1 MiB).
+const patientsAtOnce = 5_000
+
+// listMembers exports the ids of a group's patients and keeps them with the run.
+func (r *run) listMembers(ctx context.Context, x *export) error {
+	if x.members != nil {
+		return nil
+	}
+	log := r.logOf(x)
+	err := r.start(ctx, x, log)
+	if exchange := (*transport.Error)(nil); errors.As(err, &exchange) && exchange.Kind == transport.Refused {
+		log.Info("the server does not take _elements; its patients are listed with all they hold")
+		x.whole = true
+		err = r.start(ctx, x, log)
+	}
+	if err != nil {
+		return fmt.Errorf("listing the group's members, to find out who is new: %w", err)
+	}
+	m, err := r.wait(ctx, x, log, func(*bulk.Manifest) error { return nil })
+	if err != nil {
+		return r.waitFailed(ctx, x, err)
+	}
+	var list bytes.Buffer
+	packed := gzip.NewWriter(&list)
+	count := 0
+	for _, f := range m.Output {
+		if f.Type != "Patient" {
+			continue
+		}
+		n, err := r.patientIDs(ctx, m, f, packed)
+		if err != nil {
+			return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
+		}
+		count += n
+	}
+	if err := packed.Close(); err != nil {
+		return err
+	}
+	key := fmt.Sprintf("%smembers-%05d.txt.gz", ledger.Folder(r.id), x.index)
+	if err := r.State.Put(ctx, key, list.Bytes()); err != nil {
+		return err
+	}
+	if err := r.journal.add(ctx, entry{Members: &exportMembers{Export: x.index, Key: key, Count: count}}); err != nil {
+		return err
+	}
+	r.deleteJob(context.WithoutCancel(ctx), *x.job) // many servers run one export at a time until it is deleted
+	log.Info("listed the group's members", "members", count)
+	return nil
+}
+
+// patientIDs writes the ids of a file's resources to w, one on each line.
+func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w io.Writer) (int, error) {
+	stream, err := r.opener.Open(ctx, m, f)
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	d := jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for n := 0; ; n++ {
+		id, err := nextID(d)
+		if errors.Is(err, io.EOF) {
+			if f.Count >= 0 && f.Count != int64(n) {
+				return n, &CountError{Manifest: f.Count, Found: int64(n)}
+			}
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if _, err := io.WriteString(w, id+"\n"); err != nil {
+			return n, err
+		}
+	}
+}
+
+// nextID reads one resource and returns its id.
+func nextID(d *jsontext.Decoder) (string, error) {
+	if t, err := d.ReadToken(); err != nil {
+		return "", err
+	} else if t.Kind() != '{' {
+		return "", &columnar.DataError{Reason: "a line of the list of members is no resource"}
+	}
+	id := ""
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		if name.String() != "id" || d.PeekKind() != '"' {
+			if err := d.SkipValue(); err != nil {
+				return "", err
+			}
+			continue
+		}
+		t, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		id = t.String()
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return "", err
+	}
+	if id == "" || len(id) > 256 || bytes.ContainsAny([]byte(id), "\n/?#") {
+		return "", &columnar.DataError{Reason: "a patient in the list of members has no id that can be asked for"}
+	}
+	return id, nil
+}
+
+// eachMember reads a list of ids.
+func (r *run) eachMember(ctx context.Context, key string, each func(id string)) error {
+	return eachLine(ctx, r.State, key, func(line []byte) error {
+		each(string(line))
+		return nil
+	})
+}
+
+// eachLine reads a gzipped file of lines.
+func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []byte) error) error {
+	f, err := s.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	unpacked, err := gzip.NewReader(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	lines := bufio.NewScanner(unpacked)
+	for lines.Scan() {
+		if err := each(lines.Bytes()); err != nil {
+			return fmt.Errorf("reading %s: %w", key, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	return nil
+}
+
+// member is a patient of the feed's groups, as the feed's list of members has it.
+type member struct {
+	ID    string    `json:"id"`
+	First time.Time `json:"first"` // start of the run that saw them first
+	Last  time.Time `json:"last"`  // and last
+	Left  bool      `json:"left,omitempty"`
+}
+
+// membersBefore is the feed's list as the last published run has left it.
+func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
+	all := map[string]member{}
+	key := r.lease.Feed().Members
+	if key == "" {
+		return all, nil
+	}
+	return all, eachLine(ctx, r.State, key, func(line []byte) error {
+		var m member
+		err := json.Unmarshal(line, &m)
+		all[m.ID] = m
+		return err
+	})
+}
+
+// putMembers writes the feed's list of members with what the run has seen, and returns
+// its key, "" if the run has listed none.
+func (r *run) putMembers(ctx context.Context) (key string, err error) {
+	lists := r.journal.of(roleMembers)
+	if len(lists) == 0 {
+		return "", nil
+	}
+	all, err := r.membersBefore(ctx)
+	if err != nil {
+		return "", err
+	}
+	seen := map[string]bool{}
+	report := &MembersReport{}
+	for _, x := range lists {
+		err := r.eachMember(ctx, x.members.Key, func(id string) {
+			if seen[id] {
+				return
+			}
+			seen[id] = true
+			m, known := all[id]
+			if !known || m.Left {
+				report.New++
+			}
+			if !known {
+				m = member{ID: id, First: r.started.UTC()}
+			}
+			m.Last, m.Left = r.started.UTC(), false
+			all[id] = m
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	report.Listed = len(seen)
+	var list bytes.Buffer
+	packed := gzip.NewWriter(&list)
+	lines := json.NewEncoder(packed)
+	ids := make([]string, 0, len(all))
+	for id := range all {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		m := all[id]
+		if !seen[id] && !m.Left {
+			m.Left = true
+			report.Left++
+		}
+		if err := lines.Encode(m); err != nil {
+			return "", err
+		}
+	}
+	if err := packed.Close(); err != nil {
+		return "", err
+	}
+	r.report.Members = report
+	key = ledger.Folder(r.id) + "members.ndjson.gz"
+	return key, r.State.Put(ctx, key, list.Bytes())
+}

@@ -1,0 +1,134 @@
+package pipeline
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/pipeline/ledger"
+)
+
+// kindNow is what the next run of the feed has to be.
+func (r *run) kindNow() ledger.Kind {
+	feed := r.lease.Feed()
+	due := r.Feed.FullEvery > 0 && !feed.Full.IsZero() && r.started.Sub(feed.Full) >= r.Feed.FullEvery
+	if r.Full || due || len(feed.Watermarks) == 0 {
+		return ledger.KindFull
+	}
+	return ledger.KindIncremental
+}
+
+// planData plans the exports that bring the data: for each group, and for each of the
+// instants that its types are complete up to, one. Groups in full get everything.
+func (r *run) planData(full map[string]bool) []planned {
+	var plan []planned
+	for _, group := range r.groups() {
+		for _, part := range r.sinceParts(full[group]) {
+			plan = append(plan, planned{Role: roleData, Group: group, Types: part.Types, Since: part.Since})
+		}
+	}
+	return plan
+}
+
+// groups are the feed's groups; at other levels one that has no name.
+func (r *run) groups() []string {
+	if r.Feed.Request.Level == bulk.Group {
+		return r.Feed.Groups
+	}
+	return []string{""}
+}
+
+// sinceParts are the feed's types by what they are complete up to.
+func (r *run) sinceParts(full bool) []ledger.Window {
+	feed := r.lease.Feed()
+	if full || r.journal.begun.Kind == ledger.KindFull {
+		return []ledger.Window{{Types: r.Feed.Request.Types, Since: r.Feed.Request.Since}}
+	}
+	parts := feed.Since(r.Feed.Request.Types)
+	for i := range parts {
+		if parts[i].Since.IsZero() {
+			parts[i].Since = r.Feed.Request.Since
+		} else {
+			parts[i].Since = parts[i].Since.Add(-r.Feed.Overlap)
+		}
+	}
+	return parts
+}
+
+// request is the kick-off of a planned export.
+func (r *run) request(x *export) bulk.Request {
+	p, q := x.planned, r.Feed.Request
+	q.Group = p.Group
+	switch p.Role {
+	case roleMembers:
+		q = bulk.Request{Level: q.Level, Group: p.Group, Types: []string{"Patient"}, Elements: []string{"id"},
+			Header: q.Header, RepeatLists: q.RepeatLists, Post: q.Post, SeparateStatus: q.SeparateStatus, ExportType: q.ExportType}
+		if x.whole {
+			q.Elements = nil
+		}
+	case roleHistory:
+		q.Since, q.Patients, q.Post = r.Feed.Request.Since, p.Patients, true
+	case roleData:
+		q.Types, q.Since = p.Types, p.Since
+		if r.Feed.DeltaType != "" && !p.Since.Equal(r.Feed.Request.Since) {
+			q.ExportType = r.Feed.DeltaType
+		}
+	}
+	return q
+}
+
+// filterText is what a feed asks for beside types and groups, as texts that can be
+// compared. A watermark is good for one of them only: what was filtered out before it
+// would never come.
+type filterText map[string]string
+
+func filtersOf(f Feed) filterText {
+	q := f.Request
+	all := filterText{
+		"level":           string(q.Level),
+		"elements":        join(q.Elements),
+		"type_filters":    join(q.TypeFilters),
+		"associated_data": join(q.AssociatedData),
+		"patients":        join(q.Patients),
+		"organize_by":     q.OrganizeBy,
+	}
+	if !q.Until.IsZero() {
+		all["until"] = q.Until.UTC().Format(time.RFC3339Nano)
+	}
+	for _, p := range q.Parameters {
+		all["parameters"] += p.Name + "=" + p.Value + "\n"
+	}
+	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
+	return all
+}
+
+func join(list []string) string {
+	return strings.Join(slices.Sorted(slices.Values(list)), "\n")
+}
+
+// changed are the names of what is not the same.
+func (was filterText) changed(is filterText) []string {
+	var names []string
+	for _, side := range []filterText{was, is} {
+		for name := range side {
+			if was[name] != is[name] && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkFilters refuses a feed whose watermark is about something else.
+func checkFilters(o Options, feed ledger.Feed) error {
+	if o.Full || len(feed.Watermarks) == 0 {
+		return nil
+	}
+	if changed := filterText(feed.Filters).changed(filtersOf(o.Feed)); len(changed) > 0 {
+		return &FilterError{Feed: o.Feed.Name, Changed: changed}
+	}
+	return nil
+}

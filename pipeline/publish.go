@@ -1,0 +1,219 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// publishers is how many parts are published, or thrown away, at once.
+const publishers = 8
+
+// fillReport says in the report what the run's journal knows.
+func (r *run) fillReport() {
+	if r.journal == nil {
+		return
+	}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	if r.journal.begun != nil {
+		r.report.Kind = r.journal.begun.Kind
+	}
+	for _, x := range r.journal.exports {
+		for _, i := range x.issues {
+			r.report.Issues.count(i)
+		}
+		if x.Role == roleMembers || x.refused {
+			continue
+		}
+		if x.complete != nil && r.journal.begun.Kind != ledger.KindFiles {
+			r.report.addExport(r.Feed.Request.Level, x)
+		}
+		for _, f := range x.files {
+			if f.end != nil {
+				r.report.addFile(f)
+			}
+		}
+	}
+	for _, i := range r.report.Issues {
+		r.Log.Warn("the server reports issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
+	}
+}
+
+// publish makes all staged parts visible, and then the run: until its one write of the
+// feed's object, readers of that see nothing of the run, and after it all. It may be
+// done again by another process at any point.
+func (r *run) publish(ctx context.Context) error {
+	r.Progress.enter(Publishing)
+	// The fence: an old holder of the lease that wakes up here finds that it has lost it.
+	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
+		return err
+	}
+	if err := r.eachReceipt(ctx, func(ctx context.Context, p stagedPart) error {
+		err := r.storeOf(p.Receipt.Key).Confirm(ctx, p.Receipt)
+		if errors.Is(err, fs.ErrNotExist) {
+			return &stagingGoneError{err}
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := r.eachReceipt(ctx, func(ctx context.Context, p stagedPart) error {
+		return r.storeOf(p.Receipt.Key).Publish(ctx, p.Receipt)
+	}); err != nil {
+		return err
+	}
+	for _, p := range r.journal.parts {
+		r.report.addPart(p)
+	}
+	for _, q := range r.journal.bad {
+		r.report.Quarantine = append(r.report.Quarantine, q.Key)
+	}
+	for _, t := range r.report.Types {
+		if t.Strays > 0 {
+			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
+		}
+	}
+	r.report.published()
+	return r.add(ctx)
+}
+
+// eachReceipt calls do for all that is staged, from several goroutines.
+func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPart) error) error {
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	all := slices.Clone(r.journal.parts)
+	for _, q := range r.journal.bad {
+		all = append(all, stagedPart{Receipt: q})
+	}
+	for _, p := range all {
+		if below.Err() != nil {
+			break
+		}
+		group.Go(func() error { return do(below, p) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// add adds the run to the feed and moves the watermark, in one write.
+func (r *run) add(ctx context.Context) error {
+	members, err := r.putMembers(ctx)
+	if err != nil {
+		return err
+	}
+	feed := r.lease.Feed()
+	moved := r.moveWatermark(&feed, time.Now())
+	r.report.Watermarks = map[string]string{}
+	for t, w := range feed.Watermarks {
+		r.report.Watermarks[t] = w.Time
+	}
+	r.report.finish(time.Now())
+	if err := r.putReport(ctx); err != nil {
+		return err
+	}
+	keep, keepJobs := r.keepsJobs()
+	err = r.lease.Update(ctx, func(f *ledger.Feed) error {
+		if moved {
+			r.moveWatermark(f, r.report.Finished)
+		}
+		if members != "" {
+			f.Members = members
+		}
+		if len(r.report.Parts) > 0 {
+			f.Runs = append(f.Runs, r.published())
+		}
+		f.Unfinished = nil
+		f.Ended = append(f.Ended, r.id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
+
+	// What follows is not the run's success: the next one does it, if it fails here.
+	if keepJobs {
+		r.Log.Info("the server's export is left there", "why", keep)
+	} else {
+		r.deleteJobs(ctx)
+	}
+	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
+		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
+	}
+	return nil
+}
+
+func (r *run) published() ledger.PublishedRun {
+	return ledger.PublishedRun{Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
+		Status: ledger.Status(r.report.Status), Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
+}
+
+// moveWatermark moves f's watermarks to the lowest transactionTime of the run's
+// exports, and says whether it did. It does so only if nothing of the export is missing.
+func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
+	if r.report.Kind == ledger.KindFiles {
+		return false
+	}
+	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {
+		r.hold("the server reported errors, so the next run asks again")
+		return false
+	}
+	if r.report.TransactionTime == "" {
+		r.hold("the server gave no readable transactionTime")
+		return false
+	}
+	f.Filters = maps.Clone(r.journal.begun.Filters)
+	if r.report.Kind == ledger.KindFull {
+		f.Full = r.started.UTC()
+	}
+	stay, err := f.Move(r.Feed.Request.Types, r.report.TransactionTime, r.id, now)
+	switch {
+	case err != nil:
+		r.hold(err.Error())
+	case len(stay) > 0:
+		r.hold("the server's transactionTime is not later than the one before")
+	}
+	return true
+}
+
+func (r *run) hold(why string) {
+	if r.report.Held == "" {
+		r.report.Held = why
+		r.Log.Warn("the watermark stays", "why", why)
+	}
+}
+
+// putReport writes what the run has published beside it, for people and for gc.
+func (r *run) putReport(ctx context.Context) error {
+	folder := ledger.Folder(r.id)
+	parts, err := json.MarshalIndent(partList{Run: r.id, Parts: r.report.Parts}, "", "  ")
+	if err != nil {
+		return err
+	}
+	report, err := r.report.JSON()
+	if err != nil {
+		return err
+	}
+	if err := r.State.Put(ctx, folder+"parts.json", append(parts, '\n')); err != nil {
+		return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
+	}
+	return r.State.Put(ctx, folder+"report.json", report)
+}
+
+// partList is parts.json.
+type partList struct {
+	Run   string       `json:"run"`
+	Parts []PartReport `json:"parts"`
+}

@@ -1,0 +1,308 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// Run brings the feed up to date once. It goes on with a run of the feed that was cut
+// off, or begins a new one.
+//
+// If it fails, nothing of the run is seen by readers, but after a [*PartialError]. What
+// it has staged and the server's export are kept for the next Run, unless going on with
+// them cannot help. Canceling ctx ends it in order; the error is then ctx's cause, and
+// [ErrGiveUp] says what that means.
+//
+// One process at a time may run a feed: a [*ledger.HeldError] says that another one
+// does.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+		if err := checkFilters(o, lease.Feed()); err != nil {
+			return newRun(o, lease, o.Server).failed(err)
+		}
+		r, err := resume(ctx, o, lease)
+		if err != nil {
+			return newRun(o, lease, o.Server).failed(err)
+		}
+		if r != nil {
+			report, err := r.complete(ctx, r.exports)
+			if err == nil || ctx.Err() != nil || !aboutTheExport(err) {
+				return report, err
+			}
+			r.Log.Warn("the run that was cut off cannot be brought to an end; starting another one", "error", err)
+			if err := r.giveUp(context.WithoutCancel(ctx), err.Error()); err != nil {
+				return r.failed(err)
+			}
+		}
+		r = newRun(o, lease, o.Server)
+		if err := r.begin(ctx, r.kindNow()); err != nil {
+			return r.failed(err)
+		}
+		return r.complete(ctx, r.exports)
+	})
+}
+
+// Convert is a [Run] of files that are here, without a server and its exports. A
+// conversion that was cut off is begun again. Options.Server and Feed.Request are not
+// used.
+func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
+	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+		r := newRun(o, lease, files)
+		if _, err := resume(ctx, o, lease); err != nil { // nothing comes of it but that it is thrown away
+			return r.failed(err)
+		}
+		if err := r.begin(ctx, ledger.KindFiles); err != nil {
+			return r.failed(err)
+		}
+		return r.complete(ctx, func(ctx context.Context) error {
+			r.Log.Info("converting", "files", len(files.files))
+			return r.convertFiles(ctx, files.manifest())
+		})
+	})
+}
+
+// lead calls do while this process holds the feed's lease, after it has ended what
+// processes before it have left.
+func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (*Report, error) {
+	o = o.withDefaults()
+	lease, err := ledger.Acquire(ctx, o.State, ledger.Options{Feed: o.Feed.Name, Source: o.Feed.Source, Purpose: o.Feed.Purpose,
+		Holder: o.Holder, TTL: o.LeaseTTL, Log: o.Log})
+	if err != nil {
+		r := newReport(o.Feed, time.Now())
+		r.failed(err)
+		r.finish(time.Now())
+		return r, err
+	}
+	report, err := func() (*Report, error) {
+		tidyRuns(lease.Context(), o, lease)
+		return do(lease.Context(), lease, o)
+	}()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if failed := lease.Release(stop); failed != nil && err == nil {
+		o.Log.Warn("the feed's lease could not be released; it ends by itself", "error", failed)
+	}
+	return report, err
+}
+
+// run is one attempt to bring a feed up to date.
+type run struct {
+	Options
+	id      string
+	lease   *ledger.Lease
+	opener  Opener
+	journal *journal // nil until begun
+	number  atomic.Int64
+	started time.Time
+
+	mu     sync.Mutex // held while report is written
+	report *Report
+}
+
+func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
+	started := time.Now()
+	return named(o, lease, opener, newRunID(started), started)
+}
+
+func named(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {
+	r := &run{Options: o, id: id, lease: lease, opener: opener, started: started, report: newReport(o.Feed, started)}
+	r.report.Run = id
+	r.Log = o.Log.With("feed", o.Feed.Name, "run", id)
+	return r
+}
+
+// newRunID names a run by its start, to the millisecond, so that names sort as runs
+// began, and by chance, for two of one moment.
+func newRunID(t time.Time) string {
+	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
+}
+
+// begin writes down that the run is there, before it does anything else.
+func (r *run) begin(ctx context.Context, kind ledger.Kind) error {
+	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Unfinished = &ledger.Unfinished{Run: r.id, Started: r.started.UTC(), Attempts: 1}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	log, err := r.lease.OpenRun(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	if r.journal, err = openJournal(ctx, log); err != nil {
+		return err
+	}
+	return r.journal.add(ctx, entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed)}})
+}
+
+// resume opens the feed's unfinished run, if there is one that can be gone on with. One
+// that cannot is thrown away.
+func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
+	unfinished := lease.Feed().Unfinished
+	if unfinished == nil {
+		return nil, nil
+	}
+	r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
+	log, err := lease.OpenRun(ctx, r.id)
+	if err != nil {
+		return nil, err
+	}
+	if r.journal, err = openJournal(ctx, log); err != nil {
+		return nil, err
+	}
+	why := r.journal.givenUp
+	switch begun := r.journal.begun; {
+	case why != "":
+	case o.Fresh:
+		why = "a fresh run was asked for"
+	case begun == nil:
+		why = "it had not begun"
+	case begun.Kind == ledger.KindFiles || o.Server == nil:
+		why = "files are converted from their start"
+	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
+		why = "the feed asks for something else now"
+	case o.Full && begun.Kind != ledger.KindFull:
+		why = "a full run was asked for"
+	}
+	if why != "" {
+		r.Log.Info("an unfinished run is thrown away", "why", why)
+		return nil, r.giveUp(ctx, why)
+	}
+	err = lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Unfinished.Attempts++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.report.Resumed = true
+	r.number.Store(int64(len(r.journal.parts)))
+	r.Log.Info("going on with a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
+		"attempt", unfinished.Attempts+1)
+	return r, r.discardLoose(ctx)
+}
+
+// complete stages by way of stage, and publishes all of it or nothing.
+func (r *run) complete(ctx context.Context, stage func(context.Context) error) (*Report, error) {
+	err := stage(ctx)
+	r.fillReport()
+	if err == nil {
+		err = r.report.quality(r.MaxQuarantined)
+	}
+	if err == nil {
+		err = r.publish(ctx)
+	}
+	if err != nil {
+		return r.failed(r.afterFailure(ctx, err))
+	}
+	r.Progress.enter(Done)
+	if r.report.Status == Partial {
+		return r.report, &PartialError{Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+	}
+	return r.report, nil
+}
+
+// failed is the end of a run that publishes nothing.
+func (r *run) failed(err error) (*Report, error) {
+	r.report.failed(err)
+	r.report.finish(time.Now())
+	r.Progress.enter(Done)
+	return r.report, err
+}
+
+// afterFailure decides what becomes of what the run has staged, and returns err.
+func (r *run) afterFailure(ctx context.Context, err error) error {
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	cause := context.Cause(ctx)
+	switch lost := errors.Is(cause, ledger.ErrLost); {
+	case lost || errors.Is(err, ledger.ErrLost): // what is staged is another process's now
+	case errors.Is(cause, ErrGiveUp), cause == nil && !r.worthKeeping():
+		if failed := r.giveUp(stop, "it failed"); failed != nil {
+			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
+		}
+	default:
+		if failed := r.discardLoose(stop); failed != nil {
+			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
+		}
+		r.Log.Info("what is done so far is kept; run again to go on from there")
+	}
+	return err
+}
+
+// worthKeeping says whether there is something to go on with.
+func (r *run) worthKeeping() bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.begun == nil || j.begun.Kind == ledger.KindFiles {
+		return false
+	}
+	for _, x := range j.exports {
+		if x.job != nil && !x.done() {
+			return true
+		}
+	}
+	return len(j.parts) > 0
+}
+
+// giveUp throws everything away that the run has staged, published or started. Killed
+// in between, the next run does the rest.
+func (r *run) giveUp(ctx context.Context, why string) error {
+	if r.journal.givenUp == "" {
+		if err := r.journal.add(ctx, entry{GivenUp: why}); err != nil {
+			return err
+		}
+	}
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for _, p := range r.journal.parts {
+		group.Go(func() error { return r.storeOf(p.Receipt.Key).Abort(below, p.Receipt) })
+	}
+	for _, q := range r.journal.bad {
+		group.Go(func() error { return r.storeOf(q.Key).Abort(below, q) })
+	}
+	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
+		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
+	}
+	r.deleteJobs(ctx)
+	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Unfinished = nil
+		f.Ended = append(f.Ended, r.id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.forget(ctx)
+}
+
+// discardLoose removes what may have been staged under keys of the run and is in no
+// part.
+func (r *run) discardLoose(ctx context.Context) error {
+	if r.journal == nil {
+		return nil
+	}
+	r.journal.mu.Lock()
+	loose := make([]string, 0, len(r.journal.loose))
+	for key := range r.journal.loose {
+		loose = append(loose, key)
+	}
+	r.journal.mu.Unlock()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for _, key := range loose {
+		group.Go(func() error { return r.storeOf(key).Discard(ctx, key) })
+	}
+	return group.Wait()
+}

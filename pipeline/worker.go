@@ -1,0 +1,281 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/sink"
+	"fhirkiln/transport"
+)
+
+// worker fills parts with whole output files of one export until they are big enough.
+type worker struct {
+	*run
+	export *export
+	queue  *queue
+
+	kind   kind
+	writer partWriter
+	open   map[string]*openPart // by resource type: the parts of writer
+	bad    *quarantine
+	files  []fileEnd // in writer to their ends
+
+	firstBad string // of the present file: reason and place
+}
+
+// partWriter makes parts of NDJSON: rows of resources, or of deletes.
+type partWriter interface {
+	Append(ctx context.Context, lines *columnar.Lines, origin *columnar.Origin) (columnar.ReadStats, error)
+	Full() bool
+	Close() ([]columnar.PartStats, error)
+}
+
+// openPart is a part that is being written.
+type openPart struct {
+	sink.Staging
+	sum hash.Hash // of what was written
+}
+
+func (p *openPart) Write(b []byte) (int, error) {
+	p.sum.Write(b)
+	return p.Staging.Write(b)
+}
+
+// work converts files until the queue has no more.
+func (w *worker) work(ctx context.Context) error {
+	for {
+		f, ok := w.queue.next(w.kind)
+		if !ok || f.kind != w.kind {
+			if err := w.commit(ctx, nil); err != nil {
+				return err
+			}
+		}
+		if !ok {
+			return nil
+		}
+		w.kind = f.kind
+		if err := w.file(ctx, f); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // not this file's fault
+			}
+			return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
+		}
+	}
+}
+
+// file converts one output file, or what of it is not in parts yet.
+func (w *worker) file(ctx context.Context, f queuedFile) error {
+	started := time.Now()
+	stream, err := w.opener.Open(ctx, f.manifest, f.File)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	rest, err := after(stream, f.place)
+	if err != nil {
+		return err
+	}
+	lines := columnar.NewLinesAt(&counted{r: rest, to: w.Progress}, w.MaxLine, f.place.At)
+	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.Redact(f.URL),
+		TransactionTime: f.manifest.TransactionTimeText}
+	here := f.place
+	here.File = f.index
+	w.firstBad = here.Bad
+	for {
+		if w.writer == nil {
+			w.begin(f.manifest)
+		}
+		read, err := w.writer.Append(ctx, lines, origin)
+		here.Read = sum(here.Read, read)
+		here.Bad = w.firstBad
+		if err != nil {
+			return err
+		}
+		if !w.writer.Full() {
+			break
+		}
+		given := stream.Stats()
+		here.At, here.Bytes, here.SHA256 = lines.Position(), given.Bytes, given.SHA256
+		if err := w.commit(ctx, &here); err != nil {
+			return err
+		}
+	}
+	if found := here.Read.Resources + here.Read.Quarantined; !f.kind.Deleted && f.Count >= 0 && f.Count != found {
+		return &CountError{Manifest: f.Count, Found: found}
+	}
+	w.Progress.fileDone()
+	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: time.Now(), Bad: here.Bad})
+	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
+	return nil
+}
+
+// after skips what a run that was cut off has in parts already, once the file is proved
+// to begin with the same bytes.
+func after(stream Stream, p place) (io.Reader, error) {
+	if p.Bytes == 0 {
+		return stream, nil
+	}
+	changed := func(err error) error {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return &ChangedError{Bytes: p.Bytes}
+		}
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, stream, p.At.Bytes); err != nil {
+		return nil, changed(err)
+	}
+	ahead := make([]byte, p.Bytes-p.At.Bytes) // at most what a Lines reads ahead
+	if _, err := io.ReadFull(stream, ahead); err != nil {
+		return nil, changed(err)
+	}
+	if stream.Stats().SHA256 != p.SHA256 {
+		return nil, &ChangedError{Bytes: p.Bytes}
+	}
+	return io.MultiReader(bytes.NewReader(ahead), stream), nil
+}
+
+func (w *worker) begin(m *bulk.Manifest) {
+	w.open = map[string]*openPart{}
+	options := columnar.Options{
+		TargetBytes: w.PartBytes, RowGroupBytes: w.RowGroupBytes,
+		Quarantine: w.quarantine,
+		Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
+			staging, err := w.stage(ctx, w.key(kind{resourceType, w.kind.Deleted}))
+			if err != nil {
+				return nil, err
+			}
+			part := &openPart{staging, sha256.New()}
+			w.open[resourceType] = part
+			return part, nil
+		},
+	}
+	_ = origins(m)
+	w.writer = columnar.NewWriter(options)
+}
+
+// stage begins to write a file under key, once the ledger knows that something may be
+// there: whoever finds the ledger can clean up.
+func (w *worker) stage(ctx context.Context, key string) (sink.Staging, error) {
+	if err := w.journal.add(ctx, entry{Keys: []string{key}}); err != nil {
+		return nil, err
+	}
+	return w.storeOf(key).Stage(ctx, key)
+}
+
+// storeOf is where a key lives: what is not for analysts is with the state.
+func (r *run) storeOf(key string) Sink {
+	if strings.HasPrefix(key, "_fhirkiln/") {
+		return r.State
+	}
+	return r.Sink
+}
+
+// commit finishes the open parts and says in the ledger which files are in them; here
+// is how far the file is in them that goes on in the next part, nil for none.
+func (w *worker) commit(ctx context.Context, here *place) error {
+	s := &staged{Export: w.export.index, Files: w.files, Open: here}
+	if w.writer != nil {
+		stats, err := w.writer.Close()
+		if err != nil {
+			return err
+		}
+		for _, p := range stats {
+			part := w.open[p.ResourceType]
+			receipt, err := part.Finish(ctx)
+			if err != nil {
+				return err
+			}
+			s.Parts = append(s.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: w.kind, Rows: p.Rows,
+				SHA256: hex.EncodeToString(part.sum.Sum(nil))})
+		}
+	}
+	if w.bad != nil {
+		receipt, err := w.bad.Finish(ctx)
+		if err != nil {
+			return err
+		}
+		s.Quarantine = append(s.Quarantine, receipt)
+	}
+	if len(s.Files) > 0 || here != nil {
+		if err := w.journal.add(ctx, entry{Staged: s}); err != nil {
+			return err
+		}
+	}
+	w.writer, w.open, w.bad, w.files = nil, nil, nil, nil
+	return nil
+}
+
+// abort throws away what is not committed.
+func (w *worker) abort(ctx context.Context) error {
+	var failed error
+	for _, p := range w.open {
+		failed = errors.Join(failed, p.Abort(ctx))
+	}
+	if w.bad != nil {
+		failed = errors.Join(failed, w.bad.Abort(ctx))
+	}
+	return failed
+}
+
+// key is where a part is published. No two processes ever have the same one: whatever
+// an old holder of the lease still does, it does to its own keys.
+func (r *run) key(k kind) string {
+	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet",
+		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
+}
+
+func (r *run) partName(letter string) string {
+	return fmt.Sprintf("%s%05d-%d-%s", letter, r.number.Add(1), r.lease.Generation(), randomHex(4))
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// counted shows the bytes and line ends that pass to a Progress.
+type counted struct {
+	r  io.Reader
+	to *Progress
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.to.bytes.Add(int64(n))
+	c.to.resources.Add(int64(bytes.Count(p[:n], []byte{'\n'})))
+	return n, err
+}
+
+// origins are the hosts that would forget attachments with the export: those of its
+// status URL and files.
+func origins(m *bulk.Manifest) []string {
+	var all []string
+	add := func(raw string) {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" {
+			return
+		}
+		if o := u.Scheme + "://" + u.Host; !slices.Contains(all, o) && len(all) < 10 {
+			all = append(all, o)
+		}
+	}
+	add(m.StatusURL)
+	for _, f := range m.Output {
+		add(f.URL)
+	}
+	return all
+}
