@@ -80,7 +80,10 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		return nil // else the answer was the manifest, which is lost with the process that got it
 	}
 	r.Progress.enter(Starting)
-	log.Info("starting the export", "since", sinceText(x.Since), "patients", len(x.Patients))
+	if len(x.Patients) > 0 {
+		log = log.With("new_patients", len(x.Patients))
+	}
+	log.Info("starting the export", "since", sinceText(x.Since))
 	job, err := r.Server.KickOff(ctx, r.request(x))
 	if err != nil {
 		if job.StatusURL != "" { // it runs, though nobody can follow it

@@ -293,6 +293,8 @@ func (x *export) queued(i int) queuedFile {
 func sum(a, b columnar.ReadStats) columnar.ReadStats {
 	a.Resources += b.Resources
 	a.Quarantined += b.Quarantined
+	a.Bundles += b.Bundles
+	a.Headers += b.Headers
 	a.Bytes += b.Bytes
 	return a
 }

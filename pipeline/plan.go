@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -91,11 +93,13 @@ func filtersOf(f Feed) filterText {
 		"elements":        join(q.Elements),
 		"type_filters":    join(q.TypeFilters),
 		"associated_data": join(q.AssociatedData),
-		"patients":        join(q.Patients),
 		"organize_by":     q.OrganizeBy,
 	}
 	if !q.Until.IsZero() {
 		all["until"] = q.Until.UTC().Format(time.RFC3339Nano)
+	}
+	if len(q.Patients) > 0 {
+		all["patients"] = fmt.Sprintf("%x", sha256.Sum256([]byte(join(q.Patients))))
 	}
 	for _, p := range q.Parameters {
 		all["parameters"] += p.Name + "=" + p.Value + "\n"

@@ -178,7 +178,7 @@ func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
 	if r.report.Kind == ledger.KindFull {
 		f.Full = r.started.UTC()
 	}
-	stay, err := f.Move(r.Feed.Request.Types, r.report.TransactionTime, r.id, now)
+	stay, err := f.Move(r.Feed.Request.Types, r.completeUpTo(), r.id, now)
 	switch {
 	case err != nil:
 		r.hold(err.Error())
@@ -186,6 +186,16 @@ func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
 		r.hold("the server's transactionTime is not later than the one before")
 	}
 	return true
+}
+
+// completeUpTo is the lowest transactionTime, or where the exports were to end before it:
+// what changed in between is not in them.
+func (r *run) completeUpTo() string {
+	until := r.Feed.Request.Until
+	if t, err := time.Parse(time.RFC3339Nano, r.report.TransactionTime); err == nil && !until.IsZero() && until.Before(t) {
+		return until.UTC().Format(time.RFC3339Nano)
+	}
+	return r.report.TransactionTime
 }
 
 func (r *run) hold(why string) {

@@ -28,19 +28,12 @@ type worker struct {
 	queue  *queue
 
 	kind   kind
-	writer partWriter
+	writer *columnar.Writer
 	open   map[string]*openPart // by resource type: the parts of writer
 	bad    *quarantine
 	files  []fileEnd // in writer to their ends
 
 	firstBad string // of the present file: reason and place
-}
-
-// partWriter makes parts of NDJSON: rows of resources, or of deletes.
-type partWriter interface {
-	Append(ctx context.Context, lines *columnar.Lines, origin *columnar.Origin) (columnar.ReadStats, error)
-	Full() bool
-	Close() ([]columnar.PartStats, error)
 }
 
 // openPart is a part that is being written.
@@ -113,12 +106,26 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 			return err
 		}
 	}
-	if found := here.Read.Resources + here.Read.Quarantined; !f.kind.Deleted && f.Count >= 0 && f.Count != found {
-		return &CountError{Manifest: f.Count, Found: found}
+	if err := checkCount(f, here.Read); err != nil {
+		return err
 	}
 	w.Progress.fileDone()
 	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: time.Now(), Bad: here.Bad})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
+	return nil
+}
+
+// checkCount holds what was read against the manifest. Of deleted files, some servers
+// count Bundles and others what is in them; of organized ones, some count the headers.
+func checkCount(f queuedFile, read columnar.ReadStats) error {
+	found := read.Resources + read.Quarantined
+	switch {
+	case f.Count < 0, f.Count == found:
+	case f.kind.Deleted && f.Count == read.Bundles:
+	case read.Headers > 0 && f.Count == found+read.Headers:
+	default:
+		return &CountError{Manifest: f.Count, Found: found}
+	}
 	return nil
 }
 
@@ -162,7 +169,12 @@ func (w *worker) begin(m *bulk.Manifest) {
 			return part, nil
 		},
 	}
-	_ = origins(m)
+	if w.kind.Deleted {
+		w.writer = columnar.NewTombstoneWriter(options)
+		return
+	}
+	options.SkipHeaders = m.OrganizedBy != ""
+	options.AttachmentOrigins = origins(m)
 	w.writer = columnar.NewWriter(options)
 }
 
@@ -199,7 +211,7 @@ func (w *worker) commit(ctx context.Context, here *place) error {
 				return err
 			}
 			s.Parts = append(s.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: w.kind, Rows: p.Rows,
-				SHA256: hex.EncodeToString(part.sum.Sum(nil))})
+				SHA256: hex.EncodeToString(part.sum.Sum(nil)), Attachments: p.Attachments})
 		}
 	}
 	if w.bad != nil {

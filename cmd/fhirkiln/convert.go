@@ -51,7 +51,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	report, err := ui.watch(pipeline.Options{
-		Feed:           pipeline.Feed{Name: "convert", Source: cmd.Source, Purpose: "convert"},
+		Feed:           pipeline.Feed{Name: "convert-" + cmd.Source, Source: cmd.Source, Purpose: "convert"},
 		Sink:           dir,
 		Workers:        cmd.Workers,
 		MaxLine:        cmd.MaxLineMiB << 20,

@@ -67,7 +67,8 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	report, err := ui.watch(pipeline.Options{
-		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Exports: []bulk.Request{{Level: bulk.System}}},
+		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
+		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
 		Server: pipeline.Client(client),
 		Sink:   dir,
 	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })

@@ -20,6 +20,7 @@ import (
 	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -39,6 +40,7 @@ const (
 	exitData        = 9  // lines are not FHIR resources, or Parquet is not what was published
 	exitStorage     = 10 // the output cannot be written
 	exitPartial     = 11 // published, but the server reported that something is missing
+	exitLocked      = 12 // another process works at the feed
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
@@ -70,7 +72,7 @@ const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
 6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
 9 lines are not FHIR resources; 10 output not writable; 11 published but partial;
-130 and 143 interrupted.`
+12 another process is at work; 130 and 143 interrupted.`
 
 func main() {
 	// Most of the memory is buffers that are used again; little garbage comes. To collect
@@ -196,6 +198,12 @@ func classify(err error) (code int, hint string) {
 		count     *pipeline.CountError
 		partial   *pipeline.PartialError
 		quality   *pipeline.QualityError
+		changed   *pipeline.ChangedError
+		filter    *pipeline.FilterError
+		held      *ledger.HeldError
+		other     *ledger.OtherFeedError
+		damaged   *ledger.DamagedError
+		newer     *ledger.VersionError
 		unlike    *verifyError
 		unread    *partError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
@@ -207,6 +215,18 @@ func classify(err error) (code int, hint string) {
 		return exitUsage, cmp.Or(usage.hint, "fhirkiln --help")
 	case errors.As(err, &problems):
 		return exitConfig, ""
+	case errors.As(err, &held):
+		return exitLocked, "wait until it has ended; if it was killed, it is taken over by itself"
+	case errors.Is(err, ledger.ErrLost):
+		return exitLocked, "the other process goes on with the run; this one has published nothing"
+	case errors.As(err, &filter):
+		return exitConfig, "run the feed once with --full, which exports everything anew; or give it another name and keep the old one's rows"
+	case errors.As(err, &other):
+		return exitConfig, "give the feed another name, or its old source and purpose"
+	case errors.As(err, &damaged):
+		return exitStorage, damaged.Hint
+	case errors.As(err, &newer):
+		return exitStorage, "use the newer version of fhirkiln for this feed"
 	case errors.As(err, &exchange):
 		return map[transport.Kind]int{
 			transport.Unavailable: exitUnavailable,
@@ -220,12 +240,14 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &data):
 		return exitData, "ask the server's owner about that line; nothing of this run was published"
 	case errors.As(err, &quality):
-		return exitData, "ask the server's owner about those lines, or raise max_quarantined; nothing of this run was published"
+		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again: what was fetched is kept; nothing of this run was published"
 	case errors.As(err, &unlike):
 		return exitData, "run the feed again, or restore the files from where they are kept"
 	case errors.As(err, &unread):
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):
+		return exitBroken, "run again; if it stays so, ask the server's owner; nothing of this run was published"
+	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
 		return exitPartial, "see issues and quarantine in the run's report.json, and ask the server's owner"
@@ -239,7 +261,19 @@ func classify(err error) (code int, hint string) {
 type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string {
-	return fmt.Sprintf("stopped by %v; nothing of this run was published", e.signal)
+	if e.signal == syscall.SIGINT {
+		return fmt.Sprintf("stopped by %v; nothing of this run was published", e.signal)
+	}
+	return fmt.Sprintf("stopped by %v; nothing of this run was published, the next one goes on where it stopped", e.signal)
+}
+
+// Unwrap says that who presses Ctrl-C does not want the run, while a node that is drained
+// does.
+func (e *signalError) Unwrap() error {
+	if e.signal == syscall.SIGINT {
+		return pipeline.ErrGiveUp
+	}
+	return nil
 }
 
 func (e *signalError) exitCode() int { return 128 + int(e.signal) }

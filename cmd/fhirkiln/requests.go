@@ -3,26 +3,41 @@ package main
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"fhirkiln/bulk"
 	"fhirkiln/config"
+	"fhirkiln/pipeline"
 )
 
-// requests are the kick-offs of a feed for what has changed since an instant, or for all
-// where that is zero: one for each group, or one.
-func requests(f config.Feed, s config.Source, since time.Time) []bulk.Request {
-	request := bulk.Request{
+// pipelineFeed is a feed of the config as the pipeline has it.
+func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
+	return pipeline.Feed{
+		Name:             f.Name,
+		Source:           f.Source,
+		Purpose:          string(f.Purpose),
+		Request:          request(f, s),
+		DeltaType:        exportType(f, s, true),
+		Groups:           f.Groups,
+		Overlap:          f.Overlap,
+		FullEvery:        f.FullEvery,
+		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
+		MaxErrors:        int64(f.MaxErrors),
+	}
+}
+
+// request is what a feed asks for. The pipeline says of which group and since when.
+func request(f config.Feed, s config.Source) bulk.Request {
+	return bulk.Request{
 		Level:            bulk.Level(f.Level),
 		Types:            f.Types,
-		Since:            since,
+		Since:            f.Since,
 		Until:            f.Until,
 		Elements:         f.Elements,
 		TypeFilters:      f.TypeFilters,
 		Patients:         patients(f.Patients),
 		AssociatedData:   f.AssociatedData,
 		OrganizeBy:       f.OrganizeBy,
-		ExportType:       exportType(f, s, since),
+		ExportType:       exportType(f, s, !f.Since.IsZero()),
 		PartialManifests: f.PartialManifests,
 		Parameters:       parameters(f, s),
 		Header:           headers(s),
@@ -32,20 +47,22 @@ func requests(f config.Feed, s config.Source, since time.Time) []bulk.Request {
 		RepeatLists:      s.ListFormat == "repeat",
 		Post:             s.Method == "POST",
 	}
-	if request.Level != bulk.Group {
-		return []bulk.Request{request}
-	}
-	all := make([]bulk.Request, len(f.Groups))
-	for i, group := range f.Groups {
-		all[i] = request
-		all[i].Group = group
-	}
-	return all
 }
 
-// exportType is that of a kick-off since an instant; "" is a plain $export. The names are
-// PDex 2.2.0's.
-func exportType(f config.Feed, s config.Source, since time.Time) string {
+// keepJob says whether a source's exports stay there.
+func keepJob(s config.Source) pipeline.KeepJob {
+	switch s.DeleteExport {
+	case config.DeleteAlways:
+		return pipeline.KeepNever
+	case config.DeleteNever:
+		return pipeline.KeepAlways
+	}
+	return pipeline.KeepForAttachments
+}
+
+// exportType is that of a kick-off with or without _since; "" is a plain $export. The
+// names are PDex 2.2.0's.
+func exportType(f config.Feed, s config.Source, since bool) string {
 	const pdex = "hl7.fhir.us.davinci-pdex#"
 	switch {
 	case s.Operation != config.OperationDaVinci:
@@ -54,7 +71,7 @@ func exportType(f config.Feed, s config.Source, since time.Time) string {
 		return f.ExportType
 	case f.Purpose == config.PurposePayerToPayer:
 		return pdex + "payertopayer"
-	case since.IsZero():
+	case !since:
 		return pdex + "provider-download"
 	}
 	return pdex + "provider-delta" // which must have a _since, as the other need not

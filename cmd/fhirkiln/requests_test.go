@@ -8,9 +8,10 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/config"
+	"fhirkiln/pipeline"
 )
 
-// What the config says of a feed and its source becomes kick-offs.
+// What the config says of a feed and its source becomes a kick-off.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 31, 1, 2, 3, 0, time.UTC)
@@ -25,57 +26,50 @@ func TestRequests(t *testing.T) {
 		feed   config.Feed
 		source config.Source
 		since  time.Time
-		want   []bulk.Request
+		want   bulk.Request
 	}{
 		"everything": {
 			feed: config.Feed{Level: config.LevelSystem},
-			want: []bulk.Request{{Level: bulk.System}},
+			want: bulk.Request{Level: bulk.System},
 		},
 		"all patients since": {
 			feed:  config.Feed{Level: config.LevelPatient, Types: []string{"Patient"}},
 			since: since,
-			want:  []bulk.Request{{Level: bulk.Patient, Types: []string{"Patient"}, Since: since}},
-		},
-		"one for each group": {
-			feed: config.Feed{Level: config.LevelGroup, Groups: []string{"a", "b"}, Elements: []string{"id"}},
-			want: []bulk.Request{
-				{Level: bulk.Group, Group: "a", Elements: []string{"id"}},
-				{Level: bulk.Group, Group: "b", Elements: []string{"id"}},
-			},
+			want:  bulk.Request{Level: bulk.Patient, Types: []string{"Patient"}, Since: since},
 		},
 		"a plain $export tells no purpose": {
 			feed:   group(config.PurposeProviderAccess),
 			source: config.Source{Operation: config.OperationExport},
 			since:  since,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", Since: since}},
+			want:   bulk.Request{Level: bulk.Group, Since: since},
 		},
 		"payer to payer": {
 			feed:   group(config.PurposePayerToPayer),
 			source: daVinci,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", ExportType: pdex + "payertopayer"}},
+			want:   bulk.Request{Level: bulk.Group, ExportType: pdex + "payertopayer"},
 		},
 		"payer to payer since": {
 			feed:   group(config.PurposePayerToPayer),
 			source: daVinci,
 			since:  since,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", Since: since, ExportType: pdex + "payertopayer"}},
+			want:   bulk.Request{Level: bulk.Group, Since: since, ExportType: pdex + "payertopayer"},
 		},
 		"provider access": {
 			feed:   group(config.PurposeProviderAccess),
 			source: daVinci,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", ExportType: pdex + "provider-download"}},
+			want:   bulk.Request{Level: bulk.Group, ExportType: pdex + "provider-download"},
 		},
 		"provider access since": {
 			feed:   group(config.PurposeProviderAccess),
 			source: daVinci,
 			since:  since,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", Since: since, ExportType: pdex + "provider-delta"}},
+			want:   bulk.Request{Level: bulk.Group, Since: since, ExportType: pdex + "provider-delta"},
 		},
 		"an exportType of the user's": {
 			feed:   chosen,
 			source: daVinci,
 			since:  since,
-			want:   []bulk.Request{{Level: bulk.Group, Group: "a", Since: since, ExportType: pdex + "provider-snapshot"}},
+			want:   bulk.Request{Level: bulk.Group, Since: since, ExportType: pdex + "provider-snapshot"},
 		},
 		"the dialect": {
 			feed: config.Feed{
@@ -100,7 +94,7 @@ func TestRequests(t *testing.T) {
 				},
 				Headers: []config.Header{{Name: "x-api-key", Value: "revealed"}},
 			},
-			want: []bulk.Request{{
+			want: bulk.Request{
 				Level:            bulk.Patient,
 				Until:            since,
 				TypeFilters:      []string{"Observation?category=laboratory"},
@@ -118,14 +112,29 @@ func TestRequests(t *testing.T) {
 				SinceAsDate:    true,
 				RepeatLists:    true,
 				Post:           true,
-			}},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(test.want, requests(test.feed, test.source, test.since)); diff != "" {
+			test.feed.Since = test.since
+			if diff := cmp.Diff(test.want, request(test.feed, test.source)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What the pipeline adds as it goes: groups, and an exportType for what has changed.
+func TestPipelineFeed(t *testing.T) {
+	t.Parallel()
+	f := pipelineFeed(config.Feed{Name: "members", Source: "bison", Level: config.LevelGroup, Groups: []string{"a", "b"}, Purpose: config.PurposeProviderAccess,
+		Overlap: time.Hour, FullEvery: 24 * time.Hour, NewMembers: config.NewMembersIgnore, MaxErrors: 3}, config.Source{Operation: config.OperationDaVinci})
+	want := pipeline.Feed{Name: "members", Source: "bison", Purpose: "provider_access", Groups: []string{"a", "b"},
+		Request:   bulk.Request{Level: bulk.Group, ExportType: "hl7.fhir.us.davinci-pdex#provider-download"},
+		DeltaType: "hl7.fhir.us.davinci-pdex#provider-delta",
+		Overlap:   time.Hour, FullEvery: 24 * time.Hour, IgnoreNewMembers: true, MaxErrors: 3}
+	if diff := cmp.Diff(want, f); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -10,13 +10,14 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
-	"fhirkiln/sink"
 )
 
 type runCommand struct {
 	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
 	Feed   []string `placeholder:"NAME" help:"Run this feed only; may be repeated. Default: all, one after the other."`
 	Class  []string `placeholder:"LABEL" help:"Run the feeds of this class only; may be repeated."`
+	Fresh  bool     `help:"Throw away a run that was cut off, instead of going on with it."`
+	Full   bool     `help:"Export everything, whatever was published before."`
 	JSON   bool     `name:"json" help:"Print the reports as JSON, one line a run, instead of tables."`
 }
 
@@ -35,18 +36,16 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	for _, w := range cfg.Warnings {
 		ui.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
-	if strings.HasPrefix(cfg.Sink.URL, "s3://") {
-		return &usageError{fmt.Errorf("sink.url is %s, but this version writes to local folders only", cfg.Sink.URL), "set sink.url to a folder"}
-	}
-	dir, err := sink.OpenDir(cfg.Sink.URL)
+	parts, state, err := openPlaces(ctx, cfg, ui.log)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer parts.Close()
+	defer state.Close()
 
 	var failed feedsError
 	for _, feed := range feeds {
-		err := r.runFeed(ctx, feed, cfg.Sources[feed.Source], dir, ui)
+		err := r.runFeed(ctx, cfg, feed, parts, state, ui)
 		if err == nil {
 			continue
 		}
@@ -141,20 +140,24 @@ func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
 	return feeds, nil
 }
 
-func (r *runCommand) runFeed(ctx context.Context, feed config.Feed, source config.Source, dir *sink.Dir, ui *ui) error {
+func (r *runCommand) runFeed(ctx context.Context, cfg *config.Config, feed config.Feed, parts, state place, ui *ui) error {
 	if feed.GroupSearch != "" { // without its matches nothing would be exported, and that would look fine
 		return &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
 	}
+	source := cfg.Sources[feed.Source]
 	client, err := newClient(source, ui.log.With("source", source.Name))
 	if err != nil {
 		return err
 	}
 	report, err := ui.watch(pipeline.Options{
-		Feed: pipeline.Feed{
-			Name: feed.Name, Source: source.Name, Purpose: string(feed.Purpose), Exports: requests(feed, source, feed.Since),
-		},
+		Feed:           pipelineFeed(feed, source),
 		Server:         pipeline.Client(client),
-		Sink:           dir,
+		Sink:           parts,
+		State:          state,
+		LeaseTTL:       cfg.State.LeaseTTL,
+		Fresh:          r.Fresh,
+		Full:           r.Full,
+		KeepJob:        keepJob(source),
 		Workers:        source.Downloads,
 		PartBytes:      int64(feed.PartMiB) << 20,
 		MaxLine:        feed.MaxLineMiB << 20,

@@ -32,8 +32,10 @@ type Feed struct {
 	// temporary files may not all be gone. A run is taken out when they are.
 	Ended []string `json:"ended,omitempty"`
 
-	// Filters are what the watermarks hold for. Nil: nothing was exported yet.
-	Filters *Filters `json:"filters,omitzero"`
+	// Filters are the parameters of the feed's exports that say what belongs to it, by
+	// name ("level", "type_filters"), as texts to compare: the watermarks hold for them
+	// alone. Nil: nothing was exported yet.
+	Filters map[string]string `json:"filters,omitempty"`
 
 	// Watermarks are the next exports' _since by resource type, "*" being all types, of
 	// exports that named none. See [Feed.Since] and [Feed.Move].
@@ -86,16 +88,6 @@ type Unfinished struct {
 	Started  time.Time `json:"started"`
 	Attempts int       `json:"attempts"`         // how many processes have worked at it
 	Failed   string    `json:"failed,omitempty"` // the last one's failure, in a word: "quality"; "": none, or killed
-
-	Unknown jsontext.Value `json:",embed"`
-}
-
-// Filters are the parameters of a feed's exports that say what belongs to it, as texts
-// to compare: after a change of them the watermarks would hide what was filtered out.
-type Filters struct {
-	Level       string `json:"level"`                  // "system", "patient", "group"
-	Elements    string `json:"elements,omitempty"`     // _elements
-	TypeFilters string `json:"type_filters,omitempty"` // _typeFilter
 
 	Unknown jsontext.Value `json:",embed"`
 }
