@@ -30,15 +30,19 @@ func TestOneOfFifty(t *testing.T) {
 	}
 	t.Cleanup(func() { dir.Close() })
 	m := newMemory()
-	race := func(t *testing.T, s ledger.Store) {
+	race := func(t *testing.T, s ledger.Store, longest time.Duration) {
 		for round := range 3 {
 			leases := make([]*ledger.Lease, 50)
 			errs := make([]error, len(leases))
 			var all sync.WaitGroup
+			began := time.Now()
 			for i := range leases {
 				all.Go(func() { leases[i], errs[i] = ledger.Acquire(t.Context(), s, options()) })
 			}
 			all.Wait()
+			if took := time.Since(began); took > longest {
+				t.Errorf("it took %v", took)
+			}
 			var winner *ledger.Lease
 			for _, l := range leases {
 				if l != nil && winner != nil {
@@ -65,9 +69,11 @@ func TestOneOfFifty(t *testing.T) {
 			release(t, winner)
 		}
 	}
-	t.Run("disk", func(t *testing.T) { t.Parallel(); race(t, dir) })
-	t.Run("locks", func(t *testing.T) { in(t, func(t *testing.T) { race(t, lockable{&process{memory: newMemory()}}) }) })
-	t.Run("no locks", func(t *testing.T) { in(t, func(t *testing.T) { race(t, &process{memory: m}) }) })
+	t.Run("disk", func(t *testing.T) { t.Parallel(); race(t, dir, time.Hour) })
+	t.Run("locks", func(t *testing.T) {
+		in(t, func(t *testing.T) { race(t, lockable{&process{memory: newMemory()}}, time.Second) })
+	})
+	t.Run("no locks", func(t *testing.T) { in(t, func(t *testing.T) { race(t, &process{memory: m}, ttl/3+ttl/20) }) })
 }
 
 func TestALivingHolderIsNoticed(t *testing.T) {
@@ -87,6 +93,28 @@ func TestALivingHolderIsNoticed(t *testing.T) {
 		if s.again {
 			t.Error("a content was written twice")
 		}
+	})
+}
+
+// Two want a free feed: who comes second knows at once that the first is alive.
+func TestTheSecondIsTold(t *testing.T) {
+	in(t, func(t *testing.T) {
+		m := newMemory()
+		second := &process{memory: m}
+		var first *ledger.Lease
+		second.before(func(_ context.Context, call, _ string) error {
+			if call == "swap" {
+				first = acquire(t, &process{memory: m})
+			}
+			return nil
+		})
+		began := time.Now()
+		_, err := ledger.Acquire(t.Context(), second, options())
+		wantHeld(t, err, first)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		release(t, first)
 	})
 }
 
@@ -240,6 +268,78 @@ func TestAnOldHolderWakes(t *testing.T) {
 		}
 		release(t, old)
 		release(t, l)
+	})
+}
+
+// Another has taken the lease, and has ended already.
+func TestAnOldHolderWakesLate(t *testing.T) {
+	in(t, func(t *testing.T) {
+		m := newMemory()
+		old := acquire(t, lockable{&process{memory: m}})
+		m.die("_fhirkiln/feeds/members.lock")
+		release(t, acquire(t, lockable{&process{memory: m}}))
+		err := old.Update(t.Context(), func(f *ledger.Feed) error { f.Ended = []string{"r1"}; return nil })
+		if !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "another process took it in generation 2, and has ended") {
+			t.Errorf("Update: %v", err)
+		}
+		release(t, old)
+		if f, err := ledger.Read(t.Context(), m, "members"); err != nil || f.Generation != 2 || f.Lease != nil || f.Ended != nil {
+			t.Errorf("the feed is %+v, %v", f, err)
+		}
+	})
+}
+
+// Who has the lock may not yet have written who it is.
+func TestTheHolderIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		stale bool // a dead process's lease is there
+		slow  time.Duration
+	}{
+		{"at once", false, 0},
+		{"soon", false, 80 * time.Millisecond},
+		{"late", false, 400 * time.Millisecond},
+		{"soon, after a dead one", true, 80 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				m := newMemory()
+				if test.stale {
+					dead := acquire(t, lockable{&process{memory: m}})
+					m.die("_fhirkiln/feeds/members.lock")
+					defer release(t, dead)
+				}
+				slow := &process{memory: m}
+				slow.before(func(_ context.Context, call, _ string) error {
+					if call == "swap" {
+						<-after(test.slow)
+					}
+					return nil
+				})
+				var l *ledger.Lease
+				var taking sync.WaitGroup
+				taking.Go(func() { l = acquire(t, lockable{slow}) })
+				synctest.Wait()
+				_, err := ledger.Acquire(t.Context(), lockable{&process{memory: m}}, options())
+				taking.Wait()
+				slow.before(nil)
+				wantHeld(t, err, l)
+				release(t, l)
+			})
+		})
+	}
+	t.Run("never", func(t *testing.T) {
+		in(t, func(t *testing.T) {
+			s := lockable{&process{memory: newMemory()}}
+			if _, err := s.Lock(t.Context(), "_fhirkiln/feeds/members.lock"); err != nil {
+				t.Fatal(err)
+			}
+			_, err := ledger.Acquire(t.Context(), s, options())
+			if held := (*ledger.HeldError)(nil); !errors.As(err, &held) || held.Holder != "" || err.Error() != "the feed members is being worked at by another process" {
+				t.Error(err)
+			}
+		})
 	})
 }
 
@@ -400,6 +500,49 @@ func TestLostAnswers(t *testing.T) {
 		release(t, l)
 		if s.again {
 			t.Error("a content was written twice")
+		}
+	})
+}
+
+// When only the answer is lost, there is no error. When it cannot be found out, the next
+// update sees what came of it.
+func TestAnUpdateInDoubt(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		defer release(t, l)
+		lose := func(also string) fault {
+			return func(_ context.Context, call, _ string) error {
+				if call == "swap" || call == also {
+					return errOutage
+				}
+				return nil
+			}
+		}
+		add := func(f *ledger.Feed) error { f.Ended = append(f.Ended, "r1"); return nil }
+		s.after(lose(""))
+		if err := l.Update(t.Context(), add); err != nil {
+			t.Errorf("the answer alone was lost: %v", err)
+		}
+		s.after(lose("load"))
+		if err := l.Update(t.Context(), add); !errors.Is(err, errOutage) {
+			t.Errorf("Update: %v", err)
+		}
+		s.after(nil)
+		var seen []int
+		if err := l.Update(t.Context(), func(f *ledger.Feed) error { seen = append(seen, len(f.Ended)); return nil }); err != nil {
+			t.Error(err)
+		}
+		if len(seen) != 1 || seen[0] != 2 {
+			t.Errorf("the next update sees %v", seen)
+		}
+		s.before(lose(""))
+		if err := l.Update(t.Context(), add); !errors.Is(err, errOutage) {
+			t.Errorf("Update: %v", err)
+		}
+		s.before(nil)
+		if n := len(l.Feed().Ended); n != 2 {
+			t.Errorf("%d after an update that failed", n)
 		}
 	})
 }

@@ -78,9 +78,13 @@ func (w *machine) Takeover(t *rapid.T) {
 
 // one draws a holder that is free: the present one, or one that was.
 func (w *machine) one(t *rapid.T, ok func(*holder) bool) *holder {
+	return w.any(t, func(h *holder) bool { return !h.hangs && ok(h) })
+}
+
+func (w *machine) any(t *rapid.T, ok func(*holder) bool) *holder {
 	var free []*holder
 	for _, h := range w.holders {
-		if !h.hangs && ok(h) {
+		if ok(h) {
 			free = append(free, h)
 		}
 	}
@@ -142,8 +146,9 @@ func (w *machine) entry(h *holder) numbered {
 	return numbered{h.lease.Generation(), h.number, strconv.Itoa(w.entries)}
 }
 
+// Append also comes while another one hangs, which then has the lower number.
 func (w *machine) Append(t *rapid.T) {
-	h := w.one(t, func(h *holder) bool { return h.run != nil && !h.lost })
+	h := w.any(t, func(h *holder) bool { return (!h.hangs || !h.opening) && h.run != nil && !h.lost })
 	e := w.entry(h)
 	if err := h.run.Append(h.lease.Context(), json.RawMessage(e.content)); err != nil {
 		t.Fatal(err)
@@ -196,16 +201,7 @@ func (w *machine) HangInAppend(t *rapid.T) {
 }
 
 func (w *machine) Land(t *rapid.T) {
-	var hanging []*holder
-	for _, h := range w.holders {
-		if h.hangs {
-			hanging = append(hanging, h)
-		}
-	}
-	if len(hanging) == 0 {
-		t.Skip("nothing hangs")
-	}
-	h := rapid.SampledFrom(hanging).Draw(t, "holder")
+	h := w.any(t, func(h *holder) bool { return h.hangs })
 	lands := rapid.Bool().Draw(t, "lands")
 	h.wake(lands)
 	switch {

@@ -140,9 +140,6 @@ func (r *Run) Forget(ctx context.Context) error {
 		return err
 	}
 	for _, e := range there.removal(counted) {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
 		if err := r.lease.store.Remove(ctx, entryKey(r.id, e)); err != nil {
 			return err
 		}

@@ -305,6 +305,9 @@ func TestForget(t *testing.T) {
 			if err := r.Append(t.Context(), json.RawMessage("7")); err == nil {
 				t.Error("what was forgotten can be added to")
 			}
+			if _, err := l.OpenRun(t.Context(), "r1"); err != nil {
+				t.Error(err)
+			}
 			release(t, l)
 			break
 		}
