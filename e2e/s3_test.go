@@ -63,7 +63,7 @@ func newGateway(t *testing.T, client *http.Client, args, posix []string) *gatewa
 	// Another process may take the port in between: then with another one.
 	for try := 1; ; try++ {
 		port := freePort(t)
-		args := append([]string{"--port", port, "--region", gatewayRegion, "--quiet"}, args...)
+		args := append([]string{"--port", port, "--region", gatewayRegion, "--quiet", "--keep-alive"}, args...)
 		cmd := exec.Command(program, append(append(append(args, "posix"), posix...), folder)...)
 		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+gatewayKey, "ROOT_SECRET_KEY="+gatewaySecret)
 		cmd.Dir = folder

@@ -78,7 +78,7 @@ type S3Options struct {
 	Concurrency int
 
 	// UploadBytes bounds the chunks on their way of all parts together. Each part that
-	// is being staged holds up to one more chunk. 64 MiB by default.
+	// is being staged holds up to one more chunk. 32 MiB by default.
 	UploadBytes int64
 
 	// Attempts is how often a request is tried, 8 by default, and MaxBackoff the
@@ -110,7 +110,7 @@ func (o S3Options) withDefaults() (S3Options, error) {
 		o.Concurrency = 2
 	}
 	if o.UploadBytes == 0 {
-		o.UploadBytes = 64 << 20
+		o.UploadBytes = 32 << 20
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 8

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -76,7 +78,14 @@ func (s *S3) login(ctx context.Context, cfg aws.Config) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &Error{Doing: "getting credentials", Where: s.String(), Err: briefly(err), Hint: hintLogin}
+	e := &Error{Doing: "getting credentials", Where: s.String(), Err: briefly(err), Hint: hintLogin}
+	switch {
+	case operationOf(err).ServiceID == "ec2imds": // where the SDK looks last
+		e.Err = errors.New("there are none")
+	case isExpired(err):
+		e.Hint = hintExpired
+	}
+	return e
 }
 
 const hintLogin = "say who is asking: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE (aws sso login?), or a role of the pod or machine that it runs on"
@@ -89,6 +98,9 @@ func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
 	})
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
+		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) {
+			o.Log.Debug("the AWS SDK says: " + fmt.Sprintf(format, v...))
+		})),
 		config.WithRetryer(o.retryer),
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),

@@ -107,6 +107,16 @@ func isNoUpload(err error) bool { return codeOf(err) == "NoSuchUpload" }
 // isRefused says whether a conditional write found another version than it wanted.
 func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
 
+const hintExpired = "the credentials have expired: get new ones (aws sso login, a new session token)"
+
+func isExpired(err error) bool {
+	switch codeOf(err) {
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
+		return true
+	}
+	return false
+}
+
 // rights are what IAM calls the permission for an operation.
 var rights = map[string]string{
 	"ListObjectsV2":           "s3:ListBucket",
@@ -134,8 +144,8 @@ func (s *S3) hint(err error) string {
 		return "say in which region the bucket is (sink.region), or at which endpoint (sink.endpoint)"
 	case strings.HasPrefix(code, "KMS."), strings.Contains(err.Error(), "kms:"):
 		return "check that the KMS key is there, enabled and in the bucket's region (sink.kms_key), and give whoever asks kms:GenerateDataKey and kms:Decrypt on it"
-	case code == "ExpiredToken", code == "ExpiredTokenException", code == "TokenRefreshRequired":
-		return "the credentials have expired: get new ones (aws sso login, a new session token)"
+	case isExpired(err):
+		return hintExpired
 	case code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "InvalidToken", code == "InvalidClientTokenId", code == "UnrecognizedClientException":
 		return "check the access key, its secret and its session token, and that they are this store's"
 	case code == "RequestTimeTooSkewed", code == "RequestExpired":
@@ -150,12 +160,21 @@ func (s *S3) hint(err error) string {
 	return hintNetwork(err)
 }
 
+// operationOf is the request that failed: the innermost, since one of S3 may be one of
+// the service that gives credentials.
+func operationOf(err error) (op smithy.OperationError) {
+	var found *smithy.OperationError
+	for errors.As(err, &found) {
+		op, err = *found, found.Err
+	}
+	return op
+}
+
 func (s *S3) hintForbidden(err error) string {
-	var op *smithy.OperationError
-	if !errors.As(err, &op) || rights[op.OperationName] == "" {
+	right := rights[operationOf(err).OperationName]
+	if right == "" {
 		return hintLogin
 	}
-	right := rights[op.OperationName]
 	on := s.bucket + "/" + s.prefix + "*"
 	switch right {
 	case "s3:ListBucket", "s3:ListBucketMultipartUploads":

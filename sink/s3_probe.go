@@ -3,8 +3,8 @@ package sink
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	mathrand "math/rand/v2"
 	"time"
@@ -27,21 +27,10 @@ func (s *S3) prove(ctx context.Context) error {
 	return s.proveParts(ctx)
 }
 
-// probe is what probeState holds: never the same twice.
-type probe struct {
-	Note  string `json:"note"`
-	Nonce string `json:"nonce"`
-}
-
+// newProbe is what probeState holds: never the same twice.
 func newProbe() []byte {
-	content, err := json.Marshal(probe{
-		Note:  "fhirkiln tries here, before each run, that this store honours If-Match and If-None-Match. It may be removed.",
-		Nonce: rand.Text(),
-	})
-	if err != nil {
-		panic(err) // two strings
-	}
-	return content
+	const note = "fhirkiln tries here, before each run, that this store honours If-Match and If-None-Match. It may be removed."
+	return fmt.Appendf(nil, "{\"note\": %q, \"nonce\": %q}\n", note, rand.Text())
 }
 
 // proveConditions writes an object and sees that the store refuses what it should. That

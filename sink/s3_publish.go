@@ -48,7 +48,7 @@ func (s *S3) publish(ctx context.Context, r Receipt) error {
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: chunks},
 	})
 	// An upload that is gone may be one that another process is just completing.
-	const longest = 800 * time.Millisecond
+	const longest = 400 * time.Millisecond
 	for pause := 50 * time.Millisecond; ; pause *= 2 {
 		there, err := s.holds(ctx, r)
 		switch {

@@ -40,7 +40,7 @@ func (s *S3) Discard(ctx context.Context, key string) error {
 	if err := check(ctx, key); err != nil {
 		return err
 	}
-	err := s.abortUploads(ctx, key)
+	err := s.abortUploads(ctx, key, "")
 	if err == nil {
 		err = s.remove(ctx, key)
 	}
@@ -64,10 +64,10 @@ func (s *S3) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// abortUploads aborts every upload of a key. It asks for those whose key begins with
+// abortUploads aborts every upload of a key but the one to keep. It asks for those whose key begins with
 // it, since there is no other way, and leaves the others alone. MinIO lists those of
 // the very key only.
-func (s *S3) abortUploads(ctx context.Context, key string) error {
+func (s *S3) abortUploads(ctx context.Context, key, keep string) error {
 	object := s.object(key)
 	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &object}
 	var found []string
@@ -77,8 +77,8 @@ func (s *S3) abortUploads(ctx context.Context, key string) error {
 			return err
 		}
 		for _, u := range page.Uploads {
-			if aws.ToString(u.Key) == object {
-				found = append(found, aws.ToString(u.UploadId))
+			if id := aws.ToString(u.UploadId); aws.ToString(u.Key) == object && id != keep {
+				found = append(found, id)
 			}
 		}
 		if !aws.ToBool(page.IsTruncated) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -62,6 +63,12 @@ func (s *S3) Stage(ctx context.Context, key string) (Staging, error) {
 		return nil, s.failed(ctx, "creating a part", key, err)
 	}
 	r.Upload = aws.ToString(out.UploadId)
+	if tries, ok := retry.GetAttemptResults(out.ResultMetadata); ok && len(tries.Results) > 1 {
+		// An answer that was lost may have been that of an upload, whose id nobody knows.
+		if err := s.abortUploads(ctx, key, r.Upload); err != nil {
+			return nil, s.failed(ctx, "creating a part", key, err)
+		}
+	}
 	uploads, cancel := context.WithCancelCause(ctx)
 	return &s3Staging{
 		s3: s, receipt: r, ctx: uploads, cancel: cancel,

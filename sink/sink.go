@@ -1,5 +1,6 @@
-// Package sink holds the places that parts go to and are read back from. It knows
-// nothing of FHIR: a part is bytes under a key.
+// Package sink holds the places that parts go to and are read back from: [Dir], a
+// folder on local disk, and [S3], a bucket's. It knows nothing of FHIR: a part is bytes
+// under a key.
 //
 // The common path:
 //
@@ -12,6 +13,9 @@
 //
 // A part is staged, then published or aborted. Each step may be done by another
 // process than the one before: the receipt says all that is needed.
+//
+// What a process knows of its parts it keeps beside them, in small files: Put writes
+// one whole, Swap only if nobody has changed it since Load.
 package sink
 
 import (
@@ -55,7 +59,8 @@ var ErrChanged = errors.New("another process has changed it")
 // ErrLocked is what [Dir.Lock] fails with while another process has the lock.
 var ErrLocked = errors.New("another process has locked it")
 
-// Staging is a part that is being written. It belongs to one goroutine.
+// Staging is a part that is being written. It belongs to one goroutine. The ctx that it
+// was begun with must last until it is finished.
 type Staging interface {
 	io.Writer
 
