@@ -157,28 +157,3 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	return b, nil
 }
-
-// Redact returns a URL as it may stand in a log or an error: without user, query
-// string and fragment, and with path segments that look like a token (1upHealth puts
-// a JWT into the path of its files) shortened.
-func Redact(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(an unreadable URL)"
-	}
-	segments := strings.Split(u.EscapedPath(), "/")
-	for i, s := range segments {
-		if len(s) > 80 || strings.HasPrefix(s, "eyJ") {
-			segments[i] = "…"
-		}
-	}
-	var b strings.Builder
-	if u.Host != "" {
-		b.WriteString(u.Scheme + "://" + u.Host)
-	}
-	b.WriteString(strings.Join(segments, "/"))
-	if u.RawQuery != "" {
-		b.WriteString("?…")
-	}
-	return b.String()
-}

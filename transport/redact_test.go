@@ -27,12 +27,16 @@ func TestRedact(t *testing.T) {
 		{"user alone", "https://SECRET@h.example/f", "https://h.example/f"},
 		{"fragment", "https://h.example/f#access_token=SECRET", "https://h.example/f"},
 		{"all at once", "https://me:SECRET@h.example/f?SECRET#SECRET", "https://h.example/f?…"},
-		{"JWT in the path", "https://h.example/$export/Patient/" + jwt + ".ndjson", "https://h.example/$export/Patient/…"},
+		{"JWT in the path", "https://h.example/$export/Patient/" + jwt + ".ndjson", "https://h.example/$export/Patient/….ndjson"},
 		{"JWT in the middle", "https://h.example/" + jwt + "/Patient.ndjson", "https://h.example/…/Patient.ndjson"},
-		{"80 bytes", "https://h.example/" + strings.Repeat("a", 80), "https://h.example/" + strings.Repeat("a", 80)},
-		{"81 bytes", "https://h.example/" + strings.Repeat("a", 81) + "/x", "https://h.example/…/x"},
+		{"12 letters", "https://h.example/" + strings.Repeat("a", 12), "https://h.example/" + strings.Repeat("a", 12)},
+		{"13 letters", "https://h.example/" + strings.Repeat("a", 13) + "/x", "https://h.example/…/x"},
+		{"a path of this machine", "/data/Mary_1950-05-07.ndjson", "/data/Mary_1950-05-07.ndjson"},
+		{"a JWT in one", "/data/" + jwt + ".ndjson", "/data/….ndjson"},
+		{"80 bytes in one", "/data/" + strings.Repeat("a", 80), "/data/" + strings.Repeat("a", 80)},
+		{"81 bytes in one", "/data/" + strings.Repeat("a", 81), "/data/…"},
 		{"relative", "/fhir/f?SECRET", "/fhir/f?…"},
-		{"escaped path", "https://h.example/a%2Fb%0Ac", "https://h.example/a%2Fb%0Ac"},
+		{"escaped path", "https://h.example/a%2Fb%0Ac", "https://h.example/…"},
 		{"empty", "", ""},
 		{"control character", "https://h.example/\nSECRET", "(an unreadable URL)"},
 		{"bad escape", "https://h.example/%zzSECRET", "(an unreadable URL)"},
@@ -49,12 +53,68 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// The URLs that servers are known to have, and what of them is a token, an id or a
+// patient's.
+func TestRedactRealURLs(t *testing.T) {
+	t.Parallel()
+	const uuid = "b7a30a2b-64d3-4dc0-a0d8-6e2d4b8c1f55"
+	for _, test := range []struct{ url, want string }{
+		// 1upHealth
+		{"https://gateway.1up.health/auth/realms/dev-portal/protocol/openid-connect/token", ""},
+		{"https://gateway.1up.health/auth/realms/acme/protocol/openid-connect/token", ""},
+		{"https://api.1up.health/user-management/v1/user/auth-code", ""},
+		{"https://auth.1up.health/oauth2/token", ""},
+		{"https://api.1up.health/fhir/r4/.well-known/smart-configuration", ""},
+		{"https://gateway.1up.health/v1/bison/bulk-export/bulk-data/r4/$export", ""},
+		{"https://gateway.1up.health/v1/bison/bulk-export/bulk-data/r4/Group/1234/$export?_type=Patient",
+			"https://gateway.1up.health/v1/bison/bulk-export/bulk-data/r4/Group/…/$export?…"},
+		{"https://analytics.1up.health/bulk-data/dstu2/$export?_type=Patient", "https://analytics.1up.health/bulk-data/dstu2/$export?…"},
+		{"https://analytics.1up.health/bulk-data/r4/$export/job/Xk7abQ", "https://analytics.1up.health/bulk-data/r4/$export/job/…"},
+		{"https://analytics.1up.health/bulk-data/r4/$export/file/k7abq9ze.ndjson", "https://analytics.1up.health/bulk-data/r4/$export/file/….ndjson"},
+		{"https://analytics.1up.health/bulk-data/r4/$export/Patient/eyJhbGciOiJIUzI1NiJ9.eyJwIjoxfQ.c2ln.ndjson", "https://analytics.1up.health/bulk-data/r4/$export/Patient/….ndjson"},
+		// BCDA, AB2D, DPC
+		{"https://api.bcda.cms.gov/api/v2/Group/all/$export", ""},
+		{"https://api.bcda.cms.gov/api/v2/jobs/48211", "https://api.bcda.cms.gov/api/v2/jobs/…"},
+		{"https://api.bcda.cms.gov/data/48211/" + uuid + ".ndjson", "https://api.bcda.cms.gov/data/…/….ndjson"},
+		{"https://api.bcda.cms.gov/data/48211/blank.ndjson", "https://api.bcda.cms.gov/data/…/blank.ndjson"},
+		{"https://api.ab2d.cms.gov/api/v2/fhir/Job/" + uuid + "/$status", "https://api.ab2d.cms.gov/api/v2/fhir/Job/…/$status"},
+		{"https://api.ab2d.cms.gov/api/v2/fhir/Job/" + uuid + "/file/Z0001_0001.ndjson", "https://api.ab2d.cms.gov/api/v2/fhir/Job/…/file/….ndjson"},
+		{"https://prod.dpc.cms.gov/api/v1/Data/" + uuid + ".patient.ndjson", "https://prod.dpc.cms.gov/api/v1/Data/….ndjson"},
+		// HAPI, Oracle, Netsmart, storage
+		{"https://hapi.example/fhir/$export-poll-status?_jobId=" + uuid, "https://hapi.example/fhir/$export-poll-status?…"},
+		{"https://hapi.example/fhir/Binary/UBgKbIBm4f4FzVlmlwNv4bBI6yVQvAkD", "https://hapi.example/fhir/Binary/…"},
+		{"https://careconnect.example/fhir/Binary/1234567/$binary-access-read", "https://careconnect.example/fhir/Binary/…/$binary-access-read"},
+		{"https://fhir.example/" + uuid + "/bulk-export/jobs/" + uuid, "https://fhir.example/…/bulk-export/jobs/…"},
+		{"https://bucket.s3.us-east-1.amazonaws.com/exports/2024-01-01/Patient.ndjson?X-Amz-Signature=SECRET",
+			"https://bucket.s3.us-east-1.amazonaws.com/exports/…/Patient.ndjson?…"},
+		{"https://acct.blob.core.windows.net/fhir-export/Patient-1.ndjson.gz?sig=SECRET", "https://acct.blob.core.windows.net/fhir-export/Patient-1.ndjson.gz?…"},
+		{"https://h.example/part-00000-" + uuid + "-c000.ndjson", "https://h.example/….ndjson"},
+		// patients
+		{"https://h.example/files/Mary-Smith.ndjson", "https://h.example/files/….ndjson"},
+		{"https://h.example/files/mary.ndjson", "https://h.example/files/….ndjson"},
+		{"https://h.example/files/Patient_mary_1.ndjson", "https://h.example/files/….ndjson"},
+		{"https://h.example/files/Mary/1.ndjson", "https://h.example/files/…/1.ndjson"},
+		{"https://h.example/files/mary-smith/1.ndjson", "https://h.example/files/…/1.ndjson"},
+		{"https://h.example/files/1950-05-07/1.ndjson", "https://h.example/files/…/1.ndjson"},
+		{"https://h.example/r4/Patient/7/$everything", "https://h.example/r4/Patient/…/$everything"},
+		{"https://h.example/r4/Patient/mary/$export", "https://h.example/r4/Patient/…/$export"},
+		{"https://h.example/r4/Patient/$export", ""},
+	} {
+		if test.want == "" {
+			test.want = test.url
+		}
+		if got := transport.Redact(test.url); got != test.want {
+			t.Errorf("Redact(%s)\n got %s\nwant %s", test.url, got, test.want)
+		}
+	}
+}
+
 func TestRedactNeverTellsASecret(t *testing.T) {
 	t.Parallel()
 	const secret = "S3CR3T"
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[a-z0-9=&%_.~-]{0,12}`)
-		raw := fmt.Sprintf("https://%s:%s@h.example/%s?%s%s%s#%s%s", word.Draw(t, "user"), secret, word.Draw(t, "path"),
+		raw := fmt.Sprintf("https://%s:%s@h.example/%s%s/%s?%s%s%s#%s%s", word.Draw(t, "user"), secret, word.Draw(t, "path"), secret, word.Draw(t, "name"),
 			word.Draw(t, "before"), secret, word.Draw(t, "after"), word.Draw(t, "fragment"), secret)
 		if got := transport.Redact(raw); strings.Contains(got, secret) {
 			t.Errorf("Redact(%q) = %q", raw, got)
