@@ -126,7 +126,7 @@ func TestClientCredentialsOddAnswers(t *testing.T) {
 		{"the form comes back", json, 400, `{"error":"invalid_request","error_description":"bad form: client_secret=S3CR3T%2F%2Bx"}`,
 			transport.Denied, "client_secret=[redacted]", "client_secret"},
 		{"the secret as the error's code", json, 400, `{"error":"S3CR3T/+x"}`, transport.Denied, "[redacted]", "client_secret"},
-		{"control characters", json, 400, `{"error":"invalid_grant","error_description":"a\u001b[31m\nb"}`, transport.Denied, "(a [31m b)", "client_id"},
+		{"control characters", json, 400, `{"error":"invalid_grant","error_description":"a\u001b[31m\nb"}`, transport.Denied, "(a … b)", "client_id"},
 		{"200 with an error", json, 200, `{"error":"invalid_client","error_description":"no"}`, transport.Denied, "invalid_client (no)", "client_secret"},
 		{"400 without a word", html, 400, ``, transport.Refused, "400 Bad Request", "token_url"},
 		{"403 html", html, 403, `<html>WAF</html>`, transport.Denied, "403 Forbidden", "client_id"},

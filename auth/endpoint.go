@@ -78,7 +78,7 @@ func (e endpoint) ask(ctx context.Context, fill func() (form, error)) (fields, e
 		answer = nil
 	}
 	if resp.StatusCode/100 != 2 || answer.text("error") != "" {
-		return nil, e.refusal(resp, answer, one.last.secrets)
+		return nil, e.refusal(resp, answer, one.last)
 	}
 	return answer, nil
 }
@@ -136,7 +136,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // refusal turns an answer that is none into an error that tells the user what to try,
 // and keeps secrets out of it even where a server repeats what it was sent.
-func (e endpoint) refusal(resp *http.Response, answer fields, secrets []string) error {
+func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 	status := resp.StatusCode
 	failed := &transport.Error{Kind: transport.KindOf(status), Doing: e.doing, URL: e.url, Status: status}
 	code := answer.text("error")
@@ -145,7 +145,7 @@ func (e endpoint) refusal(resp *http.Response, answer fields, secrets []string) 
 		if description := answer.text("error_description"); description != "" {
 			failed.Said += " (" + description + ")"
 		}
-		failed.Said = transport.Clean(without(failed.Said, secrets))
+		failed.Said = transport.Words(without(failed.Said, sent.secrets), strings.Fields(sent.values.Get("scope"))...)
 		if failed.Kind == transport.Refused || status/100 == 2 {
 			failed.Kind = transport.Denied // an error of a token endpoint is about the client (RFC 6749 5.2), also with the 200 of some
 		}

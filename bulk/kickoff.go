@@ -131,7 +131,9 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	var job Job
 	if body, err := outcomeBody(resp); err == nil {
 		if o, ok := parseOutcome(body); ok {
-			job.Issues = o.Issues
+			for _, i := range o.Issues {
+				job.Issues = append(job.Issues, i.counted())
+			}
 		}
 	}
 	where := locations(resp)

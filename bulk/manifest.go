@@ -17,7 +17,8 @@ const maxPages = 10_000
 // Manifest is what an export left at the server (IG, "Response - Complete Status").
 type Manifest struct {
 	// TransactionTime is the server's time up to which the export is complete. Zero if
-	// the server gave none that can be read; TransactionTimeText is what it gave.
+	// the server gave none that can be read; TransactionTimeText is what it gave, or the
+	// known words ([transport.Words]) of what does not even look like a time.
 	TransactionTime     time.Time
 	TransactionTimeText string
 
@@ -44,7 +45,7 @@ type Manifest struct {
 
 // File is one NDJSON file of a manifest.
 type File struct {
-	Type  string // resource type, cleaned by [transport.Clean]; OperationOutcome in Errors, Bundle in Deleted
+	Type  string // resource type; of what is no name, its known words ([transport.Words]); OperationOutcome in Errors, Bundle in Deleted
 	URL   string // absolute
 	Count int64  // resources in it as the server counted them, -1 if it did not
 

@@ -134,7 +134,7 @@ func TestManifestRefused(t *testing.T) {
 		{"fraction of a count", head + `"output":[{"type":"Patient","url":"{server}/1","count":1.5}]}`, transport.Broken, `its count "1.5"`, "owner"},
 		{"count beyond an int64", head + `"output":[{"type":"Patient","url":"{server}/1","count":99999999999999999999}]}`, transport.Broken, "its count", "owner"},
 		{"count as a word", head + `"output":[{"type":"Patient","url":"{server}/1","count":"many"}]}`, transport.Broken, "not readable", "owner"},
-		{"a type of control characters", head + `"output":[{"type":"a\u001b[31m\nb"}]}`, transport.Broken, "(a [31m b)", "owner"},
+		{"a type of control characters", head + `"output":[{"type":"a\u001b[31m\nb"}]}`, transport.Broken, "(a … b)", "owner"},
 		{"next without a url", head + `"link":[{"relation":"next"}]}`, transport.Broken, "next page has an unreadable URL", "owner"},
 		{"next with an unreadable url", head + `"link":[{"relation":"next","url":"http://[::1/` + secret + `"}]}`, transport.Broken, "next page has an unreadable URL", "owner"},
 	} {

@@ -69,7 +69,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	case errors.As(err, &entry):
 		return nil, broken(entry, "ask the server's owner")
 	case err != nil:
-		return nil, broken(fmt.Errorf("the manifest is not readable: %w", err), "ask the server's owner")
+		return nil, broken(fmt.Errorf("the manifest is not readable: %w", transport.WordsOf(err)), "ask the server's owner")
 	case r.foreign == "OperationOutcome":
 		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: withoutToken(resp, r.outcome.String()),
 			Hint: "the server answered with an OperationOutcome instead of a manifest"}
@@ -118,6 +118,9 @@ func (r *manifestReader) member(name string) (err error) {
 	switch name {
 	case "transactionTime":
 		m.TransactionTimeText, err = r.text()
+		if len(m.TransactionTimeText) > 40 || strings.Trim(m.TransactionTimeText, "0123456789-+:.,TZtz ") != "" {
+			m.TransactionTimeText = transport.Words(m.TransactionTimeText) // it goes into logs and reports
+		}
 		r.known = r.known || m.TransactionTimeText != ""
 	case "requiresAccessToken":
 		// A token is sent unless the manifest says false; the string "false" says it too.
@@ -199,7 +202,7 @@ func (r *manifestReader) list(to *[]File) error {
 		n++
 		file, err := f.resolve(r.base)
 		if err != nil {
-			return &entryError{fmt.Errorf("file %d of the manifest (%s): %w", n, transport.Clean(f.Type), err)}
+			return &entryError{fmt.Errorf("file %d of the manifest (%s): %w", n, typeName(f.Type), err)}
 		}
 		if n > maxFiles {
 			return &entryError{fmt.Errorf("the manifest lists more than %d files", maxFiles)}

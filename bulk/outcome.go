@@ -28,13 +28,24 @@ type Outcome struct {
 // counts and reports of a run.
 type Issue struct {
 	Severity    string // fatal, error, warning, information
-	Code        string // of http://hl7.org/fhir/R4/valueset-issue-type.html
+	Code        string // of http://hl7.org/fhir/R4/valueset-issue-type.html, or "other" for what looks like none
 	Diagnostics string // diagnostics, or details.text, or details.coding's display
 }
 
 // Failed says whether an issue tells of something missing: severity error or fatal,
 // or none that R4 knows.
 func (i Issue) Failed() bool { return i.Severity != "warning" && i.Severity != "information" }
+
+// counted is the issue as it may be counted in logs and reports: servers put texts, with
+// patients in them, where codes belong.
+func (i Issue) counted() Issue {
+	for _, code := range []*string{&i.Severity, &i.Code} {
+		if transport.Words(*code) != *code {
+			*code = "other"
+		}
+	}
+	return i
+}
 
 // Transient says whether every failed issue may pass by itself (IG, "Response - Error").
 func (o Outcome) Transient() bool {
@@ -52,7 +63,8 @@ func (o Outcome) Transient() bool {
 	return transient
 }
 
-// String joins the issues into one cleaned line.
+// String joins the issues into one line that may stand in an error: of their texts, the
+// known words (see [transport.Words]).
 func (o Outcome) String() string {
 	said := make([]string, 0, len(o.Issues))
 	for _, i := range o.Issues {
@@ -62,7 +74,7 @@ func (o Outcome) String() string {
 		}
 		said = append(said, s)
 	}
-	return transport.Clean(strings.Join(said, "; "))
+	return transport.Words(strings.Join(said, "; "))
 }
 
 // parseOutcome reads an OperationOutcome, or says that body is none.
@@ -165,7 +177,7 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 			each(Issue{Severity: "error", Code: "not-an-outcome"})
 		}
 		for _, i := range o.Issues {
-			each(i)
+			each(i.counted())
 		}
 	}
 }

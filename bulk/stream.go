@@ -218,7 +218,7 @@ func (s *Stream) drop() {
 
 // doing is for errors.
 func (f File) doing() string {
-	return strings.TrimSpace("reading an output file of " + transport.Clean(f.Type))
+	return strings.TrimSpace("reading an output file of " + f.Type)
 }
 
 func (s *Stream) broken(err error, hint string) error {

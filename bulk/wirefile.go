@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"fhirkiln/transport"
 )
@@ -27,12 +28,21 @@ func (f wireFile) resolve(base *url.URL) (File, error) {
 	count := int64(-1)
 	if f.Count != "" {
 		if count, err = f.Count.Int64(); err != nil || count < 0 {
-			return File{}, fmt.Errorf("its count %q is not a number of resources", transport.Clean(f.Count.String()))
+			return File{}, fmt.Errorf("its count %q is not a number of resources", transport.Words(f.Count.String()))
 		}
 	}
-	file := File{Type: transport.Clean(f.Type), URL: u.String(), Count: count}
+	file := File{Type: typeName(f.Type), URL: u.String(), Count: count}
 	file.checks(f.Extension)
 	return file, nil
+}
+
+// typeName is a type as it may stand in logs and reports: of any release of FHIR, but a
+// name; of what is none, the known words.
+func typeName(s string) string {
+	if len(s) <= 64 && s != "" && s[0] >= 'A' && s[0] <= 'Z' && !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) }) {
+		return s
+	}
+	return transport.Words(s)
 }
 
 // checks reads what AB2D and DPC tell of a file in extensions: the SHA-256 of its plain
