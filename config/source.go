@@ -57,7 +57,7 @@ type Source struct {
 
 // TLS names files in PEM. In a checked [Config] their paths are resolved.
 type TLS struct {
-	// File of the certificate that says who you are (mTLS), with those between it and its authority. It is read again when it changes.
+	// File of the certificate that says who you are (mTLS), with those between it and its authority. It is read again when it changes. It is shown to the origins of fhir, token_url, code_url and token_origins and to no other; with discover, write the token endpoint's origin into token_origins.
 	ClientCert string `yaml:"client_cert"`
 	// File of the certificate's private key.
 	ClientKey string `yaml:"client_key"`

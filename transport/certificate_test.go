@@ -101,7 +101,7 @@ func TestClientCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newClient(t, transport.Options{Authorities: authorities(t, caFile), Certificate: own})
+	client := newClient(t, transport.Options{Authorities: authorities(t, caFile), Certificate: own, CertificateOrigins: []string{server.URL}})
 	ask := func() {
 		t.Helper()
 		if _, err := get(t, client, server.URL); err != nil {
@@ -232,5 +232,46 @@ func TestProxy(t *testing.T) {
 	_, err = get(t, client, server.URL+"/?q="+secret)
 	if e := asError(t, transport.NoAnswer(t.Context(), "asking", server.URL, err)); strings.Contains(e.Error()+e.Hint, secret) {
 		t.Errorf("the password is told: %v", e)
+	}
+}
+
+// A certificate names the client as a token does: only the origins that it is for see it.
+func TestClientCertificateIsForItsOriginsAlone(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, _ := writePair(t, t.TempDir(), "me")
+	own, err := transport.LoadCertificate(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	shown := map[string]int{}
+	note := func(name string, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		shown[name] += len(r.TLS.PeerCertificates)
+	}
+	asks := func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
+	storage, caFile := serveTLS(t, asks, func(_ http.ResponseWriter, r *http.Request) { note("storage", r) })
+	fhir, _ := serveTLS(t, asks, func(w http.ResponseWriter, r *http.Request) { // of the same authority
+		note("fhir", r)
+		http.Redirect(w, r, storage.URL, http.StatusTemporaryRedirect)
+	})
+	for _, once := range []bool{false, true} {
+		client := newClient(t, transport.Options{Authorities: authorities(t, caFile), Certificate: own, CertificateOrigins: []string{fhir.URL + "/r4"}})
+		req := newRequest(t, t.Context(), http.MethodGet, fhir.URL, "")
+		req.Close = once
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if _, err := get(t, client, storage.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if shown["fhir"] != 2 || shown["storage"] != 0 {
+		t.Errorf("the certificate was shown %v", shown)
 	}
 }

@@ -25,9 +25,9 @@ func (u *unstalled) Read(p []byte) (int, error) {
 	n, err := u.body.Read(p)
 	t.Stop()
 	if err != nil && err != io.EOF && u.stalled.Load() {
-		err = fmt.Errorf("no byte came for %v", u.limit)
+		return n, fmt.Errorf("no byte came for %v", u.limit)
 	}
-	return n, err
+	return n, wireError(err)
 }
 
 // Close implements [io.Closer].

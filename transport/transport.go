@@ -41,9 +41,14 @@ type Options struct {
 	// NO_PROXY say.
 	Proxy *url.URL
 
-	// Certificate says who this machine is where a server asks for a client certificate
-	// (mTLS). Nil has none.
+	// Certificate says who this machine is where a server of CertificateOrigins asks for
+	// a client certificate (mTLS). Nil has none.
 	Certificate *Certificate
+
+	// CertificateOrigins are the origins, "scheme://host[:port]" or any URL there, that
+	// Certificate is for: it names this client to whoever is shown it, so that storage
+	// hosts and what a redirect leads to are not. Empty shows it to nobody.
+	CertificateOrigins []string
 
 	// Authorities sign servers' certificates. Nil is this machine's own list; see
 	// [LoadAuthorities] for one with more.
@@ -96,21 +101,37 @@ func New(o Options) *http.Client {
 		wire.Proxy = http.ProxyURL(o.Proxy)
 	}
 	wire.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Authorities}
+	g := &guard{anybody: newLines(wire), userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, stall: o.StallTimeout}
 	if o.Certificate != nil {
-		wire.TLSClientConfig.GetClientCertificate = o.Certificate.get
+		named := wire.Clone()
+		named.TLSClientConfig.GetClientCertificate = o.Certificate.get
+		g.named, g.namedTo = newLines(named), map[string]bool{}
+		for _, raw := range o.CertificateOrigins {
+			if u, err := url.Parse(raw); err == nil {
+				g.namedTo[Origin(u)] = true
+			}
+		}
 	}
-	fresh := wire.Clone()
+	return &http.Client{Transport: g, CheckRedirect: checkRedirect}
+}
+
+// lines are two ways to the same servers with one TLS configuration.
+type lines struct {
+	kept  *http.Transport
+	fresh *http.Transport // never uses a connection twice
+}
+
+func newLines(t *http.Transport) lines {
+	fresh := t.Clone()
 	fresh.DisableKeepAlives = true
-	return &http.Client{
-		Transport:     &guard{next: wire, fresh: fresh, userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, stall: o.StallTimeout},
-		CheckRedirect: checkRedirect,
-	}
+	return lines{t, fresh}
 }
 
 // guard is the last gate before the wire. It sees every hop of a redirect too.
 type guard struct {
-	next      *http.Transport
-	fresh     *http.Transport // never uses a connection twice
+	anybody   lines
+	named     lines           // with the client certificate
+	namedTo   map[string]bool // the origins that it is for
 	userAgent string
 	allowHTTP bool
 	stall     time.Duration
@@ -130,14 +151,18 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", g.userAgent)
 	}
-	next := g.next
+	to := g.anybody
+	if g.namedTo[Origin(req.URL)] {
+		to = g.named
+	}
+	next := to.kept
 	if req.Close {
-		next = g.fresh
+		next = to.fresh
 	}
 	resp, err := next.RoundTrip(req)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, wireError(err)
 	}
 	resp.Body = &unstalled{body: resp.Body, cancel: cancel, limit: g.stall}
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
@@ -149,8 +174,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the wire.
 func (g *guard) CloseIdleConnections() {
-	g.next.CloseIdleConnections()
-	g.fresh.CloseIdleConnections()
+	for _, to := range []lines{g.anybody, g.named} {
+		if to.kept != nil {
+			to.kept.CloseIdleConnections()
+			to.fresh.CloseIdleConnections()
+		}
+	}
 }
 
 func isLoopback(host string) bool {

@@ -1,6 +1,12 @@
 package transport
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,9 +32,25 @@ func Words(text string, known ...string) string {
 	return strings.Join(kept, " ")
 }
 
-// WordsOf is Words for an error of package net/http, which may quote what came over the
-// wire. [errors.Is] and [errors.As] still find err.
+// WordsOf is Words for an error that may quote what came over the wire. [errors.Is] and
+// [errors.As] still find err.
 func WordsOf(err error) error { return &wordsError{err} }
+
+// wireError takes out of an error of package net/http what it quotes of an answer that is
+// no HTTP ("malformed MIME header line: …"). What this machine and its TLS say stays.
+func wireError(err error) error {
+	var (
+		network net.Error // dialing, look-ups, TLS alerts, timeouts
+		record  tls.RecordHeaderError
+		cert    *tls.CertificateVerificationError
+	)
+	switch {
+	case err == nil, err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &network), errors.As(err, &record), errors.As(err, &cert),
+		errors.Is(err, context.Canceled), errors.Is(err, http.ErrSchemeMismatch):
+		return err
+	}
+	return WordsOf(err)
+}
 
 type wordsError struct{ err error }
 

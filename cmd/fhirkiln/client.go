@@ -50,6 +50,7 @@ func wayTo(s config.Source) (transport.Options, error) {
 		if o.Certificate, err = transport.LoadCertificate(s.TLS.ClientCert, s.TLS.ClientKey); err != nil {
 			return o, &usageError{fmt.Errorf("source %s: %w", s.Name, err), "check tls.client_cert and tls.client_key: PEM files that belong together"}
 		}
+		o.CertificateOrigins = certificateOrigins(s)
 	}
 	if s.TLS.CA != "" {
 		if o.Authorities, err = transport.LoadAuthorities(s.TLS.CA); err != nil {
@@ -57,6 +58,18 @@ func wayTo(s config.Source) (transport.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// certificateOrigins are those that a source's client certificate is for: those of its
+// credentials, and of where they come from.
+func certificateOrigins(s config.Source) []string {
+	origins := append([]string{s.FHIR}, s.TokenOrigins...)
+	for _, u := range []string{s.Auth.TokenURL, s.Auth.CodeURL} {
+		if u != "" {
+			origins = append(origins, u)
+		}
+	}
+	return origins
 }
 
 // fetcherOf is how a source's credentials are got; nil if there are none.
