@@ -39,6 +39,7 @@ type Credential struct {
 	fetched time.Time
 	serial  uint64 // which of a Cache's fetches brought it
 	getOnly bool
+	remark  remark
 }
 
 // Bearer is a token that somebody else got. It goes into the Authorization header

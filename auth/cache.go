@@ -14,7 +14,9 @@ import (
 // fetch runs at a time; the others wait for what it brings, be it a failure. Once the
 // credentials themselves were refused (an error of kind Denied), it does not fetch
 // again: sixteen workers with a wrong secret are one failed login, not sixteen, which
-// might lock the client out.
+// might lock the client out. A 403 without OAuth's error does not count as such once a
+// credential was granted: a gateway or firewall sent it, and it is waited out as an
+// outage is.
 type Cache struct {
 	fetch func(context.Context) (Credential, error) // a func, since fmt would print what is in a Fetcher
 	turn  chan struct{}                             // holds one token: whoever has it may fetch
@@ -24,6 +26,7 @@ type Cache struct {
 	denied  error  // for good
 	failed  error  // of the last fetch
 	fails   uint64 // how many fetches have failed
+	granted string // the scope that was warned of last
 }
 
 // NewCache returns a Cache over f. It fetches nothing before it is asked.
@@ -46,7 +49,7 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	if known, err, ok := c.known(fails); ok {
 		return known, err
 	}
-	next, err := c.fetch(ctx)
+	next, err := c.fetchOrOutlast(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -64,7 +67,62 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	next.serial = c.current.serial + 1
 	next.fetched = time.Now()
 	c.current = next
+	if r := next.remark; r.granted != "" && r.granted != c.granted {
+		c.granted = r.granted
+		r.say()
+	}
 	return next, nil
+}
+
+// gatewayPauses are before the further attempts at a token endpoint before which a
+// gateway has put itself, each less a random half.
+var gatewayPauses = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
+
+// fetchOrOutlast fetches. Where a gateway refused in the place of an endpoint that has
+// granted a credential before, that is no refusal of the credentials but an outage: it
+// is tried a few times more, and then an error of kind Unavailable, which is not kept.
+// How long it may last is for the callers to bound, as with any other outage. Before the
+// first grant it may be how this server refuses, and to try a wrong secret again may
+// lock the client out. The turn is held.
+func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
+	next, err := c.fetch(ctx)
+	c.mu.Lock()
+	granted := c.current.serial > 0
+	c.mu.Unlock()
+	for n := 0; granted && errors.Is(err, errGateway) && ctx.Err() == nil; n++ {
+		if n == len(gatewayPauses) {
+			return Credential{}, outage(err)
+		}
+		if err := sleep(ctx, transport.Exponential(gatewayPauses[n], gatewayPauses[n], 0)); err != nil {
+			return Credential{}, err
+		}
+		next, err = c.fetch(ctx)
+	}
+	return next, err
+}
+
+// outage is a gateway's refusal as a failure that may pass.
+func outage(err error) error {
+	var e *transport.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	passing := *e
+	passing.Kind = transport.Unavailable
+	passing.Hint = "the credentials were good before, so that a gateway or firewall before the token endpoint may be in the way: run again later, or ask the server's owner"
+	return &passing
+}
+
+// sleep waits for d or for the end of ctx, whose cause it then returns.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // known is what needs no fetch: the current credential, a refusal, or what a fetch has

@@ -34,7 +34,8 @@ type ClientCredentials struct {
 	Scope string
 
 	// RequireScope makes it an error that a scope which was asked for was not granted.
-	// Without it, a granted scope other than Scope is a warning in Log.
+	// Without it, a granted scope other than Scope is a warning in Log, which the Cache
+	// gives: once, and again when yet another is granted.
 	RequireScope bool
 
 	// Method is POST (the default, RFC 6749 3.2) or GET, which sends the same form as
@@ -81,10 +82,11 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
-	if err := e.checkScope(answer, c.Scope, c.RequireScope); err != nil {
+	note, err := e.checkScope(answer, c.Scope, c.RequireScope)
+	if err != nil {
 		return Credential{}, err
 	}
-	return e.bearer(answer)
+	return e.bearer(answer, note)
 }
 
 // tokenEndpoint is the one at url, or that which the server at discover names.

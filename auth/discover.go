@@ -50,5 +50,8 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	if err != nil || found.Host == "" || found.Scheme != "https" && found.Scheme != "http" || found.User != nil {
 		return "", failed(transport.NotThere, 0, "the document names no token_endpoint")
 	}
+	if req.URL.Scheme == "https" && found.Scheme != "https" {
+		return "", failed(transport.NotThere, 0, "the document names a token_endpoint in the clear")
+	}
 	return found.String(), nil
 }

@@ -70,3 +70,16 @@ func TestDiscover(t *testing.T) {
 		wantError(t, err, transport.NotThere, "http:// is refused")
 	})
 }
+
+// A document that came by TLS must not send the secret elsewhere in the clear.
+func TestDiscoverKeepsToTLS(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		return answer(r, 200, "application/json", `{"token_endpoint":"http://h.example/token"}`), nil
+	})}
+	_, err := auth.Discover(t.Context(), "https://h.example/r4", client, quick)
+	wantError(t, err, transport.NotThere, "in the clear")
+	if got, err := auth.Discover(t.Context(), "http://h.example/r4", client, quick); err != nil || got != "http://h.example/token" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

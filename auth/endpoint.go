@@ -150,6 +150,9 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 			failed.Kind = transport.Denied // an error of a token endpoint is about the client (RFC 6749 5.2), also with the 200 of some
 		}
 	}
+	if status == http.StatusForbidden && code == "" {
+		failed.Err = errGateway
+	}
 	switch failed.Kind {
 	case transport.Denied:
 		failed.Hint = e.hints[code]
@@ -171,6 +174,11 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 	}
 	return failed
 }
+
+// errGateway is a 403 without a word of OAuth: an endpoint's own refusal is a 400 or 401
+// that says so in its field error (RFC 6749 5.2), a firewall's is a web page, nothing, or
+// JSON of its own.
+var errGateway = errors.New("it says nothing of OAuth, as gateways and firewalls do")
 
 // without takes secrets out of a text, as they are and as they stand in a form.
 func without(text string, secrets []string) string {

@@ -93,7 +93,7 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	var refused error
 	for _, token := range refresh {
 		c, err := u.exchange(ctx, u.o.Names.RefreshGrant, "refresh_token", token)
-		if !isDenied(err) {
+		if !isDenied(err) || u.refresh != "" && errors.Is(err, errGateway) { // which says nothing of the token
 			return c, err
 		}
 		refused = err
@@ -197,7 +197,7 @@ func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secr
 			return Credential{}, err
 		}
 	}
-	return e.bearer(answer)
+	return e.bearer(answer, remark{})
 }
 
 // keep saves the refresh token. A ctx that ends must not lose it: the old one is spent.

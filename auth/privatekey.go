@@ -81,10 +81,11 @@ func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
-	if err := e.checkScope(answer, p.Scope, p.RequireScope); err != nil {
+	note, err := e.checkScope(answer, p.Scope, p.RequireScope)
+	if err != nil {
 		return Credential{}, err
 	}
-	return e.bearer(answer)
+	return e.bearer(answer, note)
 }
 
 // assertion signs one for one request.

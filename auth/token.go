@@ -36,7 +36,7 @@ func (f fields) seconds(name string) time.Duration {
 
 // bearer reads a token response (RFC 6749 5.1). Its end is counted from now, on this
 // machine's monotonic clock: no clock of the server's matters.
-func (e endpoint) bearer(answer fields) (Credential, error) {
+func (e endpoint) bearer(answer fields, note remark) (Credential, error) {
 	token := answer.text("access_token")
 	if token == "" {
 		return Credential{}, e.nonsense("the answer is not a token response (RFC 6749 5.1)",
@@ -47,36 +47,44 @@ func (e endpoint) bearer(answer fields) (Credential, error) {
 			Said: "the token has characters that no HTTP header can carry", Hint: "ask the server's owner"}
 	}
 	c := Bearer(token)
+	c.remark = note
 	if life := answer.seconds("expires_in"); life > 0 {
 		c.expires = time.Now().Add(life)
 	}
 	return c, nil
 }
 
+// remark is on a scope other than the asked one; zero is none.
+type remark struct {
+	granted string // as it may be shown
+	say     func()
+}
+
 // checkScope compares what was granted with what was asked for, blanks between scopes.
 // A server that says nothing has granted it all (RFC 6749 5.1).
-func (e endpoint) checkScope(answer fields, asked string, require bool) error {
-	granted := answer.text("scope")
-	if granted == "" || asked == "" {
-		return nil
+func (e endpoint) checkScope(answer fields, asked string, require bool) (remark, error) {
+	scope := answer.text("scope")
+	if scope == "" || asked == "" {
+		return remark{}, nil
 	}
-	has, want := strings.Fields(granted), strings.Fields(asked)
+	has, want := strings.Fields(scope), strings.Fields(asked)
 	slices.Sort(has)
 	slices.Sort(want)
 	if slices.Equal(has, want) {
-		return nil
+		return remark{}, nil
 	}
 	missing := slices.DeleteFunc(want, func(s string) bool { return slices.Contains(has, s) })
-	shown := transport.Clean(granted)
+	shown := transport.Clean(scope)
 	if require && len(missing) > 0 {
-		return &transport.Error{Kind: transport.Denied, Doing: e.doing, URL: e.url,
+		return remark{}, &transport.Error{Kind: transport.Denied, Doing: e.doing, URL: e.url,
 			Said: fmt.Sprintf("the scope %q was granted, which lacks %q", shown, strings.Join(missing, " ")),
 			Hint: "ask the server's owner for these scopes, change scope, or leave out require_scope"}
 	}
-	if e.log != nil {
-		e.log.Warn("the server granted another scope than was asked for", "asked", asked, "granted", shown)
-	}
-	return nil
+	return remark{shown, func() {
+		if e.log != nil {
+			e.log.Warn("the server granted another scope than was asked for", "asked", asked, "granted", shown)
+		}
+	}}, nil
 }
 
 // clockHint is a word on clocks where a refusal may come from one that is wrong:
