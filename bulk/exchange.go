@@ -44,14 +44,13 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		for name, values := range r.header {
 			req.Header[name] = values
 		}
+		if err := c.mayMethod(ctx, r); err != nil {
+			return nil, err
+		}
 		authorized := c.credentials != nil && !r.public && c.tokenFor[transport.Origin(u)]
 		if authorized {
 			if used, err = c.credentials.Credential(ctx); err != nil {
 				return nil, err
-			}
-			if used.GETOnly() && r.method != http.MethodGet {
-				return nil, &transport.Error{Kind: transport.Refused, Doing: r.doing, URL: r.url,
-					Err: errors.New("with these credentials only GET may be sent"), Hint: "kick off by GET (method), or export for one user"}
 			}
 			used.Apply(req.Header)
 		}
@@ -67,6 +66,23 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		c.log.Debug("the server refused the token; getting another", "doing", r.doing)
 		c.credentials.Reject(used)
 	}
+}
+
+// mayMethod checks that a client whose credential is for GET alone sends nothing else,
+// not even to where the credential does not go.
+func (c *Client) mayMethod(ctx context.Context, r request) error {
+	if c.credentials == nil || r.method == http.MethodGet {
+		return nil
+	}
+	own, err := c.credentials.Credential(ctx)
+	if err != nil {
+		return err
+	}
+	if own.GETOnly() {
+		return &transport.Error{Kind: transport.Refused, Doing: r.doing, URL: r.url,
+			Err: errors.New("with these credentials only GET may be sent"), Hint: "kick off by GET (method), or export for one user"}
+	}
+	return nil
 }
 
 // mayAuthorize checks that a URL which wants our credential is of an origin that the

@@ -179,7 +179,7 @@ VisionPrescription
 // plainWords are those of messages about exchanges. None is a common given name: no may,
 // will, mark, grant or rich.
 const plainWords = `
-a about above absent dead downloaded ever found fourth half often second third accept accepted access account action active adapter add address admin after again
+a about above absent lock long dead downloaded ever found fourth half often second third accept accepted access account action active adapter add address admin after again
 against aggregate all allow allowed already also an and another answer any api app application are argument
 as ask asked asking assertion async at attempt attribute audience auth authentication authorization
 authorize authorized available await awaiting back backend bad bearer be because been before begin begun
