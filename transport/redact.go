@@ -28,7 +28,7 @@ func Redact(raw string) string {
 	shown := make([]string, len(segments))
 	for i, s := range segments {
 		switch {
-		case len(s) > 80 || strings.HasPrefix(s, "eyJ"):
+		case isToken(s):
 			shown[i] = "…" + fileEnding(s)
 		case u.Host == "":
 			shown[i] = s
@@ -46,6 +46,30 @@ func Redact(raw string) string {
 	}
 	return b.String()
 }
+
+// WithoutQuery returns a URL as it may stand beside patient data, to tell one file from
+// another (Parquet's __origin, quarantine): without user, query and fragment, and with
+// path segments that look like a JWT or are over 80 bytes long as "…". It may name a
+// patient, and must not get into logs, errors and reports: those have [Redact].
+func WithoutQuery(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(an unreadable URL)"
+	}
+	segments := strings.Split(u.EscapedPath(), "/")
+	for i, s := range segments {
+		if isToken(s) {
+			segments[i] = "…" + fileEnding(s)
+		}
+	}
+	bare := strings.Join(segments, "/")
+	if u.Host != "" {
+		bare = u.Scheme + "://" + u.Host + bare
+	}
+	return bare
+}
+
+func isToken(segment string) bool { return len(segment) > 80 || strings.HasPrefix(segment, "eyJ") }
 
 // redactSegment shows one segment of a path if it may be shown.
 func redactSegment(s string, afterType bool) string {

@@ -109,6 +109,21 @@ func TestRedactRealURLs(t *testing.T) {
 	}
 }
 
+func TestWithoutQuery(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"https://me:SECRET@h.example/job/48211/b7a30a2b.ndjson?sig=SECRET#SECRET": "https://h.example/job/48211/b7a30a2b.ndjson",
+		"https://h.example/Patient/eyJhbGciOiJIUzI1NiJ9.eyJwIjoxfQ.c2ln.ndjson":   "https://h.example/Patient/….ndjson",
+		"https://h.example/" + strings.Repeat("a", 81) + "/1.ndjson":              "https://h.example/…/1.ndjson",
+		"/data/Patient.ndjson":  "/data/Patient.ndjson",
+		"https://h.example/%zz": "(an unreadable URL)",
+	} {
+		if got := transport.WithoutQuery(url); got != want {
+			t.Errorf("WithoutQuery(%s) = %s, want %s", url, got, want)
+		}
+	}
+}
+
 func TestRedactNeverTellsASecret(t *testing.T) {
 	t.Parallel()
 	const secret = "S3CR3T"

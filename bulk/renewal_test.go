@@ -1,0 +1,92 @@
+package bulk_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"fhirkiln/auth"
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/transport"
+)
+
+// outOfOrder are credentials whose endpoint is down some of the time.
+type outOfOrder struct {
+	*auth.Cache
+	down atomic.Int64 // so many times more
+	kind transport.Kind
+}
+
+func (o *outOfOrder) Credential(ctx context.Context) (auth.Credential, error) {
+	if o.down.Add(-1) >= 0 {
+		return auth.Credential{}, &transport.Error{Kind: o.kind, Doing: "getting a token"}
+	}
+	return o.Cache.Credential(ctx)
+}
+
+// The token endpoint may be down while an export is waited for and while files are read:
+// that is waited out as the server's own outages are. A refusal ends the run.
+func TestTokenEndpointIsDownInMidRun(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []transport.Kind{transport.Unavailable, transport.Denied} {
+		server := newServer(t, bulktest.Options{Polls: 2})
+		var credentials outOfOrder
+		c := newClient(t, server, func(o *bulk.Options) {
+			credentials.Cache, credentials.kind = o.Credentials.(*auth.Cache), kind
+			o.Credentials = &credentials
+		})
+		job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+		if err != nil {
+			t.Fatal(err)
+		}
+		credentials.down.Store(3)
+		m, err := c.Wait(t.Context(), job, nil)
+		if kind == transport.Denied {
+			if e := (*transport.Error)(nil); !errors.As(err, &e) || e.Kind != kind || credentials.down.Load() != 2 {
+				t.Errorf("got %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		credentials.down.Store(3)
+		if _, _, err := read(t.Context(), c, m, m.Output[0]); err != nil {
+			t.Error(err)
+		}
+		if n := credentials.down.Load(); n >= 0 {
+			t.Errorf("the token was not asked for often enough: %d", n)
+		}
+	}
+}
+
+// Where every token is refused, each request is two at the most, and each token is asked
+// for once: no loop, however many workers.
+func TestEveryTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, bulktest.Options{})
+	c := newClient(t, server)
+	_, m := export(t, c)
+	server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.Respond(http.StatusUnauthorized, nil, "")})
+	before := len(requestsOf(server, bulktest.TokenEndpoint))
+	const workers = 8
+	failed := make(chan error, workers)
+	for range workers {
+		go func() {
+			_, _, err := read(t.Context(), c, m, m.Output[0])
+			failed <- err
+		}()
+	}
+	for range workers {
+		if e := (*transport.Error)(nil); !errors.As(<-failed, &e) || e.Kind != transport.Denied {
+			t.Errorf("got %v", e)
+		}
+	}
+	files, tokens := len(requestsOf(server, bulktest.FileEndpoint)), len(requestsOf(server, bulktest.TokenEndpoint))-before
+	if files != 2*workers || tokens > workers {
+		t.Errorf("%d requests for files and %d for tokens by %d workers", files, tokens, workers)
+	}
+}
