@@ -20,7 +20,8 @@ import (
 // tellsNothing looks for all that is planted in all that the run wrote: stdout, stderr,
 // and in the sink the names of files and folders, the report, and Parquet's metadata and
 // column __origin. The rows are patient data, and so is the run's state by design, which
-// may be kept elsewhere: quarantine, ledger, and the manifests with the files' links.
+// may be kept elsewhere: quarantine, ledger, the manifests with the files' links, and the
+// members of groups.
 func (o outcome) tellsNothing(t *testing.T) {
 	t.Helper()
 	tellsNothing(t, "stdout", o.stdout)
@@ -56,7 +57,7 @@ func (o outcome) tellsNothing(t *testing.T) {
 func isState(name string) bool {
 	parts := strings.Split(filepath.ToSlash(name), "/")
 	return len(parts) > 3 && parts[0] == "_fhirkiln" && parts[1] == "runs" &&
-		(parts[3] == "quarantine" || parts[3] == "ledger" || strings.HasPrefix(parts[3], "manifest"))
+		(parts[3] == "quarantine" || parts[3] == "ledger" || strings.HasPrefix(parts[3], "manifest") || strings.HasPrefix(parts[3], "members"))
 }
 
 func tellsNothing(t *testing.T, where, text string) {
