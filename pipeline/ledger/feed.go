@@ -18,8 +18,8 @@ type Feed struct {
 	Purpose string `json:"purpose"` // "payer_to_payer"; may be ""
 
 	// Generation is raised by whoever takes the lease, and never goes back. Sequence is
-	// raised by every write, so that no two contents are equal. Both are the lease's to
-	// write, as are the five fields around them.
+	// raised by every write, so that no two contents are equal. All from Version to
+	// Lease is the lease's to write; [Lease.Update] passes over changes of it.
 	Generation int64 `json:"generation"`
 	Sequence   int64 `json:"sequence"`
 	Lease      *Held `json:"lease,omitzero"` // nil: nobody works at the feed
