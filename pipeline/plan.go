@@ -3,7 +3,6 @@ package pipeline
 import (
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,35 +80,34 @@ func (r *run) request(x *export) bulk.Request {
 	return q
 }
 
-// filterText is what a feed asks for beside types and groups, as texts that can be
-// compared. A watermark is good for one of them only: what was filtered out before it
-// would never come.
+// filterText is what a feed asks for beside types and groups: names, and hashes of
+// values, since they may name patients. A watermark is good for one of them only: what
+// was filtered out before it would never come.
 type filterText map[string]string
 
 func filtersOf(f Feed) filterText {
 	q := f.Request
-	all := filterText{
-		"level":           string(q.Level),
-		"elements":        join(q.Elements),
-		"type_filters":    join(q.TypeFilters),
-		"associated_data": join(q.AssociatedData),
-		"organize_by":     q.OrganizeBy,
+	all := filterText{}
+	add := func(name string, values ...string) {
+		if text := strings.Join(slices.Sorted(slices.Values(values)), "\n"); text != "" {
+			all[name] = fmt.Sprintf("%.6x", sha256.Sum256([]byte(text)))
+		}
 	}
+	add("elements", q.Elements...)
+	add("type_filters", q.TypeFilters...)
+	add("associated_data", q.AssociatedData...)
+	add("patients", q.Patients...)
+	add("organize_by", q.OrganizeBy)
 	if !q.Until.IsZero() {
-		all["until"] = q.Until.UTC().Format(time.RFC3339Nano)
+		add("until", q.Until.UTC().Format(time.RFC3339Nano))
 	}
-	if len(q.Patients) > 0 {
-		all["patients"] = fmt.Sprintf("%x", sha256.Sum256([]byte(join(q.Patients))))
-	}
+	var parameters []string
 	for _, p := range q.Parameters {
-		all["parameters"] += p.Name + "=" + p.Value + "\n"
+		parameters = append(parameters, p.Name+"="+p.Value)
 	}
-	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
+	add("parameters", parameters...)
+	all["level"] = string(q.Level)
 	return all
-}
-
-func join(list []string) string {
-	return strings.Join(slices.Sorted(slices.Values(list)), "\n")
 }
 
 // changed are the names of what is not the same.

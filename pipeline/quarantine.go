@@ -11,6 +11,7 @@ import (
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
+	"fhirkiln/transport"
 )
 
 // quarantine is a worker's file of lines that could not become rows. It is staged and
@@ -28,7 +29,7 @@ func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 		w.bad = &quarantine{staging}
 	}
 	if w.firstBad == "" {
-		w.firstBad = fmt.Sprintf("%s, %v", q.Origin.File, &q.DataError)
+		w.firstBad = fmt.Sprintf("%s, %v", transport.Redact(q.Origin.File), &q.DataError)
 	}
 	return w.bad.add(q)
 }

@@ -82,7 +82,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	lines := columnar.NewLinesAt(&counted{r: rest, to: w.Progress}, w.MaxLine, f.place.At)
-	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.Redact(f.URL),
+	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.WithoutQuery(f.URL),
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
