@@ -171,7 +171,7 @@ func manifestFaults() []fault {
 			m["manifestType"], m["outputFormat"] = "export", "application/fhir+ndjson"
 			first(m)["fileSize"] = 3
 		})},
-		{name: "next page is missing", do: set("link", link("/nowhere")), fails: true, kind: transport.NotThere},
+		{name: "next page is missing", do: set("link", link("/nowhere")), fails: true, kind: transport.Broken},
 		{name: "missing type", do: edit(func(m map[string]any) { delete(first(m), "type") })},
 		{name: "unknown type", do: edit(func(m map[string]any) { first(m)["type"] = "Unheard" })},
 		{name: "duplicate URL", do: edit(func(m map[string]any) { m["output"] = append(output(m), output(m)[0]) })},

@@ -119,9 +119,14 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 	return m, nil
 }
 
-// pageFailure is a refused page: unlike a refused status it says nothing of the job.
+// pageFailure is a refused page. That one is not there says nothing of the job, but
+// what there is of the manifest is not all of it.
 func pageFailure(doing, u string, resp *http.Response) *transport.Error {
-	return failure(doing, u, resp)
+	e := statusFailure(doing, u, resp)
+	if e.Status == http.StatusNotFound || e.Status == http.StatusGone {
+		e.Kind, e.Hint = transport.Broken, "a page of the manifest is missing: run again to start another export"
+	}
+	return e
 }
 
 // unique keeps the first of several files with the same URL. Reading a file twice would

@@ -203,7 +203,7 @@ func TestManifestPagesRefused(t *testing.T) {
 	}{
 		{"to itself", map[string]string{first: page("1", "1?"+secret)}, transport.Broken, "link back"},
 		{"round", map[string]string{first: page("1", "/2"), "/2": page("2", "/3"), "/3": page("3", "/2")}, transport.Broken, "link back"},
-		{"missing", map[string]string{first: page("1", "/2"), "/2": page("2", "/3?"+secret)}, transport.NotThere, "404"},
+		{"missing", map[string]string{first: page("1", "/2"), "/2": page("2", "/3?"+secret)}, transport.Broken, "404"},
 		{"html", map[string]string{first: page("1", "/2"), "/2": "<html>"}, transport.NotThere, "a web page"},
 		{"outcome", map[string]string{first: page("1", "/2"), "/2": `{"resourceType":"OperationOutcome","issue":[{"diagnostics":"out of disk"}]}`}, transport.Refused, "out of disk"},
 		{"other JSON", map[string]string{first: page("1", "/2"), "/2": `{}`}, transport.Broken, "not a manifest"},
@@ -218,6 +218,18 @@ func TestManifestPagesRefused(t *testing.T) {
 				t.Errorf("half a manifest was returned: %+v", m)
 			}
 		})
+	}
+}
+
+// A page that says for good that it cannot be made is not asked for again.
+func TestManifestPageFailed(t *testing.T) {
+	t.Parallel()
+	const failed = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"out of disk"}]}`
+	server, requests := script(t, respond(200, nil, page("1", "/2")), respond(500, nil, failed))
+	_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL}, nil)
+	wantError(t, err, transport.Refused, "reading the next page of the manifest", "500 Internal Server Error: out of disk")
+	if requests.Load() != 2 {
+		t.Errorf("got %d requests, want 2", requests.Load())
 	}
 }
 
