@@ -54,8 +54,8 @@ func openBody(resp *http.Response) (*fileBody, error) {
 	return body, nil
 }
 
-// sniff refuses a body that is not the file, though its status is 200: a web page, or an
-// OperationOutcome that tells why there is none.
+// sniff refuses a body that is not the file, though its status is 200: a web page, an
+// OperationOutcome that tells why there is none, or the file packed into a Binary.
 func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	start, _ := body.Peek(512) // its error comes again with the next Read
 	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
@@ -63,7 +63,14 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 		e.Err, e.Hint = errors.New("a web page or XML came instead of NDJSON"), "check for a proxy or a login page in between"
 		return e
 	}
-	if s.file.Type == "OperationOutcome" || !beginsOutcome(start) {
+	typ := firstType(start)
+	if typ == "Binary" && s.file.Type != "Binary" && bytes.Contains(start, []byte("ndjson")) {
+		// HAPI packs a file so for an Accept that it does not know. As a row it would be
+		// one resource in the place of many.
+		e.Err, e.Hint = errors.New("a Binary came instead of NDJSON"), "ask the server's owner: files are to be sent as application/fhir+ndjson"
+		return e
+	}
+	if s.file.Type == "OperationOutcome" || typ != "OperationOutcome" {
 		return nil
 	}
 	held, err := io.ReadAll(io.LimitReader(body.Reader, maxOutcome))
@@ -81,24 +88,26 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	return nil
 }
 
-// beginsOutcome says whether NDJSON begins with an OperationOutcome, as far as its start
-// tells.
-func beginsOutcome(start []byte) bool {
+// firstType is the resourceType of NDJSON's first resource, "" if its start does not
+// tell.
+func firstType(start []byte) string {
 	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(start, []byte(utf8BOM))), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return false
+		return ""
 	}
 	for {
 		name, err := d.ReadToken()
 		if err != nil || name.Kind() != '"' {
-			return false
+			return ""
 		}
 		if name.String() == "resourceType" {
-			t, err := d.ReadToken()
-			return err == nil && t.Kind() == '"' && t.String() == "OperationOutcome"
+			if t, err := d.ReadToken(); err == nil && t.Kind() == '"' {
+				return t.String()
+			}
+			return ""
 		}
 		if d.SkipValue() != nil {
-			return false
+			return ""
 		}
 	}
 }

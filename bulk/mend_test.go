@@ -199,7 +199,7 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 func TestStreamGivesUpWhereTheFileIsGone(t *testing.T) {
 	t.Parallel()
 	server := newMending(t)
-	for status, kind := range map[int]transport.Kind{404: transport.Broken, 410: transport.Broken, 403: transport.Denied} {
+	for status, kind := range map[int]transport.Kind{404: transport.Broken, 410: transport.Broken, 403: transport.Broken} {
 		_, _, err := readURL(t, clientAt(t, server.URL), server.add(cutFile(40, []byte(content), nil), respond(status, nil, "")))
 		wantError(t, err, kind, fmt.Sprint(status))
 	}

@@ -208,6 +208,8 @@ func (s *Stream) fetch() (*fileBody, error) {
 		return nil, &throttledError{e, min(max(pause, c.retry.MinWait), c.retry.MaxWait)}
 	case status == http.StatusInternalServerError && len(said.Issues) > 0 && !said.Transient():
 		e.Kind, e.Hint = transport.Refused, "the server no longer hands the file out: run again to start another export" // AB2D after six downloads
+	case e.Kind == transport.Denied && s.public:
+		e.Kind, e.Hint = transport.Broken, "the link was refused, and no token was asked for: it may have expired; run again to start another export"
 	case e.Kind == transport.NotThere || status == http.StatusGone:
 		e.Kind, e.Hint = transport.Broken, "the file is gone, perhaps expired: run again to start another export"
 	case e.Kind == transport.Refused:
