@@ -133,16 +133,7 @@ func CutBody(after int64) Behavior {
 
 // ResetBody is CutBody, but the connection is reset (TCP RST).
 func ResetBody(after int64) Behavior {
-	return breakOff(after, func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return // not on a connection that can be reset; it will be cut
-		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		_ = conn.Close()
-	})
+	return breakOff(after, func(w http.ResponseWriter, _ *http.Request) { resetConnection(w) })
 }
 
 // StallBody is CutBody, but the connection stays open and silent until the client gives
@@ -157,6 +148,31 @@ func Hang() Behavior {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// Drop closes the connection without an answer, as a proxy or a server does that restarts.
+func Drop() Behavior {
+	return func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
+}
+
+// Reset is Drop, but the connection is reset (TCP RST).
+func Reset() Behavior {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		resetConnection(w)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// resetConnection resets the connection that w answers on, if it is one that can be.
+func resetConnection(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
 }
 
 // breakOff sends that many bytes of the server's answer, then does end, then aborts.

@@ -19,6 +19,8 @@
 //		Do:    bulktest.Respond(503, nil, ""),
 //	})
 //
+// [Options].Faults plays by name what real servers are known for; [KnownFaults] lists it.
+//
 // Without faults the server does what the Bulk Data Access IG 2.0.0 and 3.0.0 ask of one,
 // and is strict where servers may choose (it wants Accept and Prefer, as BCDA does), with
 // the token endpoint of 1upHealth's developer portal. [Options] and [Data] say what is
@@ -102,6 +104,11 @@ type Options struct {
 	// manifest's Expires header; later, status URL and files answer 410. Default 1 hour.
 	FilesTTL time.Duration
 
+	// Faults are names of [KnownFaults] that the server plays from its start, on every
+	// export. Of several at one endpoint those that pass come first, and of those that
+	// last, the first one named plays alone.
+	Faults []string
+
 	// TransactionTime is asked at each kick-off, before Data is, for the manifest's
 	// transactionTime. Default: Now, cut to milliseconds.
 	TransactionTime func() time.Time
@@ -112,6 +119,9 @@ type Options struct {
 	// Log gets a line per request at level Debug, without headers and bodies. Nil
 	// discards them.
 	Log *slog.Logger
+
+	// storage has the server listen at a second origin too, for the faults that need one.
+	storage bool
 }
 
 // withDefaults fills what the caller left out.
@@ -146,14 +156,15 @@ func (o Options) withDefaults() Options {
 
 // Server is a running Bulk Data server. All methods may be called from any goroutine.
 type Server struct {
-	o    Options
-	url  string
-	mux  *http.ServeMux
-	http *http.Server
+	o       Options
+	url     string
+	storage string // URL of the second origin, "" if there is none
+	mux     *http.ServeMux
+	http    *http.Server
 
 	stop   context.CancelFunc // ends counting and what waits in handlers
 	ctx    context.Context
-	served chan struct{}  // closed when the accept loop has ended
+	served sync.WaitGroup // accept loops
 	active sync.WaitGroup // connections, handlers, jobs
 	close  sync.Once
 
@@ -164,14 +175,27 @@ type Server struct {
 	requests  requestLog
 }
 
-// NewServer starts a server. It fails only if it cannot listen. The caller must Close it.
+// NewServer starts a server. It fails if it cannot listen, or with an
+// [*UnknownFaultError]. The caller must Close it.
 func NewServer(o Options) (*Server, error) {
+	known, err := findFaults(o.Faults)
+	if err != nil {
+		return nil, err
+	}
 	o = o.withDefaults()
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Addr)
+	for _, f := range known {
+		if f.set != nil {
+			f.set(&o)
+		}
+	}
+	listeners, err := o.listen()
 	if err != nil {
 		return nil, fmt.Errorf("starting the bulk data server: %w", err)
 	}
-	s := &Server{o: o, url: reachable(listener.Addr()), served: make(chan struct{})}
+	s := &Server{o: o, url: reachable(listeners[0].Addr())}
+	if o.storage {
+		s.storage = reachable(listeners[1].Addr())
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.routes()
 	s.http = &http.Server{
@@ -181,11 +205,28 @@ func NewServer(o Options) (*Server, error) {
 		ConnState:         s.track,
 		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are daily bread here
 	}
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener) // always ErrServerClosed or the listener's own end
-	}()
+	s.play(known)
+	for _, l := range listeners {
+		s.served.Go(func() {
+			_ = s.http.Serve(l) // always ErrServerClosed or the listener's own end
+		})
+	}
 	return s, nil
+}
+
+// listen opens the server's port, and a second one at the same host for storage.
+func (o Options) listen() ([]net.Listener, error) {
+	first, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Addr)
+	if err != nil || !o.storage {
+		return []net.Listener{first}, err
+	}
+	host, _, _ := net.SplitHostPort(first.Addr().String())
+	second, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		_ = first.Close() // nobody has used it
+		return nil, err
+	}
+	return []net.Listener{first, second}, nil
 }
 
 // reachable is the URL by which this machine reaches a listener; one on all addresses
@@ -205,7 +246,7 @@ func (s *Server) Close() {
 	s.close.Do(func() {
 		s.stop()
 		_ = s.http.Close()
-		<-s.served
+		s.served.Wait()
 		_ = s.http.Close() // a connection accepted while the first Close ran
 		s.active.Wait()
 	})
@@ -225,6 +266,11 @@ func (s *Server) track(_ net.Conn, state http.ConnState) {
 // URL is the server's root, http://host:port, as this machine reaches it. The links that
 // the server hands out name the host that the client asked for.
 func (s *Server) URL() string { return s.url }
+
+// StorageURL is the server's second origin, http://host:port, where some of
+// [KnownFaults] have the output files: links there must be followed without a token. ""
+// if no fault needs one.
+func (s *Server) StorageURL() string { return s.storage }
 
 // FHIR is the base URL of the FHIR endpoint. Kick-offs go to /$export, /Patient/$export
 // and /Group/[id]/$export below it, by GET or by POST with a Parameters resource. They

@@ -154,7 +154,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Expires", j.ready.Add(s.o.FilesTTL).UTC().Format(http.TimeFormat))
-	writeJSON(w, http.StatusOK, "application/json", s.manifest(j, linkBase(r)))
+	writeJSON(w, http.StatusOK, "application/json", s.manifest(j, s.fileBase(r)))
 	return nil
 }
 

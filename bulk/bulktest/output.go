@@ -93,7 +93,7 @@ func (o *output) writeTo(ctx context.Context, w io.Writer) error {
 
 // file answers with an output file.
 func (s *Server) file(w http.ResponseWriter, r *http.Request) error {
-	if s.o.OpenFiles {
+	if s.o.OpenFiles || s.atStorage(r) {
 		if r.Header.Get("Authorization") != "" {
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusBadRequest)

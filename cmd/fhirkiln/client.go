@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"time"
 
 	"fhirkiln/auth"
 	"fhirkiln/bulk"
@@ -12,12 +13,21 @@ import (
 	"fhirkiln/transport"
 )
 
+// patience is how long a server is waited for where config.yaml has no say. The zero
+// value is what the packages below think right; tests have less.
+type patience struct {
+	header, stall time.Duration   // see transport.Options
+	retry         transport.Retry // of files and of what changes nothing at the server
+	outage        time.Duration   // see bulk.Poll
+}
+
 // newClient makes a source's client with its credentials.
-func newClient(s config.Source, log *slog.Logger) (*bulk.Client, error) {
+func newClient(s config.Source, p patience, log *slog.Logger) (*bulk.Client, error) {
 	way, err := wayTo(s)
 	if err != nil {
 		return nil, err
 	}
+	way.HeaderTimeout, way.StallTimeout = p.header, p.stall
 	client := transport.New(way)
 	fetcher, err := fetcherOf(s, client, log)
 	if err != nil {
@@ -29,7 +39,8 @@ func newClient(s config.Source, log *slog.Logger) (*bulk.Client, error) {
 		TokenOrigins: s.TokenOrigins,
 		FileHosts:    s.FileHosts,
 		Log:          log,
-		Poll:         bulk.Poll{Min: s.Poll.Min, Max: s.Poll.Max, Deadline: s.Poll.Deadline},
+		Poll:         bulk.Poll{Min: s.Poll.Min, Max: s.Poll.Max, Deadline: s.Poll.Deadline, Outage: p.outage},
+		Retry:        p.retry,
 	}
 	if fetcher != nil {
 		options.Credentials = auth.NewCache(fetcher)

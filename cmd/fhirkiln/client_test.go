@@ -70,7 +70,7 @@ func TestNewClientRefuses(t *testing.T) {
 		"authorities": {TLS: config.TLS{CA: missing}},
 	} {
 		s.Name, s.FHIR = "bison", "https://h/r4"
-		_, err := newClient(s, slog.New(slog.DiscardHandler))
+		_, err := newClient(s, patience{}, slog.New(slog.DiscardHandler))
 		var usage *usageError
 		if !errors.As(err, &usage) || usage.hint == "" || !strings.Contains(err.Error(), "bison") || strings.Contains(err.Error(), "planted") {
 			t.Errorf("%s: got %v", name, err)

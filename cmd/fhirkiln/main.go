@@ -88,6 +88,7 @@ func main() {
 type console struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
+	patience       patience
 }
 
 // execute runs a command line and returns the exit code.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,6 +57,14 @@ func setup(env *testscript.Env) error {
 	env.Setenv("URL", server.URL())
 	env.Setenv("ADDR", strings.TrimPrefix(server.URL(), "http://"))
 	env.Setenv("SECRET", "planted-secret")
+	free, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Setenv("FREE_ADDR", free.Addr().String()) // for a server of the script's own
+	if err := free.Close(); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(env.WorkDir, "config.yaml"), []byte(configYAML), 0o600)
 }
 

@@ -145,7 +145,7 @@ func (r *runCommand) runFeed(ctx context.Context, cfg *config.Config, feed confi
 		return &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
 	}
 	source := cfg.Sources[feed.Source]
-	client, err := newClient(source, ui.log.With("source", source.Name))
+	client, err := newClient(source, ui.patience, ui.log.With("source", source.Name))
 	if err != nil {
 		return err
 	}

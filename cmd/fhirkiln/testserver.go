@@ -2,7 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"fhirkiln/bulk/bulktest"
 )
@@ -13,6 +21,54 @@ type testserverCommand struct {
 	ClientID     string        `default:"fhirkiln" env:"FHIRKILN_CLIENT_ID" help:"The client that gets tokens. Default: fhirkiln, or $FHIRKILN_CLIENT_ID."`
 	ClientSecret string        `default:"practice-makes-parquet" env:"FHIRKILN_CLIENT_SECRET" help:"Its secret. Default: practice-makes-parquet, or $FHIRKILN_CLIENT_SECRET."`
 	TokenTTL     time.Duration `name:"token-ttl" default:"5m" help:"How long a token is good. Default: 5m."`
+	Fault        []string      `placeholder:"NAME" help:"Do this wrong, as real servers are known to; may be repeated. See --faults."`
+	Faults       faultsFlag    `help:"Print all faults that --fault can name, with what the server does, and exit."`
+}
+
+// Help is shown by fhirkiln testserver --help.
+func (testserverCommand) Help() string {
+	return `The server follows the Bulk Data IG, and it prints the config.yaml that points to it. It can also be as bad as
+real servers are, so that you see what fhirkiln, or a client of your own, makes of them before your
+payer's server does it. docs/conformance.md says what fhirkiln makes of each fault.
+
+  fhirkiln testserver --data ndjson
+  fhirkiln testserver --faults
+  fhirkiln testserver --data ndjson --fault file-truncated-chunked
+  fhirkiln testserver --data ndjson --fault poll-429 --fault file-link-expired
+
+Faults are played on every export. Of several at one endpoint, those that pass come first; of those
+that last, the first one named plays.`
+}
+
+// faultsFlag prints the list of faults instead of running anything.
+type faultsFlag bool
+
+// BeforeReset is kong's hook for flags that stand for themselves, required ones or not.
+func (faultsFlag) BeforeReset(app *kong.Kong) error {
+	if err := printFaults(app.Stdout); err != nil {
+		return err
+	}
+	app.Exit(exitOK)
+	return nil
+}
+
+func printFaults(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	at := ""
+	for _, f := range bulktest.KnownFaults() {
+		if begins, _, _ := strings.Cut(f.Name, "-"); begins != at {
+			if at != "" {
+				fmt.Fprintln(w)
+			}
+			at = begins
+		}
+		seen := ""
+		if f.Seen != "any" {
+			seen = " (" + f.Seen + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s%s\n", f.Name, f.Does, seen)
+	}
+	return w.Flush()
 }
 
 // Run implements the command testserver. It serves until a signal.
@@ -25,8 +81,11 @@ func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error
 	defer ui.close()
 	server, err := bulktest.NewServer(bulktest.Options{
 		Data: data, Addr: t.Addr, ClientID: t.ClientID, ClientSecret: t.ClientSecret,
-		TokenTTL: t.TokenTTL, RetryAfter: time.Second, Log: ui.log,
+		TokenTTL: t.TokenTTL, RetryAfter: time.Second, Log: ui.log, Faults: t.Fault,
 	})
+	if unknown := (*bulktest.UnknownFaultError)(nil); errors.As(err, &unknown) {
+		return &usageError{err, nearFault(unknown.Name) + "fhirkiln testserver --faults lists them"}
+	}
 	if err != nil {
 		return &usageError{err, "give --addr another HOST:PORT of this machine"}
 	}
@@ -48,6 +107,23 @@ feeds:
 sink:
   url: ./fhirkiln-data
 `, len(data.Files()), t.Data, server.FHIR(), server.TokenURL(), t.ClientID, bulktest.DefaultScope)
+	for _, f := range bulktest.KnownFaults() {
+		if slices.Contains(t.Fault, f.Name) {
+			ui.printf("# Fault %s: %s.\n", f.Name, f.Does)
+		}
+	}
 	<-ctx.Done()
 	return nil
+}
+
+// nearFault asks whether a fault of a similar name was meant, if there is one.
+func nearFault(name string) string {
+	var names []string
+	for _, f := range bulktest.KnownFaults() {
+		names = append(names, f.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return "--fault " + near + "; "
+	}
+	return ""
 }

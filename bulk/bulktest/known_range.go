@@ -1,0 +1,84 @@
+package bulktest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// ranged answers Range requests, as edit has its header, of the plain file, which it
+// holds.
+func ranged(etag func(sum string) string, answer func(w http.ResponseWriter, r *http.Request, content []byte)) Behavior {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		whole := r.Clone(r.Context())
+		whole.Header.Del("Accept-Encoding")
+		a := held(next, whole)
+		if a.status != http.StatusOK {
+			a.send(w)
+			return
+		}
+		for name, values := range a.header {
+			w.Header()[name] = values
+		}
+		sum := sha256.Sum256(a.body.Bytes())
+		if tag := etag(hex.EncodeToString(sum[:])); tag != "" {
+			w.Header().Set("ETag", tag)
+		}
+		answer(w, r, a.body.Bytes())
+	}
+}
+
+func honestRange(w http.ResponseWriter, r *http.Request, content []byte) {
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// dpcRange ends every part after some bytes, and calls that the length of the file.
+// DPC has 1 MiB; here it is less, so that small files show it.
+func dpcRange(w http.ResponseWriter, r *http.Request, content []byte) {
+	const most = 512
+	var from int
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil || from >= len(content) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		_, _ = w.Write(content)
+		return
+	}
+	end := min(from+most, len(content))
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, end-1, end-from))
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = w.Write(content[from:end])
+}
+
+// rangeFaults are files that are cut at first and can, or cannot, be gone on with.
+func rangeFaults() []KnownFault {
+	quoted := func(sum string) string { return `"` + sum[:16] + `"` }
+	cut := func(name, does, seen string, file Behavior) KnownFault {
+		return known(name, does, seen,
+			play{on: FileEndpoint, first: 1, do: Chain(CutBody(cutAt), file)}, play{on: FileEndpoint, do: file})
+	}
+	return []KnownFault{
+		cut("file-range", "each file is cut off at first, and Range works", anyServer, ranged(quoted, honestRange)),
+		cut("file-dpc-range", "each file is cut off at first, and parts end early and call their own length that of the file", "DPC, after 1 MiB", ranged(quoted, dpcRange)),
+		cut("file-range-416", "each file is cut off at first, and Range answers 416", anyServer, ranged(quoted, func(w http.ResponseWriter, r *http.Request, content []byte) {
+			if r.Header.Get("Range") != "" {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return
+			}
+			honestRange(w, r, content)
+		})),
+		cut("file-range-other-part", "each file is cut off at first, and Range brings another part than the one asked for", anyServer, ranged(quoted, func(w http.ResponseWriter, r *http.Request, content []byte) {
+			if r.Header.Get("Range") != "" {
+				r.Header.Set("Range", "bytes=3-")
+				r.Header.Del("If-Range")
+			}
+			honestRange(w, r, content)
+		})),
+		cut("file-etag-weak", "each file is cut off at first, and has a weak ETag", anyServer, ranged(func(sum string) string { return "W/" + quoted(sum) }, honestRange)),
+		cut("file-etag-unquoted", "each file is cut off at first, and has an ETag without quotes and a Last-Modified in milliseconds", "DPC",
+			Chain(editHeader("Last-Modified", "1767225600000"), ranged(func(sum string) string { return sum }, honestRange))),
+		cut("file-etag-none", "each file is cut off at first, and has no ETag", anyServer, ranged(func(string) string { return "" }, honestRange)),
+	}
+}
