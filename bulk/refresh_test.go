@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -48,16 +50,17 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// Links expire: the manifest is read again, and the file goes on under its new link.
+// Links expire, also those that replaced others: the manifest is read again, once for
+// all streams that had the same one, and the file goes on under its new link.
 func TestStreamRenewsItsLink(t *testing.T) {
 	t.Parallel()
-	var reads atomic.Int64
+	var reads, good atomic.Int64
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/status" {
 			fmt.Fprintf(w, `{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false,"output":[{"type":"Patient","url":"/b"},{"type":"Patient","url":"/a?sig=%d","count":2}]}`, reads.Add(1))
 			return
 		}
-		if r.URL.Query().Get("sig") != "2" {
+		if r.URL.Query().Get("sig") != strconv.FormatInt(good.Load(), 10) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
@@ -68,11 +71,42 @@ func TestStreamRenewsItsLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second stream finds what the first one read
-		if got, _, err := read(t.Context(), c, m, m.Output[1]); err != nil || got != content {
-			t.Errorf("got %q, %v", got, err)
+	for link := int64(2); link < 6; link++ { // the first one has expired at once
+		good.Store(link)
+		var streams sync.WaitGroup
+		for range 4 {
+			streams.Go(func() {
+				if got, _, err := read(t.Context(), c, m, m.Output[1]); err != nil || got != content {
+					t.Errorf("link %d: got %q, %v", link, got, err)
+				}
+			})
+		}
+		streams.Wait()
+		if reads.Load() != link {
+			t.Errorf("the manifest was read %d times, want %d", reads.Load(), link)
 		}
 	}
+}
+
+// A link that has expired for good is not waited for.
+func TestStreamOfALinkThatIsNotRenewed(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/status" {
+			reads.Add(1)
+			io.WriteString(w, `{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false,"output":[{"type":"Patient","url":"/a?sig=1"}]}`)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	})
+	c := clientAt(t, server.URL)
+	m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/status"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = read(t.Context(), c, m, m.Output[0])
+	wantHint(t, wantError(t, err, transport.Broken, "403 Forbidden"), "expired")
 	if reads.Load() != 2 {
 		t.Errorf("the manifest was read %d times, want 2", reads.Load())
 	}

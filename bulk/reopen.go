@@ -125,12 +125,12 @@ func (s *Stream) attempt() error {
 	s.idle++
 	body, err := s.fetch()
 	if err != nil {
-		gate.leave()
 		var busy *throttledError
 		if errors.As(err, &busy) {
-			gate.throttled(entered, busy.pause)
-			return busy.error
+			gate.throttled(entered, busy.pause) // before it leaves, else another slips in
+			err = busy.error
 		}
+		gate.leave()
 		return err
 	}
 	gate.served()
