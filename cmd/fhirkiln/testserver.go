@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"fhirkiln/bulk/bulktest"
+	"fhirkiln/spelling"
 )
 
 type testserverCommand struct {
@@ -122,7 +123,7 @@ func nearFault(name string) string {
 	for _, f := range bulktest.KnownFaults() {
 		names = append(names, f.Name)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		return "--fault " + near + "; "
 	}
 	return ""
