@@ -95,7 +95,7 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFakeS3(t)
-			f.before = tt.before
+			f.intercept(tt.before)
 			_, err := sink.OpenS3(t.Context(), f.options())
 			wantS3Error(t, err, tt.text, tt.hint)
 		})
@@ -147,25 +147,25 @@ func TestS3GoesToTheBucketsRegion(t *testing.T) {
 		},
 	} {
 		f := newFakeS3(t)
-		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+		f.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.Header.Get("Authorization"), "/us-west-2/s3/") {
 				return false
 			}
 			io.Copy(io.Discard, r.Body)
 			wrong(w)
 			return true
-		}
+		})
 		if _, err := sink.OpenS3(t.Context(), f.options()); err != nil {
 			t.Errorf("by %s: %v", name, err)
 		}
 	}
 	f := newFakeS3(t)
-	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+	f.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("X-Amz-Bucket-Region", "us-west-2")
 		fakeError(w, 301, "PermanentRedirect", "another endpoint")
 		return true
-	}
+	})
 	_, err := sink.OpenS3(t.Context(), f.options())
 	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: PermanentRedirect", "us-west-2")
 }
@@ -176,11 +176,9 @@ func TestSwapTriesAgainAfterAConflict(t *testing.T) {
 	f := newFakeS3(t)
 	s := openS3(t, f.options())
 	var conflicts atomic.Int32
-	f.mu.Lock()
-	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+	f.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		return conflicts.Add(1) <= 2 && refuse(plain("PUT"), 409, "ConditionalRequestConflict", "another write is under way")(w, r)
-	}
-	f.mu.Unlock()
+	})
 	if _, err := s.Swap(t.Context(), "a/state.json", []byte("1"), ""); err != nil {
 		t.Error(err)
 	}
@@ -196,16 +194,14 @@ func TestReadS3WritesNothing(t *testing.T) {
 	if err := openS3(t, f.options()).Put(t.Context(), "a/x.json", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	f.before = func(w http.ResponseWriter, r *http.Request) bool {
+	f.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			return false
 		}
 		t.Errorf("%s %s", r.Method, r.URL)
 		fakeError(w, 403, "AccessDenied", "Access Denied")
 		return true
-	}
-	f.mu.Unlock()
+	})
 	s, err := sink.ReadS3(t.Context(), f.options())
 	if err != nil {
 		t.Fatal(err)

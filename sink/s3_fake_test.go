@@ -24,10 +24,10 @@ import (
 // that everything is paged. What real servers do is tested in e2e.
 type fakeS3 struct {
 	*httptest.Server
-	before  func(w http.ResponseWriter, r *http.Request) (answered bool)
-	discard bool // chunks' bytes are not kept
 
 	mu       sync.Mutex
+	before   func(w http.ResponseWriter, r *http.Request) (answered bool)
+	discard  bool // chunks' bytes are not kept
 	objects  map[string]*fakeObject
 	uploads  map[string]*fakeUpload
 	ids      int
@@ -81,6 +81,22 @@ func openS3(t *testing.T, o sink.S3Options) *sink.S3 {
 	return s
 }
 
+// intercept lets before have all requests first.
+func (f *fakeS3) intercept(before func(w http.ResponseWriter, r *http.Request) (answered bool)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = before
+}
+
+// seen returns the requests since it was called last.
+func (f *fakeS3) seen() []*http.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seen := f.requests
+	f.requests = nil
+	return seen
+}
+
 func fakeError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("X-Amz-Request-Id", "REQUEST1")
 	w.WriteHeader(status)
@@ -90,7 +106,7 @@ func fakeError(w http.ResponseWriter, status int, code, message string) {
 func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.requests = append(f.requests, r)
-	before := f.before
+	before, discard := f.before, f.discard
 	f.mu.Unlock()
 	if before != nil && before(w, r) {
 		return
@@ -98,7 +114,7 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	sum, crc := md5.New(), crc32.NewIEEE()
 	kept := io.Writer(&body)
-	if f.discard && r.URL.Query().Has("partNumber") {
+	if discard && r.URL.Query().Has("partNumber") {
 		kept = io.Discard
 	}
 	size, err := io.Copy(io.MultiWriter(kept, sum, crc), r.Body)

@@ -71,14 +71,15 @@ func TestS3CredentialsOfTheEnvironment(t *testing.T) {
 			for name, value := range tt.env {
 				t.Setenv(name, value)
 			}
-			asked, f.requests = nil, nil
+			asked = nil
+			f.seen()
 			o := f.options()
 			o.AccessKeyID, o.SecretAccessKey = "", ""
 			if tt.set != nil {
 				tt.set(&o)
 			}
 			openS3(t, o)
-			for _, r := range f.requests {
+			for _, r := range f.seen() {
 				if !strings.Contains(r.Header.Get("Authorization"), "Credential="+tt.as+"/") {
 					t.Errorf("asked as %q", r.Header.Get("Authorization"))
 				}
