@@ -45,13 +45,7 @@ func athena(l *columnar.Layout, location string) string {
 -- Times are UTC, to the millisecond.
 CREATE EXTERNAL TABLE %s (
 `, name)
-	for i, f := range l.Fields {
-		if i > 0 {
-			b.WriteString(",\n")
-		}
-		fmt.Fprintf(&b, "  %s %s", d.quote(f.Name), d.typeOf(f))
-	}
-	fmt.Fprintf(&b, `
+	fmt.Fprintf(&b, `  %s
 )
 PARTITIONED BY (%s string, %s string, %s string)
 STORED AS PARQUET
@@ -60,6 +54,16 @@ TBLPROPERTIES ('classification' = 'parquet', 'parquet.compression' = 'ZSTD');
 
 -- Once now, and after every run that published: it finds the new partitions.
 MSCK REPAIR TABLE %s;
-`, d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun), hiveText(folder(location, l)+"/"), name)
+`, strings.Join(AthenaColumns(l), ",\n  "), d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun), hiveText(folder(location, l)+"/"), name)
 	return b.String()
+}
+
+// AthenaColumns are the columns of a table for Athena, each with its type.
+func AthenaColumns(l *columnar.Layout) []string {
+	d := athenaDialect()
+	var all []string
+	for _, f := range l.Fields {
+		all = append(all, d.quote(f.Name)+" "+d.typeOf(f))
+	}
+	return all
 }

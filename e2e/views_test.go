@@ -1,0 +1,340 @@
+//go:build cgo
+
+package e2e
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/pipeline/views"
+)
+
+// marks are those of the rows of a view, sorted.
+func marks(t testing.TB, db *sql.DB, view string) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT language FROM "+view+" ORDER BY ALL")
+	if err != nil {
+		t.Fatalf("%s: %v", view, err)
+	}
+	defer rows.Close()
+	all := []string{}
+	for rows.Next() {
+		var mark string
+		if err := rows.Scan(&mark); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, mark)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("%s: %v", view, err)
+	}
+	return all
+}
+
+// runOf is a run of the feed a, of the source s, with one file.
+func runOf(name string, f lakeFile) lakeRun {
+	if f.name == "" {
+		f.name = "file"
+	}
+	return lakeRun{name: name, feed: "a", source: "s", state: live, files: []lakeFile{f}}
+}
+
+func (r lakeRun) of(feed, source string) lakeRun { r.feed, r.source = feed, source; return r }
+
+func (r lakeRun) in(s runState) lakeRun { r.state = s; return r }
+
+const (
+	monday  = "2026-03-02T01:00:00Z"
+	tuesday = "2026-03-03T01:00:00Z"
+	// Before monday's, which a comparison of texts would not find.
+	mondayEarly = "2026-03-02T09:59:59.999+09:00"
+	mondayAlso  = "2026-03-01T20:00:00.000-05:00"
+)
+
+// TestCurrent has a case for each thing that decides which version is the current one.
+func TestCurrent(t *testing.T) {
+	t.Parallel()
+	rows := func(all ...lakeRow) []lakeRow { return all }
+	for _, tt := range []struct {
+		name     string
+		runs     []lakeRun
+		idSpaces map[string]string
+		want     []string // marks of current_Patient
+		all      int      // rows of Patient, if that is not all live ones' number
+	}{
+		{name: "the newest export wins, whatever lastUpdated says", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "2026-01-01T00:00:00Z", "new"})}),
+			runOf("r2", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "2026-03-01T00:00:00Z", "old"})}),
+		}, want: []string{"new"}},
+		{name: "transactionTimes are compared as instants", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "new"})}),
+			runOf("r2", lakeFile{transactionTime: mondayEarly, rows: rows(lakeRow{"1", "", "old"})}),
+		}, want: []string{"new"}},
+		{name: "of one export, the newest lastUpdated as an instant", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "2026-01-01T00:00:00Z", "new"})}),
+			runOf("r2", lakeFile{transactionTime: mondayAlso, rows: rows(lakeRow{"1", "2026-01-01T08:59:59+09:00", "old"})}),
+		}, want: []string{"new"}},
+		{name: "no lastUpdated loses", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "1970-01-01T00:00:00Z", "new"}, lakeRow{"1", "", "old"}, lakeRow{"1", "soon", "odd"})}),
+		}, want: []string{"new"}},
+		{name: "then the run", runs: []lakeRun{
+			runOf("r2", lakeFile{transactionTime: monday, name: "a", rows: rows(lakeRow{"1", "", "new"})}),
+			runOf("r1", lakeFile{transactionTime: monday, name: "b", rows: rows(lakeRow{"1", "", "old"})}),
+		}, want: []string{"new"}},
+		{name: "then the file, then the line", runs: []lakeRun{{name: "r1", feed: "a", source: "s", state: live, files: []lakeFile{
+			{name: "b", transactionTime: monday, rows: rows(
+				lakeRow{"1", "", "1"}, lakeRow{"2", "", "-"}, lakeRow{"3", "", "-"}, lakeRow{"4", "", "-"}, lakeRow{"5", "", "-"},
+				lakeRow{"6", "", "-"}, lakeRow{"7", "", "-"}, lakeRow{"8", "", "-"}, lakeRow{"1", "", "9"}, lakeRow{"1", "", "10"})},
+			{name: "a", transactionTime: monday, rows: rows(lakeRow{"1", "", "a"})},
+		}}}, want: []string{"-", "-", "-", "-", "-", "-", "-", "10"}},
+		{name: "files of one name: one row all the same", runs: []lakeRun{{name: "r1", feed: "a", source: "s", state: live, files: []lakeFile{
+			{name: "https://h/file?…", transactionTime: monday, rows: rows(lakeRow{"1", "", "same"})},
+			{name: "https://h/file?…", transactionTime: monday, rows: rows(lakeRow{"1", "", "same"}, lakeRow{"2", "", "other"})},
+		}}}, want: []string{"other", "same"}},
+		{name: "times that cannot be read lose", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: "1970-01-01T00:00:00Z", rows: rows(lakeRow{"1", "", "new"})}),
+			runOf("r2", lakeFile{transactionTime: "2026-03-02", rows: rows(lakeRow{"1", "", "day"})}),
+			runOf("r3", lakeFile{transactionTime: "infinity", rows: rows(lakeRow{"1", "", "infinity"})}),
+			runOf("r4", lakeFile{transactionTime: "now", rows: rows(lakeRow{"1", "", "now"})}),
+			runOf("r5", lakeFile{transactionTime: "2026-03-02T01:00:00", rows: rows(lakeRow{"1", "", "zoneless"})}),
+			runOf("r6", lakeFile{rows: rows(lakeRow{"1", "", "none"})}),
+		}, want: []string{"new"}},
+		{name: "ids of two sources collide", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "mine"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "theirs"})}).of("b", "other"),
+			runOf("r3", lakeFile{transactionTime: tuesday, deleted: []string{"1"}}).of("c", "third"),
+		}, want: []string{"mine", "theirs"}},
+		{name: "two feeds of a source have one space of ids", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "old"}, lakeRow{"2", "", "gone"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "new"}), deleted: []string{"2"}}).of("b", "s"),
+		}, want: []string{"new"}},
+		{name: "an id space of two sources", idSpaces: map[string]string{"b": "s"}, runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "old"}, lakeRow{"2", "", "gone"}, lakeRow{"3", "", "kept"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "new"}), deleted: []string{"2"}}).of("b", "other"),
+			runOf("r3", lakeFile{transactionTime: tuesday, deleted: []string{"3"}}).of("c", "other"),
+		}, want: []string{"kept", "new"}},
+		{name: "a tombstone before, at and after an export", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "later"}, lakeRow{"2", "2026-03-05T00:00:00Z", "equal"}, lakeRow{"3", "", "gone"})}),
+			runOf("r2", lakeFile{transactionTime: mondayEarly, deleted: []string{"1"}}),
+			runOf("r3", lakeFile{transactionTime: mondayAlso, deleted: []string{"2"}}),
+			runOf("r4", lakeFile{transactionTime: tuesday, deleted: []string{"3"}}),
+		}, want: []string{"later"}},
+		{name: "what is sent again is back, and older versions are not", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: mondayEarly, rows: rows(lakeRow{"1", "2026-03-05T00:00:00Z", "first"})}),
+			runOf("r2", lakeFile{transactionTime: monday, deleted: []string{"1"}}),
+			runOf("r3", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "2026-03-01T00:00:00Z", "again"})}),
+		}, want: []string{"again"}},
+		{name: "a tombstone without a time wins over rows without one alone", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: "1970-01-01T00:00:00Z", rows: rows(lakeRow{"1", "", "kept"})}),
+			runOf("r2", lakeFile{transactionTime: "?", rows: rows(lakeRow{"2", "", "gone"})}),
+			runOf("r3", lakeFile{deleted: []string{"1", "2"}}),
+		}, want: []string{"kept"}},
+		{name: "absence never deletes", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "absent"}, lakeRow{"2", "", "old"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"2", "", "new"})}),
+		}, want: []string{"absent", "new"}},
+		{name: "rows without an id are all kept", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"", "", "a"}, lakeRow{"", "", "b"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"", "", "c"}), deleted: []string{""}}),
+		}, want: []string{"a", "b", "c"}},
+		{name: "only what is live counts", all: 1, runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "live"})}),
+			runOf("r2", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "retired"}, lakeRow{"2", "", "retired"})}).in(retired),
+			runOf("r3", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "staged"}, lakeRow{"3", "", "staged"})}).in(unpublished),
+			runOf("r4", lakeFile{transactionTime: tuesday, deleted: []string{"1"}}).in(retired),
+			runOf("r5", lakeFile{transactionTime: tuesday, deleted: []string{"1"}}).in(unpublished),
+			runOf("r6", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "", "b"}), deleted: []string{"1"}}).of("b", "s").in(unpublished),
+		}, want: []string{"live"}},
+		{name: "compaction changes nothing", runs: []lakeRun{
+			runOf("r1", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "old"}, lakeRow{"2", "", "gone"})}).in(retired),
+			runOf("r2", lakeFile{transactionTime: monday, rows: rows(lakeRow{"1", "", "new"})}).in(retired),
+			{name: "r3", feed: "a", source: "s", state: live, files: []lakeFile{
+				{name: "z", run: "r1", transactionTime: monday, rows: rows(lakeRow{"1", "", "old"}, lakeRow{"2", "", "gone"})},
+				{name: "a", run: "r2", transactionTime: monday, rows: rows(lakeRow{"1", "", "new"}), deleted: []string{"2"}},
+			}},
+		}, want: []string{"new"}, all: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			db := session(t)
+			dir := t.TempDir()
+			putLake(t, db, dir, tt.runs)
+			makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}, Tombstones: hasTombstones(tt.runs), IDSpaces: tt.idSpaces})
+			if diff := cmp.Diff(tt.want, marks(t, db, "current_Patient")); diff != "" {
+				t.Errorf("current_Patient (-want +DuckDB):\n%s", diff)
+			}
+			all := tt.all
+			for _, r := range tt.runs {
+				for _, f := range r.files {
+					if tt.all == 0 {
+						all += len(f.rows)
+					}
+				}
+			}
+			if n := len(marks(t, db, "Patient")); n != all {
+				t.Errorf("Patient has %d rows, want %d", n, all)
+			}
+		})
+	}
+}
+
+// TestViewsOfNothing has feeds that have published nothing yet, and feeds that cannot
+// be read.
+func TestViewsOfNothing(t *testing.T) {
+	t.Parallel()
+	row := lakeFile{name: "file", transactionTime: monday, rows: []lakeRow{{"1", "", "row"}}, deleted: []string{"2"}}
+	for name, runs := range map[string][]lakeRun{
+		"no feed's object": nil,
+		"no runs":          {runOf("r1", row).in(unpublished)},
+		"retired runs":     {runOf("r1", row).in(retired)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := session(t)
+			dir := t.TempDir()
+			if runs == nil {
+				putRun(t, db, dir, runOf("r1", row))
+			}
+			putLake(t, db, dir, runs)
+			makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}, Tombstones: true})
+			for _, view := range []string{"Patient", "current_Patient", "kiln_runs", "kiln_parts", "kiln_tombstones"} {
+				if n := number(t, db, "SELECT count(*) FROM "+view); n != 0 {
+					t.Errorf("%s has %d rows", view, n)
+				}
+			}
+		})
+	}
+	for name, object := range map[string]string{
+		"another version": `{"version": 2, "feed": "a", "source": "s", "runs": []}`,
+		"no version":      `{"feed": "a", "source": "s", "runs": []}`,
+		"half an object":  `{"version": 1, "feed": "a", "ru`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := session(t)
+			dir := t.TempDir()
+			putLake(t, db, dir, []lakeRun{runOf("r1", row), runOf("r2", row).of("b", "s")})
+			makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}, Tombstones: true})
+			writeFile(t, filepath.Join(dir, "_fhirkiln", "feeds", "a.json"), object)
+			for _, view := range []string{"Patient", "current_Patient", "kiln_runs", "kiln_tombstones"} {
+				if _, err := db.ExecContext(t.Context(), "SELECT * FROM "+view); err == nil {
+					t.Errorf("%s is no error", view)
+				}
+			}
+		})
+	}
+}
+
+// TestFirstTombstone has tombstones come after the views were made for a lake that had
+// none.
+func TestFirstTombstone(t *testing.T) {
+	t.Parallel()
+	db := session(t)
+	dir := t.TempDir()
+	runs := []lakeRun{runOf("r1", lakeFile{transactionTime: monday, rows: []lakeRow{{"1", "", "one"}, {"2", "", "two"}}})}
+	putLake(t, db, dir, runs)
+	o := views.Options{Root: dir, Types: []string{"Patient"}}
+	makeViews(t, db, o)
+	want := []string{"one", "two"}
+	if diff := cmp.Diff(want, marks(t, db, "current_Patient")); diff != "" {
+		t.Errorf("before (-want +DuckDB):\n%s", diff)
+	}
+	runs = append(runs, runOf("r2", lakeFile{transactionTime: tuesday, deleted: []string{"1"}}).in(unpublished))
+	putLake(t, db, dir, runs)
+	if diff := cmp.Diff(want, marks(t, db, "current_Patient")); diff != "" {
+		t.Errorf("before they are live (-want +DuckDB):\n%s", diff)
+	}
+	runs[1].state = live
+	putLake(t, db, dir, runs)
+	for _, query := range []string{"SELECT count(*) FROM current_Patient", "SELECT id FROM current_Patient", "SELECT kiln_run FROM kiln_tombstones", "SELECT count(*) FROM kiln_tombstones"} {
+		rows, err := db.QueryContext(t.Context(), query)
+		if err == nil {
+			for rows.Next() {
+			}
+			err = rows.Err()
+			rows.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "print the views anew") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	o.Tombstones = true
+	makeViews(t, db, o)
+	if diff := cmp.Diff([]string{"two"}, marks(t, db, "current_Patient")); diff != "" {
+		t.Errorf("after (-want +DuckDB):\n%s", diff)
+	}
+}
+
+// TestViewsElsewhere has folders whose names are wildcards and hold quotes, the state in
+// another folder than the data, and the views in a file that another session attaches.
+func TestViewsElsewhere(t *testing.T) {
+	t.Parallel()
+	db := session(t)
+	base := t.TempDir()
+	dir := filepath.Join(base, "it's [the] la*ke?")
+	runs := []lakeRun{
+		runOf("r1", lakeFile{transactionTime: monday, rows: []lakeRow{{"1", "", "one"}, {"2", "", "two"}}}),
+		runOf("r2", lakeFile{transactionTime: tuesday, deleted: []string{"2"}}),
+	}
+	putLake(t, db, dir, runs)
+	for _, folder := range []string{"r1/ledger", "r0"} {
+		if err := os.MkdirAll(filepath.Join(dir, "_fhirkiln", "runs", folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(dir, "_fhirkiln", "runs", "r1", "ledger", "1.json"), `{"some": ["thing"]}`)
+	writeFile(t, filepath.Join(dir, "_fhirkiln", "runs", "r1", "parts.json"),
+		`{"run": "r1", "parts": [{"type": "Patient", "key": "`+filepath.ToSlash(runs[0].folder("Patient"))+`/p1.parquet", "rows": 2, "bytes": 7, "sha256": "ab"}]}`)
+	writeFile(t, filepath.Join(dir, "_fhirkiln", "runs", "r0", "parts.json"), `{"run": "r0", "parts": [{"type": "Patient", "key": "gone", "rows": 2, "bytes": 7, "sha256": "ab"}]}`)
+	state := filepath.Join(base, "state [is] here")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "_fhirkiln"), filepath.Join(state, "_fhirkiln")); err != nil {
+		t.Fatal(err)
+	}
+	runScript(t, db, "ATTACH "+literal(filepath.Join(base, "views.duckdb"))+" AS made; USE made")
+	makeViews(t, db, views.Options{Root: dir + "/", State: state, Types: []string{"Patient"}, Tombstones: true})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	db = session(t)
+	runScript(t, db, "ATTACH "+literal(filepath.Join(base, "views.duckdb"))+" AS lake (READ_ONLY)")
+	for view, want := range map[string]int64{"Patient": 2, "current_Patient": 1, "kiln_runs": 2, "kiln_parts": 1, "kiln_tombstones": 1} {
+		if n := number(t, db, "SELECT count(*) FROM lake."+view); n != want {
+			t.Errorf("%s has %d rows, want %d", view, n, want)
+		}
+	}
+	// What kiln_parts names can be read.
+	_, rows := table(t, db, "SELECT file FROM lake.kiln_parts")
+	if n := number(t, db, "SELECT count(*) FROM "+literal(strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(rows[0][0]))); n != 2 {
+		t.Errorf("%s has %d rows", rows[0][0], n)
+	}
+}
+
+// TestViewColumns wants a view to have the columns of the files, and in current_ the
+// same.
+func TestViewColumns(t *testing.T) {
+	t.Parallel()
+	db := session(t)
+	dir := t.TempDir()
+	putLake(t, db, dir, []lakeRun{runOf("r1", lakeFile{transactionTime: monday, rows: []lakeRow{{"1", "", "one"}}})})
+	makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}})
+	of := describe(t, db, "read_parquet("+literal(dir+"/*/Patient/*/*/*/*.parquet")+", hive_partitioning = true, hive_types_autocast = false)")
+	of = append(of, [2]string{"kiln_id_space", "VARCHAR"})
+	for _, view := range []string{"Patient", "current_Patient"} {
+		if diff := cmp.Diff(of, describe(t, db, view)); diff != "" {
+			t.Errorf("%s (-files +view):\n%s", view, diff)
+		}
+	}
+	if !slices.Contains(of, [2]string{"kiln_run", "VARCHAR"}) {
+		t.Errorf("no column kiln_run in %v", of)
+	}
+}

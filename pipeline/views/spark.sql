@@ -1,0 +1,100 @@
+-- Views of what fhirkiln published, for Spark SQL from version 3.5.
+--
+--   `Patient`, …            every version of every resource that is live
+--   `current_Patient`, …    of each resource the newest version, unless it was deleted since
+--   kiln_tombstones         what servers said was deleted
+--   kiln_runs, kiln_parts   the runs that are live, and their files
+--
+-- They are temporary: run this script in each session. A session sees the runs as they were then,
+-- until it runs the script again, whatever is published meanwhile. It is printed anew for a resource
+-- type that is new, and after a change of id_space. At least one run must have been published.
+{{- if .S3}}
+--
+-- Outside of EMR and Databricks, S3 is s3a://, and the credentials are Hadoop's: fs.s3a.*.
+{{- end}}
+
+-- Times before 1900 end a query of Spark before 4.0, unless it is told that they are not in the Julian calendar.
+SET spark.sql.parquet.datetimeRebaseModeInRead=CORRECTED;
+
+CREATE OR REPLACE TEMPORARY VIEW kiln_feeds (
+  version BIGINT, feed STRING, source STRING,
+  runs ARRAY<STRUCT<run: STRING, kind: STRING, status: STRING, published: STRING, transaction_time: STRING,
+    resources: BIGINT, parts: BIGINT, bytes: BIGINT, replaces: ARRAY<STRING>>>
+) USING json OPTIONS (path {{text .Feeds}}, multiLine 'true', mode 'FAILFAST');
+
+CREATE OR REPLACE TEMPORARY VIEW kiln_runs AS
+SELECT source AS kiln_source, feed AS kiln_feed, r.run AS kiln_run, r.kind, r.status,
+  {{instant "r.published"}} AS published,
+  r.transaction_time, r.resources, r.parts, r.bytes, r.replaces
+FROM (
+  SELECT source, feed, CASE version WHEN 1 THEN runs
+    ELSE raise_error('a feed is kept by another version of fhirkiln: print the views with that one') END AS runs
+  FROM kiln_feeds
+) LATERAL VIEW explode(runs) x AS r;
+
+-- This is the moment that the session sees. Files are listed later, when all of these runs are whole.
+CACHE TABLE kiln_runs;
+{{if .Types}}{{if .Tombstones}}
+CREATE OR REPLACE TEMPORARY VIEW kiln_tombstones AS
+SELECT resourceType, id, __origin, kiln_source, d.kiln_feed, d.kiln_run, {{.IDSpace}} AS kiln_id_space
+FROM parquet.{{name .Deleted}} d
+LEFT SEMI JOIN kiln_runs r ON d.kiln_feed = r.kiln_feed AND d.kiln_run = r.kiln_run;
+{{else}}
+-- There were no tombstones when this was printed. Spark cannot read a folder that is not there, but one of two.
+CREATE OR REPLACE TEMPORARY VIEW kiln_rows_deleted (
+  resourceType STRING, id STRING,
+  `__origin` STRUCT<source: STRING, feed: STRING, run: STRING, file: STRING, line: BIGINT, transactionTime: STRING>,
+  kiln_source STRING, kiln_feed STRING, kiln_run STRING
+) USING parquet OPTIONS (path {{text .Deleted}}, basePath {{text .Base}});
+
+CREATE OR REPLACE TEMPORARY VIEW kiln_tombstones AS
+SELECT resourceType, id, __origin, kiln_source, d.kiln_feed, d.kiln_run, {{.IDSpace}} AS kiln_id_space
+FROM (SELECT * FROM kiln_rows_deleted WHERE input_file_name() LIKE {{text .DeletedAt}}) d
+LEFT SEMI JOIN kiln_runs r ON d.kiln_feed = r.kiln_feed AND d.kiln_run = r.kiln_run;
+{{end}}
+{{end}}
+{{- range .Types}}
+CREATE OR REPLACE TEMPORARY VIEW {{name .Rows}} AS
+SELECT *, {{$.IDSpace}} AS kiln_id_space, _metadata.file_path AS kiln_file, _metadata.row_index AS kiln_row
+FROM parquet.{{name .Folder}} p
+LEFT SEMI JOIN kiln_runs r ON p.kiln_feed = r.kiln_feed AND p.kiln_run = r.kiln_run;
+
+CREATE OR REPLACE TEMPORARY VIEW {{name .Name}} AS
+SELECT {{.Columns}},
+  kiln_feed, kiln_run, kiln_source, kiln_id_space
+FROM {{name .Rows}};
+
+CREATE OR REPLACE TEMPORARY VIEW {{name .Current}} AS
+WITH version AS (
+  SELECT kiln_id_space, id, kiln_file, kiln_row,
+    coalesce({{micros "__origin.transactionTime"}}, {{$.Never}}) AS exported,
+    coalesce(unix_micros(meta.__lastUpdated_start), {{$.Never}}) AS updated,
+    coalesce(__origin.run, '') AS run, coalesce(__origin.file, '') AS file, coalesce(__origin.line, 0) AS line
+  FROM {{name .Rows}}
+), ranked AS (
+  SELECT kiln_id_space, id, kiln_file, kiln_row, exported, row_number() OVER (
+    PARTITION BY kiln_id_space, id, CASE WHEN id IS NULL THEN kiln_file END, CASE WHEN id IS NULL THEN kiln_row END
+    ORDER BY exported DESC, updated DESC, run DESC, file DESC, line DESC, kiln_file DESC, kiln_row DESC) AS place
+  FROM version
+), gone AS (
+  SELECT kiln_id_space, id, max(coalesce({{micros "__origin.transactionTime"}}, {{$.Never}})) AS deleted
+  FROM kiln_tombstones
+  WHERE resourceType = {{text .Name}}
+  GROUP BY kiln_id_space, id
+), kept AS (
+  SELECT n.kiln_file, n.kiln_row
+  FROM (SELECT * FROM ranked WHERE place = 1) n LEFT ANTI JOIN gone g
+    ON n.kiln_id_space = g.kiln_id_space AND n.id = g.id AND n.exported <= g.deleted
+)
+-- By a hash join, since a sort-merge join would sort the wide rows.
+SELECT /*+ SHUFFLE_HASH(k) */ {{.Columns}},
+  kiln_feed, kiln_run, kiln_source, kiln_id_space
+FROM {{name .Rows}} v LEFT SEMI JOIN kept k ON v.kiln_file = k.kiln_file AND v.kiln_row = k.kiln_row;
+{{end}}
+CREATE OR REPLACE TEMPORARY VIEW kiln_part_lists (
+  run STRING, parts ARRAY<STRUCT<type: STRING, key: STRING, `rows`: BIGINT, bytes: BIGINT, sha256: STRING>>
+) USING json OPTIONS (path {{text .Parts}}, multiLine 'true', mode 'FAILFAST');
+
+CREATE OR REPLACE TEMPORARY VIEW kiln_parts AS
+SELECT r.kiln_source, r.kiln_feed, r.kiln_run, p.type, concat({{text .Prefix}}, p.key) AS file, p.`rows`, p.bytes, p.sha256
+FROM (SELECT run, explode(parts) AS p FROM kiln_part_lists) l JOIN kiln_runs r ON l.run = r.kiln_run;

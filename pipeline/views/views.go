@@ -1,0 +1,171 @@
+// Package views writes SQL: views over what a sink holds, for query engines.
+//
+// The common path:
+//
+//	err := views.Write(os.Stdout, views.Options{Engine: views.DuckDB, Root: "s3://lake/claims", Types: types, Tombstones: true})
+//
+// For each resource type T there is a view T, which has every version of every
+// resource that is live, and a view current_T, which has the newest version of each
+// resource that was not deleted since. docs/current.md says what that means. Each
+// engine's script is a template beside this file.
+//
+// A row is live if the object of its feed names its run. Parts of a run that is being
+// published, or that gc will remove, lie in the same folders, so no view trusts a
+// folder. DuckDB asks the feeds' objects in each query, Spark once in each session.
+// Athena is told by symlink manifests, which every run that publishes keeps
+// ([ManifestKey], [Manifest]).
+package views
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// Engine is a query engine that [Write] knows.
+type Engine string
+
+// The engines.
+const (
+	DuckDB Engine = "duckdb" // from 1.4
+	Spark  Engine = "spark"  // from 3.5: temporary views of a session
+	Athena Engine = "athena" // engine version 3, and Trino: tables in AWS Glue, and views over them
+)
+
+// Options say what the views are over. Engine is required.
+type Options struct {
+	Engine Engine
+
+	// Root is the sink's: a URL or a path, as the engine spells it. Athena wants s3://.
+	// Default s3://BUCKET/PREFIX, to be replaced by who reads it.
+	Root string
+
+	// State is what has the folder _fhirkiln with the feeds' objects in it, spelled as
+	// Root is. Default Root.
+	State string
+
+	// Types are the resource types that have parts, in any order. DuckDB and Spark
+	// refuse a view of a type that has none.
+	Types []string
+
+	// Tombstones says that there are parts of tombstones. Where it is false and live
+	// ones come later, views for DuckDB end with an error that says so; those for other
+	// engines take them in.
+	Tombstones bool
+
+	// IDSpaces are the id spaces of those feeds that were given one. That of all others
+	// is their source.
+	IDSpaces map[string]string
+}
+
+// OptionsError says what is wrong with [Options].
+type OptionsError struct{ Reason string }
+
+func (e *OptionsError) Error() string { return e.Reason }
+
+// Write writes the views to w, as a script that may be run any number of times. It
+// depends on o alone, and has no time in it. Errors are an [*OptionsError], before
+// anything is written, and w's.
+func Write(w io.Writer, o Options) error {
+	s, err := newScript(o)
+	if err != nil {
+		return err
+	}
+	file := string(o.Engine) + ".sql"
+	t, err := template.New(file).Funcs(s.functions).ParseFS(templates, file)
+	var text strings.Builder
+	if err == nil {
+		err = t.Execute(&text, s)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the views for %s: %w", o.Engine, err)
+	}
+	_, err = io.WriteString(w, text.String())
+	return err
+}
+
+//go:embed duckdb.sql spark.sql athena.sql
+var templates embed.FS
+
+// Folders of a sink (DESIGN.md, "What a sink holds").
+const (
+	feedsFolder   = "_fhirkiln/feeds"
+	runsFolder    = "_fhirkiln/runs"
+	deletedFolder = "deleted"
+	partsGlob     = "*/*/*/*.parquet" // below a type: source, feed, run
+)
+
+// defaultRoot stands where people put their own.
+const defaultRoot = "s3://BUCKET/PREFIX"
+
+// checkTypes sorts the names of types. Engines do not mind the case of a view's name.
+func checkTypes(names []string) ([]string, error) {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	seen := map[string]string{}
+	for _, name := range names {
+		if !isTypeName(name) {
+			return nil, &OptionsError{fmt.Sprintf("%q is not the name of a resource type", name)}
+		}
+		lower := strings.ToLower(name)
+		if other := seen[lower]; other != "" {
+			return nil, &OptionsError{fmt.Sprintf("%s and %s differ in case alone, and so cannot both be views", other, name)}
+		}
+		seen[lower] = name
+	}
+	return names, nil
+}
+
+func isTypeName(name string) bool {
+	return name != "" && name[0] >= 'A' && name[0] <= 'Z' && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	})
+}
+
+// checkPlace returns a location without slashes at its end, "" for the root of a disk.
+func checkPlace(e Engine, place string) (string, error) {
+	if strings.ContainsFunc(place, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", &OptionsError{"a location has a control character in it"}
+	}
+	if e == Athena && !strings.HasPrefix(place, "s3://") {
+		return "", &OptionsError{"Athena reads from S3 alone: a location must begin with s3://"}
+	}
+	return strings.TrimRight(place, "/"), nil
+}
+
+// below joins a location and a path.
+func below(place string, path ...string) string {
+	return strings.Join(append([]string{place}, path...), "/")
+}
+
+func newScript(o Options) (*script, error) {
+	if !slices.Contains([]Engine{DuckDB, Spark, Athena}, o.Engine) {
+		return nil, &OptionsError{fmt.Sprintf("unknown engine %q", o.Engine)}
+	}
+	types, err := checkTypes(o.Types)
+	if err != nil {
+		return nil, err
+	}
+	root, err := checkPlace(o.Engine, cmp.Or(o.Root, defaultRoot))
+	if err != nil {
+		return nil, err
+	}
+	state, err := checkPlace(o.Engine, cmp.Or(o.State, o.Root, defaultRoot))
+	if err != nil {
+		return nil, err
+	}
+	s := &script{S3: strings.HasPrefix(root, "s3"), Prefix: below(root, ""), Tombstones: o.Tombstones}
+	switch o.Engine {
+	case DuckDB:
+		s.duckDB(root, state, types)
+	case Spark:
+		s.spark(root, state, types)
+	case Athena:
+		s.athena(root, state, types)
+	}
+	s.IDSpace = s.idSpace(o.IDSpaces)
+	return s, nil
+}
