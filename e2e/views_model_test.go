@@ -55,7 +55,7 @@ func drawRuns(t *rapid.T) []lakeRun {
 	sources := map[string]string{"a": "s", "b": "s", "c": "other"}
 	times := rapid.SampledFrom([]string{monday, tuesday, mondayEarly, mondayAlso, "2026-03-02T01:00:00.000001Z", "2026-03-02T01:00:00.0000011Z", "2026-03-02", "today", ""})
 	updates := rapid.SampledFrom([]string{"", "", monday, mondayEarly, mondayAlso, tuesday, "2026-03-02", "sometime"})
-	ids := rapid.SampledFrom([]string{"1", "1", "2", "3", "é", ""})
+	ids := rapid.SampledFrom([]string{"1", "1", "2", "3", "\u00e9", ""})
 	var runs []lakeRun
 	n := 0
 	for i := range rapid.IntRange(1, 5).Draw(t, "runs") {

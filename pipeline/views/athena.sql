@@ -1,7 +1,7 @@
 -- Views of what fhirkiln published, for Athena (engine version 3), and for Trino over the same Glue catalog.
 --
---   patient, …              every version of every resource that is live
---   current_patient, …      of each resource the newest version, unless it was deleted since
+--   patient, ...              every version of every resource that is live
+--   current_patient, ...      of each resource the newest version, unless it was deleted since
 --   kiln_tombstones         what servers said was deleted
 --   kiln_runs, kiln_parts   the runs that are live, and their files
 --

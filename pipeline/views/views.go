@@ -84,7 +84,7 @@ func Write(w io.Writer, o Options) error {
 	if err != nil {
 		return fmt.Errorf("writing the views for %s: %w", o.Engine, err)
 	}
-	_, err = io.WriteString(w, text.String())
+	_, err = io.WriteString(w, strings.TrimSpace(text.String())+"\n")
 	return err
 }
 

@@ -1,12 +1,13 @@
 -- Views of what fhirkiln published, for DuckDB from version 1.4.
 --
---   "Patient", …            every version of every resource that is live
---   "current_Patient", …    of each resource the newest version, unless it was deleted since
+--   "Patient", ...            every version of every resource that is live
+--   "current_Patient", ...    of each resource the newest version, unless it was deleted since
 --   kiln_tombstones         what servers said was deleted
 --   kiln_runs, kiln_parts   the runs that are live, and their files
 --
 -- Which runs are live is read from the feeds' objects by every query, so the views stay right when
--- other runs are published. They are printed anew for a resource type that is new, and after a change of id_space.
+-- other runs are published. They are printed anew for a resource type that is new,
+-- and after a change of id_space.
 --
 -- A query sees the runs as they were when its transaction began. Several queries see the same runs
 -- between BEGIN TRANSACTION and COMMIT, if those are less than an hour apart.
@@ -14,7 +15,7 @@
 -- S3 wants the extension httpfs and a secret. This one takes the credentials that the AWS CLI has:
 --   INSTALL aws; CREATE SECRET (TYPE s3, PROVIDER credential_chain);
 -- and this one is for a server of your own:
---   CREATE SECRET (TYPE s3, KEY_ID '…', SECRET '…', ENDPOINT 'localhost:9000', URL_STYLE 'path', USE_SSL false);
+--   CREATE SECRET (TYPE s3, KEY_ID '...', SECRET '...', ENDPOINT 'localhost:9000', URL_STYLE 'path', USE_SSL false);
 
 CREATE OR REPLACE VIEW kiln_runs AS
 WITH object AS (
@@ -145,4 +146,3 @@ WITH live AS MATERIALIZED (
 )
 SELECT * EXCLUDE (filename, file_row_number)
 FROM part SEMI JOIN kept USING (filename, file_row_number);
-

@@ -1,7 +1,7 @@
 -- Views of what fhirkiln published, for Spark SQL from version 3.5.
 --
---   `Patient`, …            every version of every resource that is live
---   `current_Patient`, …    of each resource the newest version, unless it was deleted since
+--   `Patient`, ...            every version of every resource that is live
+--   `current_Patient`, ...    of each resource the newest version, unless it was deleted since
 --   kiln_tombstones         what servers said was deleted
 --   kiln_runs, kiln_parts   the runs that are live, and their files
 --
