@@ -1,0 +1,86 @@
+//go:build cgo
+
+package e2e
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/views"
+)
+
+// TestCurrentPage runs the queries of docs/current.md on two nights and compares the
+// results that the page shows.
+func TestCurrentPage(t *testing.T) {
+	t.Parallel()
+	db := session(t)
+	dir := t.TempDir()
+	first := lakeRun{name: "r1", feed: "members", source: "bison"}
+	putNDJSON(t, dir, first, "2026-11-21T02:00:00Z",
+		`{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-11-20T22:00:00Z"},"name":[{"family":"Okafor"}]}`,
+		`{"resourceType":"Patient","id":"2","name":[{"family":"Lind"}]}`,
+		`{"resourceType":"Patient","id":"3","name":[{"family":"Moreau"}]}`,
+		`{"resourceType":"Coverage","id":"1","status":"active","beneficiary":{"reference":"Patient/1"}}`,
+		`{"resourceType":"Coverage","id":"2","status":"active","beneficiary":{"reference":"Patient/2"}}`)
+	second := lakeRun{name: "r2", feed: "members", source: "bison",
+		files: []lakeFile{{name: "deleted", transactionTime: "2026-11-22T02:00:00Z", deleted: []string{"2"}}}}
+	putRun(t, db, dir, second)
+	putNDJSON(t, dir, second, "2026-11-22T02:00:00Z",
+		`{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-11-21T23:15:00Z"},"name":[{"family":"Eze"}]}`)
+	object := &feedObject{Version: 1, Feed: "members", Source: "bison", Runs: []feedRun{
+		{Run: "r1", Published: "2026-11-21T02:10:00Z", TransactionTime: "2026-11-21T02:00:00Z", Kind: "full", Status: "published"},
+		{Run: "r2", Published: "2026-11-22T02:10:00Z", TransactionTime: "2026-11-22T02:00:00Z", Kind: "incremental", Status: "published"},
+	}}
+	object.put(t, dir)
+	makeViews(t, db, views.Options{Root: dir, Types: []string{"Coverage", "Patient"}, Tombstones: true})
+
+	asked := 0
+	blocks := fences(t, "current.md")
+	for i, b := range blocks {
+		if b.info != "sql duckdb" {
+			continue
+		}
+		asked++
+		names, rows := table(t, db, b.body)
+		if diff := cmp.Diff(blocks[i+1].body, drawn(names, rows, 0, false)); diff != "" {
+			t.Errorf("current.md:%d (-page +DuckDB):\n%s", b.line, diff)
+		}
+	}
+	if asked != 5 {
+		t.Errorf("%d queries were found", asked)
+	}
+}
+
+// putNDJSON writes lines as parts of a run, one for each type.
+func putNDJSON(t *testing.T, dir string, r lakeRun, transactionTime string, lines ...string) {
+	t.Helper()
+	var parts []*os.File
+	w := columnar.NewWriter(columnar.Options{Create: func(_ context.Context, typ string) (io.Writer, error) {
+		folder := filepath.Join(dir, r.folder(typ))
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+		part, err := os.Create(filepath.Join(folder, "p1.parquet"))
+		parts = append(parts, part)
+		return part, err
+	}})
+	origin := &columnar.Origin{Source: r.source, Feed: r.feed, Run: r.name, File: "file", TransactionTime: transactionTime}
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(strings.Join(lines, "\n")+"\n"), 0), origin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range parts {
+		if err := part.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
