@@ -3,6 +3,7 @@ package columnar_test
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -48,6 +50,9 @@ func check(t failer, p finishedPart) {
 			compressed += m.TotalCompressedSize
 			uncompressed += m.TotalUncompressedSize
 		}
+		for j := range g.Columns {
+			at = checkBloomFilterPlace(t, &g.Columns[j].MetaData, at)
+		}
 		if g.TotalCompressedSize != compressed || g.TotalByteSize != uncompressed {
 			t.Errorf("row group %d says %d of %d bytes, its columns %d of %d", i, g.TotalCompressedSize, g.TotalByteSize, compressed, uncompressed)
 		}
@@ -57,8 +62,8 @@ func check(t failer, p finishedPart) {
 		t.Errorf("the row groups have %d rows, the file %d", rows, meta.NumRows)
 	}
 	footer := int64(binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]))
-	if at+footer+8 != int64(len(p.parquet)) {
-		t.Errorf("the columns end at %d, and the footer begins at %d", at, int64(len(p.parquet))-footer-8)
+	if at = checkIndexPlace(t, meta, at); at+footer+8 != int64(len(p.parquet)) {
+		t.Errorf("the columns and their index end at %d, and the footer begins at %d", at, int64(len(p.parquet))-footer-8)
 	}
 }
 
@@ -75,7 +80,7 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 		if uint32(header.CRC) != crc32.ChecksumIEEE(body) {
 			t.Errorf("%s: a page has the checksum %08x, not %08x", name, crc32.ChecksumIEEE(body), uint32(header.CRC))
 		}
-		raw, err := unzstd.DecodeAll(body, nil)
+		raw, err := uncompress(m.Codec, body)
 		if err != nil || len(raw) != int(header.UncompressedPageSize) {
 			t.Errorf("%s: a page has %d bytes, not %d: %v", name, len(raw), header.UncompressedPageSize, err)
 		}
@@ -119,6 +124,22 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 
 var unzstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0))
 
+func uncompress(c format.CompressionCodec, b []byte) ([]byte, error) {
+	switch c {
+	case format.Zstd:
+		return unzstd.DecodeAll(b, nil)
+	case format.Snappy:
+		return snappy.Decode(nil, b)
+	case format.Gzip:
+		r, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(r)
+	}
+	return b, nil
+}
+
 // pageHeader reads the page header that b begins with, and its size.
 func pageHeader(t failer, b []byte) (*format.PageHeader, int64) {
 	t.Helper()
@@ -140,19 +161,43 @@ func checkValues(t failer, f *parquet.File, group int) {
 	t.Helper()
 	g := f.RowGroups()[group]
 	columns := make([][]parquet.Value, len(g.ColumnChunks()))
+	pages := make([][][]parquet.Value, len(columns))
 	for i, chunk := range g.ColumnChunks() {
-		columns[i] = chunkValues(t, chunk, g.NumRows())
+		pages[i] = chunkPages(t, chunk, g.NumRows())
+		columns[i] = slices.Concat(pages[i]...)
 	}
 	checkLevels(t, f.Root(), columns)
+	identifying := identifyingColumns(columnar.LayoutOf(f.Root().Name()))
 	walkLeaves(f.Root(), func(c *parquet.Column) {
-		checkStatistics(t, c, columns[c.Index()], &f.Metadata().RowGroups[group].Columns[c.Index()].MetaData)
+		chunk := &f.Metadata().RowGroups[group].Columns[c.Index()]
+		checkStatistics(t, c, columns[c.Index()], &chunk.MetaData, identifying[c.Index()])
+		checkPageIndex(t, f, group, c, pages[c.Index()])
 	})
 }
 
-// chunkValues reads a column chunk page by page.
-func chunkValues(t failer, chunk parquet.ColumnChunk, rows int64) []parquet.Value {
+// identifyingColumns are the columns of a layout, by their place, that identify people.
+func identifyingColumns(l *columnar.Layout) map[int]bool {
+	found, n := map[int]bool{}, 0
+	var walk func(fields []*columnar.Field, within bool)
+	walk = func(fields []*columnar.Field, within bool) {
+		for _, f := range fields {
+			is := within || slices.Contains([]string{"HumanName", "Address", "ContactPoint", "Identifier"}, f.FHIR) ||
+				strings.Contains(f.Name, "birthDate") || strings.Contains(f.Name, "deceasedDateTime")
+			if f.Type == columnar.Struct {
+				walk(f.Fields, is)
+				continue
+			}
+			found[n] = is
+			n++
+		}
+	}
+	walk(l.Fields, false)
+	return found
+}
+
+// chunkPages reads a column chunk page by page.
+func chunkPages(t failer, chunk parquet.ColumnChunk, rows int64) (all [][]parquet.Value) {
 	t.Helper()
-	var values []parquet.Value
 	var begun int64
 	pages := chunk.Pages()
 	defer pages.Close()
@@ -172,18 +217,20 @@ func chunkValues(t failer, chunk parquet.ColumnChunk, rows int64) []parquet.Valu
 		if some[0].RepetitionLevel() != 0 {
 			t.Errorf("column %d: a page begins within a row", chunk.Column())
 		}
+		var values []parquet.Value
 		for _, v := range some {
 			if v.RepetitionLevel() == 0 {
 				begun++
 			}
 			values = append(values, v.Clone())
 		}
+		all = append(all, values)
 		parquet.Release(page)
 	}
 	if begun != rows {
 		t.Errorf("column %d has %d rows, not %d", chunk.Column(), begun, rows)
 	}
-	return values
+	return all
 }
 
 // level is what a column's entry says of one of the structs and lists above it.
@@ -234,11 +281,8 @@ func walkLeaves(node *parquet.Column, f func(*parquet.Column)) {
 	}
 }
 
-// checkStatistics compares a chunk's statistics with its values.
-func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *format.ColumnMetaData) {
-	t.Helper()
-	var least, most parquet.Value
-	var nulls int64
+// extremes are the least and the greatest of values, and how many are null.
+func extremes(values []parquet.Value) (least, most parquet.Value, nulls int64) {
 	for _, v := range values {
 		if v.IsNull() {
 			nulls++
@@ -251,6 +295,13 @@ func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *for
 			most = v
 		}
 	}
+	return least, most, nulls
+}
+
+// checkStatistics compares a chunk's statistics with its values.
+func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *format.ColumnMetaData, identifying bool) {
+	t.Helper()
+	least, most, nulls := extremes(values)
 	s := m.Statistics
 	if s.NullCount != nulls || m.NumValues != int64(len(values)) {
 		t.Errorf("%v has %d values and %d nulls; the statistics say %d and %d", c.Path(), len(values), nulls, m.NumValues, s.NullCount)
@@ -265,7 +316,7 @@ func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *for
 	switch {
 	case s.MinValue != nil && (!bytes.Equal(s.MinValue, least.Bytes()) || !bytes.Equal(s.MaxValue, most.Bytes())):
 		t.Errorf("%v has bounds %x and %x, and its values are from %x to %x", c.Path(), s.MinValue, s.MaxValue, least.Bytes(), most.Bytes())
-	case s.MinValue == nil && numeric && !least.IsNull():
+	case s.MinValue == nil && (numeric && !identifying || c.Required()) && !least.IsNull():
 		t.Errorf("%v has no bounds", c.Path())
 	}
 }

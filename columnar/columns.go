@@ -16,11 +16,12 @@ import (
 // there, all at once, when the field's next value comes. A field that is never
 // touched shares the stream of the struct around it to the end.
 type rowGroup struct {
-	layout  *Layout
-	streams []stream
-	columns []column
-	rows    int
-	marks   []int // columns that want to begin a new page when the row is over
+	layout    *Layout
+	streams   []stream
+	columns   []column
+	rows      int
+	marks     []int // columns that want to begin a new page when the row is over
+	pageBytes int   // size from which a page is closed, before compression
 }
 
 // stream is the levels of a struct's or list's slots: a slot for each place where the
@@ -38,20 +39,26 @@ type column struct {
 	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front
 	dict         *dictionary // nil before the first value, and for booleans
 	plainly      bool        // the dictionary is given up, for the row groups to come too
+	plainOnce    bool        // but not for those: this one is small
 	index        []uint32    // the open page's values, as places in the dictionary
 	plain        []byte      // or PLAIN-encoded
 	values       int         // in the open page
 	pages        []page      // that are finished
 	nulls, slots int         // in them
 	from         int         // slot that the open page starts with
-	least, most  []byte      // of the values in them, for statistics
-	unbounded    bool        // the bounds would be too long
+	fromRow      int         // and its row
+	bounded      bool        // statistics have bounds
+	bounds       bounds      // of the values in pages, but for those that are in dict
+	bloom        bool        // it has a bloom filter
+	hashes       []uint64    // for that: of the values in pages, but for those that are in dict
 }
 
-func newRowGroup(l *Layout) *rowGroup {
-	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns))}
+func newRowGroup(l *Layout, o *Options) *rowGroup {
+	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)), pageBytes: o.PageBytes}
 	for i, f := range l.columns {
 		c := &g.columns[i]
+		c.bounded = f.bounded(o.IdentifyingBounds)
+		c.bloom = o.BloomFilter && f.parent == l.root && f.Name == "id"
 		switch f.Type {
 		case Int:
 			c.fixed = 4
@@ -75,7 +82,8 @@ func (g *rowGroup) reset() {
 	}
 	for i := range g.columns {
 		c := &g.columns[i]
-		*c = column{fixed: c.fixed, plainly: c.plainly, dict: c.dict, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0]}
+		*c = column{fixed: c.fixed, plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
+			dict: c.dict, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
 		switch {
 		case c.plainly:
 			c.dict = nil
@@ -180,15 +188,11 @@ func (g *rowGroup) leaf(f *Field) *column {
 func (g *rowGroup) endRow(e *pageEncoder) {
 	for _, i := range g.marks {
 		if c := &g.columns[i]; c.values > 0 {
-			g.cutPage(e, g.layout.columns[i])
+			g.cutPage(e, g.layout.columns[i], true)
 		}
 	}
 	g.marks = g.marks[:0]
 }
-
-// pageBytes is the size from which a page is closed, before compression. A reader that
-// looks for one row reads a page at least.
-const pageBytes = 1 << 20
 
 // bytes adds a value of the open slot. v is copied.
 func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
@@ -199,7 +203,9 @@ func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
 			c.dict = newDictionary(c.fixed)
 		}
 		if i, ok := c.dict.add(v); ok {
-			c.index = append(c.index, i)
+			if c.index = append(c.index, i); len(c.index) == g.pageBytes {
+				g.marks = append(g.marks, f.column)
+			}
 			return
 		}
 		c.leaveDictionary()
@@ -208,7 +214,7 @@ func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
 		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
 	}
 	c.plain = append(c.plain, v...)
-	if before < pageBytes && len(c.plain) >= pageBytes {
+	if before < g.pageBytes && len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 }
@@ -232,6 +238,22 @@ func (c *column) leaveDictionary() {
 	c.index, c.plainly = c.index[:0], true
 }
 
+// dropDictionary writes the open page, which is the chunk's only one, without its
+// dictionary if that takes no more room: so it is where hardly a value came twice.
+func (c *column) dropDictionary() {
+	if c.plainly || c.values == 0 {
+		return
+	}
+	size := 0
+	for _, i := range c.index {
+		if size += len(c.dict.encoded(i)); size > len(c.dict.plain)+dictionaryCost {
+			return
+		}
+	}
+	c.leaveDictionary()
+	c.plainOnce = true
+}
+
 // dictionary is the distinct values of a column chunk, in the order of their coming.
 type dictionary struct {
 	fixed int      // bytes of a value; 0 is a BYTE_ARRAY
@@ -245,6 +267,8 @@ type dictionary struct {
 const (
 	// dictionaryBytes bounds a dictionary; one that would be larger is no help.
 	dictionaryBytes = 1 << 20
+	// dictionaryCost is about what the page of a dictionary costs beside its values.
+	dictionaryCost = 32
 	// dictionaryTrial is after how many values it must have shown its worth.
 	dictionaryTrial = 4096
 )

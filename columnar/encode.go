@@ -5,7 +5,7 @@ import (
 	"hash/crc32"
 	"math/bits"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -14,9 +14,13 @@ import (
 // page is a page as it stands in the file, header and all.
 type page struct {
 	bytes    []byte // shared by the pages of columns that have no value at all
+	raw      []byte // without compression, if it is so small that this may be less
 	size     int    // before compression, with the header
-	slots    int
 	encoding format.Encoding
+	row      int // of the row group, that it begins with
+	slots    int
+	nulls    int
+	bounds   bounds // of its values, unless it is alone or the column has none
 }
 
 // pageEncoder encodes pages. It belongs to one goroutine and serves one row group
@@ -25,11 +29,12 @@ type page struct {
 // Pages are version 1, which every reader knows: the levels and the values are
 // compressed together.
 type pageEncoder struct {
-	zstd     *zstd.Encoder
+	compress compressor
 	protocol thrift.CompactProtocol
 	raw      []byte // a page before compression
 	levels   []byte
 	packed   []byte
+	used     []bool
 	nulls    map[nullPage]page // of the row group that is being encoded
 }
 
@@ -41,17 +46,13 @@ type nullPage struct {
 	repWidth, defWidth int
 }
 
-func newPageEncoder() *pageEncoder {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return &pageEncoder{zstd: encoder, nulls: map[nullPage]page{}}
+func newPageEncoder(c compressor) *pageEncoder {
+	return &pageEncoder{compress: c, nulls: map[nullPage]page{}}
 }
 
-// cutPage closes a column's open page. The row must be over, so that every struct
-// above has all its slots.
-func (g *rowGroup) cutPage(e *pageEncoder, f *Field) {
+// cutPage closes a column's open page; more says that another may follow. The row must
+// be over, so that every struct above has all its slots.
+func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c := &g.columns[f.column]
 	def, rep := g.levels(f)
 	def = def[c.from:]
@@ -60,16 +61,30 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field) {
 	} else {
 		rep = nil
 	}
-	c.from += len(def)
-	c.slots += len(def)
-	c.nulls += len(def) - c.values
+	if !more && len(c.pages) == 0 {
+		c.dropDictionary()
+	}
 	var p page
 	if c.values == 0 {
 		p = e.nullPage(f, def, rep)
 	} else {
 		p = e.dataPage(f, c, def, rep)
-		c.note(f)
 	}
+	p.row, p.slots, p.nulls = c.fromRow, len(def), len(def)-c.values
+	if c.bounded && c.values > 0 {
+		if c.plainly {
+			c.plainValues(func(v []byte) { p.bounds.note(f, v) })
+			c.bounds.merge(f, p.bounds)
+		} else if len(c.pages) > 0 || more {
+			e.used = p.bounds.noteIndices(f, c.dict, c.index, e.used)
+		}
+	}
+	if c.bloom && c.plainly {
+		c.plainValues(func(v []byte) { c.hashes = append(c.hashes, xxhash.Sum64(v)) })
+	}
+	c.from, c.fromRow = c.from+p.slots, g.rows
+	c.slots += p.slots
+	c.nulls += p.nulls
 	c.pages = append(c.pages, p)
 	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
 }
@@ -162,7 +177,7 @@ func (e *pageEncoder) appendLevels(to []byte, f *Field, def, rep []byte) []byte 
 
 // page compresses e.raw and puts a header before it.
 func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
-	return e.finish(slots, encoding, func(h *format.PageHeader) {
+	return e.finish(encoding, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
 			NumValues: int32(slots), Encoding: encoding,
@@ -175,14 +190,14 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
 // dictionaryPage is the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
-	return e.finish(len(d.ends), format.Plain, func(h *format.PageHeader) {
+	return e.finish(format.Plain, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.ends)), Encoding: format.Plain})
 	})
 }
 
-func (e *pageEncoder) finish(slots int, encoding format.Encoding, kind func(*format.PageHeader)) page {
-	compressed := e.zstd.EncodeAll(e.raw, e.packed[:0])
+func (e *pageEncoder) finish(encoding format.Encoding, kind func(*format.PageHeader)) page {
+	compressed := e.compress(e.packed[:0], e.raw)
 	e.packed = compressed
 	header := format.PageHeader{
 		UncompressedPageSize: int32(len(e.raw)),
@@ -190,16 +205,26 @@ func (e *pageEncoder) finish(slots int, encoding format.Encoding, kind func(*for
 		CRC:                  int32(crc32.ChecksumIEEE(compressed)),
 	}
 	kind(&header)
-	head, err := thrift.Marshal(&e.protocol, &header)
+	p := page{encoding: encoding, bytes: e.withHeader(&header, compressed)}
+	p.size = len(p.bytes) - len(compressed) + len(e.raw)
+	if len(e.raw) < len(compressed) && len(e.raw) < tinyPage {
+		header.CompressedPageSize = int32(len(e.raw))
+		header.CRC = int32(crc32.ChecksumIEEE(e.raw))
+		p.raw = e.withHeader(&header, e.raw)
+	}
+	return p
+}
+
+// tinyPage is the size below which a page is kept in both forms.
+const tinyPage = 256
+
+// withHeader is a page as it stands in the file.
+func (e *pageEncoder) withHeader(h *format.PageHeader, body []byte) []byte {
+	head, err := thrift.Marshal(&e.protocol, h)
 	if err != nil {
 		panic(err) // a header of numbers always encodes
 	}
-	return page{
-		bytes:    append(append(make([]byte, 0, len(head)+len(compressed)), head...), compressed...),
-		size:     len(head) + len(e.raw),
-		slots:    slots,
-		encoding: encoding,
-	}
+	return append(append(make([]byte, 0, len(head)+len(body)), head...), body...)
 }
 
 // encodeIndices encodes a page's dictionary indices.

@@ -27,13 +27,15 @@ type fileWriter struct {
 	w      io.Writer
 	at     int64 // bytes written
 	layout *Layout
+	codec  format.CompressionCodec
 	groups []format.RowGroup
+	pages  map[*format.ColumnMetaData][]indexedPage // of chunks that have several
 	rows   int64
 	err    error // the first of w's
 }
 
-func newFileWriter(w io.Writer, l *Layout) *fileWriter {
-	f := &fileWriter{w: w, layout: l}
+func newFileWriter(w io.Writer, l *Layout, c Codec) *fileWriter {
+	f := &fileWriter{w: w, layout: l, codec: c.parquet(), pages: map[*format.ColumnMetaData][]indexedPage{}}
 	f.write([]byte(magic))
 	return f
 }
@@ -47,23 +49,35 @@ func (f *fileWriter) write(b []byte) {
 	f.err = err
 }
 
-// rowGroup encodes and writes the rows of g, if it has any.
-func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder) error {
+// rowGroup encodes and writes the rows of g, if it has any; last says that no other row
+// group follows.
+//
+// Where the first is the last, columns whose pages compression would make larger, as it
+// does with those of nulls alone, go without: that is a tenth of a file of one row. In
+// larger files a column has one codec, since parquet-go reads all its chunks by that of
+// the first.
+func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	if g.rows == 0 {
 		return f.err
 	}
+	alone := last && len(f.groups) == 0
 	clear(e.nulls)
 	group := format.RowGroup{NumRows: int64(g.rows), FileOffset: f.at, Ordinal: int16(len(f.groups)),
 		Columns: make([]format.ColumnChunk, len(f.layout.columns))}
 	for i, field := range f.layout.columns {
 		c := &g.columns[i]
 		if c.values > 0 || c.slots == 0 || c.from < g.slotsOf(field) {
-			g.cutPage(e, field)
+			g.cutPage(e, field, false)
 		}
-		group.Columns[i] = f.chunk(c, field, e)
 		meta := &group.Columns[i].MetaData
+		f.chunk(meta, c, field, e, alone)
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
+	}
+	for i := range g.columns {
+		if c := &g.columns[i]; c.bloom {
+			f.bloomFilter(&group.Columns[i].MetaData, c)
+		}
 	}
 	f.groups = append(f.groups, group)
 	f.rows += int64(g.rows)
@@ -76,37 +90,52 @@ func (g *rowGroup) slotsOf(f *Field) int {
 	return len(def)
 }
 
-// chunk writes a column's pages.
-func (f *fileWriter) chunk(c *column, field *Field, e *pageEncoder) format.ColumnChunk {
+// chunk writes a column's pages, and what there is to say of them to meta. alone says
+// that the column has no other chunk.
+func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field, e *pageEncoder, alone bool) {
 	start := f.at
-	meta := format.ColumnMetaData{
-		Type: field.physical(), PathInSchema: field.parquetPath(), Codec: format.Zstd,
+	*meta = format.ColumnMetaData{
+		Type: field.physical(), PathInSchema: field.parquetPath(), Codec: f.codec,
 		NumValues: int64(c.slots),
 	}
-	add := func(p page) {
-		f.write(p.bytes)
-		meta.TotalUncompressedSize += int64(p.size)
+	dict := slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
+	raw := alone && !dict && !slices.ContainsFunc(c.pages, func(p page) bool { return p.raw == nil })
+	if raw {
+		meta.Codec = format.Uncompressed
+	}
+	add := func(p page) (size int) {
+		b, whole := p.bytes, p.size
+		if raw {
+			b, whole = p.raw, len(p.raw)
+		}
+		f.write(b)
+		meta.TotalUncompressedSize += int64(whole)
 		if !slices.Contains(meta.Encoding, p.encoding) {
 			meta.Encoding = append(meta.Encoding, p.encoding)
 		}
+		return len(b)
 	}
-	if slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary }) {
+	if dict {
 		meta.DictionaryPageOffset = f.at
 		add(e.dictionaryPage(c.dict))
 		c.noteDictionary(field)
 	}
 	meta.DataPageOffset = f.at
 	for _, p := range c.pages {
-		add(p)
+		at := f.at
+		size := add(p)
+		if len(c.pages) > 1 {
+			f.pages[meta] = append(f.pages[meta], indexedPage{at: at, size: size, row: p.row, nulls: p.nulls, empty: p.nulls == p.slots, bounds: p.bounds})
+		}
 	}
 	meta.Encoding = append(meta.Encoding, format.RLE) // the levels'; parquet-go takes the first for the values'
 	meta.TotalCompressedSize = f.at - start
-	meta.Statistics = format.Statistics{NullCount: int64(c.nulls), MinValue: c.least, MaxValue: c.most}
-	return format.ColumnChunk{MetaData: meta, FileOffset: 0}
+	meta.Statistics = format.Statistics{NullCount: int64(c.nulls), MinValue: c.bounds.least, MaxValue: c.bounds.most}
 }
 
 // close writes the footer.
 func (f *fileWriter) close(metadata map[string]string) error {
+	f.pageIndex()
 	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
 	maps.Copy(all, metadata)
 	footer := format.FileMetaData{

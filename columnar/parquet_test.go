@@ -296,11 +296,30 @@ func TestFooterHoldsNoPerson(t *testing.T) {
 		}
 	}
 	want := map[string]bool{
-		"gender": true, "meta.__lastUpdated_start": true, "__birthDate_start": true, "multipleBirthInteger": true, "__origin.line": true,
-		"meta.profile.list.element": true, "identifier.list.element.system": true, "name.list.element.use": true,
+		"resourceType": true, "gender": true, "meta.__lastUpdated_start": true, "multipleBirthInteger": true, "__origin.line": true, "meta.profile.list.element": true,
 	}
 	if !maps.Equal(bounds, want) {
 		t.Errorf("there are bounds for %v", bounds)
+	}
+}
+
+// Who wants bounds of columns that identify people can have them, texts too.
+func TestIdentifyingBounds(t *testing.T) {
+	t.Parallel()
+	lines := append(patients(20), `{"resourceType":"Patient","deceasedDateTime":"2026-01-01","name":[{"family":"`+strings.Repeat("x", 300)+`"}]}`)
+	for _, group := range open(t, roundTrip(t, columnar.Options{IdentifyingBounds: true}, lines...)[0]).Metadata().RowGroups {
+		bounds := map[string]string{}
+		for _, c := range group.Columns {
+			bounds[strings.Join(c.MetaData.PathInSchema, ".")] = string(c.MetaData.Statistics.MinValue)
+		}
+		for path, want := range map[string]bool{
+			"birthDate": true, "__birthDate_start": true, "deceasedDateTime": true, "identifier.list.element.value": true, "identifier.list.element.system": true,
+			"name.list.element.family": false, "name.list.element.given.list.element": true, "id": false, "managingOrganization.reference": false,
+		} {
+			if (bounds[path] != "") != want {
+				t.Errorf("%s has the bound %q", path, bounds[path])
+			}
+		}
 	}
 }
 

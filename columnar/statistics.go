@@ -4,61 +4,118 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/parquet-go/parquet-go/bloom/xxhash"
 )
 
-// note widens a column's statistics by the open page's PLAIN values.
-func (c *column) note(f *Field) {
-	if !f.ordered() || !c.plainly {
-		return
-	}
-	width := c.fixed
-	for v := c.plain; len(v) > 0; v = v[width:] {
-		if c.fixed == 0 {
-			width = 4 + int(binary.LittleEndian.Uint32(v))
-			c.noteValue(f, v[4:width])
-			continue
-		}
-		c.noteValue(f, v[:width])
-	}
-}
-
-// noteDictionary widens a column's statistics by its dictionary.
-func (c *column) noteDictionary(f *Field) {
-	if !f.ordered() {
-		return
-	}
-	for i := range c.dict.ends {
-		c.noteValue(f, c.dict.value(uint32(i)))
-	}
+// bounds are the least and the greatest of some values, for statistics.
+type bounds struct {
+	least, most []byte // nil before the first value, and of values that are too long
+	unbounded   bool   // there was a value that is too long
 }
 
 // maxBound is how long a text may be that stands in statistics, which every reader of
 // the file has to read.
 const maxBound = 256
 
-func (c *column) noteValue(f *Field, v []byte) {
-	if c.unbounded = c.unbounded || len(v) > maxBound; c.unbounded {
-		c.least, c.most = nil, nil
+// note widens the bounds by a value of f. It is copied.
+func (b *bounds) note(f *Field, v []byte) {
+	if b.unbounded = b.unbounded || len(v) > maxBound; b.unbounded {
+		b.least, b.most = nil, nil
 		return
 	}
-	if c.least == nil || f.compare(v, c.least) < 0 {
-		c.least = slices.Clone(v)
+	if b.least == nil || f.compare(v, b.least) < 0 {
+		b.least = slices.Clone(v)
 	}
-	if c.most == nil || f.compare(v, c.most) > 0 {
-		c.most = slices.Clone(v)
+	if b.most == nil || f.compare(v, b.most) > 0 {
+		b.most = slices.Clone(v)
 	}
 }
 
-// ordered says whether a column has least and greatest value in its statistics.
+// merge widens the bounds by other ones of f.
+func (b *bounds) merge(f *Field, other bounds) {
+	if b.unbounded = b.unbounded || other.unbounded; b.unbounded {
+		b.least, b.most = nil, nil
+	} else if other.least != nil {
+		b.note(f, other.least)
+		b.note(f, other.most)
+	}
+}
+
+// noteIndices widens the bounds by the values of a dictionary that have these indices.
+// used is scratch space, and comes back.
+func (b *bounds) noteIndices(f *Field, d *dictionary, index []uint32, used []bool) []bool {
+	used = slices.Grow(used[:0], len(d.ends))[:len(d.ends)]
+	clear(used)
+	for _, i := range index {
+		used[i] = true
+	}
+	for i, u := range used {
+		if u {
+			b.note(f, d.value(uint32(i)))
+		}
+	}
+	return used
+}
+
+// noteDictionary widens the bounds by a chunk's dictionary, and hashes it.
+func (c *column) noteDictionary(f *Field) {
+	if !c.bounded && !c.bloom {
+		return
+	}
+	for i := range c.dict.ends {
+		if c.bounded {
+			c.bounds.note(f, c.dict.value(uint32(i)))
+		}
+		if c.bloom {
+			c.hashes = append(c.hashes, xxhash.Sum64(c.dict.value(uint32(i))))
+		}
+	}
+}
+
+// plainValues calls each for the PLAIN-encoded values of a page.
+func (c *column) plainValues(each func(v []byte)) {
+	width := c.fixed
+	for v := c.plain; len(v) > 0; v = v[width:] {
+		if c.fixed == 0 {
+			width = 4 + int(binary.LittleEndian.Uint32(v))
+			each(v[4:width])
+			continue
+		}
+		each(v[:width])
+	}
+}
+
+// bounded says whether a column has least and greatest value in its statistics.
 // Numbers and times have; of texts only codes and the like, which are short and say
 // nothing of a person. The others' bounds would stand in the footer, in the clear
-// where columns are encrypted.
-func (f *Field) ordered() bool {
+// where columns are encrypted. Nor have columns that identify people, unless all of
+// those, texts too, are asked for.
+func (f *Field) bounded(identifying bool) bool {
+	if f.identifies() {
+		return identifying && f.Type != Boolean
+	}
 	switch f.Type {
 	case Int, Long, Timestamp, Decimal:
 		return true
 	case String:
-		return f.FHIR == "code" || f.FHIR == "uri" || f.FHIR == "canonical"
+		return f.FHIR == "code" || f.FHIR == "uri" || f.FHIR == "canonical" || f.Required
+	}
+	return false
+}
+
+// identifies says whether a column identifies people: names, addresses, telecom,
+// identifiers, and when they were born and died.
+func (f *Field) identifies() bool {
+	for ; f.parent != nil; f = f.parent {
+		switch f.FHIR {
+		case "HumanName", "Address", "ContactPoint", "Identifier":
+			return true
+		}
+		switch f.Name {
+		case "birthDate", "__birthDate_start", "deceasedDateTime", "__deceasedDateTime_start":
+			return true
+		}
 	}
 	return false
 }

@@ -40,6 +40,26 @@ type Options struct {
 	// its job. Default: nothing is counted.
 	AttachmentOrigins []string
 
+	// PageBytes is the size from which a page is closed, before compression. Default
+	// 1 MiB: who looks for one row reads a page at least, and thousands of columns pay
+	// for every page more.
+	PageBytes int
+
+	// Codec compresses the pages, at a level of its own; see there. Default [Zstd], at
+	// its default level, 0. [Codec.Check] says what goes; anything else is Append's error.
+	Codec Codec
+	Level int
+
+	// BloomFilter adds a bloom filter of the resources' ids to each row group, for who
+	// looks up single ones: about 1.25 bytes a row. Default: none.
+	BloomFilter bool
+
+	// IdentifyingBounds keeps the least and the greatest value of columns that identify
+	// people in the files' statistics: of names, addresses, telecom, identifiers, dates
+	// of birth and death. There they are in the clear, also where columns are encrypted.
+	// Default: these columns have none.
+	IdentifyingBounds bool
+
 	// Metadata is written as the file's key-value metadata, beside the layout's name.
 	// It must be the same for equal runs of equal data.
 	Metadata map[string]string
@@ -51,6 +71,7 @@ type Options struct {
 // An error of Append or Close leaves the parts unfinished: they must be thrown away.
 type Writer struct {
 	options Options
+	wrong   error // with the options
 	scanner scanner
 	encoder *pageEncoder
 	parts   map[string]*part
@@ -65,7 +86,12 @@ type Writer struct {
 func NewWriter(o Options) *Writer {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 64<<20)
-	w := &Writer{options: o, encoder: newPageEncoder(), parts: map[string]*part{}}
+	o.PageBytes = cmp.Or(o.PageBytes, 1<<20)
+	o.Codec = cmp.Or(o.Codec, Zstd)
+	w := &Writer{options: o, parts: map[string]*part{}}
+	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {
+		w.encoder = newPageEncoder(newCompressor(o.Codec, o.Level))
+	}
 	if len(o.AttachmentOrigins) > 0 {
 		w.attachments = newAttachmentFinder(o.AttachmentOrigins)
 	}
@@ -79,6 +105,9 @@ func NewWriter(o Options) *Writer {
 // Errors are the reader's, Create's, Quarantine's, a part's, or a [*DataError]; the
 // statistics are those up to there. Canceling ctx ends it.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (read ReadStats, err error) {
+	if w.wrong != nil {
+		return read, w.wrong
+	}
 	defer func() { read.Bytes = lines.since() }()
 	for turn := 0; !w.full; turn++ {
 		if turn%256 == 0 && ctx.Err() != nil {
@@ -199,7 +228,7 @@ func (w *Writer) Full() bool { return w.full }
 func (w *Writer) Close() ([]PartStats, error) {
 	var stats []PartStats
 	for _, p := range w.parts {
-		err := p.file.rowGroup(p.rows, w.encoder)
+		err := p.file.rowGroup(p.rows, w.encoder, true)
 		if err == nil {
 			err = p.file.close(w.options.Metadata)
 		}
@@ -259,7 +288,7 @@ func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error)
 		return nil, err
 	}
 	layout := LayoutOf(resourceType)
-	p := &part{file: newFileWriter(out, layout), rows: newRowGroup(layout)}
+	p := &part{file: newFileWriter(out, layout, w.options.Codec), rows: newRowGroup(layout, &w.options)}
 	if resourceType == Deleted {
 		p.tombstones = newTombstoneShredder(p.rows)
 	} else {
@@ -293,7 +322,7 @@ func (w *Writer) endRow(p *part, bytes int) error {
 func (w *Writer) flush(p *part) error {
 	w.pending -= p.pending
 	p.pending = 0
-	err := p.file.rowGroup(p.rows, w.encoder)
+	err := p.file.rowGroup(p.rows, w.encoder, false)
 	p.rows.reset()
 	if err != nil {
 		return fmt.Errorf("writing a part of %s: %w", p.file.layout.ResourceType, err)

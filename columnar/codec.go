@@ -1,0 +1,79 @@
+package columnar
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// Codec is how pages are compressed.
+type Codec string
+
+// The codecs. Every reader that matters knows all of them.
+const (
+	Zstd   Codec = "zstd"   // level 1 (fast) to 22 (small), default 3
+	Snappy Codec = "snappy" // has no levels
+	Gzip   Codec = "gzip"   // level 1 to 9, default 6: slow; for readers that are old
+	None   Codec = "none"   // has no levels
+)
+
+// Check says what is wrong with a codec and level. Level 0 is the codec's default.
+func (c Codec) Check(level int) error {
+	most, known := map[Codec]int{Zstd: 22, Snappy: 0, Gzip: 9, None: 0}[c]
+	switch {
+	case !known:
+		return fmt.Errorf("%q is no codec; there are %s, %s, %s and %s", string(c), Zstd, Snappy, Gzip, None)
+	case level < 0 || level > most && most > 0:
+		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, most, level)
+	case level > most:
+		return fmt.Errorf("%s has no levels", c)
+	}
+	return nil
+}
+
+func (c Codec) parquet() format.CompressionCodec {
+	return map[Codec]format.CompressionCodec{Zstd: format.Zstd, Snappy: format.Snappy, Gzip: format.Gzip, None: format.Uncompressed}[c]
+}
+
+// compressor compresses a page into the memory of to, as far as that is enough.
+type compressor func(to, page []byte) []byte
+
+// newCompressor returns a compressor for one goroutine. The level must be one that Check
+// has passed.
+func newCompressor(c Codec, level int) compressor {
+	switch c {
+	case Snappy:
+		return func(to, page []byte) []byte { return snappy.Encode(to[:cap(to)], page) }
+	case Gzip:
+		if level == 0 {
+			level = gzip.DefaultCompression
+		}
+		w, err := gzip.NewWriterLevel(nil, level)
+		if err != nil {
+			panic(err) // the level was checked
+		}
+		return func(to, page []byte) []byte {
+			b := bytes.NewBuffer(to[:0])
+			w.Reset(b)
+			w.Write(page) // a buffer takes all
+			w.Close()
+			return b.Bytes()
+		}
+	case None:
+		return func(to, page []byte) []byte { return append(to[:0], page...) }
+	}
+	options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1 << 20), zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderCRC(false)} // pages have one of their own
+	if level > 0 {
+		options = append(options, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
+	}
+	w, err := zstd.NewWriter(nil, options...)
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return func(to, page []byte) []byte { return w.EncodeAll(page, to[:0]) }
+}

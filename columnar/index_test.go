@@ -1,0 +1,284 @@
+package columnar_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"fhirkiln/columnar"
+)
+
+// checkIndexPlace checks that the page index begins at an offset of the file, that it is
+// there for all chunks or none, and returns its end.
+func checkIndexPlace(t failer, meta *format.FileMetaData, at int64) int64 {
+	t.Helper()
+	for i, g := range meta.RowGroups {
+		for _, c := range g.Columns {
+			bounded := c.MetaData.Statistics.MinValue != nil
+			if c.ColumnIndexOffset == 0 && c.ColumnIndexLength == 0 && (!bounded || c.OffsetIndexOffset == 0) {
+				continue
+			}
+			if c.ColumnIndexOffset != at || c.ColumnIndexLength <= 0 || !bounded {
+				t.Errorf("row group %d, %v: the column index is at %d, not %d, and has %d bytes", i, c.MetaData.PathInSchema, c.ColumnIndexOffset, at, c.ColumnIndexLength)
+			}
+			at += int64(c.ColumnIndexLength)
+		}
+	}
+	want := len(meta.RowGroups) > 0 && meta.RowGroups[0].Columns[0].OffsetIndexOffset > 0
+	for i, g := range meta.RowGroups {
+		for _, c := range g.Columns {
+			if !want && c.OffsetIndexOffset == 0 && c.OffsetIndexLength == 0 {
+				continue
+			}
+			if c.OffsetIndexOffset != at || c.OffsetIndexLength <= 0 {
+				t.Errorf("row group %d, %v: the offset index is at %d, not %d, and has %d bytes", i, c.MetaData.PathInSchema, c.OffsetIndexOffset, at, c.OffsetIndexLength)
+			}
+			at += int64(c.OffsetIndexLength)
+		}
+	}
+	return at
+}
+
+// checkBloomFilterPlace checks that a chunk's bloom filter, if it has one, is at an
+// offset of the file, and returns its end.
+func checkBloomFilterPlace(t failer, m *format.ColumnMetaData, at int64) int64 {
+	t.Helper()
+	if m.BloomFilterOffset == 0 && m.BloomFilterLength == 0 {
+		return at
+	}
+	if m.BloomFilterOffset != at || m.BloomFilterLength < 32 {
+		t.Errorf("%v: the bloom filter is at %d, not %d, and has %d bytes", m.PathInSchema, m.BloomFilterOffset, at, m.BloomFilterLength)
+	}
+	return at + int64(m.BloomFilterLength)
+}
+
+// checkPageIndex compares what the page index says of a chunk with its pages.
+func checkPageIndex(t failer, f *parquet.File, group int, c *parquet.Column, pages [][]parquet.Value) {
+	t.Helper()
+	chunk := f.Metadata().RowGroups[group].Columns[c.Index()]
+	if chunk.OffsetIndexOffset == 0 {
+		if len(pages) > 1 {
+			t.Errorf("%v has %d pages and no index", c.Path(), len(pages))
+		}
+		return
+	}
+	columns := len(f.Metadata().RowGroups[group].Columns)
+	offsets := f.OffsetIndexes()[group*columns+c.Index()]
+	if len(offsets.PageLocations) != len(pages) {
+		t.Fatalf("%v has %d pages, its index %d", c.Path(), len(pages), len(offsets.PageLocations))
+	}
+	at, row := chunk.MetaData.DataPageOffset, int64(0)
+	for i, l := range offsets.PageLocations {
+		if l.Offset != at || l.FirstRowIndex != row {
+			t.Errorf("%v: page %d is at %d and begins with row %d; the index says %d and %d", c.Path(), i, at, row, l.Offset, l.FirstRowIndex)
+		}
+		at += int64(l.CompressedPageSize)
+		for _, v := range pages[i] {
+			if v.RepetitionLevel() == 0 {
+				row++
+			}
+		}
+	}
+	start := chunk.MetaData.DataPageOffset
+	if chunk.MetaData.DictionaryPageOffset > 0 {
+		start = chunk.MetaData.DictionaryPageOffset
+	}
+	if end := start + chunk.MetaData.TotalCompressedSize; at != end {
+		t.Errorf("%v: by its index its pages end at %d, not %d", c.Path(), at, end)
+	}
+	if chunk.ColumnIndexOffset == 0 {
+		return
+	}
+	index := f.ColumnIndexes()[group*columns+c.Index()]
+	if len(index.NullPages) != len(pages) || len(index.NullCounts) != len(pages) || len(index.MinValues) != len(pages) || len(index.MaxValues) != len(pages) {
+		t.Fatalf("%v: the column index does not have %d pages", c.Path(), len(pages))
+	}
+	var before []parquet.Value
+	for i, page := range pages {
+		least, most, nulls := extremes(page)
+		if index.NullPages[i] != least.IsNull() || index.NullCounts[i] != nulls {
+			t.Errorf("%v, page %d: %d nulls; the index says %d, and %v", c.Path(), i, nulls, index.NullCounts[i], index.NullPages[i])
+		}
+		if least.IsNull() {
+			continue
+		}
+		if !bytes.Equal(index.MinValues[i], least.Bytes()) || !bytes.Equal(index.MaxValues[i], most.Bytes()) {
+			t.Errorf("%v, page %d: the index says %x to %x, the values are from %x to %x", c.Path(), i, index.MinValues[i], index.MaxValues[i], least.Bytes(), most.Bytes())
+		}
+		if before != nil && index.BoundaryOrder == format.Ascending && (order(before[0], least) > 0 || order(before[1], most) > 0) {
+			t.Errorf("%v: the pages do not ascend", c.Path())
+		}
+		before = []parquet.Value{least, most}
+	}
+}
+
+// indexLines are Observations whose columns have several pages: numbers of both signs,
+// texts, some that come seldom, codes that repeat.
+func indexLines(n int) []string {
+	var lines []string
+	for i := range n {
+		more := ""
+		if i > n/3 && i < n/2 {
+			more = fmt.Sprintf(`,"valueInteger":%d`, i-n/3-500)
+		}
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Observation","id":"id-%d","status":"%s","effectiveDateTime":"20%02d-01-01","valueQuantity":{"value":%d.%d},`+
+			`"component":[{"valueQuantity":{"value":%d}},{},{"valueQuantity":{"value":%d.5}}],"text":{"status":"%s","div":"%s"}%s}`,
+			i, []string{"final", "amended"}[i%2], i%100, i%300-150, i, i-n/2, -i, strings.Repeat("x", i%2*300), strings.Repeat("y", i%20), more))
+	}
+	return lines
+}
+
+// Chunks of several pages have an index that is right, and rows are found by it.
+func TestPageIndex(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	for _, rowGroup := range []int64{0, 300_000} {
+		part := roundTrip(t, columnar.Options{PageBytes: 1000, RowGroupBytes: rowGroup}, indexLines(n)...)[0]
+		check(t, part)
+		f := open(t, part)
+		indexed, ascending := 0, 0
+		for _, c := range f.ColumnIndexes() {
+			if len(c.NullPages) > 1 {
+				indexed++
+			}
+			if len(c.NullPages) > 1 && c.BoundaryOrder == format.Ascending {
+				ascending++
+			}
+		}
+		if indexed < 4 || rowGroup == 0 && (ascending < 1 || ascending == indexed) {
+			t.Errorf("%d column indexes have several pages, and %d of them ascend: the test covers too little", indexed, ascending)
+		}
+		// parquet-go goes to a row by the index.
+		first := 0
+		for _, g := range f.RowGroups() {
+			for _, row := range []int64{0, 1, g.NumRows() / 2, g.NumRows() - 1} {
+				rows := g.Rows()
+				if err := rows.SeekToRow(row); err != nil {
+					t.Fatal(err)
+				}
+				buffer := make([]parquet.Row, 1)
+				if _, err := rows.ReadRows(buffer); len(buffer[0]) == 0 {
+					t.Fatal(err)
+				}
+				if got, want := buffer[0][1].String(), fmt.Sprintf("id-%d", first+int(row)); got != want {
+					t.Errorf("row %d has the id %s, not %s", row, got, want)
+				}
+				rows.Close()
+			}
+			first += int(g.NumRows())
+		}
+	}
+	// Where no chunk has two pages there is no index.
+	f := open(t, roundTrip(t, columnar.Options{}, indexLines(50)...)[0])
+	if len(f.ColumnIndexes()) > 0 || len(f.OffsetIndexes()) > 0 {
+		t.Error("a file without several pages has a page index")
+	}
+}
+
+// Every codec and level is read back.
+func TestCodecs(t *testing.T) {
+	t.Parallel()
+	lines := append(indexLines(300), newGenerator(1, 0.5).nasty("Observation", 20))
+	sizes := map[string]int64{}
+	for _, tt := range []struct {
+		codec columnar.Codec
+		level int
+		want  format.CompressionCodec
+	}{
+		{"", 0, format.Zstd}, {columnar.Zstd, 1, format.Zstd}, {columnar.Zstd, 3, format.Zstd}, {columnar.Zstd, 22, format.Zstd}, {columnar.Snappy, 0, format.Snappy},
+		{columnar.Gzip, 0, format.Gzip}, {columnar.Gzip, 1, format.Gzip}, {columnar.Gzip, 9, format.Gzip}, {columnar.None, 0, format.Uncompressed},
+	} {
+		part := roundTrip(t, columnar.Options{Codec: tt.codec, Level: tt.level, RowGroupBytes: 50_000}, lines...)[0]
+		check(t, part)
+		for _, g := range open(t, part).Metadata().RowGroups {
+			for _, c := range g.Columns {
+				if c.MetaData.Codec != tt.want {
+					t.Fatalf("%s: a chunk has the codec %v", tt.codec, c.MetaData.Codec)
+				}
+			}
+		}
+		sizes[fmt.Sprint(tt.codec, tt.level)] = part.Bytes
+	}
+	if sizes["none0"] <= sizes["snappy0"] || sizes["gzip1"] <= sizes["gzip9"] || sizes["zstd1"] <= sizes["zstd22"] || sizes["zstd3"] != sizes["0"] {
+		t.Errorf("the sizes are %v", sizes)
+	}
+	for _, tt := range []struct {
+		codec columnar.Codec
+		level int
+		want  string
+	}{
+		{"lzo", 0, `"lzo" is no codec; there are zstd, snappy, gzip and none`}, {columnar.Zstd, 23, "zstd has the levels 1 to 22, not 23"},
+		{columnar.Zstd, -1, "zstd has the levels 1 to 22, not -1"}, {columnar.Gzip, 10, "gzip has the levels 1 to 9, not 10"},
+		{columnar.Snappy, 1, "snappy has no levels"}, {columnar.None, 1, "none has no levels"},
+	} {
+		w := columnar.NewWriter(columnar.Options{Codec: tt.codec, Level: tt.level, Create: memory{}.create})
+		_, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(lines[0]), 0), nil)
+		if again := tt.codec.Check(tt.level); err == nil || err.Error() != tt.want || again == nil || again.Error() != tt.want {
+			t.Errorf("%s of level %d: %v, and %v", tt.codec, tt.level, err, again)
+		}
+	}
+}
+
+// The bloom filter has every id, and few others.
+func TestBloomFilter(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	for i := range 6000 { // the first 2000 in a dictionary
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Basic","id":"%d"}`, i-i%2*max(0, 1-i/2000)), `{"resourceType":"Basic"}`)
+	}
+	for _, o := range []columnar.Options{{BloomFilter: true}, {BloomFilter: true, RowGroupBytes: 100_000, PageBytes: 1000}} {
+		part := roundTrip(t, o, lines...)[0]
+		check(t, part)
+		others, asked := 0, 0
+		for i, g := range open(t, part).RowGroups() {
+			var ids map[string]bool
+			for _, chunk := range g.ColumnChunks() {
+				name := open(t, part).Schema().Columns()[chunk.Column()]
+				filter := chunk.BloomFilter()
+				if (filter != nil) != (strings.Join(name, ".") == "id") {
+					t.Fatalf("row group %d, %v: a bloom filter is there: %v", i, name, filter != nil)
+				}
+				if filter == nil {
+					continue
+				}
+				ids = map[string]bool{}
+				for _, page := range chunkPages(t, chunk, g.NumRows()) {
+					for _, v := range page {
+						if v.IsNull() {
+							continue
+						}
+						ids[v.String()] = true
+						if ok, err := filter.Check(v); !ok || err != nil {
+							t.Fatalf("row group %d does not have the id %v: %v", i, v, err)
+						}
+					}
+				}
+				for n := range 2000 {
+					asked++
+					if ok, _ := filter.Check(parquet.ByteArrayValue(fmt.Append(nil, "x", n))); ok {
+						others++
+					}
+				}
+			}
+			if len(ids) < 100 {
+				t.Errorf("row group %d has %d ids", i, len(ids))
+			}
+		}
+		if others*25 > asked {
+			t.Errorf("the filters seem to have %d of %d ids that are not there", others, asked)
+		}
+	}
+	parts, _, _ := bury(t, columnar.Options{BloomFilter: true}, bundle(deletion("Patient/1")))
+	check(t, parts[0])
+	if filter := open(t, parts[0]).RowGroups()[0].ColumnChunks()[1].BloomFilter(); filter == nil {
+		t.Error("tombstones have no bloom filter")
+	}
+	// No id, no filter.
+	if filter := open(t, roundTrip(t, columnar.Options{BloomFilter: true}, `{"resourceType":"Basic"}`)[0]).RowGroups()[0].ColumnChunks()[1].BloomFilter(); filter != nil {
+		t.Error("there is a bloom filter of nothing")
+	}
+}
