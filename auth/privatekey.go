@@ -43,10 +43,18 @@ type PrivateKeyJWT struct {
 	Log          *slog.Logger
 }
 
-// assertionLife is half of the five minutes that an assertion may be good for, so that
-// it is neither over nor too far ahead while either clock is wrong by up to two minutes
-// and a half. There is no iat or nbf, which a server behind ours would refuse.
-const assertionLife = 150 * time.Second
+const (
+	// assertionLife is half of the five minutes that an assertion may be good for, so that
+	// it is neither over nor too far ahead while either clock is wrong by up to two minutes
+	// and a half. There is no nbf, which a server behind ours would refuse.
+	assertionLife = 150 * time.Second
+
+	// assertionAge is how old an assertion says that it is (iat). Without iat, Keycloak
+	// refuses what is good for more than a minute; with it, the minute counts from there,
+	// and the time of issue may be up to 15 s ahead. 20 s are near the middle of that: our
+	// clock may be 35 s ahead of a Keycloak's and 40 s behind it.
+	assertionAge = 20 * time.Second
+)
 
 // Fetch implements [Fetcher]. Every request, also one that is sent again, has an
 // assertion of its own: servers refuse a jti that they have seen. Failures are those
@@ -90,13 +98,15 @@ func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 
 // assertion signs one for one request.
 func (p PrivateKeyJWT) assertion(audience string) (string, error) {
+	now := time.Now()
 	claims, err := json.Marshal(struct {
 		Issuer   string `json:"iss"`
 		Subject  string `json:"sub"`
 		Audience string `json:"aud"`
+		Issued   int64  `json:"iat"`
 		Expires  int64  `json:"exp"`
 		ID       string `json:"jti"`
-	}{p.ClientID, p.ClientID, audience, time.Now().Add(assertionLife).Unix(), rand.Text()})
+	}{p.ClientID, p.ClientID, audience, now.Add(-assertionAge).Unix(), now.Add(assertionLife).Unix(), rand.Text()})
 	if err != nil {
 		return "", fmt.Errorf("making an assertion: %w", err)
 	}
