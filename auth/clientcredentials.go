@@ -62,9 +62,11 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 	}
 	e.method = c.Method
 	e.hints = map[string]string{
-		"invalid_client": "check client_id and client_secret, client_auth (form or basic), and that they belong to this realm",
-		"invalid_scope":  fmt.Sprintf("check scope: %q was asked for", c.Scope),
-		"":               "check client_id, client_secret and scope with whoever registered the client",
+		"invalid_client": "check client_id and client_secret, client_auth (form or basic), that they belong to this realm, and that the client is enabled",
+		// RFC 6749 5.2 has it for a grant that the client may not use; Keycloak says it of a wrong secret too.
+		"unauthorized_client": "check client_secret, and that the client may use the client credentials grant (on a Keycloak: has a service account)",
+		"invalid_scope":       fmt.Sprintf("check scope: %q was asked for", c.Scope),
+		"":                    "check client_id, client_secret and scope with whoever registered the client",
 	}
 	answer, err := e.ask(ctx, func() (form, error) {
 		f := form{values: url.Values{"grant_type": {"client_credentials"}}, secrets: []string{string(c.ClientSecret)}}

@@ -162,8 +162,10 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 		failed.Hint += clockHint(resp.Header)
 	case transport.NotThere:
 		failed.Hint = "check token_url"
-		if status == http.StatusMethodNotAllowed {
-			failed.Hint = "try the other token_method (POST or GET)"
+		if status == http.StatusMethodNotAllowed && e.method == http.MethodGet {
+			failed.Hint = "use token_method: POST; if that is refused too, check token_url"
+		} else if status == http.StatusMethodNotAllowed { // a Keycloak says it of paths that it does not have
+			failed.Hint = "check token_url to its last letter; if it is right, try token_method: GET"
 		} else if to, err := resp.Location(); err == nil {
 			failed.Hint = "the server redirects to " + transport.Redact(to.String()) + ": if that is the token endpoint, make it the token_url"
 		}
