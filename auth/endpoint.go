@@ -162,7 +162,7 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 		failed.Hint += clockHint(resp.Header)
 	case transport.NotThere:
 		failed.Hint = "check token_url"
-		if status == http.StatusMethodNotAllowed && e.method == http.MethodGet {
+		if status/100 == 4 && e.method == http.MethodGet { // oidc-provider says 404 of a GET
 			failed.Hint = "use token_method: POST; if that is refused too, check token_url"
 		} else if status == http.StatusMethodNotAllowed { // a Keycloak says it of paths that it does not have
 			failed.Hint = "check token_url to its last letter; if it is right, try token_method: GET"

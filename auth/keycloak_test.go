@@ -125,6 +125,7 @@ func TestKeycloakRefusals(t *testing.T) {
 		{"a wrong realm", "", 404, `{"error":"Realm does not exist"}`, transport.NotThere, "check token_url"},
 		{"a path with a letter too many", "", 405, `{"error":"HTTP 405 Method Not Allowed"}`, transport.NotThere, "check token_url"},
 		{"GET", "GET", 405, `{"error":"HTTP 405 Method Not Allowed"}`, transport.NotThere, "token_method: POST"},
+		{"GET at oidc-provider 9.13.3", "GET", 404, `Not Found`, transport.NotThere, "token_method: POST"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
