@@ -108,6 +108,7 @@ type Client struct {
 	plain       *http.Client    // sends once
 	retrying    *http.Client    // for requests that change nothing at the server
 	starting    *http.Client    // for kick-offs
+	ending      *http.Client    // for deletes
 	credentials Credentials
 	log         *slog.Logger
 	poll        Poll
@@ -161,6 +162,9 @@ func New(o Options) (*Client, error) {
 	starting := c.retry
 	starting.Again = kickOffAgain
 	c.starting = transport.Retrying(o.HTTP, starting)
+	ending := c.retry
+	ending.Again = deleteAgain
+	c.ending = transport.Retrying(o.HTTP, ending)
 	return c, nil
 }
 

@@ -142,7 +142,7 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 		return nil // answered without a job
 	}
 	const doing = "deleting the export at the server"
-	resp, err := c.send(ctx, c.retrying, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
+	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
 		header: http.Header{"Accept": {"application/fhir+json"}}})
 	if err != nil {
 		return err
@@ -153,6 +153,12 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 		return nil
 	}
 	return failure(doing, job.StatusURL, resp)
+}
+
+// deleteAgain allows another attempt where the server may only be busy. A 500 is no such
+// word: HAPI answers the DELETE of an export that failed with it, every time.
+func deleteAgain(resp *http.Response, err error) bool {
+	return transport.AnyFailure(resp, err) && (err != nil || resp.StatusCode != http.StatusInternalServerError)
 }
 
 // originOf is a URL's origin.
