@@ -118,3 +118,22 @@ func TestHAPIFailedExport(t *testing.T) {
 		t.Errorf("the delete was sent %d times", n)
 	}
 }
+
+// TestHAPICanceledExport is one that somebody else has deleted: a HAPI goes on to answer
+// 202, and waiting for the deadline would take a day.
+func TestHAPICanceledExport(t *testing.T) {
+	t.Parallel()
+	h := newHAPI(t)
+	h.status = func(w http.ResponseWriter) {
+		w.Header().Set("X-Progress", "Build in progress - Status set to CANCELLED at 2026-11-22T10:08:09.824+00:00")
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusAccepted)
+	}
+	c := clientAt(t, h.URL+"/fhir", func(o *bulk.Options) { o.Poll.Deadline = time.Minute })
+	job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.Patient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Wait(t.Context(), job, nil)
+	wantError(t, err, transport.Refused, "canceled at the server")
+}

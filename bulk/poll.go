@@ -101,6 +101,11 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			if first, err = c.readManifest(ctx, p.doing, p.url, resp); err == nil {
 				return first, nil
 			}
+		case resp.StatusCode == http.StatusAccepted && strings.Contains(resp.Header.Get("X-Progress"), "Status set to CANCELLED"):
+			// A HAPI answers 202 for ever once somebody has deleted the running export.
+			resp.Body.Close()
+			return nil, &transport.Error{Kind: transport.Refused, Doing: p.doing, URL: p.url, Status: resp.StatusCode,
+				Err: errors.New("the export was canceled at the server"), Hint: "run again to start another"}
 		case resp.StatusCode == http.StatusAccepted:
 			pause = c.pause(resp.Header, polls)
 			now := Progress{Text: progressText(resp), Next: pause}
