@@ -129,7 +129,7 @@ func TestHAPICanceledExport(t *testing.T) {
 		w.Header().Set("Retry-After", "120")
 		w.WriteHeader(http.StatusAccepted)
 	}
-	c := clientAt(t, h.URL+"/fhir", func(o *bulk.Options) { o.Poll.Deadline = time.Minute })
+	c := clientAt(t, h.URL+"/fhir", func(o *bulk.Options) { o.Poll.Deadline = 3 * time.Second })
 	job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.Patient})
 	if err != nil {
 		t.Fatal(err)
