@@ -38,7 +38,7 @@ func (k *keycloak) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (k *keycloak) objection(assertion string) string {
-	signed, err := jose.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS384, jose.ES384})
+	signed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.RS384, jose.ES384})
 	if err != nil {
 		return err.Error()
 	}

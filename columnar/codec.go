@@ -59,8 +59,8 @@ func newCompressor(c Codec, level int) compressor {
 		return func(to, page []byte) []byte {
 			b := bytes.NewBuffer(to[:0])
 			w.Reset(b)
-			w.Write(page) // a buffer takes all
-			w.Close()
+			_, _ = w.Write(page) // a buffer takes all
+			_ = w.Close()
 			return b.Bytes()
 		}
 	case None:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -104,7 +103,6 @@ type run struct {
 	number  atomic.Int64
 	started time.Time
 
-	mu     sync.Mutex // held while report is written
 	report *Report
 }
 

@@ -163,7 +163,7 @@ func (s *s3Staging) send() error {
 		<-s.s3.uploading
 		<-s.slots
 		if err != nil {
-			s.fail(err)
+			_ = s.fail(err) // which keeps it for whoever writes next
 			return
 		}
 		s.mu.Lock()
