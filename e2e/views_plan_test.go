@@ -91,4 +91,10 @@ func TestCurrentSortsNothingWide(t *testing.T) {
 			}
 		}
 	}
+	// Columns that nobody asks for are not read.
+	for _, query := range []string{"SELECT count(*) FROM current_Patient", "SELECT gender FROM current_Patient", "SELECT gender FROM Patient"} {
+		if plan(t, db, query).wide() {
+			t.Errorf("%s reads wide columns", query)
+		}
+	}
 }

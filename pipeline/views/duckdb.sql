@@ -73,34 +73,36 @@ FROM read_parquet({{text .Folder}}, hive_partitioning = true, hive_types_autocas
 SEMI JOIN kiln_runs USING (kiln_feed, kiln_run);
 
 CREATE OR REPLACE VIEW {{name .Current}} AS
-WITH live AS MATERIALIZED (
-  SELECT kiln_feed, kiln_run FROM kiln_runs
-), part AS NOT MATERIALIZED (
-  SELECT *, {{$.IDSpace}} AS kiln_id_space
-  FROM read_parquet({{text .Folder}}, hive_partitioning = true, hive_types_autocast = false,
-    filename = true, file_row_number = true)
-), version AS NOT MATERIALIZED (
-  SELECT kiln_id_space, id, filename, file_row_number, {{instant "__origin.transactionTime"}} AS exported,
-    epoch_us(meta.__lastUpdated_start) AS updated, __origin AS o
-  FROM part SEMI JOIN live USING (kiln_feed, kiln_run)
-), newest AS (
-  SELECT kiln_id_space, id, coalesce(max(exported), {{$.Never}}) AS exported,
-    arg_max({f: filename, n: file_row_number}, (coalesce(exported, {{$.Never}}), coalesce(updated, {{$.Never}}),
-      coalesce(o.run, ''), coalesce(o.file, ''), coalesce(o.line, 0), filename, file_row_number)) AS place
-  FROM version
-  GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
-), {{template "tombstone" $}}, gone AS (
-  SELECT kiln_id_space, id, max(coalesce({{instant "__origin.transactionTime"}}, {{$.Never}})) AS deleted
-  FROM tombstone
-  WHERE resourceType = {{text .Name}}
-  GROUP BY kiln_id_space, id
-), kept AS (
+SELECT * EXCLUDE (filename, file_row_number), {{$.IDSpace}} AS kiln_id_space
+FROM read_parquet({{text .Folder}}, hive_partitioning = true, hive_types_autocast = false,
+  filename = true, file_row_number = true)
+-- What follows is narrow: which rows are the current ones.
+SEMI JOIN (
+  WITH live AS MATERIALIZED (
+    SELECT kiln_feed, kiln_run FROM kiln_runs
+  ), version AS NOT MATERIALIZED (
+    SELECT {{$.IDSpace}} AS kiln_id_space, id, filename, file_row_number,
+      coalesce({{instant "__origin.transactionTime"}}, {{$.Never}}) AS exported,
+      coalesce(epoch_us(meta.__lastUpdated_start), {{$.Never}}) AS updated,
+      coalesce(__origin.run, '') AS run, coalesce(__origin.file, '') AS file, coalesce(__origin.line, 0) AS line
+    FROM read_parquet({{text .Folder}}, hive_partitioning = true, hive_types_autocast = false,
+      filename = true, file_row_number = true)
+    SEMI JOIN live USING (kiln_feed, kiln_run)
+  ), newest AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(exported) AS exported, arg_max({f: filename, n: file_row_number},
+      (exported, updated, run, file, line, filename, file_row_number)) AS place
+    FROM version
+    GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
+  ), {{template "tombstone" $}}, gone AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(coalesce({{instant "__origin.transactionTime"}}, {{$.Never}})) AS deleted
+    FROM tombstone
+    WHERE resourceType = {{text .Name}}
+    GROUP BY kiln_id_space, id
+  )
   SELECT place.f AS filename, place.n AS file_row_number
   FROM newest ANTI JOIN gone
     ON newest.kiln_id_space = gone.kiln_id_space AND newest.id = gone.id AND newest.exported <= gone.deleted
-)
-SELECT * EXCLUDE (filename, file_row_number)
-FROM part SEMI JOIN kept USING (filename, file_row_number);
+) USING (filename, file_row_number);
 {{end -}}
 {{- define "tombstone" -}}
 tombstone AS NOT MATERIALIZED (

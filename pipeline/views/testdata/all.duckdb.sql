@@ -75,38 +75,40 @@ FROM read_parquet('s3://lake/claims/r4-core-1/Basic/*/*/*/*.parquet', hive_parti
 SEMI JOIN kiln_runs USING (kiln_feed, kiln_run);
 
 CREATE OR REPLACE VIEW "current_Basic" AS
-WITH live AS MATERIALIZED (
-  SELECT kiln_feed, kiln_run FROM kiln_runs
-), part AS NOT MATERIALIZED (
-  SELECT *, CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
-  FROM read_parquet('s3://lake/claims/r4-core-1/Basic/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
-    filename = true, file_row_number = true)
-), version AS NOT MATERIALIZED (
-  SELECT kiln_id_space, id, filename, file_row_number, CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END AS exported,
-    epoch_us(meta.__lastUpdated_start) AS updated, __origin AS o
-  FROM part SEMI JOIN live USING (kiln_feed, kiln_run)
-), newest AS (
-  SELECT kiln_id_space, id, coalesce(max(exported), -9223372036854775807) AS exported,
-    arg_max({f: filename, n: file_row_number}, (coalesce(exported, -9223372036854775807), coalesce(updated, -9223372036854775807),
-      coalesce(o.run, ''), coalesce(o.file, ''), coalesce(o.line, 0), filename, file_row_number)) AS place
-  FROM version
-  GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
-), tombstone AS NOT MATERIALIZED (
+SELECT * EXCLUDE (filename, file_row_number), CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
+FROM read_parquet('s3://lake/claims/r4-core-1/Basic/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
+  filename = true, file_row_number = true)
+-- What follows is narrow: which rows are the current ones.
+SEMI JOIN (
+  WITH live AS MATERIALIZED (
+    SELECT kiln_feed, kiln_run FROM kiln_runs
+  ), version AS NOT MATERIALIZED (
+    SELECT CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space, id, filename, file_row_number,
+      coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807) AS exported,
+      coalesce(epoch_us(meta.__lastUpdated_start), -9223372036854775807) AS updated,
+      coalesce(__origin.run, '') AS run, coalesce(__origin.file, '') AS file, coalesce(__origin.line, 0) AS line
+    FROM read_parquet('s3://lake/claims/r4-core-1/Basic/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
+      filename = true, file_row_number = true)
+    SEMI JOIN live USING (kiln_feed, kiln_run)
+  ), newest AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(exported) AS exported, arg_max({f: filename, n: file_row_number},
+      (exported, updated, run, file, line, filename, file_row_number)) AS place
+    FROM version
+    GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
+  ), tombstone AS NOT MATERIALIZED (
   SELECT *, CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
   FROM read_parquet('s3://lake/claims/r4-core-1/deleted/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)
   SEMI JOIN live USING (kiln_feed, kiln_run)
-), gone AS (
-  SELECT kiln_id_space, id, max(coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807)) AS deleted
-  FROM tombstone
-  WHERE resourceType = 'Basic'
-  GROUP BY kiln_id_space, id
-), kept AS (
+), gone AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807)) AS deleted
+    FROM tombstone
+    WHERE resourceType = 'Basic'
+    GROUP BY kiln_id_space, id
+  )
   SELECT place.f AS filename, place.n AS file_row_number
   FROM newest ANTI JOIN gone
     ON newest.kiln_id_space = gone.kiln_id_space AND newest.id = gone.id AND newest.exported <= gone.deleted
-)
-SELECT * EXCLUDE (filename, file_row_number)
-FROM part SEMI JOIN kept USING (filename, file_row_number);
+) USING (filename, file_row_number);
 
 CREATE OR REPLACE VIEW "Patient" AS
 SELECT *, CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
@@ -114,35 +116,37 @@ FROM read_parquet('s3://lake/claims/r4-core-1/Patient/*/*/*/*.parquet', hive_par
 SEMI JOIN kiln_runs USING (kiln_feed, kiln_run);
 
 CREATE OR REPLACE VIEW "current_Patient" AS
-WITH live AS MATERIALIZED (
-  SELECT kiln_feed, kiln_run FROM kiln_runs
-), part AS NOT MATERIALIZED (
-  SELECT *, CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
-  FROM read_parquet('s3://lake/claims/r4-core-1/Patient/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
-    filename = true, file_row_number = true)
-), version AS NOT MATERIALIZED (
-  SELECT kiln_id_space, id, filename, file_row_number, CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END AS exported,
-    epoch_us(meta.__lastUpdated_start) AS updated, __origin AS o
-  FROM part SEMI JOIN live USING (kiln_feed, kiln_run)
-), newest AS (
-  SELECT kiln_id_space, id, coalesce(max(exported), -9223372036854775807) AS exported,
-    arg_max({f: filename, n: file_row_number}, (coalesce(exported, -9223372036854775807), coalesce(updated, -9223372036854775807),
-      coalesce(o.run, ''), coalesce(o.file, ''), coalesce(o.line, 0), filename, file_row_number)) AS place
-  FROM version
-  GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
-), tombstone AS NOT MATERIALIZED (
+SELECT * EXCLUDE (filename, file_row_number), CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
+FROM read_parquet('s3://lake/claims/r4-core-1/Patient/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
+  filename = true, file_row_number = true)
+-- What follows is narrow: which rows are the current ones.
+SEMI JOIN (
+  WITH live AS MATERIALIZED (
+    SELECT kiln_feed, kiln_run FROM kiln_runs
+  ), version AS NOT MATERIALIZED (
+    SELECT CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space, id, filename, file_row_number,
+      coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807) AS exported,
+      coalesce(epoch_us(meta.__lastUpdated_start), -9223372036854775807) AS updated,
+      coalesce(__origin.run, '') AS run, coalesce(__origin.file, '') AS file, coalesce(__origin.line, 0) AS line
+    FROM read_parquet('s3://lake/claims/r4-core-1/Patient/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
+      filename = true, file_row_number = true)
+    SEMI JOIN live USING (kiln_feed, kiln_run)
+  ), newest AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(exported) AS exported, arg_max({f: filename, n: file_row_number},
+      (exported, updated, run, file, line, filename, file_row_number)) AS place
+    FROM version
+    GROUP BY kiln_id_space, id, CASE WHEN id IS NULL THEN {f: filename, n: file_row_number} END
+  ), tombstone AS NOT MATERIALIZED (
   SELECT *, CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
   FROM read_parquet('s3://lake/claims/r4-core-1/deleted/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)
   SEMI JOIN live USING (kiln_feed, kiln_run)
-), gone AS (
-  SELECT kiln_id_space, id, max(coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807)) AS deleted
-  FROM tombstone
-  WHERE resourceType = 'Patient'
-  GROUP BY kiln_id_space, id
-), kept AS (
+), gone AS NOT MATERIALIZED (
+    SELECT kiln_id_space, id, max(coalesce(CASE WHEN regexp_full_match(__origin.transactionTime, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})') THEN epoch_us(TRY_CAST(__origin.transactionTime AS TIMESTAMPTZ)) END, -9223372036854775807)) AS deleted
+    FROM tombstone
+    WHERE resourceType = 'Patient'
+    GROUP BY kiln_id_space, id
+  )
   SELECT place.f AS filename, place.n AS file_row_number
   FROM newest ANTI JOIN gone
     ON newest.kiln_id_space = gone.kiln_id_space AND newest.id = gone.id AND newest.exported <= gone.deleted
-)
-SELECT * EXCLUDE (filename, file_row_number)
-FROM part SEMI JOIN kept USING (filename, file_row_number);
+) USING (filename, file_row_number);
