@@ -138,8 +138,9 @@ type PublishedRun struct {
 
 // RetiredRun is a run that was live until At.
 type RetiredRun struct {
-	Run string    `json:"run"`
-	At  time.Time `json:"at"`
+	Run       string    `json:"run"`
+	Published time.Time `json:"published,omitzero"` // as it was in Runs
+	At        time.Time `json:"at"`
 
 	Unknown jsontext.Value `json:",embed"`
 }

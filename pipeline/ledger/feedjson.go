@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -134,7 +133,7 @@ func (f *Feed) named() []string {
 }
 
 func (f *Feed) encode() ([]byte, error) {
-	content, err := json.Marshal(f, json.Deterministic(true), jsontext.WithIndent("  "))
+	content, err := json.Marshal(f, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("writing the feed %s: %w", f.Name, err)
 	}
