@@ -292,6 +292,16 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 		t.Error(err)
 	}
 
+	// The upload is gone, since another process is just completing it.
+	p.set(
+		&fault{operation: "CompleteMultipartUpload", do: answer(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist.")},
+		&fault{operation: "HeadObject", times: 2, do: answer(http.StatusNotFound, "", "")},
+	)
+	if err := s.Publish(ctx, r); err != nil {
+		t.Errorf("Publish beside another: %v", err)
+	}
+	p.set()
+
 	var v sink.Version
 	for i := range 3 {
 		p.set(&fault{operation: "PutObject", do: loseAnswer})
