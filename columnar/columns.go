@@ -40,7 +40,7 @@ type column struct {
 	dict         *dictionary // nil before the first value, and for booleans
 	plainly      bool        // the dictionary is given up, for the row groups to come too
 	plainOnce    bool        // but not for those: this one is small
-	index        []uint32    // the open page's values, as places in the dictionary
+	index        []int32     // the open page's values, as places in the dictionary
 	plain        []byte      // or PLAIN-encoded
 	values       int         // in the open page
 	pages        []page      // that are finished
@@ -203,7 +203,7 @@ func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
 			c.dict = newDictionary(c.fixed)
 		}
 		if i, ok := c.dict.add(v); ok {
-			if c.index = append(c.index, i); len(c.index) == g.pageBytes {
+			if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
 				g.marks = append(g.marks, f.column)
 			}
 			return
@@ -233,7 +233,7 @@ func (c *column) bool(v bool) {
 // before it keep it.
 func (c *column) leaveDictionary() {
 	for _, i := range c.index {
-		c.plain = append(c.plain, c.dict.encoded(i)...)
+		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
 	c.index, c.plainly = c.index[:0], true
 }
@@ -246,7 +246,7 @@ func (c *column) dropDictionary() {
 	}
 	size := 0
 	for _, i := range c.index {
-		if size += len(c.dict.encoded(i)); size > len(c.dict.plain)+dictionaryCost {
+		if size += len(c.dict.encoded(uint32(i))); size > len(c.dict.plain)+dictionaryCost {
 			return
 		}
 	}

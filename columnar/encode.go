@@ -228,13 +228,9 @@ func (e *pageEncoder) withHeader(h *format.PageHeader, body []byte) []byte {
 }
 
 // encodeIndices encodes a page's dictionary indices.
-func encodeIndices(to []byte, index []uint32, width int) []byte {
-	signed := make([]int32, len(index))
-	for i, v := range index {
-		signed[i] = int32(v)
-	}
+func encodeIndices(to []byte, index []int32, width int) []byte {
 	encoder := rle.Encoding{BitWidth: width}
-	to, err := encoder.EncodeInt32(to, signed)
+	to, err := encoder.EncodeInt32(to, index)
 	if err != nil {
 		panic(err) // indices are never wider than their width
 	}

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/big"
-	"slices"
+	"math/bits"
 	"strconv"
-	"strings"
 )
 
 // int32Of reads a JSON number that is an INT32 and is written as FHIR's integers are:
@@ -93,39 +92,71 @@ func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
 	}
 	mantissa, negative := bytes.CutPrefix(mantissa, []byte("-"))
 	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
-	digits := append(slices.Clip(whole), fraction...)
-	point := int64(len(whole)) + exponent // after so many digits
-	significant := bytes.TrimLeft(digits, "0")
-	point -= int64(len(digits) - len(significant))
-	if len(significant) == 0 {
+	digit := func(i int) byte { // of both, zeros behind them
+		switch {
+		case i < len(whole):
+			return whole[i] - '0'
+		case i < len(whole)+len(fraction):
+			return fraction[i-len(whole)] - '0'
+		}
+		return 0
+	}
+	digits, first := len(whole)+len(fraction), 0
+	for first < digits && digit(first) == 0 {
+		first++
+	}
+	point := int64(len(whole)-first) + exponent // after so many digits from the first
+	if first == digits {
 		point = 0
 	}
 	if point > 38-decimalScale {
 		return v, false, false
 	}
-	kept := point + decimalScale // so many digits are in the column
-	if kept < 0 {
-		significant, kept = nil, 0
+	var hi, lo uint64
+	if kept := point + decimalScale; kept >= 0 { // so many digits are in the column
+		next := first + int(kept)
+		for i := first; i < next; i++ { // at most 38, which are below 2^127
+			over, low := bits.Mul64(lo, 10)
+			var carry uint64
+			lo, carry = bits.Add64(low, uint64(digit(i)), 0)
+			hi = hi*10 + over + carry
+		}
+		if d := digit(next); d > 5 || d == 5 && (lo&1 == 1 || behind(digit, next+1, digits)) { // half to even
+			var carry uint64
+			lo, carry = bits.Add64(lo, 1, 0)
+			hi += carry
+		}
 	}
-	n, rest := new(big.Int), []byte(nil)
-	if int64(len(significant)) > kept {
-		significant, rest = significant[:kept], significant[kept:]
-	}
-	if kept > 0 {
-		n.SetString(string(significant)+strings.Repeat("0", int(kept)-len(significant)), 10)
-	}
-	if up := bytes.Compare(bytes.TrimRight(rest, "0"), []byte("5")); up > 0 || up == 0 && n.Bit(0) == 1 { // half to even
-		n.Add(n, big.NewInt(1))
-	}
-	if n.Cmp(new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)) >= 0 {
+	if hi > decimalHigh || hi == decimalHigh && lo >= decimalLow {
 		return v, false, false
 	}
-	plain = !hasExponent && len(fraction) <= decimalScale && !bytes.HasSuffix(fraction, []byte("0")) && !(negative && n.Sign() == 0)
-	if negative && n.Sign() > 0 { // two's complement
-		n.Sub(new(big.Int).Lsh(big.NewInt(1), 128), n)
+	zero := hi == 0 && lo == 0
+	plain = !hasExponent && len(fraction) <= decimalScale && !bytes.HasSuffix(fraction, []byte("0")) && !(negative && zero)
+	if negative && !zero { // two's complement
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
 	}
-	n.FillBytes(v[:])
+	binary.BigEndian.PutUint64(v[:8], hi)
+	binary.BigEndian.PutUint64(v[8:], lo)
 	return v, true, plain
+}
+
+// decimalHigh and decimalLow are the halves of 10^38, the least number that a Decimal's
+// column does not hold.
+const (
+	decimalHigh = 0x4B3B4CA85A86C47A
+	decimalLow  = 0x098A224000000000
+)
+
+// behind says whether any digit from i on is not zero.
+func behind(digit func(int) byte, i, digits int) bool {
+	for ; i < digits; i++ {
+		if digit(i) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // appendDecimal prints a DECIMAL(38, 9) plainly, as decimalOf understands it.

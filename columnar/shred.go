@@ -15,6 +15,7 @@ type shredder struct {
 	likely    [][]int  // by stream and member: which member came next the last time
 	text      []byte   // scratch
 	names     []byte   // unescaped names, which elsewhere points to
+	unescaped []byte   // texts of the row that are needed longer than the next one
 
 	extensions extensionShredder
 }
@@ -44,7 +45,7 @@ func newShredder(g *rowGroup) *shredder {
 func (s *shredder) row(line []byte, tape []token, o *Origin, number int64) {
 	s.line, s.tape = line, tape
 	s.path, s.residual, s.whole, s.names = s.path[:0], s.residual[:0], false, s.names[:0]
-	s.extensions.begin()
+	s.extensions.count, s.unescaped = 0, s.unescaped[:0]
 	s.rows.beginRow()
 	s.putText(s.side.resourceType, s.rows.layout.ResourceType)
 	s.object(0, s.rows.layout.root)

@@ -2,19 +2,15 @@ package columnar
 
 import (
 	"encoding/binary"
-	"slices"
 	"strconv"
 )
 
 // extensionShredder is what a shredder knows of the extensions of its row.
 type extensionShredder struct {
-	count  int      // in the row so far
-	path   []byte   // of the element whose extensions are being read
-	urls   [][]byte // of the extensions around the one that is being read
-	buffer []byte   // unescaped urls, which urls points to
+	count int      // in the row so far
+	path  []byte   // of the element whose extensions are being read
+	urls  [][]byte // of the extensions around the one that is being read
 }
-
-func (e *extensionShredder) begin() { e.count, e.buffer = 0, e.buffer[:0] }
 
 // extensionArray puts the array at i, the extension or modifierExtension of the open
 // struct, into __extension.
@@ -122,9 +118,6 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	url := s.memberText(i, "url")
 	if url != nil {
 		s.put(side.url, url)
-		start := len(e.buffer)
-		e.buffer = append(e.buffer, url...)
-		url = e.buffer[start:len(e.buffer):len(e.buffer)]
 	}
 	e.urls = append(e.urls, url)
 	for n, u := range e.urls[:min(len(e.urls), maxURLs)] {
@@ -145,14 +138,14 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 func (s *shredder) within(i uint32, parent int) {
 	object, end := s.tape[i].kind == tokenObject, s.tape[i].next
 	for i++; i < end; i = s.tape[i].next {
-		name := ""
+		var name []byte
 		if object {
-			name = string(s.keyText(&s.tape[i]))
+			name = s.unescape(&s.tape[i])
 			i++
 		}
 		switch kind := s.tape[i].kind; {
-		case kind == tokenArray && (name == "extension" || name == "modifierExtension"):
-			s.extensionsOf(name == "modifierExtension", parent, i)
+		case kind == tokenArray && (string(name) == "extension" || string(name) == "modifierExtension"):
+			s.extensionsOf(string(name) == "modifierExtension", parent, i)
 		case kind == tokenObject || kind == tokenArray:
 			s.within(i, parent)
 		}
@@ -163,13 +156,13 @@ func (s *shredder) within(i uint32, parent int) {
 func (s *shredder) extensionValue(i uint32) {
 	end := s.tape[i].next
 	for i++; i < end; {
-		name := s.keyText(&s.tape[i])
+		name := s.unescape(&s.tape[i])
 		value := i + 1
 		i = s.tape[value].next
 		if len(name) <= len("value") || string(name[:5]) != "value" || name[5] < 'A' || name[5] > 'Z' {
 			continue
 		}
-		s.put(s.side.typ, typeNamed(name[5:]))
+		s.put(s.side.typ, s.typeNamed(name[5:]))
 		p := s.project(value)
 		for _, c := range []struct {
 			f *Field
@@ -185,12 +178,13 @@ func (s *shredder) extensionValue(i uint32) {
 
 // typeNamed is the type that a choice's name ends with: primitives begin with a small
 // letter.
-func typeNamed(suffix []byte) []byte {
+func (s *shredder) typeNamed(suffix []byte) []byte {
 	switch string(suffix) {
 	case "Base64Binary", "Boolean", "Canonical", "Code", "Date", "DateTime", "Decimal", "Id", "Instant", "Integer", "Markdown",
 		"Oid", "PositiveInt", "String", "Time", "UnsignedInt", "Uri", "Url", "Uuid":
-		suffix = slices.Clone(suffix)
-		suffix[0] |= 0x20
+		s.text = append(s.text[:0], suffix...)
+		s.text[0] |= 0x20
+		return s.text
 	}
 	return suffix
 }
@@ -209,14 +203,14 @@ func (s *shredder) project(i uint32) projection {
 	case tokenArray, tokenNull:
 		return projection{}
 	case tokenString:
-		return projection{value: appendText(nil, s.line[t.start:t.end])}
+		return projection{value: s.unescape(t)}
 	default:
 		return projection{value: s.raw(t)}
 	}
 	first := func(at uint32, names ...string) []byte {
 		for _, n := range names {
 			if v := s.memberText(at, n); v != nil {
-				return slices.Clone(v)
+				return v
 			}
 		}
 		return nil
@@ -240,24 +234,15 @@ func (s *shredder) project(i uint32) projection {
 func (s *shredder) member(i uint32, name string) (value uint32, ok bool) {
 	end := s.tape[i].next
 	for i++; i < end; i = s.tape[i+1].next {
-		if string(s.keyText(&s.tape[i])) == name {
+		if string(s.unescape(&s.tape[i])) == name {
 			return i + 1, true
 		}
 	}
 	return 0, false
 }
 
-// keyText is a member's name, for those who need no more of it.
-func (s *shredder) keyText(key *token) []byte {
-	raw := s.line[key.start:key.end]
-	if key.flags == 0 {
-		return raw
-	}
-	return appendText(nil, raw)
-}
-
 // memberText is the text of a member of the object at i, or the lexeme of a number or
-// boolean; nil if there is none. It is good until the next call.
+// boolean; nil if there is none. It is good until the row is over.
 func (s *shredder) memberText(i uint32, name string) []byte {
 	v, ok := s.member(i, name)
 	if !ok {
@@ -265,10 +250,20 @@ func (s *shredder) memberText(i uint32, name string) []byte {
 	}
 	switch t := &s.tape[v]; t.kind {
 	case tokenString:
-		s.text = appendText(s.text[:0], s.line[t.start:t.end])
-		return s.text
+		return s.unescape(t)
 	case tokenNumber, tokenTrue, tokenFalse:
 		return s.raw(t)
 	}
 	return nil
+}
+
+// unescape is the text of a string or a key, good until the row is over.
+func (s *shredder) unescape(t *token) []byte {
+	raw := s.line[t.start:t.end]
+	if t.flags == 0 {
+		return raw
+	}
+	start := len(s.unescaped)
+	s.unescaped = appendText(s.unescaped, raw)
+	return s.unescaped[start:len(s.unescaped):len(s.unescaped)]
 }

@@ -44,7 +44,7 @@ func (b *bounds) merge(f *Field, other bounds) {
 
 // noteIndices widens the bounds by the values of a dictionary that have these indices.
 // used is scratch space, and comes back.
-func (b *bounds) noteIndices(f *Field, d *dictionary, index []uint32, used []bool) []bool {
+func (b *bounds) noteIndices(f *Field, d *dictionary, index []int32, used []bool) []bool {
 	used = slices.Grow(used[:0], len(d.ends))[:len(d.ends)]
 	clear(used)
 	for _, i := range index {

@@ -117,26 +117,33 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (read
 		if err == io.EOF {
 			break
 		}
-		var bad *DataError
-		if errors.As(err, &bad) {
-			if err := w.quarantine(ctx, bad, line, origin, lines); err != nil {
-				return read, err
-			}
-			read.Quarantined++
-			continue
+		switch {
+		case err != nil:
+			err = w.tooLong(ctx, line, origin, err, lines, &read)
+		case w.deletions != nil:
+			err = w.addDeleted(ctx, line, origin, &read)
+		default:
+			err = w.addResource(ctx, line, origin, &read)
 		}
 		if err != nil {
 			return read, err
 		}
-		add := w.addResource
-		if w.deletions != nil {
-			add = w.addDeleted
-		}
-		if err := add(ctx, line, origin, &read); err != nil {
-			return read, err
-		}
 	}
 	return read, nil
+}
+
+// tooLong puts a line into quarantine that lines could not take. Other errors of theirs
+// come back.
+func (w *Writer) tooLong(ctx context.Context, l line, origin *Origin, err error, lines *Lines, read *ReadStats) error {
+	var bad *DataError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	if err := w.quarantine(ctx, bad, l, origin, lines); err != nil {
+		return err
+	}
+	read.Quarantined++
+	return nil
 }
 
 // refuse puts a line into quarantine.

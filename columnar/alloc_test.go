@@ -1,0 +1,54 @@
+package columnar
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"testing"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// Once its memory has grown, a row group takes rows without any more: scanning and
+// shredding allocate nothing. It is not parallel, since what others allocate would count.
+func TestRowsDoNotAllocate(t *testing.T) {
+	world := population.New(population.Options{Seed: 1, Patients: 5})
+	for _, f := range world.Files() {
+		r, err := world.Open(f.Type, 0, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+		checkAllocations(t, f.Type, lines[:min(len(lines), 200)])
+	}
+	// What is rare: numbers that are long or have an exponent, escapes, what has no column.
+	checkAllocations(t, "Observation", [][]byte{
+		[]byte(`{"resourceType":"Observation","valueQuantity":{"value":81.21999999999999},"component":[{"valueQuantity":{"value":-1e-3}},{"valueQuantity":{"value":1e99}}]}`),
+		[]byte(`{"resourceType":"Observation","id":"1","subject":{"reference":"Pat\u0069ent\/1","id":"x"},"extra":{"a":[1,null]},"_status":{"id":"7"},"\u0069ssued":"2026"}`),
+		[]byte(`{"resourceType":"Observation","contained":[{"resourceType":"P\u0061tient","id":"\u0031"}],"extension":[{"url":"\u0075","value\u0043ode":"\u0063"},{"url":"v","extension":[{"url":"w","valueDateTime":"2026-01-01"}]}]}`),
+		[]byte(`{"resourceType":"Observation","id":"1","id":"2","valueCodeableConcept":{"coding":[{"extension":[{"url":"u","valueCodeableConcept":{"coding":[{"code":"\t"}],"text":"\n"}}]}]}}`),
+	})
+	checkAllocations(t, "Task", [][]byte{[]byte(`{"resourceType":"Task","input":[{"valueQuantity":{"value":1.50}},{"valueString":"a\tb"},{"valueDateTime":"2026"}]}`)})
+}
+
+// checkAllocations fails if lines, appended again and again, allocate memory for each.
+func checkAllocations(t *testing.T, resourceType string, lines [][]byte) {
+	t.Helper()
+	w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 40, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
+	ndjson := bytes.Repeat(append(bytes.Join(lines, []byte("\n")), '\n'), 10)
+	origin := &Origin{Source: "s", Feed: "f", Run: "r", File: "1.ndjson", TransactionTime: "2026-01-01T00:00:00Z"}
+	n := testing.AllocsPerRun(3, func() {
+		if _, err := w.Append(t.Context(), NewLines(bytes.NewReader(ndjson), 0), origin); err != nil {
+			t.Fatal(err)
+		}
+		w.parts[resourceType].rows.reset()
+	})
+	if n > 9 { // the Lines and Append itself
+		t.Errorf("%d rows of %s allocate %v times", 10*len(lines), resourceType, n)
+	}
+}
