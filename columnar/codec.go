@@ -27,10 +27,10 @@ func (c Codec) Check(level int) error {
 	switch {
 	case !known:
 		return fmt.Errorf("%q is no codec; there are %s, %s, %s and %s", string(c), Zstd, Snappy, Gzip, None)
-	case level < 0 || level > most && most > 0:
-		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, most, level)
-	case level > most:
+	case most == 0 && level != 0:
 		return fmt.Errorf("%s has no levels", c)
+	case level < 0 || level > most:
+		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, most, level)
 	}
 	return nil
 }

@@ -9,62 +9,6 @@ import (
 	"slices"
 )
 
-// Options say where rows go. Create is required.
-type Options struct {
-	// Create opens the part that rows of a resource type go to. A Writer calls it from
-	// Append, at most once for each type, and only when there is a row for it. What it
-	// returns gets a whole Parquet file by the time that [Writer.Close] returns; the
-	// Writer does not close it.
-	Create func(ctx context.Context, resourceType string) (io.Writer, error)
-
-	// Quarantine takes a line that cannot become a row. An error ends Append. Nil: the
-	// first such line ends Append with its [*DataError].
-	Quarantine func(ctx context.Context, q Quarantined) error
-
-	// TargetBytes is the size of Parquet from which a part counts as full. Default
-	// 256 MiB: large enough that readers do not drown in files, small enough to be
-	// uploaded again.
-	TargetBytes int64
-
-	// RowGroupBytes is the NDJSON that goes into one row group. Default 64 MiB: a few
-	// MiB of Parquet. It bounds the memory of an open part.
-	RowGroupBytes int64
-
-	// SkipHeaders passes over the headers between the blocks of files that a manifest
-	// calls outputOrganizedBy something: Parameters with a parameter of the name header.
-	// They are no data of the server's. Default: they are Parameters like any other.
-	SkipHeaders bool
-
-	// AttachmentOrigins are origins, such as https://bulk.example, of Attachments that
-	// PartStats.Attachments counts: a server's exports may hold files that are gone with
-	// its job. Default: nothing is counted.
-	AttachmentOrigins []string
-
-	// PageBytes is the size from which a page is closed, before compression. Default
-	// 1 MiB: who looks for one row reads a page at least, and thousands of columns pay
-	// for every page more.
-	PageBytes int
-
-	// Codec compresses the pages, at a level of its own; see there. Default [Zstd], at
-	// its default level, 0. [Codec.Check] says what goes; anything else is Append's error.
-	Codec Codec
-	Level int
-
-	// BloomFilter adds a bloom filter of the resources' ids to each row group, for who
-	// looks up single ones: about 1.25 bytes a row. Default: none.
-	BloomFilter bool
-
-	// IdentifyingBounds keeps the least and the greatest value of columns that identify
-	// people in the files' statistics: of names, addresses, telecom, identifiers, dates
-	// of birth and death. There they are in the clear, also where columns are encrypted.
-	// Default: these columns have none.
-	IdentifyingBounds bool
-
-	// Metadata is written as the file's key-value metadata, beside the layout's name.
-	// It must be the same for equal runs of equal data.
-	Metadata map[string]string
-}
-
 // Writer makes Parquet parts of NDJSON, one part for each resource type that comes
 // along: servers do mix types in a file. It belongs to one goroutine.
 //
@@ -84,10 +28,7 @@ type Writer struct {
 
 // NewWriter returns a Writer without parts.
 func NewWriter(o Options) *Writer {
-	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
-	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 64<<20)
-	o.PageBytes = cmp.Or(o.PageBytes, 1<<20)
-	o.Codec = cmp.Or(o.Codec, Zstd)
+	o.setDefaults()
 	w := &Writer{options: o, parts: map[string]*part{}}
 	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {
 		w.encoder = newPageEncoder(newCompressor(o.Codec, o.Level))

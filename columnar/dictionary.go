@@ -1,0 +1,101 @@
+package columnar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+)
+
+// dictionary is the distinct values of a column chunk, in the order of their coming.
+type dictionary struct {
+	fixed int      // bytes of a value; 0 is a BYTE_ARRAY
+	plain []byte   // the dictionary page: the values, PLAIN-encoded
+	ends  []uint32 // of each value in plain
+	slots []uint32 // hash table: index + 1, 0 is free
+	last  uint32   // index of the value that came last; it often comes again
+	adds  int
+}
+
+const (
+	// dictionaryBytes bounds a dictionary; one that would be larger is no help.
+	dictionaryBytes = 1 << 20
+	// dictionaryCost is about what the page of a dictionary costs beside its values.
+	dictionaryCost = 32
+	// dictionaryTrial is after how many values it must have shown its worth.
+	dictionaryTrial = 4096
+)
+
+// hashSeed decides where in a dictionary's table a value is. What is written does not
+// depend on it: indices go by the order of the values' coming.
+var hashSeed = maphash.MakeSeed()
+
+func newDictionary(fixed int) *dictionary {
+	return &dictionary{fixed: fixed, slots: make([]uint32, 64)}
+}
+
+func (d *dictionary) reset() {
+	clear(d.slots)
+	d.plain, d.ends, d.last, d.adds = d.plain[:0], d.ends[:0], 0, 0
+}
+
+// value is the bytes of a value, without its length.
+func (d *dictionary) value(i uint32) []byte {
+	e := d.encoded(i)
+	if d.fixed == 0 {
+		e = e[4:]
+	}
+	return e
+}
+
+// encoded is the PLAIN encoding of a value.
+func (d *dictionary) encoded(i uint32) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = d.ends[i-1]
+	}
+	return d.plain[start:d.ends[i]]
+}
+
+// add returns a value's index. ok is false when the dictionary does not pay: it is
+// full, or nearly every value is a new one.
+func (d *dictionary) add(v []byte) (i uint32, ok bool) {
+	d.adds++
+	if len(d.ends) > 0 && bytes.Equal(d.value(d.last), v) {
+		return d.last, true
+	}
+	mask := uint64(len(d.slots) - 1)
+	h := maphash.Bytes(hashSeed, v) & mask
+	for ; d.slots[h] != 0; h = (h + 1) & mask {
+		if i := d.slots[h] - 1; bytes.Equal(d.value(i), v) {
+			d.last = i
+			return i, true
+		}
+	}
+	if len(d.plain)+len(v) > dictionaryBytes || d.adds >= dictionaryTrial && len(d.ends) > d.adds/2 {
+		return 0, false
+	}
+	i = uint32(len(d.ends))
+	if d.fixed == 0 {
+		d.plain = binary.LittleEndian.AppendUint32(d.plain, uint32(len(v)))
+	}
+	d.plain = append(d.plain, v...)
+	d.ends = append(d.ends, uint32(len(d.plain)))
+	d.slots[h] = i + 1
+	d.last = i
+	if len(d.ends)*2 > len(d.slots) {
+		d.grow()
+	}
+	return i, true
+}
+
+func (d *dictionary) grow() {
+	d.slots = make([]uint32, 4*len(d.slots))
+	mask := uint64(len(d.slots) - 1)
+	for i := range d.ends {
+		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
+		for d.slots[h] != 0 {
+			h = (h + 1) & mask
+		}
+		d.slots[h] = uint32(i) + 1
+	}
+}
