@@ -46,6 +46,11 @@ func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
 	if x.done() {
 		return nil
 	}
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := r.start(ctx, x, log); err != nil {
 		return err
 	}
@@ -67,6 +72,15 @@ func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
 		return err
 	}
 	return r.readIssues(ctx, x)
+}
+
+// turn waits until the run may have an export at the server.
+func (r *run) turn(ctx context.Context) (done func(), err error) {
+	if r.Turn == nil {
+		return func() {}, nil
+	}
+	r.Progress.enter(Queued)
+	return r.Turn(ctx)
 }
 
 // done says whether all of the export is in parts.

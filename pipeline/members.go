@@ -120,8 +120,13 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	if x.members != nil {
 		return nil
 	}
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	log := r.logOf(x)
-	err := r.start(ctx, x, log)
+	err = r.start(ctx, x, log)
 	if exchange := (*transport.Error)(nil); errors.As(err, &exchange) && exchange.Kind == transport.Refused {
 		log.Info("the server does not take _elements; its patients are listed with all they hold")
 		x.whole = true

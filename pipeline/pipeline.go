@@ -136,6 +136,12 @@ type Options struct {
 	// KeepJob says what becomes of the server's export after publishing.
 	KeepJob KeepJob
 
+	// Turn, if not nil, is asked before each export, and before going on with one. It
+	// returns when the export may be at the server, and what is called when its files are
+	// fetched: for servers that allow only so many exports at once, of all feeds together.
+	// An error ends the run.
+	Turn func(ctx context.Context) (done func(), err error)
+
 	// LeaseTTL is after how long of silence another process may take over, in a store that
 	// does not know whether a process lives. Default 1 minute.
 	LeaseTTL time.Duration

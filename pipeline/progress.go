@@ -10,8 +10,9 @@ import (
 type Phase string
 
 // The phases of a run, in their order; a run with several exports goes through the
-// first three for each.
+// first four for each.
 const (
+	Queued     Phase = "queued" // until it is this export's turn
 	Starting   Phase = "starting"
 	Waiting    Phase = "waiting"
 	Converting Phase = "converting"

@@ -119,11 +119,17 @@ func (r *run) add(ctx context.Context) error {
 	for t, w := range feed.Watermarks {
 		r.report.Watermarks[t] = w.Time
 	}
+	for _, m := range feed.History {
+		if m.Run == r.id {
+			r.report.Moved = append(r.report.Moved, MoveReport{Type: m.Type, From: m.From, To: m.To})
+		}
+	}
+	keep, keepJobs := r.keepsJobs()
+	r.report.ExportKept = keep
 	r.report.finish(time.Now())
 	if err := r.putReport(ctx); err != nil {
 		return err
 	}
-	keep, keepJobs := r.keepsJobs()
 	err = r.lease.Update(ctx, func(f *ledger.Feed) error {
 		if moved {
 			r.moveWatermark(f, r.report.Finished)

@@ -54,7 +54,7 @@ func TestBadLinesGoToQuarantine(t *testing.T) {
 			t.Errorf("entry %d: %+v", n, q)
 		}
 	}
-	if v, err := pipeline.Verify(t.Context(), w.dir, nil); err != nil || len(v.Problems) > 0 || v.Rows != 9995 {
+	if v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil); err != nil || len(v.Problems) > 0 || v.Rows != 9995 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if strings.Contains(w.logs.String(), "Planted") {
@@ -111,7 +111,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 			t.Parallel()
 			w, report := run(t)
 			damage(t, filepath.Join(w.dir.String(), report.Parts[1].Key))
-			v, err := pipeline.Verify(t.Context(), w.dir, nil)
+			v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		w, report := run(t)
 		key := filepath.Join(filepath.Dir(report.Parts[0].Key), "p09999-killed.parquet")
 		must(t, os.WriteFile(filepath.Join(w.dir.String(), key), nil, 0o600))
-		v, err := pipeline.Verify(t.Context(), w.dir, nil)
+		v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
 		if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) != 1 || v.Unclaimed[0] != key {
 			t.Errorf("verification %+v, %v", v, err)
 		}

@@ -47,6 +47,12 @@ type Report struct {
 	Watermarks map[string]string `json:"watermarks,omitempty"`
 	Held       string            `json:"watermark_held,omitempty"`
 
+	// Moved is how the run moved them.
+	Moved []MoveReport `json:"watermark_moves,omitempty"`
+
+	// ExportKept is why the server's exports are left there, "" if they are not.
+	ExportKept string `json:"export_kept,omitempty"`
+
 	Exports []ExportReport `json:"exports"`
 	Types   []TypeReport   `json:"types"`
 	Files   []FileReport   `json:"files"`
@@ -66,6 +72,13 @@ type MembersReport struct {
 	Listed int `json:"listed"`
 	New    int `json:"new"`  // not there at the run before
 	Left   int `json:"left"` // there at the run before, and not now
+}
+
+// MoveReport is how a run moved the watermark of a resource type, "*" being all types.
+type MoveReport struct {
+	Type string `json:"type"`
+	From string `json:"from,omitempty"` // "": there was none
+	To   string `json:"to"`
 }
 
 // Status is how a run ended.
@@ -223,7 +236,8 @@ func (r *Report) published() {
 // failed says why the run failed, and takes back what addPart said.
 func (r *Report) failed(err error) {
 	r.Status, r.Error = Failed, err.Error()
-	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments, r.Watermarks = []PartReport{}, nil, 0, 0, nil
+	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []PartReport{}, nil, 0, 0
+	r.Watermarks, r.Moved, r.ExportKept = nil, nil, ""
 	for i := range r.Types {
 		t := &r.Types[i]
 		t.Parts, t.Rows, t.Strays, t.ParquetBytes = 0, 0, 0, 0

@@ -69,26 +69,17 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 	})
 }
 
-// lead calls do while this process holds the feed's lease, after it has ended what
-// processes before it have left.
-func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (*Report, error) {
+// lead calls do while this process holds the feed's lease. There is a report in any case.
+func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
 	o = o.withDefaults()
-	lease, err := ledger.Acquire(ctx, o.State, ledger.Options{Feed: o.Feed.Name, Source: o.Feed.Source, Purpose: o.Feed.Purpose,
-		Holder: o.Holder, TTL: o.LeaseTTL, Log: o.Log})
-	if err != nil {
-		r := newReport(o.Feed, time.Now())
-		r.failed(err)
-		r.finish(time.Now())
-		return r, err
-	}
-	report, err := func() (*Report, error) {
-		tidyRuns(lease.Context(), o, lease)
-		return do(lease.Context(), lease, o)
-	}()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if failed := lease.Release(stop); failed != nil && err == nil {
-		o.Log.Warn("the feed's lease could not be released; it ends by itself", "error", failed)
+	err = hold(ctx, o, func(lease *ledger.Lease) (err error) {
+		report, err = do(lease.Context(), lease, o)
+		return err
+	})
+	if report == nil {
+		report = newReport(o.Feed, time.Now())
+		report.failed(err)
+		report.finish(time.Now())
 	}
 	return report, err
 }

@@ -1,17 +1,17 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"path"
+	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
-	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
 
@@ -23,87 +23,172 @@ type Store interface {
 
 // Verification is what [Verify] found.
 type Verification struct {
-	Runs      int      `json:"runs"`
-	Parts     int      `json:"parts"`
-	Rows      int64    `json:"rows"` // decoded, every value of them
-	Bytes     int64    `json:"bytes"`
-	Problems  []string `json:"problems"`  // what does not agree with a run's report
-	Unclaimed []string `json:"unclaimed"` // parts that no run's report names
+	Feeds   int   `json:"feeds"`
+	Runs    int   `json:"runs"` // live ones
+	Parts   int   `json:"parts"`
+	Rows    int64 `json:"rows"` // decoded, every value of them
+	Bytes   int64 `json:"bytes"`
+	NotLive int   `json:"not_live"` // parts of runs that are not finished yet, or live no longer: no problem
+
+	Problems  []string `json:"problems"`  // what does not agree with what was published
+	Unclaimed []string `json:"unclaimed"` // parts that are of no run of any feed
 }
 
-// Verify reads all that runs have published and holds it against their reports: every
-// part is there, has the size, the SHA-256, the schema and the rows that it was
-// published with, and each of its rows turns back into a resource; and the numbers of
-// each report agree with each other. each, if not nil, is called before each part.
+// Verify reads all that is live back and holds it against what its feeds and runs say:
+// every part of a live run is there, has the size, the SHA-256, the schema and the rows
+// that it was published with, and each of its rows turns back into a resource; and the
+// numbers of the feed, of the run's list of parts and of its report agree. each, if not
+// nil, is called before each part.
+//
+// state is where the feeds' objects are; it may be the same as parts. What runs and gc
+// change in the meantime may count as a problem.
 //
 // An error is one of reading; what was found wrong is in the Verification.
-func Verify(ctx context.Context, s Store, each func(key string)) (*Verification, error) {
-	v := &Verification{Problems: []string{}, Unclaimed: []string{}}
-	var reports []string
-	unclaimed := map[string]bool{}
-	err := s.List(ctx, "", func(key string, _ int64) error {
-		switch {
-		case strings.HasPrefix(key, "_fhirkiln/runs/") && path.Base(key) == "report.json":
-			reports = append(reports, key)
-		case strings.HasSuffix(key, ".parquet"):
-			unclaimed[key] = true
+func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key string)) (*Verification, error) {
+	v := &verifier{parts: parts, state: state, each: each, unclaimed: map[string]bool{}, notLive: map[string]bool{}}
+	v.Problems, v.Unclaimed = []string{}, []string{}
+	// The parts before the feeds: whatever is published after this is of no interest.
+	err := parts.List(ctx, "", func(key string, _ int64) error {
+		if strings.HasSuffix(key, ".parquet") && !strings.HasPrefix(key, "_fhirkiln/") {
+			v.unclaimed[key] = true
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range reports {
-		r, err := readReport(ctx, s, key)
-		if err != nil {
+	names, err := ledger.List(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := v.feed(ctx, name); err != nil {
 			return nil, err
 		}
-		v.Runs++
-		v.report(r)
-		for _, p := range r.Parts {
-			delete(unclaimed, p.Key)
-			if each != nil {
-				each(p.Key)
-			}
-			if err := v.part(ctx, s, p); err != nil {
-				return nil, err
-			}
-		}
 	}
-	err = s.List(ctx, "", func(key string, _ int64) error {
-		if unclaimed[key] {
+	for _, key := range slices.Sorted(maps.Keys(v.unclaimed)) {
+		if v.notLive[runOf(key)] {
+			v.NotLive++
+		} else {
 			v.Unclaimed = append(v.Unclaimed, key)
 		}
-		return nil
-	})
-	return v, err
+	}
+	return &v.Verification, nil
 }
 
-func readReport(ctx context.Context, s Store, key string) (*Report, error) {
-	f, err := s.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var r Report
-	if err := json.NewDecoder(io.NewSectionReader(f, 0, f.Size())).Decode(&r); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", key, err)
-	}
-	return &r, nil
+// verifier is a Verification under way.
+type verifier struct {
+	Verification
+	parts Store
+	state ledger.Store
+	each  func(key string)
+
+	unclaimed map[string]bool // keys of parts that no live run has named yet
+	notLive   map[string]bool // runs that are under way, or live no longer
 }
 
-func (v *Verification) problem(format string, args ...any) {
+func (v *verifier) problem(format string, args ...any) {
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 }
 
-// report checks that a report's numbers agree: what was read is in the parts or in
-// quarantine, and is what the manifest said.
-func (v *Verification) report(r *Report) {
+// runOf is the run that a part's key names, "" if it names none.
+func runOf(key string) string {
+	_, after, _ := strings.Cut(key, "/kiln_run=")
+	run, _, _ := strings.Cut(after, "/")
+	return run
+}
+
+// feed verifies what is live of one feed.
+func (v *verifier) feed(ctx context.Context, name string) error {
+	f, err := ledger.Read(ctx, v.state, name)
+	if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
+		v.problem("%v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.Feeds++
+	for _, run := range f.Ended {
+		v.notLive[run] = true
+	}
+	for _, run := range f.Retired {
+		v.notLive[run.Run] = true
+	}
+	if f.Unfinished != nil {
+		v.notLive[f.Unfinished.Run] = true
+	}
+	for _, run := range f.Runs {
+		if err := v.run(ctx, f, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run verifies a live run.
+func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedRun) error {
+	v.Runs++
+	parts, err := readParts(ctx, v.state, run.Run)
+	if damaged := (*ledger.DamagedError)(nil); errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) {
+		v.problem("feed %s: %v", f.Name, err)
+		v.notLive[run.Run] = true // its parts are claimed, though nobody knows which they are
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, p := range parts {
+		bytes += p.Bytes
+	}
+	if int64(len(parts)) != run.Parts || bytes != run.Bytes {
+		v.problem("run %s: parts.json has %d parts of %d bytes, and the feed %s says %d of %d", run.Run, len(parts), bytes, f.Name, run.Parts, run.Bytes)
+	}
+	if err := v.report(ctx, run, parts); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		delete(v.unclaimed, p.Key)
+		if v.each != nil {
+			v.each(p.Key)
+		}
+		if err := v.part(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report checks that the numbers of a run's report agree with each other and with its
+// list of parts: what was read is in the parts or in quarantine, and is what the manifest
+// said.
+func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []PartReport) error {
+	content, _, err := v.state.Load(ctx, ledger.Folder(run.Run)+"report.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		v.problem("run %s: its report.json is not there", run.Run)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var r Report
+	if err := json.Unmarshal(content, &r); err != nil {
+		v.problem("run %s: its report.json is damaged: %v", run.Run, err)
+		return nil
+	}
+	if !slices.Equal(byKey(parts), byKey(r.Parts)) {
+		v.problem("run %s: parts.json and report.json do not name the same parts", run.Run)
+	}
+	if run.Kind == ledger.KindCompaction {
+		return nil // of parts, not of files
+	}
 	var read, quarantined, rows int64
 	for _, f := range r.Files {
 		read += f.Resources
 		quarantined += f.Quarantined
-		if f.Count != nil && *f.Count != f.Resources+f.Quarantined {
+		// Of Bundles of deletions, and of organized files, some servers count the lines.
+		if f.Count != nil && *f.Count != f.Resources+f.Quarantined && *f.Count != f.Lines {
 			v.problem("run %s: a file of %s held %d resources, the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
 		}
 	}
@@ -114,51 +199,9 @@ func (v *Verification) report(r *Report) {
 		v.problem("run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",
 			r.Run, r.Resources, r.Quarantined, read, quarantined, rows)
 	}
+	return nil
 }
 
-// part checks one part, byte for byte and row for row.
-func (v *Verification) part(ctx context.Context, s Store, p PartReport) error {
-	f, err := s.Open(ctx, p.Key)
-	if err != nil {
-		v.problem("%s: %v", p.Key, err)
-		return nil
-	}
-	defer f.Close()
-	v.Parts++
-	v.Bytes += f.Size()
-	if f.Size() != p.Bytes {
-		v.problem("%s: it has %d bytes, and was published with %d", p.Key, f.Size(), p.Bytes)
-		return nil
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, f.Size())); err != nil {
-		return fmt.Errorf("reading %s: %w", p.Key, err)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
-		v.problem("%s: its SHA-256 is %.12s…, and was %.12s… when it was published", p.Key, got, p.SHA256)
-		return nil
-	}
-	r, err := columnar.NewReader(f, f.Size())
-	if err != nil {
-		v.problem("%s: %v", p.Key, err)
-		return nil
-	}
-	defer r.Close()
-	var rows int64
-	for ; ; rows++ {
-		if rows%1024 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if _, err := r.Next(); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			v.problem("%s: row %d: %v", p.Key, rows+1, err)
-			return nil
-		}
-	}
-	v.Rows += rows
-	if rows != p.Rows || r.ResourceType() != p.Type {
-		v.problem("%s: it has %d rows of %s, and was published with %d of %s", p.Key, rows, r.ResourceType(), p.Rows, p.Type)
-	}
-	return nil
+func byKey(parts []PartReport) []PartReport {
+	return slices.SortedFunc(slices.Values(parts), func(a, b PartReport) int { return cmp.Compare(a.Key, b.Key) })
 }

@@ -36,7 +36,7 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 	defer dir.Close()
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
-	v, err := pipeline.Verify(ctx, dir, func(key string) {
+	v, err := pipeline.Verify(ctx, dir, dir, func(key string) {
 		if ui.live {
 			ui.screen.status("reading " + key)
 		}

@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"fhirkiln/bulk"
+	"fhirkiln/pipeline/ledger"
+)
+
+// Cancellation is what [Cancel] ended.
+type Cancellation struct {
+	Feed     string    `json:"feed"`
+	Run      string    `json:"run,omitempty"` // "": there was no unfinished run
+	Started  time.Time `json:"started,omitzero"`
+	Attempts int       `json:"attempts,omitempty"` // processes that had worked at it
+	Parts    int       `json:"parts,omitempty"`    // staged ones that were thrown away
+
+	// Deleted is how many exports were deleted at the server, Kept how many it did not let
+	// go of, or could not be asked about: they end at the server's own time limit.
+	Deleted int `json:"deleted,omitempty"`
+	Kept    int `json:"kept,omitempty"`
+}
+
+// Cancel ends the feed's unfinished run, if there is one: what it has staged is thrown
+// away, and the server is told to delete its exports. What is published and the
+// watermarks stay as they are.
+//
+// A [*ledger.HeldError] says that another process works at the feed: a run that is under
+// way is ended by a signal to its process. Killed half way, Cancel is to be called again.
+// Of o, Workers and all that limits parts is not used.
+func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
+	o = o.withDefaults()
+	c := &Cancellation{Feed: o.Feed.Name}
+	if _, err := ledger.Read(ctx, o.State, o.Feed.Name); errors.Is(err, fs.ErrNotExist) {
+		return c, nil // nothing ever ran: no need to write that it exists
+	}
+	if o.Server != nil {
+		o.Server = &deletions{Server: o.Server, to: c}
+	}
+	return c, hold(ctx, o, func(lease *ledger.Lease) error {
+		unfinished := lease.Feed().Unfinished
+		if unfinished == nil {
+			return nil
+		}
+		ctx := lease.Context()
+		r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
+		log, err := lease.OpenRun(ctx, r.id)
+		if err != nil {
+			return err
+		}
+		if r.journal, err = openJournal(ctx, log); err != nil {
+			return err
+		}
+		c.Run, c.Started, c.Attempts, c.Parts = r.id, unfinished.Started, unfinished.Attempts, len(r.journal.parts)
+		return r.giveUp(ctx, "it was canceled")
+	})
+}
+
+// deletions counts what a server says to Delete.
+type deletions struct {
+	Server
+	to *Cancellation
+}
+
+// Delete implements [Server].
+func (d *deletions) Delete(ctx context.Context, job bulk.Job) error {
+	err := d.Server.Delete(ctx, job)
+	if err == nil {
+		d.to.Deleted++
+	} else {
+		d.to.Kept++
+	}
+	return err
+}
