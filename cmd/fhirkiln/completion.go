@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -32,9 +33,9 @@ func (cmd *completionCommand) Run(c console) error {
 
 func completionScripts() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"flags": func(nodes ...*kong.Node) []*kong.Flag {
+		"flags": func(commands ...*kong.Node) []*kong.Flag { // theirs alone
 			var all []*kong.Flag
-			for _, n := range nodes {
+			for _, n := range commands {
 				for _, f := range n.Flags {
 					if !f.Hidden {
 						all = append(all, f)
@@ -43,10 +44,11 @@ func completionScripts() *template.Template {
 			}
 			return all
 		},
-		"valued": func(nodes []*kong.Node) string { // patterns of those whose value is not known beforehand
+		"allFlags": allFlags,
+		"valued": func(commands []*kong.Node) string { // patterns of those whose value is not known beforehand
 			var all []string
-			for _, n := range nodes {
-				for _, f := range n.Flags {
+			for _, n := range commands {
+				for _, f := range allFlags(n) {
 					if f.IsBool() || f.Enum != "" {
 						continue
 					}
@@ -62,6 +64,24 @@ func completionScripts() *template.Template {
 		"quote":     func(s string) string { return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `\'`)) },
 		"words":     func(f *kong.Flag) string { return strings.Join(strings.Split(strings.Trim(f.Enum, ","), ","), " ") },
 	}).Parse(completionTemplates))
+}
+
+// allFlags are the flags of a command and of the commands below it, each name once.
+func allFlags(command *kong.Node) []*kong.Flag {
+	var all []*kong.Flag
+	var add func(n *kong.Node)
+	add = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			if !f.Hidden && !slices.ContainsFunc(all, func(other *kong.Flag) bool { return other.Name == f.Name }) {
+				all = append(all, f)
+			}
+		}
+		for _, c := range n.Children {
+			add(c)
+		}
+	}
+	add(command)
+	return all
 }
 
 const completionTemplates = `
@@ -82,7 +102,7 @@ _fhirkiln() {
 	done
 	case $command in
 {{- $root := .Node}}{{range .Node.Children}}
-	{{.Name}}) words="{{range flags . $root}}--{{.Name}} {{end}}{{if eq .Name "completion"}}bash zsh fish{{end}}" ;;
+	{{.Name}}) words="{{range .Children}}{{.Name}} {{end}}{{range allFlags .}}--{{.Name}} {{end}}{{range flags $root}}--{{.Name}} {{end}}{{if eq .Name "completion"}}bash zsh fish{{end}}" ;;
 {{- end}}
 	*) words="{{range .Node.Children}}{{.Name}} {{end}}{{range flags .Node}}--{{.Name}} {{end}}" ;;
 	esac
@@ -101,7 +121,10 @@ autoload -U +X bashcompinit && bashcompinit
 {{range .Node.Children -}}
 complete -c fhirkiln -f -n __fish_use_subcommand -a {{.Name}} -d {{quote .Help}}
 {{- $command := .Name}}
-{{range flags . -}}
+{{range .Children -}}
+complete -c fhirkiln -f -n '__fish_seen_subcommand_from {{$command}}' -a {{.Name}} -d {{quote .Help}}
+{{end -}}
+{{range allFlags . -}}
 complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
 {{end -}}
 {{end -}}

@@ -7,12 +7,12 @@ import (
 	"os"
 
 	"fhirkiln/pipeline"
-	"fhirkiln/sink"
 )
 
 type convertCommand struct {
 	Paths          []string `arg:"" placeholder:"PATH" help:"Files, folders or patterns of NDJSON, plain, .gz or .zst; - is stdin."`
-	Out            string   `required:"" type:"path" placeholder:"DIR" help:"Where the Parquet goes."`
+	Out            string   `required:"" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX."`
+	Config         string   `short:"c" placeholder:"FILE" help:"The config file whose sink.s3 says how a bucket is reached. Default: AWS's own environment variables and files."`
 	Source         string   `default:"files" placeholder:"NAME" help:"Name of where the data is from: part of paths and of the column __origin. Default: files."`
 	Workers        int      `default:"2" placeholder:"N" help:"Files converted at once. Default: 2."`
 	MaxLineMiB     int      `name:"max-line-mib" default:"128" placeholder:"MIB" help:"Longer lines go to quarantine. Default: 128."`
@@ -26,7 +26,10 @@ func (convertCommand) Help() string {
 
   fhirkiln convert export/ --out lake
   fhirkiln convert 'claims-*.ndjson.gz' --out lake
-  zcat dump.gz | fhirkiln convert - --out lake`
+  zcat dump.gz | fhirkiln convert - --out lake
+  AWS_REGION=eu-central-1 fhirkiln convert export/ --out s3://lake/claims
+
+A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
 }
 
 // Run implements the command convert: the pipeline of run, on files that are here.
@@ -43,16 +46,16 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err != nil {
 		return &usageError{error: err}
 	}
-	dir, err := sink.OpenDir(cmd.Out)
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	out, err := openOut(ctx, cmd.Out, cmd.Config, c, ui.log)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	ui := newUI(c, line, "plain", "info")
-	defer ui.close()
+	defer out.Close()
 	report, err := ui.watch(pipeline.Options{
 		Feed:           pipeline.Feed{Name: "convert-" + cmd.Source, Source: cmd.Source, Purpose: "convert"},
-		Sink:           dir,
+		Sink:           out,
 		Workers:        cmd.Workers,
 		MaxLine:        cmd.MaxLineMiB << 20,
 		MaxQuarantined: cmd.MaxQuarantined.orNone(),
@@ -60,9 +63,9 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
-	ui.printTable(report)
+	ui.printResult(report)
 	if err == nil && len(report.Parts) > 0 {
-		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(cmd.Out, report))
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
 	}
 	return err
 }

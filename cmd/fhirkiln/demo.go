@@ -14,12 +14,11 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
-	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
 
 type demoCommand struct {
-	Out      string `default:"fhirkiln-demo" type:"path" placeholder:"DIR" help:"Where the Parquet goes. Default: ./fhirkiln-demo."`
+	Out      string `default:"fhirkiln-demo" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX, reached as AWS's own tools reach it. Default: ./fhirkiln-demo."`
 	Patients int    `default:"100" help:"How many members the payer has. Default: 100."`
 	Seed     uint64 `default:"1" help:"Another seed makes other people; the same one makes the same. Default: 1."`
 	JSON     bool   `name:"json" help:"Print the report as JSON instead of a table."`
@@ -31,11 +30,13 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	if d.Patients < 1 {
 		return &usageError{error: fmt.Errorf("--patients must be at least 1, not %d", d.Patients)}
 	}
-	dir, err := sink.OpenDir(d.Out)
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	out, err := openOut(ctx, d.Out, "", c, ui.log)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer out.Close()
 	server, err := bulktest.NewServer(bulktest.Options{
 		Data:       population.New(population.Options{Seed: d.Seed, Patients: d.Patients}),
 		RetryAfter: time.Second,
@@ -45,8 +46,6 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer server.Close()
 
-	ui := newUI(c, line, "plain", "info")
-	defer ui.close()
 	ui.log.Info("serving a synthetic payer", "patients", d.Patients, "fhir", server.FHIR())
 	http := transport.New(transport.Options{UserAgent: "fhirkiln/" + version()})
 	client, err := bulk.New(bulk.Options{
@@ -70,14 +69,14 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
 		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
 		Server: pipeline.Client(client),
-		Sink:   dir,
+		Sink:   out,
 	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
 	if d.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
-	ui.printTable(report)
+	ui.printResult(report)
 	if err == nil {
-		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(d.Out, report))
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
 	}
 	return err
 }

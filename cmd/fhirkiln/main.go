@@ -21,6 +21,7 @@ import (
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/pipeline/views"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -49,6 +50,10 @@ const (
 type cli struct {
 	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
 	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
+	Cancel     cancelCommand     `cmd:"" help:"End a run that was cut off: delete the server's export, throw away what is staged."`
+	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
+	Files      filesCommand      `cmd:"" help:"List the files that readers are to see, and the runs that they are of."`
+	SQL        sqlCommand        `cmd:"" name:"sql" help:"Print views of all versions and of the current state, for DuckDB, Spark or Athena."`
 	Convert    convertCommand    `cmd:"" help:"Turn NDJSON files into Parquet, without a server."`
 	Restore    restoreCommand    `cmd:"" help:"Turn Parquet back into NDJSON, nothing lost."`
 	Verify     verifyCommand     `cmd:"" help:"Read published Parquet back and check it against the runs' reports."`
@@ -66,6 +71,9 @@ const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 
   fhirkiln demo                            see it work, in a minute
   fhirkiln run -c config.yaml              bring the feeds up to date
+  fhirkiln cancel --feed NAME              end a run that was cut off, at the server too
+  fhirkiln files                           what is live
+  fhirkiln sql --engine duckdb             views of the current state
   fhirkiln convert PATH --out DIR          NDJSON files to Parquet, without a server
   fhirkiln testserver --data DIR           practice against your own NDJSON
 
@@ -151,6 +159,14 @@ type usageError struct {
 	hint string // "" is --help
 }
 
+// hintedError is an error with a hint that suits better than its own.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
 // report tells the user of err, and what to try, and returns its exit code. This is
 // the one place where errors become exit codes.
 func report(c console, logFormat string, err error) int {
@@ -189,6 +205,11 @@ func tell(c console, logFormat string, err error) {
 
 // classify finds an error's exit code, and a hint if there is one.
 func classify(err error) (code int, hint string) {
+	var hinted *hintedError
+	if errors.As(err, &hinted) {
+		code, _ := classify(hinted.error)
+		return code, hinted.hint
+	}
 	var (
 		signalled *signalError
 		usage     *usageError
@@ -203,9 +224,11 @@ func classify(err error) (code int, hint string) {
 		filter    *pipeline.FilterError
 		held      *ledger.HeldError
 		other     *ledger.OtherFeedError
+		pending   *pipeline.UnfinishedError
 		damaged   *ledger.DamagedError
 		newer     *ledger.VersionError
 		unlike    *verifyError
+		unviewed  *views.OptionsError
 		unread    *partError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)
@@ -222,6 +245,10 @@ func classify(err error) (code int, hint string) {
 		return exitLocked, "the other process goes on with the run; this one has published nothing"
 	case errors.As(err, &filter):
 		return exitConfig, "run the feed once with --full, which exports everything anew; or give it another name and keep the old one's rows"
+	case errors.As(err, &unviewed):
+		return exitUsage, "fhirkiln sql --help"
+	case errors.As(err, &pending):
+		return exitUsage, "fhirkiln run brings it to its end, fhirkiln cancel throws it away; then set the watermark"
 	case errors.As(err, &other):
 		return exitConfig, "give the feed another name, or its old source and purpose"
 	case errors.As(err, &damaged):

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
@@ -59,7 +64,7 @@ func opened[P place](p P, err error) (place, error) {
 }
 
 func s3Options(where string, c config.S3, log *slog.Logger) sink.S3Options {
-	u, _ := url.Parse(where) // checked by config
+	u, _ := url.Parse(where) // checked by config, or by locate
 	o := sink.S3Options{
 		Bucket:          u.Host,
 		Prefix:          strings.Trim(u.Path, "/"),
@@ -86,4 +91,59 @@ func s3Options(where string, c config.S3, log *slog.Logger) sink.S3Options {
 		o.Encryption = "aws:kms"
 	}
 	return o
+}
+
+// locate makes a place of what is on the command line: an absolute path, or an s3:// URL
+// as the config has them.
+func locate(text string) (string, error) {
+	wrong := func(why string) (string, error) {
+		return "", &usageError{fmt.Errorf("%q %s", text, why), "give a folder, or s3://BUCKET/PREFIX"}
+	}
+	scheme, _, isURL := strings.Cut(text, "://")
+	if !isURL {
+		if text == "" {
+			return wrong("is no place")
+		}
+		return kong.ExpandPath(text), nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.User != nil || strings.ContainsAny(text, "?#"):
+		return wrong("is no URL of a folder or bucket")
+	case scheme == "file" && len(u.Path) > 1:
+		return filepath.FromSlash(u.Path), nil
+	case scheme != "s3":
+		return wrong("has a scheme that is not known")
+	case u.Host == "":
+		return wrong("names no bucket")
+	}
+	return strings.TrimRight(text, "/"), nil
+}
+
+// openOut opens a place that is on the command line, to be written to.
+func openOut(ctx context.Context, text, configFile string, c console, log *slog.Logger) (place, error) {
+	var cfg *config.Config
+	if configFile != "" {
+		var err error
+		if cfg, err = config.Load(configFile, c.env); err != nil {
+			return nil, err
+		}
+	}
+	where, err := locate(text)
+	if err != nil {
+		return nil, err
+	}
+	return openPlace(ctx, where, s3Settings(cfg, c.env), log)
+}
+
+// s3Settings are those of a bucket that the command line names: the sink's of a config
+// file, if there is one, or the environment's, as for every AWS tool.
+func s3Settings(cfg *config.Config, env func(string) (string, bool)) config.S3 {
+	if cfg != nil {
+		return cfg.Sink.S3
+	}
+	general, _ := env("AWS_ENDPOINT_URL")
+	own, _ := env("AWS_ENDPOINT_URL_S3")
+	endpoint := cmp.Or(own, general)
+	return config.S3{Endpoint: endpoint, PathStyle: endpoint != ""}
 }

@@ -4,25 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 )
 
 type runCommand struct {
-	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Feed   []string `placeholder:"NAME" help:"Run this feed only; may be repeated. Default: all, one after the other."`
-	Class  []string `placeholder:"LABEL" help:"Run the feeds of this class only; may be repeated."`
-	Fresh  bool     `help:"Throw away a run that was cut off, instead of going on with it."`
-	Full   bool     `help:"Export everything, whatever was published before."`
-	JSON   bool     `name:"json" help:"Print the reports as JSON, one line a run, instead of tables."`
+	feedFlags
+	Class    []string `placeholder:"LABEL" help:"The feeds of this class only; may be repeated."`
+	All      bool     `help:"All feeds, as without --feed and --class."`
+	Parallel int      `placeholder:"N" help:"Feeds that run at once. Default: parallel of the config, which is 4."`
+	Fresh    bool     `help:"Throw away a run that was cut off, instead of going on with it."`
+	Full     bool     `help:"Export everything, whatever was published before."`
+	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
+}
+
+// Help is shown by fhirkiln run --help.
+func (runCommand) Help() string {
+	return `A run asks the server for what has changed since the last one, publishes it, and moves the feed's
+watermark. One that was cut off is gone on with: the same export, and what was fetched of it is kept.
+Feeds run side by side; one that fails does not stop the others, and decides the exit code.
+
+  fhirkiln run                         all feeds of config.yaml
+  fhirkiln run --class nightly         those with class: nightly
+  fhirkiln run --feed members --full   one feed, everything anew
+  fhirkiln run --json                  for a script: a report a line
+
+Exit code 12: another process works at the feed, which is named with the time since when.
+See also: fhirkiln cancel, fhirkiln watermark, docs/running.md.`
 }
 
 // Run implements the command run.
 func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
+	if r.Parallel < 0 || r.Parallel > 256 {
+		return &usageError{error: fmt.Errorf("--parallel must be from 1 to 256, not %d", r.Parallel)}
+	}
 	cfg, err := config.Load(r.Config, c.env)
 	if err != nil {
 		return err
@@ -42,19 +62,89 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer parts.Close()
 	defer state.Close()
+	work := &workshop{config: cfg, sources: newSources(cfg, c.patience, ui.log), parts: parts, state: state}
+	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
+}
 
-	var failed feedsError
-	for _, feed := range feeds {
-		err := r.runFeed(ctx, cfg, feed, parts, state, ui)
-		if err == nil {
-			continue
-		}
-		if len(feeds) > 1 {
-			err = fmt.Errorf("feed %s: %w", feed.Name, err)
-		}
-		failed.add(err)
+func (r *runCommand) parallel(cfg *config.Config) int {
+	if r.Parallel > 0 {
+		return r.Parallel
+	}
+	return cfg.Parallel
+}
+
+func (r *runCommand) runFeed(ctx context.Context, work *workshop, feed config.Feed, ui *ui) error {
+	o, err := work.options(feed)
+	if err != nil {
+		return err
+	}
+	o.Fresh, o.Full = r.Fresh, r.Full
+	report, err := ui.watch(o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	if r.JSON {
+		return errors.Join(err, ui.printJSON(report))
+	}
+	ui.printResult(report)
+	return err
+}
+
+// workshop is what the runs of a command share.
+type workshop struct {
+	config       *config.Config
+	sources      sources
+	parts, state place
+}
+
+// options are a feed's as the pipeline has them.
+func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
+	if feed.GroupSearch != "" { // without its matches nothing would be exported, and that would look fine
+		return pipeline.Options{}, &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
+	}
+	source := w.sources[feed.Source]
+	client, err := source.client()
+	if err != nil {
+		return pipeline.Options{}, err
+	}
+	return pipeline.Options{
+		Feed:           pipelineFeed(feed, source.Source),
+		Server:         pipeline.Client(client),
+		Sink:           w.parts,
+		State:          w.state,
+		LeaseTTL:       w.config.State.LeaseTTL,
+		KeepJob:        keepJob(source.Source),
+		Turn:           source.turn,
+		Workers:        source.Downloads,
+		PartBytes:      int64(feed.PartMiB) << 20,
+		MaxLine:        feed.MaxLineMiB << 20,
+		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
+	}, nil
+}
+
+// eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
+// begun. The error is a [*feedsError], in the feeds' order.
+func eachFeed(ctx context.Context, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
+	results := make([]error, len(feeds))
+	var group errgroup.Group
+	group.SetLimit(max(parallel, 1))
+	for _, feed := range inTurns(feeds) {
 		if ctx.Err() != nil {
 			break
+		}
+		at := slices.IndexFunc(feeds, func(f config.Feed) bool { return f.Name == feed.Name })
+		group.Go(func() error {
+			if ctx.Err() == nil {
+				results[at] = do(feed)
+			}
+			return nil
+		})
+	}
+	group.Wait()
+	var failed feedsError
+	for i, err := range results {
+		if err != nil && len(feeds) > 1 {
+			err = fmt.Errorf("feed %s: %w", feeds[i].Name, err)
+		}
+		if err != nil {
+			failed.add(err)
 		}
 	}
 	if failed.decides == nil {
@@ -87,85 +177,4 @@ func (f *feedsError) add(err error) {
 		f.decides = err
 	}
 	f.all = append(f.all, err)
-}
-
-func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
-	if len(r.Class) > 0 {
-		return r.chooseClass(cfg)
-	}
-	if len(r.Feed) == 0 {
-		return cfg.Feeds, nil
-	}
-	var feeds []config.Feed
-	for _, name := range r.Feed {
-		feed, ok := cfg.Feed(name)
-		if !ok {
-			names := make([]string, len(cfg.Feeds))
-			for i, f := range cfg.Feeds {
-				names[i] = f.Name
-			}
-			return nil, &usageError{fmt.Errorf("%s has no feed %q; it has %s", r.Config, name, strings.Join(names, ", ")), "give --feed one of these, or leave it out for all"}
-		}
-		feeds = append(feeds, feed)
-	}
-	return feeds, nil
-}
-
-// chooseClass picks the feeds of the classes that were asked for. A class without feeds is
-// more likely a slip than a night off.
-func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
-	if len(r.Feed) > 0 {
-		return nil, &usageError{errors.New("--feed and --class are given"), "give one of the two"}
-	}
-	var feeds []config.Feed
-	classes := map[string]bool{}
-	for _, f := range cfg.Feeds {
-		if f.Class == "" {
-			continue
-		}
-		classes[f.Class] = true
-		if slices.Contains(r.Class, f.Class) {
-			feeds = append(feeds, f)
-		}
-	}
-	for _, class := range r.Class {
-		switch {
-		case len(classes) == 0:
-			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "give feeds a class: in the config, or leave --class out for all"}
-		case !classes[class]:
-			return nil, &usageError{fmt.Errorf("%s has no feed of class %q; it has %s", r.Config, class, strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
-				"give --class one of these, or leave it out for all"}
-		}
-	}
-	return feeds, nil
-}
-
-func (r *runCommand) runFeed(ctx context.Context, cfg *config.Config, feed config.Feed, parts, state place, ui *ui) error {
-	if feed.GroupSearch != "" { // without its matches nothing would be exported, and that would look fine
-		return &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
-	}
-	source := cfg.Sources[feed.Source]
-	client, err := newClient(source, ui.patience, ui.log.With("source", source.Name))
-	if err != nil {
-		return err
-	}
-	report, err := ui.watch(pipeline.Options{
-		Feed:           pipelineFeed(feed, source),
-		Server:         pipeline.Client(client),
-		Sink:           parts,
-		State:          state,
-		LeaseTTL:       cfg.State.LeaseTTL,
-		Fresh:          r.Fresh,
-		Full:           r.Full,
-		KeepJob:        keepJob(source),
-		Workers:        source.Downloads,
-		PartBytes:      int64(feed.PartMiB) << 20,
-		MaxLine:        feed.MaxLineMiB << 20,
-		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
-	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
-	if r.JSON {
-		return errors.Join(err, ui.printJSON(report))
-	}
-	ui.printTable(report)
-	return err
 }

@@ -1,37 +1,54 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"sync"
 )
 
-// screen is stderr with, perhaps, a status line at its bottom, which log lines push
-// down instead of tearing it apart. Safe for concurrent use.
+// screen is the terminal with, perhaps, some status lines at its bottom, which all else
+// pushes down instead of tearing them apart. Safe for concurrent use.
 type screen struct {
 	mu    sync.Mutex
 	out   io.Writer
 	width int
 	size  func() int // asks the terminal for its width now; nil keeps width
-	line  string     // drawn now; "" is none
+	lines []string   // drawn now; the cursor is at the end of the last one
 }
 
-const eraseLine = "\r\x1b[K"
+// mostLines is how many status lines are drawn, so that they do not fill the terminal:
+// what has scrolled out of it could not be erased.
+const mostLines = 12
+
+const (
+	eraseLine = "\r\x1b[K"
+	lineUp    = "\x1b[A"
+)
 
 // Write implements [io.Writer] for whole log lines.
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line == "" {
-		return s.out.Write(p)
-	}
-	io.WriteString(s.out, eraseLine)
+	lines := s.lines
+	s.erase()
 	n, err := s.out.Write(p)
-	io.WriteString(s.out, s.line)
+	s.draw(lines)
 	return n, err
 }
 
-// status draws the status line anew.
-func (s *screen) status(line string) {
+// above calls write, which writes whole lines to a terminal that may be this one.
+func (s *screen) above(write func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := s.lines
+	s.erase()
+	write()
+	s.draw(lines)
+}
+
+// status draws the status lines anew.
+func (s *screen) status(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.size != nil {
@@ -39,19 +56,37 @@ func (s *screen) status(line string) {
 			s.width = w
 		}
 	}
-	if r := []rune(line); len(r) >= s.width {
-		line = string(r[:s.width-1]) // a line that wraps could not be erased
+	if more := len(lines) - mostLines; more > 0 {
+		lines = append(lines[:mostLines-1:mostLines-1], fmt.Sprintf("and %d more", more+1))
 	}
-	s.line = line
-	io.WriteString(s.out, eraseLine+line)
+	fitting := make([]string, len(lines))
+	for i, line := range lines {
+		if r := []rune(line); len(r) >= s.width {
+			line = string(r[:s.width-1]) // a line that wraps could not be erased
+		}
+		fitting[i] = line
+	}
+	s.erase()
+	s.draw(fitting)
 }
 
-// clear takes the status line away.
+// clear takes the status lines away.
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line != "" {
-		io.WriteString(s.out, eraseLine)
-		s.line = ""
+	s.erase()
+}
+
+func (s *screen) draw(lines []string) {
+	s.lines = lines
+	if len(lines) > 0 {
+		io.WriteString(s.out, strings.Join(lines, "\n"))
 	}
+}
+
+func (s *screen) erase() {
+	if len(s.lines) > 0 {
+		io.WriteString(s.out, eraseLine+strings.Repeat(lineUp+eraseLine, len(s.lines)-1))
+	}
+	s.lines = nil
 }

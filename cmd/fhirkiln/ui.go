@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -22,6 +20,7 @@ type ui struct {
 	console
 	log    *slog.Logger
 	screen *screen // stderr
+	board  board   // on the screen
 	live   bool    // progress is drawn
 }
 
@@ -37,9 +36,11 @@ func newUI(c console, line *cli, format, level string) *ui {
 	file, isFile := c.stderr.(*os.File)
 	noTerm, _ := c.env("TERM")
 	terminal := isFile && term.IsTerminal(int(file.Fd())) && noTerm != "dumb"
+	s := &screen{out: c.stderr, width: 80}
 	u := &ui{
 		console: c,
-		screen:  &screen{out: c.stderr, width: 80},
+		screen:  s,
+		board:   board{screen: s},
 		live:    line.Progress == "on" || line.Progress == "auto" && terminal,
 	}
 	if terminal {
@@ -72,94 +73,24 @@ func dropTime(drop bool) func([]string, slog.Attr) slog.Attr {
 func (u *ui) close() { u.screen.clear() }
 
 func (u *ui) printf(format string, args ...any) {
-	u.screen.clear()
-	fmt.Fprintf(u.stdout, format, args...)
+	u.screen.above(func() { fmt.Fprintf(u.stdout, format, args...) })
 }
 
-// watch runs a pipeline with the ui's log, and with progress if the ui is live.
+// watch runs a pipeline with the ui's log, and shows its progress if the ui is live.
+// Safe for concurrent use.
 func (u *ui) watch(o pipeline.Options, run func(pipeline.Options) (*pipeline.Report, error)) (*pipeline.Report, error) {
 	o.Log = u.log
 	o.Progress = new(pipeline.Progress)
-	if !u.live {
-		return run(o)
+	if u.live {
+		defer u.board.add(o.Feed.Name, o.Progress)()
 	}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		u.draw(o.Feed.Name, o.Progress, stop)
-	}()
-	defer func() {
-		close(stop)
-		<-stopped
-	}()
 	return run(o)
 }
 
-func (u *ui) draw(feed string, p *pipeline.Progress, stop <-chan struct{}) {
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			u.screen.clear()
-			return
-		case now := <-tick.C:
-			u.screen.status(statusLine(feed, p.Snapshot(), now))
-		}
-	}
-}
-
-// statusLine is the live line: phase, files, resources, bytes, rate, ETA.
-func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
-	elapsed := now.Sub(s.Since)
-	parts := []string{feed, string(s.Phase)}
-	if s.Phase == pipeline.Converting {
-		parts = append(parts, fmt.Sprintf("%d/%d files", s.FilesDone, s.Files))
-		if s.Expected > 0 {
-			parts = append(parts, fmt.Sprintf("%s of %s resources", count(s.Resources), count(s.Expected)))
-		} else {
-			parts = append(parts, count(s.Resources)+" resources")
-		}
-		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes-s.BytesBefore)/max(elapsed.Seconds(), 0.1)))+"/s")
-		if done := s.Resources - s.ResourcesBefore; s.Expected > 0 && done > 0 && elapsed > time.Second {
-			left := time.Duration(float64(elapsed) * float64(s.Expected-s.Resources) / float64(done))
-			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String())
-		}
-	} else {
-		if s.Said != "" {
-			parts = append(parts, s.Said)
-		}
-		parts = append(parts, elapsed.Round(time.Second).String())
-	}
-	return strings.Join(parts, "  ")
-}
-
-// printJSON prints a report as one line.
-func (u *ui) printJSON(r *pipeline.Report) error {
-	if r == nil {
-		return nil
-	}
-	u.screen.clear()
-	return json.NewEncoder(u.stdout).Encode(r)
-}
-
-// printTable prints what a run published.
-func (u *ui) printTable(r *pipeline.Report) {
-	if r == nil || len(r.Parts) == 0 {
-		return
-	}
-	u.screen.clear()
-	w := tabwriter.NewWriter(u.stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
-	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")+"\t") }
-	row("resource type", "output files", "resources", "NDJSON", "parts", "Parquet", "time")
-	files := 0
-	for _, t := range r.Types {
-		files += t.Files
-		row(t.Type, count(int64(t.Files)), count(t.Rows), size(t.NDJSONBytes), count(int64(t.Parts)), size(t.ParquetBytes), seconds(t.Seconds))
-	}
-	row("all", count(int64(files)), count(r.Resources), size(r.NDJSONBytes), count(int64(len(r.Parts))), size(r.ParquetBytes),
-		seconds(r.Finished.Sub(r.Started).Seconds()))
-	w.Flush()
+// printJSON prints a value as one line.
+func (u *ui) printJSON(v any) (err error) {
+	u.screen.above(func() { err = json.NewEncoder(u.stdout).Encode(v) })
+	return err
 }
 
 func seconds(s float64) string { return fmt.Sprintf("%.1f s", s) }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 )
 
 func TestStatusLine(t *testing.T) {
@@ -19,6 +24,8 @@ func TestStatusLine(t *testing.T) {
 		{"waiting", pipeline.Snapshot{Phase: pipeline.Waiting, Said: "30 %"}, "members  waiting  30 %  10s"},
 		{"converting", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 1, Bytes: 20_000_000, Resources: 1000, Expected: 4000},
 			"members  converting  1/4 files  1,000 of 4,000 resources  20.0 MB  2.0 MB/s  ETA 30s"},
+		{"before it has the feed", pipeline.Snapshot{}, "members  preparing"},
+		{"another export is at the server", pipeline.Snapshot{Phase: pipeline.Queued}, "members  queued  for another export of the source  10s"},
 		{"no counts", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, Bytes: 20_000_000, Resources: 1000, Expected: -1},
 			"members  converting  0/4 files  1,000 resources  20.0 MB  2.0 MB/s"},
 		{"a second export is not faster for the first", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 2,
@@ -41,8 +48,84 @@ func TestScreen(t *testing.T) {
 	s.Write([]byte("a log line\n"))
 	s.clear()
 	s.Write([]byte("another\n"))
-	want := eraseLine + "0123456" + eraseLine + "a log line\n" + "0123456" + eraseLine + "another\n"
+	want := "0123456" + eraseLine + "a log line\n" + "0123456" + eraseLine + "another\n"
 	if got := out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Several runs have a line each, as many as a terminal surely has.
+func TestScreenOfSeveralLines(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	s := &screen{out: &out, width: 80}
+	s.status("one", "two")
+	s.status("one", "two", "three")
+	s.above(func() { out.WriteString("a table\n") })
+	s.clear()
+	up := lineUp + eraseLine
+	want := "one\ntwo" + eraseLine + up + "one\ntwo\nthree" + eraseLine + up + up + "a table\n" + "one\ntwo\nthree" + eraseLine + up + up
+	if got := out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	out.Reset()
+	s.status(slices.Repeat([]string{"feed"}, 40)...)
+	if lines := strings.Split(out.String(), "\n"); len(lines) != mostLines || lines[mostLines-1] != "and 29 more" {
+		t.Errorf("%q", lines)
+	}
+}
+
+// What a run did, in words.
+func TestPrintResult(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	incremental := []pipeline.ExportReport{{Since: new(since.Add(time.Hour))}, {Since: &since}}
+	for name, test := range map[string]struct {
+		report pipeline.Report
+		want   string
+	}{
+		"nothing new": {
+			pipeline.Report{Status: pipeline.Published, Kind: ledger.KindIncremental, Exports: incremental,
+				Moved: []pipeline.MoveReport{{Type: "*", From: "a", To: "b"}}},
+			"members: nothing has changed since 2026-11-21T02:00:00Z (incremental run r1)\nwatermark: all types from a to b\n",
+		},
+		"nothing at all": {
+			pipeline.Report{Status: pipeline.Published, Kind: ledger.KindFull, Exports: []pipeline.ExportReport{{}}, Held: "the clock is wrong"},
+			"members: the server has nothing for this feed (full run r1)\nwatermark: stays: the clock is wrong\n",
+		},
+		"everything at once": {
+			pipeline.Report{Status: pipeline.Partial, Kind: ledger.KindIncremental, Resumed: true, Resources: 2, Exports: incremental,
+				Members: &pipeline.MembersReport{Listed: 1204, New: 3, Left: 1}, Attachments: 5, ExportKept: "of them",
+				Moved: []pipeline.MoveReport{{Type: "A", From: "x", To: "z"}, {Type: "B", To: "z"}, {Type: "C", From: "x", To: "z"}}},
+			"members: incremental run r1, which was cut off and resumed, is published\n" +
+				"group members: 1,204 listed, 3 new, 1 left\n" +
+				"attachments: 5 rows hold URLs of files at the server\n" +
+				"the server's export is left there: of them\n" +
+				"watermark: A, C from x to z\nwatermark: B to z\n",
+		},
+		"failed": {pipeline.Report{Status: pipeline.Failed}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.report.Feed, test.report.Run = "members", "r1"
+			var out strings.Builder
+			u := newUI(console{stdout: &out, stderr: io.Discard, env: func(string) (string, bool) { return "", false }}, new(cli), "plain", "info")
+			u.printResult(&test.report)
+			if diff := cmp.Diff(test.want, out.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAgeText(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m01s",
+		25 * time.Hour: "1d01h", 23*time.Hour + 59*time.Minute: "23h59m", 400 * 24 * time.Hour: "400d00h",
+	} {
+		if got := ageText(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
 	}
 }

@@ -2,22 +2,27 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"fhirkiln/pipeline"
-	"fhirkiln/sink"
 )
 
 type verifyCommand struct {
-	Path string `arg:"" type:"existingdir" placeholder:"DIR" help:"The folder that runs were published to (sink.url, --out)."`
-	JSON bool   `name:"json" help:"Print what was found as JSON."`
+	lakeFlags
+	JSON bool `name:"json" help:"Print what was found as JSON."`
 }
 
 // Help is shown by fhirkiln verify --help.
 func (verifyCommand) Help() string {
-	return `Reads every published part back, to the last value, and holds it against the report of its run: size,
-SHA-256, schema, number of rows, and that each row turns back into a resource.`
+	return `Reads all that is live back, to the last value, and holds it against what the feeds and their runs say:
+every part is there, with the size, SHA-256, schema and number of rows that it was published with, and
+each row turns back into a resource; feed, list of parts and report agree.
+
+Parts of a run that is not finished are no problem. Parts that are of no run are named.
+
+  fhirkiln verify lake
+  fhirkiln verify s3://lake/claims         region, endpoint and credentials from AWS's environment
+  fhirkiln verify -c config.yaml           the config's sink and state`
 }
 
 // verifyError says that published data is not what was published.
@@ -29,35 +34,39 @@ func (e *verifyError) Error() string {
 
 // Run implements the command verify.
 func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
-	dir, err := sink.ReadDir(cmd.Path)
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	l, err := cmd.open(ctx, c, ui.log)
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	ui := newUI(c, line, "plain", "info")
-	defer ui.close()
-	v, err := pipeline.Verify(ctx, dir, dir, func(key string) {
+	defer l.close()
+	v, err := pipeline.Verify(ctx, l.parts, l.state, func(key string) {
 		if ui.live {
 			ui.screen.status("reading " + key)
 		}
 	})
+	ui.screen.clear()
 	if err != nil {
 		return err
 	}
-	if v.Runs == 0 {
-		return &usageError{error: fmt.Errorf("%s holds no run of fhirkiln's (no _fhirkiln/runs/*/report.json)", cmd.Path)}
+	if v.Feeds == 0 && len(v.Problems) == 0 {
+		_, err := l.feeds(ctx, nil) // says what is missing
+		return err
 	}
 	if cmd.JSON {
-		ui.screen.clear()
-		err = json.NewEncoder(c.stdout).Encode(v)
+		err = ui.printJSON(v)
 	} else {
-		ui.printf("%d runs, %d parts: %s rows in %s read back; sizes, SHA-256, schemas, row counts and every value checked.\n",
-			v.Runs, v.Parts, count(v.Rows), size(v.Bytes))
+		ui.printf("%s, %s, %s: %s rows in %s read back; sizes, SHA-256, schemas, row counts and every value checked.\n",
+			amount(v.Feeds, "feed"), amount(v.Runs, "live run"), amount(v.Parts, "part"), count(v.Rows), size(v.Bytes))
+		if v.NotLive > 0 {
+			ui.printf("%s not live: of runs that are not finished, or that wait for gc\n", amount(v.NotLive, "part"))
+		}
 		for _, p := range v.Problems {
 			ui.printf("PROBLEM  %s\n", p)
 		}
 		for _, key := range v.Unclaimed {
-			ui.printf("unknown  %s: no run's report names it (perhaps left by a killed run)\n", key)
+			ui.printf("unclaimed  %s: no run of any feed names it\n", key)
 		}
 	}
 	if err == nil && len(v.Problems) > 0 {

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fhirkiln/config"
+)
+
+// feedFlags say which feeds of the config a command is about.
+type feedFlags struct {
+	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed   []string `placeholder:"NAME" help:"This feed only; may be repeated. Default: all."`
+}
+
+// choose picks the feeds that were asked for, in the config's order.
+func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
+	if len(f.Feed) == 0 {
+		return cfg.Feeds, nil
+	}
+	for _, name := range f.Feed {
+		if _, ok := cfg.Feed(name); !ok {
+			names := make([]string, len(cfg.Feeds))
+			for i, f := range cfg.Feeds {
+				names[i] = f.Name
+			}
+			return nil, noSuchFeed(f.Config, name, names)
+		}
+	}
+	var feeds []config.Feed
+	for _, feed := range cfg.Feeds {
+		if slices.Contains(f.Feed, feed.Name) {
+			feeds = append(feeds, feed)
+		}
+	}
+	return feeds, nil
+}
+
+func noSuchFeed(where, name string, has []string) error {
+	return &usageError{fmt.Errorf("%s has no feed %q; it has %s", where, name, strings.Join(has, ", ")), "give --feed one of these, or leave it out for all"}
+}
+
+// choose picks the feeds to run.
+func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
+	ways := 0
+	for _, given := range []bool{len(r.Feed) > 0, len(r.Class) > 0, r.All} {
+		if given {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return nil, &usageError{errors.New("--feed, --class and --all exclude each other"), "give one of them"}
+	case len(r.Class) > 0:
+		return r.chooseClass(cfg)
+	}
+	return r.feedFlags.choose(cfg)
+}
+
+// chooseClass picks the feeds of the classes that were asked for. A class without feeds is
+// more likely a slip than a night off.
+func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
+	var feeds []config.Feed
+	classes := map[string]bool{}
+	for _, f := range cfg.Feeds {
+		if f.Class == "" {
+			continue
+		}
+		classes[f.Class] = true
+		if slices.Contains(r.Class, f.Class) {
+			feeds = append(feeds, f)
+		}
+	}
+	for _, class := range r.Class {
+		switch {
+		case len(classes) == 0:
+			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "give feeds a class: in the config, or leave --class out for all"}
+		case !classes[class]:
+			return nil, &usageError{fmt.Errorf("%s has no feed of class %q; it has %s", r.Config, class, strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
+				"give --class one of these, or leave it out for all"}
+		}
+	}
+	return feeds, nil
+}

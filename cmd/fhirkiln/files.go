@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+type filesCommand struct {
+	lakeFlags
+	Feed  []string `placeholder:"NAME" help:"Of this feed only; may be repeated. Default: all."`
+	Type  []string `placeholder:"TYPE" help:"Of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
+	RunID []string `name:"run" placeholder:"RUN" help:"Of this run only; may be repeated. Default: all live ones."`
+	Runs  bool     `help:"Print the live runs instead of their files."`
+	JSON  bool     `name:"json" help:"Print JSON, a file or run a line."`
+}
+
+// Help is shown by fhirkiln files --help.
+func (filesCommand) Help() string {
+	return `What is live is what readers are to see: of each published run all its files, and none of a run that is
+under way, was thrown away, or waits for gc. Folders may hold more than that.
+
+  fhirkiln files                                    one path or URL a line
+  fhirkiln files s3://lake/claims --type Patient
+  fhirkiln files --runs                             what is live, run by run`
+}
+
+// liveFile is a live part as JSON.
+type liveFile struct {
+	pipeline.LivePart
+	URL string `json:"url"` // or path
+}
+
+// liveRun is a live run as JSON.
+type liveRun struct {
+	Feed            string        `json:"feed"`
+	Source          string        `json:"source"`
+	Run             string        `json:"run"`
+	Kind            ledger.Kind   `json:"kind"`
+	Status          ledger.Status `json:"status"`
+	Published       time.Time     `json:"published"`
+	TransactionTime string        `json:"transaction_time,omitempty"`
+	Resources       int64         `json:"resources"`
+	Parts           int64         `json:"parts"`
+	Bytes           int64         `json:"bytes"`
+}
+
+// Run implements the command files.
+func (cmd *filesCommand) Run(ctx context.Context, line *cli, c console) error {
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	l, err := cmd.open(ctx, c, ui.log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if cmd.Runs {
+		return cmd.runs(ctx, l, ui)
+	}
+	parts, err := l.live(ctx, cmd.Feed, cmd.wants)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		folder := typeFolder(p.Key)
+		if len(cmd.Type) > 0 && !slices.Contains(cmd.Type, folder) {
+			continue
+		}
+		if !cmd.JSON {
+			fmt.Fprintln(&b, below(l.where, p.Key))
+		} else if err := ui.printJSON(liveFile{p, below(l.where, p.Key)}); err != nil {
+			return err
+		}
+	}
+	ui.printf("%s", b.String())
+	return nil
+}
+
+func (cmd *filesCommand) wants(_ ledger.Feed, r ledger.PublishedRun) bool {
+	return len(cmd.RunID) == 0 || slices.Contains(cmd.RunID, r.Run)
+}
+
+// runs prints what is live, run by run.
+func (cmd *filesCommand) runs(ctx context.Context, l *lake, ui *ui) error {
+	if len(cmd.Type) > 0 {
+		return &usageError{error: fmt.Errorf("--runs and --type: a run has all of its types")}
+	}
+	feeds, err := l.feeds(ctx, cmd.Feed)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "feed\trun\tkind\tstatus\tpublished\ttransactionTime\tresources\tparts\tParquet")
+	for _, f := range feeds {
+		for _, r := range f.Runs {
+			if !cmd.wants(f, r) {
+				continue
+			}
+			if cmd.JSON {
+				err := ui.printJSON(liveRun{f.Name, f.Source, r.Run, r.Kind, r.Status, r.Published, r.TransactionTime, r.Resources, r.Parts, r.Bytes})
+				if err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, r.Run, r.Kind, r.Status, r.Published.UTC().Format(time.RFC3339),
+				r.TransactionTime, count(r.Resources), count(r.Parts), size(r.Bytes))
+		}
+	}
+	if !cmd.JSON {
+		w.Flush()
+		ui.printf("%s", b.String())
+	}
+	return nil
+}
+
+// typeFolder is the folder of a type that a key is in: the type, or "deleted".
+func typeFolder(key string) string {
+	_, rest, _ := strings.Cut(key, "/")
+	folder, _, _ := strings.Cut(rest, "/")
+	return folder
+}
+
+// below is what a key is called outside of its place.
+func below(where, key string) string {
+	if strings.HasPrefix(where, "s3://") {
+		return "s3://" + path.Join(strings.TrimPrefix(where, "s3://"), key)
+	}
+	return filepath.Join(where, filepath.FromSlash(key))
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// lakeFlags say which lake a command reads.
+type lakeFlags struct {
+	Path   string `arg:"" optional:"" placeholder:"PATH" help:"Folder or s3:// URL that runs were published to. Default: sink.url of the config file."`
+	Config string `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
+}
+
+// lake is what was published, opened to be read.
+type lake struct {
+	parts, state place
+	where        string         // of parts: a path or an s3:// URL
+	stateAt      string         // the same of state
+	config       *config.Config // nil if there is none
+}
+
+func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake, error) {
+	l := &lake{}
+	var err error
+	if f.Path == "" || f.Config != "" {
+		if l.config, err = config.Load(cmp.Or(f.Config, "config.yaml"), c.env); err != nil {
+			if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
+				return nil, &usageError{errors.New("there is no config.yaml here"), "give a folder, an s3:// URL, or -c FILE"}
+			}
+			return nil, err
+		}
+	}
+	settings := s3Settings(l.config, c.env)
+	if f.Path == "" {
+		l.where = l.config.Sink.URL
+	} else if l.where, err = locate(f.Path); err != nil {
+		return nil, err
+	}
+	if l.parts, err = readPlace(ctx, l.where, settings, log); err != nil {
+		return nil, l.missing(err)
+	}
+	l.state, l.stateAt = l.parts, l.where
+	// A folder that somebody names is the config's, or one with a state of its own.
+	if cfg := l.config; cfg != nil && samePlace(l.where, cfg.Sink.URL) && !samePlace(cfg.State.URL, cfg.Sink.URL) {
+		l.stateAt = cfg.State.URL
+		if l.state, err = readPlace(ctx, l.stateAt, cfg.State.S3, log); err != nil {
+			l.parts.Close()
+			return nil, l.missing(err)
+		}
+	}
+	return l, nil
+}
+
+func (l *lake) missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check the path; fhirkiln run publishes"}
+	}
+	return err
+}
+
+func samePlace(a, b string) bool {
+	x, err1 := locate(a)
+	y, err2 := locate(b)
+	return err1 == nil && err2 == nil && x == y
+}
+
+func (l *lake) close() {
+	l.parts.Close()
+	l.state.Close()
+}
+
+// feeds are the objects of the feeds that were asked for, or of all.
+func (l *lake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) {
+	names, err := ledger.List(ctx, l.state)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, &usageError{fmt.Errorf("%s holds no feed of fhirkiln's (no _fhirkiln/feeds/*.json)", l.state),
+			"check the path; where the config has state:, give the config with -c"}
+	}
+	for _, name := range only {
+		if !slices.Contains(names, name) {
+			return nil, noSuchFeed(l.state.String(), name, names)
+		}
+	}
+	var feeds []ledger.Feed
+	for _, name := range names {
+		if len(only) > 0 && !slices.Contains(only, name) {
+			continue
+		}
+		f, err := ledger.Read(ctx, l.state, name)
+		if err != nil {
+			return nil, err
+		}
+		feeds = append(feeds, f)
+	}
+	return feeds, nil
+}
+
+// live are the live parts of the feeds that were asked for, each feed as it is at one
+// moment.
+func (l *lake) live(ctx context.Context, only []string, keep func(ledger.Feed, ledger.PublishedRun) bool) ([]pipeline.LivePart, error) {
+	// A run that gc removes while it is read is live no longer: the feeds are read again.
+	for tries := 1; ; tries++ {
+		feeds, err := l.feeds(ctx, only)
+		if err != nil {
+			return nil, err
+		}
+		var parts []pipeline.LivePart
+		for _, f := range feeds {
+			f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool { return !keep(f, r) })
+			for p, liveErr := range pipeline.Live(ctx, l.state, f) {
+				if err = liveErr; err != nil {
+					break
+				}
+				parts = append(parts, p)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if err == nil || tries == 3 || !errors.Is(err, fs.ErrNotExist) {
+			return parts, err
+		}
+	}
+}
+
+func allRuns(ledger.Feed, ledger.PublishedRun) bool { return true }
+
+// opener opens a part by its key.
+func (l *lake) opener(key string) func(context.Context) (sink.Reader, error) {
+	return func(ctx context.Context) (sink.Reader, error) { return l.parts.Open(ctx, key) }
+}

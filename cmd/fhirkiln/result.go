@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+// printResult prints what a run has published, or that there was nothing to publish; of
+// one that failed, nothing.
+func (u *ui) printResult(r *pipeline.Report) {
+	if r == nil || r.Status == pipeline.Failed || r.Status == "" {
+		return
+	}
+	var b strings.Builder
+	if r.Kind != ledger.KindFiles {
+		fmt.Fprintf(&b, "%s: %s\n", r.Feed, headline(r))
+	}
+	if len(r.Parts) > 0 {
+		writeTable(&b, r)
+	}
+	writeNotes(&b, r)
+	u.printf("%s", b.String())
+}
+
+// headline says which run it was.
+func headline(r *pipeline.Report) string {
+	run := fmt.Sprintf("%s run %s", r.Kind, r.Run)
+	if r.Resumed {
+		run += ", which was cut off and resumed,"
+	}
+	switch since := lowestSince(r); {
+	case len(r.Parts) > 0 || r.Resources > 0 || r.Quarantined > 0:
+		return fmt.Sprintf("%s is published", run)
+	case since.IsZero():
+		return fmt.Sprintf("the server has nothing for this feed (%s)", run)
+	default:
+		return fmt.Sprintf("nothing has changed since %s (%s)", since.UTC().Format(time.RFC3339), run)
+	}
+}
+
+// lowestSince is the earliest instant from which a run asked for changes; zero if it
+// asked for everything.
+func lowestSince(r *pipeline.Report) time.Time {
+	var lowest time.Time
+	for _, x := range r.Exports {
+		if x.Since == nil {
+			return time.Time{}
+		}
+		if lowest.IsZero() || x.Since.Before(lowest) {
+			lowest = *x.Since
+		}
+	}
+	return lowest
+}
+
+func writeTable(to io.Writer, r *pipeline.Report) {
+	w := tabwriter.NewWriter(to, 0, 0, 3, ' ', tabwriter.AlignRight)
+	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")+"\t") }
+	row("resource type", "output files", "resources", "NDJSON", "parts", "Parquet", "time")
+	files := 0
+	for _, t := range r.Types {
+		files += t.Files
+		row(t.Type, count(int64(t.Files)), count(t.Rows), size(t.NDJSONBytes), count(int64(t.Parts)), size(t.ParquetBytes), seconds(t.Seconds))
+	}
+	row("all", count(int64(files)), count(r.Resources), size(r.NDJSONBytes), count(int64(len(r.Parts))), size(r.ParquetBytes),
+		seconds(r.Finished.Sub(r.Started).Seconds()))
+	w.Flush()
+}
+
+// writeNotes says what the run did beside publishing.
+func writeNotes(w io.Writer, r *pipeline.Report) {
+	if m := r.Members; m != nil {
+		fmt.Fprintf(w, "group members: %s listed, %s new, %s left\n", count(int64(m.Listed)), count(int64(m.New)), count(int64(m.Left)))
+	}
+	if r.Attachments > 0 {
+		fmt.Fprintf(w, "attachments: %s rows hold URLs of files at the server\n", count(r.Attachments))
+	}
+	if r.ExportKept != "" {
+		fmt.Fprintf(w, "the server's export is left there: %s\n", r.ExportKept)
+	}
+	for len(r.Moved) > 0 {
+		same, types := r.Moved[0], []string(nil)
+		var others []pipeline.MoveReport
+		for _, m := range r.Moved {
+			if m.From == same.From && m.To == same.To {
+				types = append(types, m.Type)
+			} else {
+				others = append(others, m)
+			}
+		}
+		fmt.Fprintln(w, "watermark:", moveText(same, types))
+		r.Moved = others
+	}
+	if r.Held != "" {
+		fmt.Fprintf(w, "watermark: stays: %s\n", r.Held)
+	}
+}
+
+// moveText says how the watermark of types moved.
+func moveText(m pipeline.MoveReport, types []string) string {
+	text := typesText(types)
+	if m.From != "" {
+		text += " from " + m.From
+	}
+	if m.To == "" {
+		return text + " to none: the next run exports it in full"
+	}
+	return text + " to " + m.To
+}
+
+// typesText names some types.
+func typesText(types []string) string {
+	const most = 6
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t
+		if t == "*" {
+			names[i] = "all types"
+		}
+	}
+	if len(names) > most+1 {
+		names = append(names[:most], fmt.Sprintf("%d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
+}

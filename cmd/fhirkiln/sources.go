@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"fhirkiln/bulk"
+	"fhirkiln/config"
+)
+
+// sources are the config's sources, as the feeds of a command share them: one client
+// each, and so one token, one throttle, and one count of exports.
+type sources map[string]*source
+
+type source struct {
+	config.Source
+	client func() (*bulk.Client, error) // made once, when it is first wanted
+	slots  chan struct{}                // holds a token for each export that is at the server
+}
+
+func newSources(cfg *config.Config, p patience, log *slog.Logger) sources {
+	all := sources{}
+	for name, s := range cfg.Sources {
+		all[name] = &source{
+			Source: s,
+			client: sync.OnceValues(func() (*bulk.Client, error) { return newClient(s, p, log.With("source", name)) }),
+			slots:  make(chan struct{}, s.Exports),
+		}
+	}
+	return all
+}
+
+// turn waits until another export may be at the server. From its kick-off to the end of
+// its downloads it takes a slot there: most servers count it until its files are fetched
+// or it is deleted, and refuse the next one.
+func (s *source) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// inTurns orders feeds so that those of one source do not keep all of the places of a
+// bounded number of runs, while they wait for each other: the first of each source, then
+// the second of each.
+func inTurns(feeds []config.Feed) []config.Feed {
+	var rounds [][]config.Feed
+	of := map[string]int{}
+	for _, f := range feeds {
+		n := of[f.Source]
+		if of[f.Source]++; n == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[n] = append(rounds[n], f)
+	}
+	ordered := make([]config.Feed, 0, len(feeds))
+	for _, round := range rounds {
+		ordered = append(ordered, round...)
+	}
+	return ordered
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fhirkiln/pipeline/views"
+)
+
+type sqlCommand struct {
+	lakeFlags
+	Engine   views.Engine `required:"" enum:"duckdb,spark,athena" placeholder:"duckdb|spark|athena" help:"The query engine: duckdb, spark or athena (Trino too)."`
+	Location string       `placeholder:"URL" help:"The sink as the engine reaches it, if that differs, such as s3a://BUCKET/PREFIX."`
+}
+
+// Help is shown by fhirkiln sql --help.
+func (sqlCommand) Help() string {
+	return `Prints views over what is published: for each resource type one of all versions (Patient), and one of the
+current state (current_Patient): the newest version of each resource that was not deleted since.
+Print it again when a new type arrives. docs/current.md says what current means.
+
+  fhirkiln sql --engine duckdb | duckdb lake.duckdb
+  fhirkiln sql s3://lake/claims --engine athena`
+}
+
+// Run implements the command sql.
+func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
+	ui := newUI(c, line, "plain", "info")
+	defer ui.close()
+	l, err := cmd.open(ctx, c, ui.log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	parts, err := l.live(ctx, nil, allRuns)
+	if err != nil {
+		return err
+	}
+	o := views.Options{Engine: cmd.Engine, IDSpaces: map[string]string{}}
+	for _, p := range parts {
+		if folder := typeFolder(p.Key); folder == "deleted" {
+			o.Tombstones = true
+		} else if !slices.Contains(o.Types, folder) {
+			o.Types = append(o.Types, folder)
+		}
+	}
+	if len(o.Types) == 0 {
+		return &usageError{fmt.Errorf("%s has nothing published yet, so there is nothing to view", l.where), "fhirkiln run publishes"}
+	}
+	if l.config != nil {
+		for _, f := range l.config.Feeds {
+			if f.IDSpace != f.Source {
+				o.IDSpaces[f.Name] = f.IDSpace
+			}
+		}
+	}
+	if o.Root, o.State, err = cmd.locations(l); err != nil {
+		return err
+	}
+	return views.Write(c.stdout, o)
+}
+
+// locations are where the engine finds the parts and the state.
+func (cmd *sqlCommand) locations(l *lake) (root, state string, err error) {
+	if root, err = spelled(l.where); err != nil {
+		return "", "", err
+	}
+	if state, err = spelled(l.stateAt); err != nil {
+		return "", "", err
+	}
+	if cmd.Location == "" {
+		return root, state, nil
+	}
+	if state == root {
+		state = cmd.Location
+	} else if scheme, _, ok := strings.Cut(cmd.Location, "://"); ok && strings.HasPrefix(state, "s3://") {
+		state = scheme + strings.TrimPrefix(state, "s3") // reached alike
+	}
+	return cmd.Location, state, nil
+}
+
+// spelled is a place as engines spell it. A relative path would be where the engine is
+// started.
+func spelled(place string) (string, error) {
+	if strings.HasPrefix(place, "s3://") {
+		return place, nil
+	}
+	abs, err := filepath.Abs(place)
+	return filepath.ToSlash(abs), err
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+type watermarkCommand struct {
+	Show watermarkShowCommand `cmd:"" help:"Print up to when each resource type is published, and how that came."`
+	Set  watermarkSetCommand  `cmd:"" help:"Set it by hand: back, to have things exported again, or on."`
+}
+
+type watermarkShowCommand struct {
+	feedFlags
+	History int  `default:"10" placeholder:"N" help:"How many of the latest moves are shown, 0 for none. Default: 10."`
+	JSON    bool `name:"json" help:"Print it as JSON, a line a feed, with all of the history that is kept."`
+}
+
+// Help is shown by fhirkiln watermark show --help.
+func (watermarkShowCommand) Help() string {
+	return `The watermark of a resource type is the transactionTime of the last export of it that was published
+without a hole; the next run asks for what has changed since then (_since). "all types" are those of
+feeds that name none. A type without one is exported in full.`
+}
+
+// shownFeed is a feed's watermark as JSON.
+type shownFeed struct {
+	Feed       string           `json:"feed"`
+	Source     string           `json:"source,omitempty"`
+	Full       *time.Time       `json:"full,omitempty"` // start of the last full export
+	Watermarks []shownWatermark `json:"watermarks"`
+	History    []shownMove      `json:"history"`
+}
+
+type shownWatermark struct {
+	Type string `json:"type"` // "*" is all types
+	Time string `json:"time"` // "": none, the type is exported in full
+	Age  int64  `json:"age_seconds"`
+	Run  string `json:"run,omitempty"` // that published up to there; "": set by hand
+}
+
+type shownMove struct {
+	pipeline.MoveReport
+	At  time.Time `json:"at"`
+	By  ledger.By `json:"by"` // run or set
+	Run string    `json:"run,omitempty"`
+}
+
+// Run implements the command watermark show.
+func (cmd *watermarkShowCommand) Run(ctx context.Context, line *cli, c console) error {
+	if cmd.History < 0 {
+		return &usageError{error: fmt.Errorf("--history must be at least 0, not %d", cmd.History)}
+	}
+	cfg, err := config.Load(cmd.Config, c.env)
+	if err != nil {
+		return err
+	}
+	feeds, err := cmd.choose(cfg)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	state, err := readPlace(ctx, cfg.State.URL, cfg.State.S3, ui.log)
+	if errors.Is(err, fs.ErrNotExist) {
+		state, err = nil, nil // a folder that nothing has run into yet
+	}
+	if err != nil {
+		return err
+	}
+	if state != nil {
+		defer state.Close()
+	}
+	now := time.Now()
+	for i, feed := range feeds {
+		f, err := ledger.Feed{Name: feed.Name}, error(nil)
+		if state != nil {
+			f, err = ledger.Read(ctx, state, feed.Name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		f.Name = feed.Name
+		shown := showFeed(f, now)
+		if cmd.JSON {
+			if err := ui.printJSON(shown); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			ui.printf("\n")
+		}
+		ui.printf("%s", cmd.text(shown, now))
+	}
+	return nil
+}
+
+func showFeed(f ledger.Feed, now time.Time) shownFeed {
+	s := shownFeed{Feed: f.Name, Source: f.Source, Watermarks: []shownWatermark{}, History: []shownMove{}}
+	if !f.Full.IsZero() {
+		s.Full = &f.Full
+	}
+	for _, t := range slices.Sorted(maps.Keys(f.Watermarks)) {
+		w := f.Watermarks[t]
+		shown := shownWatermark{Type: t, Time: w.Time, Run: w.Run}
+		if at, err := time.Parse(time.RFC3339Nano, w.Time); err == nil {
+			shown.Age = int64(now.Sub(at).Seconds())
+		}
+		s.Watermarks = append(s.Watermarks, shown)
+	}
+	for _, m := range f.History {
+		s.History = append(s.History, shownMove{pipeline.MoveReport{Type: m.Type, From: m.From, To: m.To}, m.At, m.By, m.Run})
+	}
+	return s
+}
+
+// text is a feed's watermark for people.
+func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
+	var b strings.Builder
+	if len(f.Watermarks) == 0 {
+		fmt.Fprintf(&b, "%s: no watermark, the next run exports everything\n", f.Feed)
+	} else {
+		fmt.Fprintf(&b, "%s (source %s)\n", f.Feed, f.Source)
+		w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(w, "type\tpublished up to\tage\tby")
+		for _, m := range f.Watermarks {
+			at, age := m.Time, ageText(time.Duration(m.Age)*time.Second)
+			if at == "" {
+				at, age = "none: in full", "-"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", typesText([]string{m.Type}), at, age, cmp.Or(m.Run, "hand"))
+		}
+		w.Flush()
+	}
+	if f.Full != nil {
+		fmt.Fprintf(&b, "last full export: %s, %s ago\n", f.Full.UTC().Format(time.RFC3339), ageText(now.Sub(*f.Full)))
+	}
+	latest := f.History[max(len(f.History)-cmd.History, 0):]
+	if len(latest) == 0 {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "history, the latest %d of %d:\n", len(latest), len(f.History))
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	for _, m := range slices.Backward(latest) {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t->\t%s\t%s\n", m.At.UTC().Format(time.RFC3339), typesText([]string{m.Type}),
+			cmp.Or(m.From, "none"), cmp.Or(m.To, "none"), cmp.Or(m.Run, "by hand"))
+	}
+	w.Flush()
+	return b.String()
+}
+
+// ageText is a duration as people say it: the two largest units.
+func ageText(d time.Duration) string {
+	switch d = max(d, 0).Truncate(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}

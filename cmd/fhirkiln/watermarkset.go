@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+)
+
+type watermarkSetCommand struct {
+	Config  string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed    string   `required:"" placeholder:"NAME" help:"The feed."`
+	Type    []string `placeholder:"TYPE" help:"This resource type only; may be repeated. Default: all of the feed's."`
+	Instant string   `arg:"" optional:"" placeholder:"INSTANT" help:"Such as 2026-11-21T01:58:11+01:00, or a date, which is its start in UTC."`
+	None    bool     `help:"No watermark: the next run exports it in full."`
+	JSON    bool     `name:"json" help:"Print the moves as JSON."`
+}
+
+// Help is shown by fhirkiln watermark set --help.
+func (watermarkSetCommand) Help() string {
+	return `Back, and the next run asks again for what has changed since then; rows that come twice count once in
+the views of current data. On, and what is skipped is never asked for: only where it is there by other
+means. The feed's history keeps both. No run of the feed may be under way or unfinished.
+
+  fhirkiln watermark set --feed members 2026-11-01
+  fhirkiln watermark set --feed members --type Coverage --none`
+}
+
+// Run implements the command watermark set.
+func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) error {
+	to, err := cmd.instant(time.Now())
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(cmd.Config, c.env)
+	if err != nil {
+		return err
+	}
+	feeds, err := feedFlags{Config: cmd.Config, Feed: []string{cmd.Feed}}.choose(cfg)
+	if err != nil {
+		return err
+	}
+	feed := feeds[0]
+	types, err := cmd.types(feed)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	if err != nil {
+		return err
+	}
+	defer parts.Close()
+	defer state.Close()
+	moves, err := pipeline.SetWatermark(ctx, pipeline.Options{
+		Feed: pipelineFeed(feed, cfg.Sources[feed.Source]), Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
+	}, types, to)
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return ui.printJSON(struct {
+			Feed  string                `json:"feed"`
+			Moves []pipeline.MoveReport `json:"watermark_moves"`
+		}{feed.Name, moves})
+	}
+	for _, m := range moves {
+		ui.printf("%s: watermark: %s\n", feed.Name, moveText(m, []string{m.Type}))
+	}
+	if len(feed.Types) == 0 && len(cmd.Type) > 0 {
+		ui.printf("%s exports all types in one: it asks for all of them from the earliest watermark on\n", feed.Name)
+	}
+	return nil
+}
+
+// types are those to set; none are all, of a feed that names none.
+func (cmd *watermarkSetCommand) types(feed config.Feed) ([]string, error) {
+	if len(cmd.Type) == 0 {
+		return feed.Types, nil
+	}
+	for _, t := range cmd.Type {
+		if len(feed.Types) > 0 && !slices.Contains(feed.Types, t) {
+			return nil, &usageError{fmt.Errorf("the feed %s does not export %q; it exports %s", feed.Name, t, strings.Join(feed.Types, ", ")), "give --type one of these"}
+		}
+		if _, err := checkType(t); err != nil {
+			return nil, err
+		}
+	}
+	return cmd.Type, nil
+}
+
+// instant reads what is to be set, "" for none.
+func (cmd *watermarkSetCommand) instant(now time.Time) (string, error) {
+	const hint = "fhirkiln watermark set --feed NAME 2026-11-21T01:58:11+01:00, a date, or --none"
+	switch {
+	case cmd.None && cmd.Instant != "":
+		return "", &usageError{errors.New("both an instant and --none"), hint}
+	case cmd.None:
+		return "", nil
+	case cmd.Instant == "":
+		return "", &usageError{errors.New("no instant to set the watermark to"), hint}
+	}
+	text := cmd.Instant
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		if t, err = time.Parse(time.DateOnly, text); err != nil {
+			return "", &usageError{fmt.Errorf("%q is no instant with a time zone, and no date", text), hint}
+		}
+		text = t.Format(time.RFC3339)
+	}
+	switch {
+	case t.After(now):
+		return "", &usageError{fmt.Errorf("%s is in the future: what changes until then would never be asked for", text), hint}
+	case t.Year() < 1900:
+		return "", &usageError{fmt.Errorf("%s is before any data", text), "--none exports everything"}
+	}
+	return text, nil
+}
