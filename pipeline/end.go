@@ -20,7 +20,7 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 			r.journal, err = openJournal(ctx, log)
 		}
 		if err == nil {
-			r.deleteJobs(ctx)
+			r.endJobs(ctx)
 			err = r.forget(ctx)
 		}
 		if err != nil {
@@ -38,6 +38,15 @@ func (r *run) forget(ctx context.Context) error {
 		f.Ended = slices.DeleteFunc(f.Ended, func(id string) bool { return id == r.id })
 		return nil
 	})
+}
+
+// endJobs deletes the server's exports of a run that has ended, unless they are kept.
+func (r *run) endJobs(ctx context.Context) {
+	if why, keep := r.keepsJobs(); keep {
+		r.Log.Info("the server's export is left there", "why", why)
+		return
+	}
+	r.deleteJobs(ctx)
 }
 
 // deleteJobs lets the server free its space. A failure is not the run's: several
@@ -63,11 +72,17 @@ func (r *run) deleteJob(ctx context.Context, job bulk.Job) {
 }
 
 // keepsJobs says whether the server's exports stay there after publishing, and why.
+// Those of a run that was given up do not.
 func (r *run) keepsJobs() (string, bool) {
+	var attachments int64
+	for _, p := range r.journal.parts {
+		attachments += p.Attachments
+	}
 	switch {
+	case r.journal.givenUp != "":
 	case r.KeepJob == KeepAlways:
 		return "delete_export is never", true
-	case r.KeepJob == KeepForAttachments && r.report.Attachments > 0 && r.journal.givenUp == "":
+	case r.KeepJob == KeepForAttachments && attachments > 0:
 		return "published rows hold URLs of attachments at the server", true
 	}
 	return "", false

@@ -124,13 +124,16 @@ func (r *run) add(ctx context.Context) error {
 			r.report.Moved = append(r.report.Moved, MoveReport{Type: m.Type, From: m.From, To: m.To})
 		}
 	}
-	keep, keepJobs := r.keepsJobs()
-	r.report.ExportKept = keep
+	r.report.ExportKept, _ = r.keepsJobs()
 	r.report.finish(time.Now())
 	if err := r.putReport(ctx); err != nil {
 		return err
 	}
-	err = r.lease.Update(ctx, func(f *ledger.Feed) error {
+	// Nobody can stop it any more: whoever does so now shall not have to ask whether it is
+	// published.
+	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err = r.lease.Update(durable, func(f *ledger.Feed) error {
 		if moved {
 			r.moveWatermark(f, r.report.Finished)
 		}
@@ -145,16 +148,16 @@ func (r *run) add(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		// The write may have come through all the same.
+		unfinished, unknown := r.unfinished(durable)
+		if unfinished || unknown != nil {
+			return err
+		}
 	}
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
 	// What follows is not the run's success: the next one does it, if it fails here.
-	if keepJobs {
-		r.Log.Info("the server's export is left there", "why", keep)
-	} else {
-		r.deleteJobs(ctx)
-	}
+	r.endJobs(ctx)
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}

@@ -247,7 +247,12 @@ func (r *run) worthKeeping() bool {
 
 // giveUp throws everything away that the run has staged, published or started. Killed
 // in between, the next run does the rest.
+//
+// A run that was published all the same, though nobody heard of it, is let be.
 func (r *run) giveUp(ctx context.Context, why string) error {
+	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
+		return err
+	}
 	if r.journal.givenUp == "" {
 		if err := r.journal.add(ctx, entry{GivenUp: why}); err != nil {
 			return err
@@ -276,6 +281,13 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	return r.forget(ctx)
 }
 
+// unfinished asks the feed's object whether the run is neither published nor given up.
+func (r *run) unfinished(ctx context.Context) (bool, error) {
+	err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil })
+	u := r.lease.Feed().Unfinished
+	return u != nil && u.Run == r.id, err
+}
+
 // discardLoose removes what may have been staged under keys of the run and is in no
 // part.
 func (r *run) discardLoose(ctx context.Context) error {
@@ -288,10 +300,18 @@ func (r *run) discardLoose(ctx context.Context) error {
 		loose = append(loose, key)
 	}
 	r.journal.mu.Unlock()
-	group, ctx := errgroup.WithContext(ctx)
+	group, below := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, key := range loose {
-		group.Go(func() error { return r.storeOf(key).Discard(ctx, key) })
+		group.Go(func() error { return r.storeOf(key).Discard(below, key) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	for _, key := range loose {
+		delete(r.journal.loose, key)
+	}
+	return nil
 }
