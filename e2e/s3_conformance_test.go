@@ -64,9 +64,11 @@ func TestS3ConformanceOverTLS(t *testing.T) {
 	openS3(t, o)
 
 	t.Setenv("AWS_CA_BUNDLE", ca.file)
-	for _, checksums := range []string{"always", "required"} {
-		t.Run(checksums, func(t *testing.T) { conforms(t, g, checksums) })
+	o.CAFile, o.Checksums = "", "required"
+	if err := newWork(1).do(t.Context(), openS3(t, o)); err != nil {
+		t.Error(err)
 	}
+	conforms(t, g, "always")
 }
 
 // authority signs a server's certificate for this machine.
