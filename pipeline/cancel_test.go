@@ -1,0 +1,96 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+// What a process leaves that died at any of its writes can be canceled, also when the
+// canceling one dies: nothing of the run is left, and what is live stays.
+func TestCancelAnywhere(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) *world {
+		w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 1000)...)}})
+		w.Workers, w.PartBytes, w.RowGroupBytes = 1, 1, 50_000
+		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+			t.Fatal(err)
+		}
+		w.Full = true
+		return w
+	}
+	counting := begin(t)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
+		t.Fatal(err)
+	}
+	all := 1<<40 - calls.lives.Load()
+	for n := int64(1); n <= all; n += 3 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w := begin(t)
+			dying := &mortalStore{Dir: w.dir, last: n%2 == 0}
+			dying.lives.Store(n)
+			w.Sink = dying
+			_, err := pipeline.Run(t.Context(), w.Options)
+			published := len(w.feed(t).Runs)
+			if published == 1 && !errors.Is(err, errDead) {
+				t.Fatal(err)
+			}
+			dying.lives.Store(2 + n%7) // the one that cancels dies too
+			_, _ = pipeline.Cancel(t.Context(), w.Options)
+			w.Sink = w.dir
+			canceled, err := pipeline.Cancel(t.Context(), w.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if canceled.Kept > 0 {
+				t.Errorf("the server kept %d exports", canceled.Kept)
+			}
+			w.wantTidy(t)
+			if runs := w.feed(t).Runs; len(runs) != published {
+				t.Errorf("%d runs are live, want %d", len(runs), published)
+			}
+			v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+			if err != nil || len(v.Problems)+len(v.Unclaimed)+v.NotLive > 0 || v.Runs != published || v.Rows != int64(1000*published) {
+				t.Errorf("%+v, error %v", v, err)
+			}
+			// Nothing is left to cancel, and the feed goes on.
+			if again, err := pipeline.Cancel(t.Context(), w.Options); err != nil || again.Run != "" {
+				t.Errorf("canceled again: %+v, error %v", again, err)
+			}
+			if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A feed that nobody ran is not made by canceling it, and one that is held is left alone.
+func TestCancelNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	if c, err := pipeline.Cancel(t.Context(), w.Options); err != nil || c.Run != "" || len(w.files(t, ".json")) > 0 {
+		t.Errorf("%+v, error %v, files %v", c, err, w.files(t, ".json"))
+	}
+	lease, err := ledger.Acquire(t.Context(), w.dir, ledger.Options{Feed: "members", Source: "bison", Purpose: "backfill"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := (*ledger.HeldError)(nil)
+	if _, err := pipeline.Cancel(t.Context(), w.Options); !errors.As(err, &held) {
+		t.Errorf("error %v while another has the lease", err)
+	}
+	if _, err := pipeline.SetWatermark(t.Context(), w.Options, nil, ""); !errors.As(err, &held) {
+		t.Errorf("error %v while another has the lease", err)
+	}
+	if err := lease.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
