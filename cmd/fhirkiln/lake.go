@@ -24,7 +24,7 @@ type lakeFlags struct {
 // lake is what was published, opened to be read.
 type lake struct {
 	parts, state place
-	where        string         // of parts: a path or an s3:// URL
+	where        string         // of parts: an absolute path or an s3:// URL
 	stateAt      string         // the same of state
 	config       *config.Config // nil if there is none
 }
@@ -41,9 +41,11 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake
 		}
 	}
 	settings := s3Settings(l.config, c.env)
-	if f.Path == "" {
-		l.where = l.config.Sink.URL
-	} else if l.where, err = locate(f.Path); err != nil {
+	path := f.Path
+	if path == "" {
+		path = l.config.Sink.URL
+	}
+	if l.where, err = locate(path); err != nil {
 		return nil, err
 	}
 	if l.parts, err = readPlace(ctx, l.where, settings, log); err != nil {
@@ -52,7 +54,10 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake
 	l.state, l.stateAt = l.parts, l.where
 	// A folder that somebody names is the config's, or one with a state of its own.
 	if cfg := l.config; cfg != nil && samePlace(l.where, cfg.Sink.URL) && !samePlace(cfg.State.URL, cfg.Sink.URL) {
-		l.stateAt = cfg.State.URL
+		if l.stateAt, err = locate(cfg.State.URL); err != nil {
+			l.parts.Close()
+			return nil, err
+		}
 		if l.state, err = readPlace(ctx, l.stateAt, cfg.State.S3, log); err != nil {
 			l.parts.Close()
 			return nil, l.missing(err)

@@ -12,6 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 func TestMain(m *testing.M) {
@@ -19,8 +21,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar: what a user types, sees and gets. Each script has
-// a server of its own at $FHIR and $TOKEN_URL, which a faulty one can be asked of with
-// the command "fault".
+// a server of its own at $FHIR and $TOKEN_URL. Beside testscript's own commands there are
+// those of scriptCommands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -28,8 +30,12 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"fault": fault, "exits": exits},
+		Cmds:                scriptCommands,
 	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"exits": exits, "fault": fault, "heal": heal, "asked": askedFor, "hold": hold,
 }
 
 // practiceData is what the scripts' server exports.
@@ -51,7 +57,8 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(server.Close)
-	env.Values[serverKey{}] = server
+	env.Values[serverKey{}] = &practice{Server: server}
+	env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no credentials are sought off this machine
 	env.Setenv("FHIR", server.FHIR())
 	env.Setenv("TOKEN_URL", server.TokenURL())
 	env.Setenv("URL", server.URL())
@@ -69,6 +76,12 @@ func setup(env *testscript.Env) error {
 }
 
 type serverKey struct{}
+
+// practice is a script's server, and what is wrong with it.
+type practice struct {
+	*bulktest.Server
+	heal []func()
+}
 
 const configYAML = `sources:
   practice:
@@ -107,12 +120,56 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: fault ENDPOINT STATUS [BODY]")
 	}
-	server := ts.Value(serverKey{}).(*bulktest.Server)
+	server := ts.Value(serverKey{}).(*practice)
 	body := ""
 	if len(args) > 2 {
 		body = args[2]
 	}
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	server.Inject(bulktest.Fault{On: bulktest.Endpoint(args[0]), Times: bulktest.Always, Do: bulktest.Respond(status, nil, body)})
+	server.heal = append(server.heal, server.Inject(bulktest.Fault{On: bulktest.Endpoint(args[0]), Times: bulktest.Always,
+		Do: bulktest.Respond(status, nil, body)}))
+}
+
+// heal ends all faults: heal
+func heal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: heal")
+	}
+	server := ts.Value(serverKey{}).(*practice)
+	for _, remove := range server.heal {
+		remove()
+	}
+}
+
+// askedFor checks how often the server was asked for something so far: asked TIMES ENDPOINT
+func askedFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: asked TIMES ENDPOINT")
+	}
+	times := 0
+	for _, r := range ts.Value(serverKey{}).(*practice).Requests() {
+		if r.Endpoint == bulktest.Endpoint(args[1]) {
+			times++
+		}
+	}
+	if args[0] != strconv.Itoa(times) {
+		ts.Fatalf("the server was asked for %s %d times, want %s", args[1], times, args[0])
+	}
+}
+
+// hold makes another process of the test, which works at a feed until the script ends:
+// hold DIR FEED SOURCE PURPOSE
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: hold DIR FEED SOURCE PURPOSE")
+	}
+	dir, err := sink.OpenDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	lease, err := ledger.Acquire(context.Background(), dir, ledger.Options{Feed: args[1], Source: args[2], Purpose: args[3], Holder: "night-host 4711"})
+	ts.Check(err)
+	ts.Defer(func() {
+		ts.Check(lease.Release(context.Background()))
+		dir.Close()
+	})
 }

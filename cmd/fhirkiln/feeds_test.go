@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+)
+
+// runFeeds runs feeds, each of one of the servers, in this process, and returns their
+// reports in the order in which they ended.
+func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...string) []pipeline.Report {
+	t.Helper()
+	dir := t.TempDir()
+	var b strings.Builder
+	b.WriteString("sources:\n")
+	for i, s := range servers {
+		fmt.Fprintf(&b, "  s%d: {fhir: %q, auth: {type: client_credentials, token_url: %q, client_id: c, client_secret: s, scope: %q}, poll: {min: 1ms, max: 1ms}}\n",
+			i, s.FHIR(), s.TokenURL(), bulktest.DefaultScope)
+	}
+	fmt.Fprintf(&b, "feeds:\n%ssink: {url: lake}\n", feeds)
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	exit := execute(append([]string{"run", "-c", file, "--json"}, args...), console{stdout: &stdout, stderr: &stderr, env: func(string) (string, bool) { return "", false }})
+	if exit != exitOK {
+		t.Fatalf("exit code %d: %s", exit, stderr.String())
+	}
+	var reports []pipeline.Report
+	for line := range strings.Lines(stdout.String()) {
+		var r pipeline.Report
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+func newFeedServer(t *testing.T) *bulktest.Server {
+	t.Helper()
+	s, err := bulktest.NewServer(bulktest.Options{Data: practiceData(), ClientID: "c", ClientSecret: "s", Polls: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Feeds of one source share its token, and take turns: the next export begins when the
+// files of the one before are fetched, though all of them run.
+func TestFeedsTakeTurns(t *testing.T) {
+	t.Parallel()
+	server := newFeedServer(t)
+	reports := runFeeds(t, []*bulktest.Server{server}, "  a: {source: s0, level: system}\n  b: {source: s0, level: system}\n  c: {source: s0, level: system}\n", "--parallel", "3")
+	if len(reports) != 3 {
+		t.Errorf("%d reports of 3 runs", len(reports))
+	}
+	order, tokens := "", 0
+	for _, r := range server.Requests() {
+		switch r.Endpoint {
+		case bulktest.KickOffEndpoint:
+			order += "k"
+		case bulktest.FileEndpoint:
+			order += "f"
+		case bulktest.TokenEndpoint:
+			tokens++
+		}
+	}
+	if order != "kffkffkff" || tokens != 1 {
+		t.Errorf("kick-offs and files came as %s, with %d tokens", order, tokens)
+	}
+}
+
+// Feeds of two sources run side by side: neither server goes on before the other has an
+// export.
+func TestFeedsRunSideBySide(t *testing.T) {
+	t.Parallel()
+	servers := []*bulktest.Server{newFeedServer(t), newFeedServer(t)}
+	begun := []chan struct{}{make(chan struct{}), make(chan struct{})}
+	for i, s := range servers {
+		s.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			close(begun[i])
+			next.ServeHTTP(w, r)
+		}})
+		s.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			select {
+			case <-begun[1-i]:
+			case <-r.Context().Done():
+			}
+			next.ServeHTTP(w, r)
+		}})
+	}
+	// More feeds of the first source than may run, before that of the second one.
+	feeds := "  a: {source: s0, level: system}\n  b: {source: s0, level: system}\n  c: {source: s0, level: system}\n  z: {source: s1, level: system}\n"
+	if reports := runFeeds(t, servers, feeds, "--parallel", "2"); len(reports) != 4 {
+		t.Errorf("%d reports of 4 runs", len(reports))
+	}
+}
+
+func TestInTurns(t *testing.T) {
+	t.Parallel()
+	var feeds []config.Feed
+	for _, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
+		feeds = append(feeds, config.Feed{Name: name, Source: name[:1]})
+	}
+	var got []string
+	for _, f := range inTurns(feeds) {
+		got = append(got, f.Name)
+	}
+	if diff := cmp.Diff([]string{"a1", "b1", "c1", "a2", "c2", "a3"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
