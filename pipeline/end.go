@@ -14,7 +14,7 @@ import (
 // exports, and their ledgers. What fails is tried again next time.
 func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 	for _, id := range lease.Feed().Ended {
-		r := named(o, lease, o.Server, id, time.Now())
+		r := named(o, lease, o.Server, id, o.Now())
 		log, err := lease.OpenRun(ctx, id)
 		if err == nil {
 			r.journal, err = openJournal(ctx, log)

@@ -169,6 +169,10 @@ type Options struct {
 	// before the run fails with a [*QualityError]. Default 0.001; negative allows none.
 	MaxQuarantined float64
 
+	// Now is the clock: it names runs, dates what is kept of them, and tells when a full
+	// run is due. Leases and time limits go by the machine's own. Default [time.Now].
+	Now func() time.Time
+
 	// Log gets a line for each step. Nil discards them.
 	Log *slog.Logger
 
@@ -192,6 +196,9 @@ func (o Options) withDefaults() Options {
 	}
 	o.Workers = cmp.Or(o.Workers, 4)
 	o.MaxQuarantined = max(cmp.Or(o.MaxQuarantined, 0.001), 0)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

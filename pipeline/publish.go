@@ -114,7 +114,7 @@ func (r *run) add(ctx context.Context) error {
 		return err
 	}
 	feed := r.lease.Feed()
-	moved := r.moveWatermark(&feed, time.Now())
+	moved := r.moveWatermark(&feed, r.Now())
 	r.report.Watermarks = map[string]string{}
 	for t, w := range feed.Watermarks {
 		r.report.Watermarks[t] = w.Time
@@ -125,7 +125,7 @@ func (r *run) add(ctx context.Context) error {
 		}
 	}
 	r.report.ExportKept, _ = r.keepsJobs()
-	r.report.finish(time.Now())
+	r.report.finish(r.Now())
 	if err := r.putReport(ctx); err != nil {
 		return err
 	}

@@ -77,9 +77,9 @@ func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease
 		return err
 	})
 	if report == nil {
-		report = newReport(o.Feed, time.Now())
+		report = newReport(o.Feed, o.Now())
 		report.failed(err)
-		report.finish(time.Now())
+		report.finish(o.Now())
 	}
 	return report, err
 }
@@ -98,7 +98,7 @@ type run struct {
 }
 
 func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
-	started := time.Now()
+	started := o.Now()
 	return named(o, lease, opener, newRunID(started), started)
 }
 
@@ -204,7 +204,7 @@ func (r *run) complete(ctx context.Context, stage func(context.Context) error) (
 // failed is the end of a run that publishes nothing.
 func (r *run) failed(err error) (*Report, error) {
 	r.report.failed(err)
-	r.report.finish(time.Now())
+	r.report.finish(r.Now())
 	r.Progress.enter(Done)
 	return r.report, err
 }

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
@@ -71,7 +70,7 @@ func (w *worker) work(ctx context.Context) error {
 
 // file converts one output file, or what of it is not in parts yet.
 func (w *worker) file(ctx context.Context, f queuedFile) error {
-	started := time.Now()
+	started := w.Now()
 	stream, err := w.opener.Open(ctx, f.manifest, f.File)
 	if err != nil {
 		return err
@@ -110,7 +109,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	w.Progress.fileDone()
-	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: time.Now(), Bad: here.Bad})
+	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
 }
