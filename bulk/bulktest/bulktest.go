@@ -58,7 +58,7 @@ type Options struct {
 	Data Data
 
 	// Deleted are the files of the manifest's deleted section (type Bundle), listed when
-	// the kick-off has _since, as the IG has it, and never filtered.
+	// the kick-off has _since, as the IG has it. They are filtered by [File].Changed alone.
 	Deleted Data
 
 	// Errors are the files of the manifest's error section (type OperationOutcome),
@@ -278,7 +278,8 @@ func (s *Server) StorageURL() string { return s.storage }
 //
 //   - _type: R4 resource types;
 //   - _since, _until: an instant, or a date as 1upHealth documents it; compared with
-//     meta.lastUpdated, where a resource without one is always exported;
+//     [File].Changed, or else meta.lastUpdated, where a resource without one is always
+//     exported;
 //   - _outputFormat: application/fhir+ndjson, application/ndjson, ndjson;
 //   - _elements: root elements, with resourceType, id, meta and the mandatory elements of
 //     common types kept, and the tag SUBSETTED added; a type for which no element is

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // maxLine is the longest line that filters and counting take, in bytes.
@@ -33,6 +34,12 @@ type File struct {
 	// Open returns a fresh reader of plain NDJSON from its start. It is called many
 	// times, concurrently.
 	Open func() (io.ReadCloser, error)
+
+	// Changed, if set, is what the server has written down of when a line's resource was
+	// changed last, for _since and _until to go by, and in [Options].Deleted of when it was
+	// deleted; the zero time is not known. It is called as Open's readers are read. Nil: a
+	// resource's own meta.lastUpdated tells, and of what was deleted nothing does.
+	Changed func(line []byte) time.Time
 
 	// counted, if set, keeps what reading the file told, plus one.
 	counted *atomic.Int64

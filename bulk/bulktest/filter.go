@@ -13,7 +13,8 @@ import (
 // stay whole stay as they are, byte for byte.
 type filter struct {
 	typ          string
-	since, until time.Time       // zero: no bound
+	since, until time.Time // zero: no bound
+	changed      func([]byte) time.Time
 	people       map[string]bool // ids of the patients whose data it is; nil: everybody's
 	queries      []query         // one of them must hold; nil: no condition
 	elements     []string        // nil: all
@@ -35,20 +36,25 @@ func (f *filter) apply(line []byte) ([]byte, error) {
 	return line, nil
 }
 
-// inTime: the IG has _since and _until without their bounds, and lets resources pass that
-// do not tell when they changed.
+// inTime: the IG has _since and _until without their bounds, and lets resources pass of
+// which nothing tells when they changed.
 func (f *filter) inTime(line []byte) (bool, error) {
 	if f.since.IsZero() && f.until.IsZero() {
 		return true, nil
 	}
-	in := true
-	err := lookup(line, []string{"meta", "lastUpdated"}, func(v jsontext.Value) error {
-		if t, err := time.Parse(time.RFC3339Nano, text(v)); err == nil {
-			in = (f.since.IsZero() || t.After(f.since)) && (f.until.IsZero() || t.Before(f.until))
-		}
-		return nil
-	})
-	return in, err
+	var t time.Time
+	var err error
+	if f.changed != nil {
+		t = f.changed(line)
+	} else {
+		err = lookup(line, []string{"meta", "lastUpdated"}, func(v jsontext.Value) error {
+			if told, err := time.Parse(time.RFC3339Nano, text(v)); err == nil {
+				t = told
+			}
+			return nil
+		})
+	}
+	return t.IsZero() || (f.since.IsZero() || t.After(f.since)) && (f.until.IsZero() || t.Before(f.until)), err
 }
 
 func (f *filter) ofPeople(line []byte) (bool, error) {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -203,5 +205,41 @@ func TestKeptLinesAreVerbatim(t *testing.T) {
 	}
 	if got := string(c.get(m.Output[0].URL).body); got != long+"\n"+odd+"\n" {
 		t.Errorf("%d bytes, want %d; the end: %q", len(got), len(long)+len(odd)+2, got[max(0, len(got)-100):])
+	}
+}
+
+// What the server has written down counts before what resources tell.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	changed := func(line []byte) time.Time {
+		day, err := time.Parse(time.DateOnly, string(line[strings.Index(string(line), "2026"):][:10]))
+		if err != nil {
+			return time.Time{}
+		}
+		return day
+	}
+	known := bulktest.Lines("Patient", `{"resourceType":"Patient","id":"1","x":"2026-01-01"}`,
+		`{"resourceType":"Patient","id":"2","x":"2026-02-01","meta":{"lastUpdated":"2020-01-01T00:00:00Z"}}`,
+		`{"resourceType":"Patient","id":"3","x":"2026-not-known"}`)
+	gone := bulktest.Lines("Bundle", `{"resourceType":"Bundle","id":"4","x":"2026-01-01"}`, `{"resourceType":"Bundle","id":"5","x":"2026-02-01"}`)
+	known.Changed, gone.Changed = changed, changed
+	c := start(t, bulktest.Options{Data: bulktest.Files{known}, Deleted: bulktest.Files{gone}})
+	for query, want := range map[string]string{
+		"":                             "1 2 3",
+		"?_since=2026-01-15T00:00:00Z": "2 3 5",
+		"?_since=2026-01-01T00:00:00Z": "2 3 5",
+		"?_since=2025-01-01T00:00:00Z&_until=2026-02-01T00:00:00Z": "1 3 4",
+	} {
+		m := c.export("/$export"+query, "")
+		var got []string
+		for _, f := range slices.Concat(m.Output, m.Deleted) {
+			for line := range strings.Lines(string(c.get(f.URL).body)) {
+				_, after, _ := strings.Cut(line, `"id":"`)
+				got = append(got, after[:1])
+			}
+		}
+		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", query, diff)
+		}
 	}
 }

@@ -77,12 +77,12 @@ func (s *Server) newJob(r *http.Request, asked selection) (*job, error) {
 	}
 	for _, f := range files {
 		if asked.wants(f.Type) {
-			j.outputs = append(j.outputs, j.output(f, asked.filter(f.Type, people)))
+			j.outputs = append(j.outputs, j.output(f, asked.filter(f, people)))
 		}
 	}
 	if !asked.since.IsZero() {
 		for _, f := range s.o.Deleted.Files() {
-			j.deleted = append(j.deleted, j.output(f, nil))
+			j.deleted = append(j.deleted, j.output(f, asked.deletedFilter(f)))
 		}
 	}
 	for _, f := range s.o.Errors.Files() {

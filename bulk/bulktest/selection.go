@@ -156,10 +156,11 @@ func (q *selection) wants(typ string) bool {
 	return q.level.exports(typ) && (q.types == nil || slices.Contains(q.types, typ))
 }
 
-// filter is what the request asks of the lines of a type, nil if nothing. A nil people is
+// filter is what the request asks of the lines of a file, nil if nothing. A nil people is
 // everybody.
-func (q *selection) filter(typ string, people map[string]bool) *filter {
-	f := filter{typ: typ, since: q.since, until: q.until}
+func (q *selection) filter(of File, people map[string]bool) *filter {
+	typ := of.Type
+	f := filter{typ: typ, since: q.since, until: q.until, changed: of.Changed}
 	if people != nil && !hasNoPatient(typ) {
 		f.people = people
 	}
@@ -177,6 +178,14 @@ func (q *selection) filter(typ string, people map[string]bool) *filter {
 		return nil
 	}
 	return &f
+}
+
+// deletedFilter is what the request asks of the lines of a deleted file.
+func (q *selection) deletedFilter(of File) *filter {
+	if of.Changed == nil {
+		return nil
+	}
+	return &filter{typ: of.Type, since: q.since, until: q.until, changed: of.Changed}
 }
 
 // parseInstant takes FHIR's instant, and a date, in UTC.
