@@ -302,6 +302,9 @@ func (s *Server) StorageURL() string { return s.storage }
 // Group resources stay out, since they name other people. Members are all Patients that
 // the Group with that id lists, former and inactive ones too, as 1upHealth does it;
 // groups within groups are not followed.
+//
+// GET /Group searches the Groups, by identifier and _id, in pages of _count (10) linked by
+// next; any other parameter answers 400.
 func (s *Server) FHIR() string { return s.url + "/fhir" }
 
 // TokenURL is the token endpoint. It takes grant_type=client_credentials with client_id,

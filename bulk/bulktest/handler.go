@@ -33,6 +33,7 @@ func (s *Server) routes() {
 	route("/fhir/$export", KickOffEndpoint, kickOff(systemLevel))
 	route("/fhir/Patient/$export", KickOffEndpoint, kickOff(patientLevel))
 	route("/fhir/Group/{group}/$export", KickOffEndpoint, kickOff(groupLevel))
+	route("/fhir/Group", SearchEndpoint, map[string]handler{http.MethodGet: s.groupSearch})
 	route(statusPath+"{job}", StatusEndpoint, map[string]handler{http.MethodGet: s.status, http.MethodDelete: s.deleteJob})
 	route(filePath+"{job}/{file}", FileEndpoint, map[string]handler{http.MethodGet: s.file})
 	s.mux.Handle("/", answer(func(http.ResponseWriter, *http.Request) error {

@@ -24,6 +24,7 @@ const (
 	StatusEndpoint  Endpoint = "status"
 	DeleteEndpoint  Endpoint = "delete" // DELETE of a status URL
 	FileEndpoint    Endpoint = "file"
+	SearchEndpoint  Endpoint = "search" // GET of /Group
 )
 
 // Request is one request that a [Server] got. It is kept as it came, with tokens and
