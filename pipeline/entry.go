@@ -16,6 +16,7 @@ import (
 // alone, and end with the run.
 type entry struct {
 	Begun    *begun         `json:"begun,omitempty"`    // always the first
+	Groups   []string       `json:"groups,omitempty"`   // what the feed's search for groups has found
 	Planned  []planned      `json:"planned,omitempty"`  // exports that the run is to make, after those before
 	Started  *started       `json:"started,omitempty"`  // the server has accepted a kick-off
 	Refused  *exportEnd     `json:"refused,omitempty"`  // the server does not take a kick-off that the run can do without

@@ -15,6 +15,9 @@ import (
 // exports does all exports of the run up to staged parts, one after the other: servers
 // commonly allow one at a time.
 func (r *run) exports(ctx context.Context) error {
+	if err := r.findGroups(ctx); err != nil {
+		return err
+	}
 	full, err := r.newMembers(ctx)
 	if err != nil {
 		return err

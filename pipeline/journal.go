@@ -22,6 +22,7 @@ type journal struct {
 
 	mu       sync.Mutex
 	begun    *begun
+	groups   []string // that the feed's search has found
 	exports  []*export
 	loose    map[string]bool // keys under which something may be staged that is in no part
 	parts    []stagedPart
@@ -109,6 +110,8 @@ func (j *journal) apply(e entry) error {
 	switch {
 	case e.Begun != nil:
 		j.begun = e.Begun
+	case e.Groups != nil:
+		j.groups = e.Groups
 	case e.Planned != nil:
 		for _, p := range e.Planned {
 			j.exports = append(j.exports, &export{planned: p, index: len(j.exports), byName: map[string]int{}, known: map[string]int{}})

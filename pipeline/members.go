@@ -31,7 +31,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 	lists := r.journal.of(roleMembers)
 	if len(lists) == 0 {
 		var plan []planned
-		for _, group := range r.Feed.Groups {
+		for _, group := range r.groups() {
 			plan = append(plan, planned{Role: roleMembers, Group: group})
 		}
 		if err := r.journal.add(ctx, entry{Planned: plan}); err != nil {

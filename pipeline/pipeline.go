@@ -33,6 +33,7 @@ import (
 // is final for the run. Open is called from many goroutines, the others from one.
 type Server interface {
 	Opener
+	Groups(ctx context.Context, search string) ([]string, error)
 	KickOff(ctx context.Context, r bulk.Request) (bulk.Job, error)
 	Refresh(ctx context.Context, m *bulk.Manifest) (*bulk.Manifest, error)
 	Wait(ctx context.Context, job bulk.Job, each func(bulk.Progress)) (*bulk.Manifest, error)
@@ -100,6 +101,10 @@ type Feed struct {
 	// Groups are the groups to export, for level Group: one export after the other. In
 	// which groups patients are may change; who is new in them is found out.
 	Groups []string
+
+	// GroupSearch finds the groups instead, at each run's start: "Group?identifier=…". No
+	// match fails the run.
+	GroupSearch string
 
 	// Overlap is how much further back than the watermark a run asks, for servers that
 	// commit late. Resources then come again; the current state has each once.

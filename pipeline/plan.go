@@ -33,14 +33,6 @@ func (r *run) planData(full map[string]bool) []planned {
 	return plan
 }
 
-// groups are the feed's groups; at other levels one that has no name.
-func (r *run) groups() []string {
-	if r.Feed.Request.Level == bulk.Group {
-		return r.Feed.Groups
-	}
-	return []string{""}
-}
-
 // sinceParts are the feed's types by what they are complete up to.
 func (r *run) sinceParts(full bool) []ledger.Window {
 	feed := r.lease.Feed()

@@ -18,6 +18,7 @@ func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
 		Request:          request(f, s),
 		DeltaType:        exportType(f, s, true),
 		Groups:           f.Groups,
+		GroupSearch:      f.GroupSearch,
 		Overlap:          f.Overlap,
 		FullEvery:        f.FullEvery,
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,

@@ -96,9 +96,6 @@ type workshop struct {
 
 // options are a feed's as the pipeline has them.
 func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
-	if feed.GroupSearch != "" { // without its matches nothing would be exported, and that would look fine
-		return pipeline.Options{}, &usageError{fmt.Errorf("feed %s has group_search, which this version cannot do", feed.Name), "give groups or groups_file"}
-	}
 	source := w.sources[feed.Source]
 	client, err := source.client()
 	if err != nil {

@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+// groups are those that the run exports; at other levels one that has no name.
+func (r *run) groups() []string {
+	switch {
+	case r.Feed.Request.Level != bulk.Group:
+		return []string{""}
+	case r.Feed.GroupSearch != "":
+		return r.journal.groups
+	}
+	return r.Feed.Groups
+}
+
+// findGroups searches the feed's groups, once for a run: one that is gone on with keeps
+// those that it has planned for, whatever the server would find now.
+func (r *run) findGroups(ctx context.Context) error {
+	if r.Feed.Request.Level != bulk.Group || r.Feed.GroupSearch == "" || len(r.journal.groups) > 0 {
+		return nil
+	}
+	found, err := r.Server.Groups(ctx, r.Feed.GroupSearch)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 { // nothing would be exported, and that would look like a quiet night
+		return &transport.Error{Kind: transport.NotThere, Doing: "searching the feed's groups", Err: errors.New("the server has none that match"),
+			Hint: "check group_search; a payer may have to match its members again before there is a group"}
+	}
+	r.Log.Info("found the feed's groups", "groups", len(found))
+	return r.journal.add(ctx, entry{Groups: found})
+}

@@ -1,0 +1,117 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/transport"
+)
+
+// matched is data whose Groups have other ids each time, but the identifier npi.
+type matched struct{ month atomic.Int64 }
+
+func (m *matched) Files() []bulktest.File {
+	group := func(letter string, patient int) string {
+		return fmt.Sprintf(`{"resourceType":"Group","id":"%s%d","identifier":[{"system":"urn:npi","value":"1|5"}],"member":[{"entity":{"reference":"Patient/Patient-%d"}}]}`,
+			letter, m.month.Load(), patient)
+	}
+	return []bulktest.File{
+		bulktest.Lines("Patient", resources("Patient", 0, 4)...),
+		bulktest.Lines("Group", group("b", 0), group("a", 1), strings.Replace(group("other", 2), "1|5", "2", 1)),
+	}
+}
+
+// asked are the groups of all kick-offs, and how often there was a search.
+func (w *world) asked() (groups []string, searches int) {
+	for _, r := range w.server.Requests() {
+		switch r.Endpoint {
+		case bulktest.KickOffEndpoint:
+			groups = append(groups, strings.Split(r.Path, "/")[3])
+		case bulktest.SearchEndpoint:
+			searches++
+		}
+	}
+	return groups, searches
+}
+
+func searching(t *testing.T) (*world, *matched) {
+	data := &matched{}
+	w := newWorld(t, bulktest.Options{Data: data})
+	w.Feed.Request.Level, w.Feed.GroupSearch = bulk.Group, "Group?identifier=urn:npi|1%7C5"
+	return w, data
+}
+
+func TestGroupsAreSearchedOnceARun(t *testing.T) {
+	t.Parallel()
+	w, data := searching(t)
+	w.Feed.IgnoreNewMembers = true
+	for night, want := range []string{"a0 b0", "a1 b1"} {
+		data.month.Store(int64(night))
+		before, _ := w.asked()
+		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+			t.Fatal(err)
+		}
+		all, searches := w.asked()
+		if got := strings.Join(all[len(before):], " "); got != want || searches != night+1 {
+			t.Errorf("night %d: exported %s, want %s, after %d searches", night, got, want, searches)
+		}
+	}
+	if diff := cmp.Diff(resources("Patient", 0, 2), w.published(t)["Patient"]); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+}
+
+// A run that is gone on with keeps its groups, whatever the search would find by then.
+func TestAResumedRunKeepsItsGroups(t *testing.T) {
+	t.Parallel()
+	for name, ignore := range map[string]bool{"with lists of members": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := searching(t)
+			w.Feed.IgnoreNewMembers = ignore
+			second := func(r *http.Request) bool {
+				return strings.HasPrefix(r.URL.Path, "/fhir/Group/b0/") && !r.URL.Query().Has("_elements")
+			}
+			w.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, When: second, Do: bulktest.Respond(http.StatusForbidden, nil, "")})
+			if _, err := pipeline.Run(t.Context(), w.Options); !isKind(transport.Denied)(err) {
+				t.Fatal(err)
+			}
+			w.Feed.GroupSearch = "Group?identifier=2"
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil || !report.Resumed {
+				t.Fatalf("resumed: %v, error %v", report.Resumed, err)
+			}
+			if diff := cmp.Diff(resources("Patient", 0, 2), w.published(t)["Patient"]); diff != "" {
+				t.Errorf("published (-want +got):\n%s", diff)
+			}
+			if _, searches := w.asked(); searches != 1 {
+				t.Errorf("%d searches, want 1", searches)
+			}
+		})
+	}
+}
+
+func TestASearchWithoutGroupsFails(t *testing.T) {
+	t.Parallel()
+	w, _ := searching(t)
+	w.Feed.GroupSearch = "Group?identifier=nobody"
+	report, err := pipeline.Run(t.Context(), w.Options)
+	var e *transport.Error
+	if !errors.As(err, &e) || e.Kind != transport.NotThere || !strings.Contains(e.Hint, "group_search") || strings.Contains(err.Error()+w.logs.String(), "nobody") {
+		t.Errorf("error %v", err)
+	}
+	if report.Status != pipeline.Failed || w.kickOffs() != 0 {
+		t.Errorf("status %s after %d kick-offs", report.Status, w.kickOffs())
+	}
+	w.wantUnseen(t)
+	w.wantTidy(t)
+}
