@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -29,8 +30,11 @@ type Dir struct {
 const (
 	stagingDir = "_fhirkiln/staging" // parts and files that are not yet in place
 	locksDir   = "_fhirkiln/locks"   // see [Dir.Lock]
-	fileMode   = 0o600
-	dirMode    = 0o700
+	// stagedSuffix ends the name of a part that is not yet in its place.
+	stagedSuffix = ".staged"
+
+	fileMode = 0o600
+	dirMode  = 0o700
 )
 
 // OpenDir opens the folder, creates it if need be, and proves that it can be written
@@ -202,9 +206,15 @@ func (d *Dir) Open(ctx context.Context, key string) (Reader, error) {
 }
 
 // stagedName is where a key's bytes wait. All staged files lie in one folder, under a
-// name that no reader's glob for Parquet finds.
+// name that no reader's glob for Parquet finds. It says the key, for [Dir.Staged], unless
+// that makes it longer than file systems take.
 func (d *Dir) stagedName(key string) string {
-	return fmt.Sprintf("%s/%s-%.8x.staged", stagingDir, path.Base(key), sha256.Sum256([]byte(key)))
+	const longest = 255
+	name := fmt.Sprintf("%s-%.8x%s", url.PathEscape(key), sha256.Sum256([]byte(key)), stagedSuffix)
+	if len(name) > longest {
+		name = fmt.Sprintf("%s-%.8x%s", path.Base(key), sha256.Sum256([]byte(key)), stagedSuffix)
+	}
+	return stagingDir + "/" + name
 }
 
 func (d *Dir) createStaged(key string) (*os.File, error) {

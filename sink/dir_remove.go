@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"path"
+	"strings"
+	"time"
 )
 
 // Abort throws a staged part away, and removes it if it was published; another file
@@ -65,4 +68,47 @@ func (d *Dir) remove(name string) error {
 	}
 	d.prune(path.Dir(name))
 	return nil
+}
+
+// Staged calls each for what is staged under keys that start with prefix, finished or
+// not, in any order, with when it was last written to: for finding what dead runs have
+// left of which no ledger knows. Keys of more than about 200 bytes are passed over. An
+// error of each ends it and is returned.
+func (d *Dir) Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(d.root.FS(), stagingDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d.failed("listing staged parts", stagingDir, err)
+	}
+	for _, e := range entries {
+		key, ok := d.stagedKey(e.Name())
+		if !ok || !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was published or aborted just now
+		}
+		if err != nil {
+			return d.failed("listing staged parts", stagingDir, err)
+		}
+		if err := each(key, info.ModTime()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stagedKey is the key whose stagedName is in the staging folder, false if it cannot be
+// told.
+func (d *Dir) stagedKey(name string) (string, bool) {
+	escaped, ok := strings.CutSuffix(name, stagedSuffix)
+	end := strings.LastIndexByte(escaped, '-')
+	if !ok || end < 0 {
+		return "", false
+	}
+	key, err := url.PathUnescape(escaped[:end])
+	return key, err == nil && fs.ValidPath(key) && d.stagedName(key) == stagingDir+"/"+name
 }

@@ -264,7 +264,8 @@ func (f *fakeS3) listUploads(w http.ResponseWriter, prefix, after string) {
 			text.WriteString("<IsTruncated>true</IsTruncated>")
 			break
 		}
-		fmt.Fprintf(&text, "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload><NextUploadIdMarker>%[2]s</NextUploadIdMarker>", escape(u.key), id)
+		fmt.Fprintf(&text, "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload><NextUploadIdMarker>%[2]s</NextUploadIdMarker>",
+			escape(u.key), id, time.Now().UTC().Format(time.RFC3339))
 	}
 	reply(w, "ListMultipartUploadsResult", text.String())
 }

@@ -3,11 +3,14 @@ package sink
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const removing = "removing a part"
@@ -69,25 +72,68 @@ func (s *S3) remove(ctx context.Context, key string) error {
 // the very key only.
 func (s *S3) abortUploads(ctx context.Context, key, keep string) error {
 	object := s.object(key)
-	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &object}
 	var found []string
+	err := s.uploads(ctx, object, func(u types.MultipartUpload) error {
+		if id := aws.ToString(u.UploadId); aws.ToString(u.Key) == object && id != keep {
+			found = append(found, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, upload := range found {
+		if err := s.abortUpload(ctx, key, upload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uploads calls each for the uploads of objects whose names start with prefix.
+func (s *S3) uploads(ctx context.Context, prefix string, each func(types.MultipartUpload) error) error {
+	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &prefix}
 	for {
 		page, err := s.client.ListMultipartUploads(ctx, in)
 		if err != nil {
 			return err
 		}
 		for _, u := range page.Uploads {
-			if id := aws.ToString(u.UploadId); aws.ToString(u.Key) == object && id != keep {
-				found = append(found, id)
+			if err := each(u); err != nil {
+				return err
 			}
 		}
 		if !aws.ToBool(page.IsTruncated) {
-			break
+			return nil
 		}
 		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 	}
-	for _, upload := range found {
-		if err := s.abortUpload(ctx, key, upload); err != nil {
+}
+
+// Staged calls each for what is staged under keys that start with prefix, finished or
+// not, in any order, with when that began; twice for a key with two uploads. It is for
+// finding what dead runs have left of which no ledger knows. An error of each ends it and
+// is returned.
+//
+// MinIO tells of no uploads but those of a key that it is given; it ends old ones itself.
+func (s *S3) Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	var all []types.MultipartUpload // each may abort what would be the next page's marker
+	err := s.uploads(ctx, s.object(prefix), func(u types.MultipartUpload) error {
+		all = append(all, u)
+		return nil
+	})
+	if err != nil {
+		return s.failed(ctx, "listing staged parts", prefix, err)
+	}
+	for _, u := range all {
+		key := strings.TrimPrefix(aws.ToString(u.Key), s.prefix)
+		if isProbe(key) || !fs.ValidPath(key) {
+			continue
+		}
+		if err := each(key, aws.ToTime(u.Initiated)); err != nil {
 			return err
 		}
 	}

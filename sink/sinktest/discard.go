@@ -1,9 +1,13 @@
 package sinktest
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"fhirkiln/sink"
 )
@@ -108,6 +112,72 @@ func testDiscardNeighbours(t *testing.T, open func() Sink) {
 	}
 	want["a/p1.parquet3"] = published
 	holds(t, s, want)
+}
+
+func testStaged(t *testing.T, open func() Sink) {
+	s := open()
+	staged := func(prefix string) map[string]bool {
+		t.Helper()
+		found := map[string]bool{}
+		err := open().Staged(t.Context(), prefix, func(key string, at time.Time) error {
+			if age := time.Since(at); age < -time.Hour || age > time.Hour { // stores have clocks of their own
+				t.Errorf("%s was staged %v ago", key, age)
+			}
+			found[key] = true
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	want := func(prefix string, keys ...string) {
+		t.Helper()
+		all := map[string]bool{}
+		for _, key := range keys {
+			all[key] = true
+		}
+		if diff := cmp.Diff(all, staged(prefix)); diff != "" {
+			t.Errorf("Staged(%q) (-want +got):\n%s", prefix, diff)
+		}
+	}
+	want("")
+	finished := stage(t, s, partKey, random(61, 1000))
+	other := stage(t, s, "_fhirkiln/runs/r-1/a b%2F-q.ndjson", random(62, 10))
+	begun, err := s.Stage(t.Context(), "a/begun.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begun.Write(random(63, 9_000_000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), "a/put.json", []byte("put")); err != nil {
+		t.Fatal(err)
+	}
+	want("", partKey, other.Key, "a/begun.parquet")
+	want("a/", "a/begun.parquet")
+	want("_fhirkiln/runs/r-1/", other.Key)
+	want("b")
+
+	enough := errors.New("enough")
+	if err := s.Staged(t.Context(), "", func(string, time.Time) error { return enough }); err != enough {
+		t.Errorf("Staged returned %v, not each's error", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Staged(canceled, "", func(string, time.Time) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("Staged with a canceled context: %v", err)
+	}
+
+	publish(t, s, finished)
+	if err := begun.Abort(t.Context()); err != nil {
+		t.Error(err)
+	}
+	want("", other.Key)
+	if err := open().Discard(t.Context(), other.Key); err != nil {
+		t.Error(err)
+	}
+	want("")
 }
 
 func testRemove(t *testing.T, open func() Sink) {

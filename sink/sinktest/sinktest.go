@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,6 +41,7 @@ type Sink interface {
 	Remove(ctx context.Context, key string) error
 	Discard(ctx context.Context, key string) error
 	Confirm(ctx context.Context, r sink.Receipt) error
+	Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error
 }
 
 // Test runs the suite. For each of its tests newPlace makes an empty place, and
@@ -69,6 +71,7 @@ func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 		{"Confirm", testConfirm},
 		{"Discard", testDiscard},
 		{"Discard leaves neighbours alone", testDiscardNeighbours},
+		{"Staged", testStaged},
 		{"Remove", testRemove},
 		{"Load and Swap", testSwap},
 		{"Swap after a lost answer", testSwapLost},
