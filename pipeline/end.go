@@ -19,6 +19,9 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 		if err == nil {
 			r.journal, err = openJournal(ctx, log)
 		}
+		if err == nil && o.Server == nil && r.hasJobs() {
+			continue // for the next run, which knows the server
+		}
 		if err == nil {
 			r.endJobs(ctx)
 			err = r.forget(ctx)
@@ -63,6 +66,11 @@ func (r *run) deleteJobs(ctx context.Context) {
 		}
 		r.deleteJob(ctx, *x.job)
 	}
+}
+
+// hasJobs says whether the run has exports that the server may still keep.
+func (r *run) hasJobs() bool {
+	return slices.ContainsFunc(r.journal.exports, func(x *export) bool { return x.job != nil && x.job.StatusURL != "" })
 }
 
 func (r *run) deleteJob(ctx context.Context, job bulk.Job) {

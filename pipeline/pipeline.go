@@ -74,6 +74,15 @@ type Sink interface {
 	Publish(ctx context.Context, r sink.Receipt) error
 	Abort(ctx context.Context, r sink.Receipt) error
 	Discard(ctx context.Context, key string) error
+	Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error
+
+	Put(ctx context.Context, key string, content []byte) error
+	Open(ctx context.Context, key string) (sink.Reader, error)
+	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
+	Remove(ctx context.Context, key string) error
+
+	// String is s3://bucket/prefix, or the path of a folder.
+	String() string
 }
 
 // State is where ledgers, feeds' objects and quarantine are kept; every [Sink] of
@@ -118,6 +127,14 @@ type Feed struct {
 	// new in a group. By default it is asked for: a server need not send what did not
 	// change since the watermark.
 	IgnoreNewMembers bool
+
+	// KeepRuns is how many published runs stay live, and KeepDays for how many days they
+	// do. A run ceases to be when neither keeps it, after another was published or by [GC].
+	// The last full run and all after it stay in any case, so that a feed that is never
+	// exported in full keeps all; so do runs with types that the last full one had not
+	// asked for. What the last full run lacks goes with the older ones. 0 and 0: all stay.
+	KeepRuns int
+	KeepDays int
 
 	// MaxErrors is how many errors the server may report before the watermark stays, so
 	// that the next run asks again. Default 0.

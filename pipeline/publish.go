@@ -129,6 +129,7 @@ func (r *run) add(ctx context.Context) error {
 	if err := r.putReport(ctx); err != nil {
 		return err
 	}
+	gone := r.retiring(ctx)
 	// Nobody can stop it any more: whoever does so now shall not have to ask whether it is
 	// published.
 	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -143,6 +144,7 @@ func (r *run) add(ctx context.Context) error {
 		if len(r.report.Parts) > 0 {
 			f.Runs = append(f.Runs, r.published())
 		}
+		retire(f, gone, r.report.Finished)
 		f.Unfinished = nil
 		f.Ended = append(f.Ended, r.id)
 		return nil
@@ -157,6 +159,7 @@ func (r *run) add(ctx context.Context) error {
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
 	// What follows is not the run's success: the next one does it, if it fails here.
+	r.showManifests(ctx)
 	r.endJobs(ctx)
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)

@@ -187,11 +187,11 @@ func (w *worker) stage(ctx context.Context, key string) (sink.Staging, error) {
 }
 
 // storeOf is where a key lives: what is not for analysts is with the state.
-func (r *run) storeOf(key string) Sink {
+func (o Options) storeOf(key string) Sink {
 	if strings.HasPrefix(key, "_fhirkiln/") {
-		return r.State
+		return o.State
 	}
-	return r.Sink
+	return o.Sink
 }
 
 // commit finishes the open parts and says in the ledger which files are in them; here

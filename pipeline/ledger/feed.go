@@ -131,7 +131,8 @@ type PublishedRun struct {
 	Resources       int64     `json:"resources"`          // rows, without tombstones
 	Parts           int64     `json:"parts"`              // with tombstones' parts
 	Bytes           int64     `json:"bytes"`              // of all parts
-	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them
+	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them, and those that these replaced
+	Full            bool      `json:"full,omitzero"`      // of a compaction: there is a full run among them
 
 	Unknown jsontext.Value `json:",embed"`
 }

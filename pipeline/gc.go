@@ -1,0 +1,145 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// GCOptions say what [GC] removes.
+type GCOptions struct {
+	// Grace is for how long a run's files stay when it is live no longer, and those of
+	// runs that are no feed's: readers may still be reading them, and a process that was
+	// paused may still write some. Default 24 hours; negative is none.
+	Grace time.Duration
+
+	// DryRun finds out what would be removed and removes nothing. It takes no lease and
+	// writes nothing at all.
+	DryRun bool
+}
+
+// Garbage is what [GC] has removed, or would.
+type Garbage struct {
+	Feed   string `json:"feed"`
+	DryRun bool   `json:"dry_run,omitempty"`
+
+	// Retired are runs that have ceased to be live now, by Feed.KeepRuns and
+	// Feed.KeepDays. Their files stay for the grace time.
+	Retired []string `json:"retired,omitempty"`
+
+	// Runs are retired runs of which nothing is left now but their reports.
+	Runs []string `json:"runs,omitempty"`
+
+	Files []GarbageFile `json:"files"`
+	Bytes int64         `json:"bytes"` // of Files, but for staged ones
+}
+
+// GarbageFile is a file that is live no more.
+type GarbageFile struct {
+	Key    string        `json:"key"`
+	Bytes  int64         `json:"bytes"` // 0 for what is only staged
+	Why    GarbageReason `json:"why"`
+	Staged bool          `json:"staged,omitempty"`
+}
+
+// GarbageReason is why a file is live no more.
+type GarbageReason string
+
+// Why files are live no more.
+const (
+	OfRetiredRun GarbageReason = "retired"  // its run was live once
+	OfNoRun      GarbageReason = "orphaned" // its run was never published, and its process was killed as it cleaned up
+)
+
+// GC removes the files of a feed that are live no more: those of retired runs, and what
+// killed processes have left of runs that were never published, parts, quarantine and
+// staged bytes. It touches only what is named as this feed's files are, and the folders of
+// runs that no feed knows. What runs have reported stays.
+//
+// First it takes runs out of the live ones that the feed needs not keep (Feed.KeepRuns,
+// Feed.KeepDays). Of o.Feed, Name and these two are used; a feed that has never run has
+// no garbage.
+//
+// A [*ledger.HeldError] says that another process works at the feed. Killed at any
+// instant, the next GC does the rest.
+func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
+	o = o.withDefaults()
+	if g.Grace = cmp.Or(g.Grace, 24*time.Hour); g.Grace < 0 {
+		g.Grace = 0
+	}
+	found := &Garbage{Feed: o.Feed.Name, DryRun: g.DryRun, Files: []GarbageFile{}}
+	feed, err := ledger.Read(ctx, o.State, o.Feed.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
+	now := time.Now().UTC()
+	s := &survey{Options: o, now: now, before: now.Add(-g.Grace), found: found}
+	if g.DryRun {
+		if found.Retired, err = o.retirable(ctx, feed, now); err == nil {
+			err = s.find(ctx)
+		}
+		return found, err
+	}
+	return found, hold(ctx, o, func(lease *ledger.Lease) error {
+		ctx := lease.Context()
+		if found.Retired, err = o.retirable(ctx, lease.Feed(), now); err != nil {
+			return err
+		}
+		if len(found.Retired) > 0 {
+			err := lease.Update(ctx, func(f *ledger.Feed) error {
+				retire(f, found.Retired, now)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		// Before any file goes: readers of the manifests know of no other.
+		if err := o.putManifests(ctx, lease.Feed()); err != nil {
+			return err
+		}
+		if err := s.find(ctx); err != nil {
+			return err
+		}
+		return o.sweep(ctx, lease, found)
+	})
+}
+
+// sweep removes what was found, and then the last sign of retired runs.
+func (o Options) sweep(ctx context.Context, lease *ledger.Lease, found *Garbage) error {
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for _, f := range found.Files {
+		if below.Err() != nil {
+			break
+		}
+		store := o.storeOf(f.Key)
+		group.Go(func() error {
+			if f.Staged {
+				return store.Discard(below, f.Key)
+			}
+			return store.Remove(below, f.Key)
+		})
+	}
+	if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {
+		return err
+	}
+	if len(found.Runs) == 0 {
+		return nil
+	}
+	return lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Retired = slices.DeleteFunc(f.Retired, func(r ledger.RetiredRun) bool { return slices.Contains(found.Runs, r.Run) })
+		return nil
+	})
+}

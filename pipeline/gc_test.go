@@ -1,0 +1,321 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+var noGrace = pipeline.GCOptions{Grace: -1}
+
+// runFull runs the feed in full, n times.
+func (w *world) runFull(t *testing.T, n int) {
+	t.Helper()
+	o := w.Options
+	o.Full = true
+	for range n {
+		if _, err := pipeline.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) gc(t *testing.T, g pipeline.GCOptions) *pipeline.Garbage {
+	t.Helper()
+	found, err := pipeline.GC(t.Context(), w.Options, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// everything is all files of the sink but those that come and go with a lease.
+func (w *world) everything(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(w.files(t, ""), func(name string) bool { return strings.HasSuffix(name, ".lock") })
+}
+
+func (w *world) put(t *testing.T, key string) {
+	t.Helper()
+	if err := w.dir.Put(t.Context(), key, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantManifests checks that the symlink manifests name what is live.
+func (w *world) wantManifests(t *testing.T) {
+	t.Helper()
+	want, got := map[string]bool{}, map[string]bool{}
+	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want["file://"+w.dir.String()+"/"+p.Key] = true
+	}
+	for _, name := range w.files(t, ".txt") {
+		if !strings.HasPrefix(name, "_fhirkiln/athena/") {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(w.dir.String(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, url := range strings.Fields(string(content)) {
+			got[url] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("symlink manifests (-live +named):\n%s", diff)
+	}
+}
+
+func TestGCRemovesRetiredRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+		bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Basic", resources("Basic", 0, 3)...)}})
+	w.Feed.KeepRuns = 1
+	w.runFull(t, 3)
+	feed := w.feed(t)
+	if len(feed.Runs) != 1 || len(feed.Retired) != 2 {
+		t.Fatalf("%d live and %d retired runs, want 1 and 2", len(feed.Runs), len(feed.Retired))
+	}
+	if n := len(w.published(t)["Patient"]); n != 9 {
+		t.Errorf("%d rows are there before gc, want those of three runs", n)
+	}
+	w.wantManifests(t)
+
+	before := w.everything(t)
+	if found := w.gc(t, pipeline.GCOptions{}); len(found.Files) > 0 || len(found.Runs) > 0 {
+		t.Errorf("within the grace time gc removes %+v", found)
+	}
+	dry := w.gc(t, pipeline.GCOptions{Grace: -1, DryRun: true})
+	if diff := cmp.Diff(before, w.everything(t)); diff != "" {
+		t.Errorf("a dry run changed what is there:\n%s", diff)
+	}
+	found := w.gc(t, noGrace)
+	dry.DryRun = false
+	if diff := cmp.Diff(found, dry); diff != "" {
+		t.Errorf("a dry run says other things than the true one (-true +dry):\n%s", diff)
+	}
+	if len(found.Runs) != 2 || found.Bytes == 0 {
+		t.Errorf("gc removed %d bytes of the runs %q", found.Bytes, found.Runs)
+	}
+	gone := map[string]bool{}
+	for _, f := range found.Files {
+		gone[f.Key] = true
+	}
+	want := slices.DeleteFunc(before, func(name string) bool { return gone[name] })
+	if diff := cmp.Diff(want, w.everything(t)); diff != "" {
+		t.Errorf("what is left (-what gc did not name +there):\n%s", diff)
+	}
+	if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+		t.Errorf("parts (-live +there):\n%s", diff)
+	}
+	if n := len(w.files(t, "report.json")); n != 3 {
+		t.Errorf("%d reports are left, want all 3", n)
+	}
+	w.wantTidy(t)
+	w.wantManifests(t)
+	if again := w.gc(t, noGrace); len(again.Files) > 0 || len(again.Runs) > 0 || len(w.feed(t).Retired) > 0 {
+		t.Errorf("gc again finds %+v", again)
+	}
+}
+
+// What killed processes have left goes, and nothing else.
+func TestGCRemovesOrphans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	w.runFull(t, 1)
+	const (
+		dead  = "r20200102t030405678z-aaaaaa"
+		other = "r20200102t030405678z-bbbbbb"
+		patch = "r4-core-1/Patient/kiln_source=bison/kiln_feed=members/kiln_run="
+	)
+	young := "r" + strings.Replace(time.Now().UTC().Format("20060102t150405.000z"), ".", "", 1) + "-cccccc"
+	orphans := []string{
+		patch + dead + "/p00001-1-aaaaaaaa.parquet",
+		"r4-core-1/deleted/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p00002-1-aaaaaaaa.parquet",
+		"_fhirkiln/runs/" + dead + "/members.ndjson.gz",
+		"_fhirkiln/runs/" + dead + "/parts.json",
+		"_fhirkiln/runs/" + dead + "/quarantine/q00001-1-aaaaaaaa.ndjson",
+	}
+	kept := []string{
+		patch + young + "/p1.parquet",
+		patch + "mine/p1.parquet",
+		patch + dead + "/notes.txt",
+		patch + dead + "/deeper/p1.parquet",
+		"r4-core-1/Patient/kiln_source=bison/kiln_feed=another/kiln_run=" + dead + "/p1.parquet",
+		"r4-core-1/Patient/kiln_source=other/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
+		"elsewhere/Patient/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
+		"_fhirkiln/runs/" + young + "/parts.json",
+		"_fhirkiln/runs/" + other + "/ledger/000001-000001.json", // of a feed that has lost its object
+		"_fhirkiln/runs/" + other + "/quarantine/q1.ndjson",
+	}
+	for _, key := range append(slices.Clone(orphans), kept...) {
+		w.put(t, key)
+	}
+	for _, key := range []string{patch + dead + "/p3.parquet", "_fhirkiln/runs/" + dead + "/quarantine/q2.ndjson"} {
+		s, err := w.dir.Stage(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, p.Key)
+	}
+	if found := w.gc(t, pipeline.GCOptions{}); len(found.Files) != len(orphans) { // what is staged is of today
+		t.Errorf("gc found %+v, want %q", found.Files, orphans)
+	}
+	there := w.everything(t)
+	for _, key := range kept {
+		if !slices.Contains(there, key) {
+			t.Errorf("gc removed %s", key)
+		}
+	}
+	for _, key := range orphans {
+		if slices.Contains(there, key) {
+			t.Errorf("gc left %s", key)
+		}
+	}
+	if n := len(w.files(t, ".staged")); n != 2 {
+		t.Errorf("%d staged files are left, want both: they are of today", n)
+	}
+	found := w.gc(t, noGrace)
+	if left := w.files(t, ".staged"); len(left) > 0 {
+		t.Errorf("left staged: %q", left)
+	}
+	if len(found.Files) != 4 { // the two that are staged, and those of the young run
+		t.Errorf("without grace gc found %+v", found.Files)
+	}
+	w.wantManifests(t)
+}
+
+// What an unfinished run has staged and noted is not garbage, however old, and to
+// whichever feed gc comes.
+func TestGCKeepsUnfinishedRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+		bulktest.Lines("Patient", append(resources("Patient", 0, 3), `{"id":"no type","meta":{"lastUpdated":"2026-01-02T03:04:05.678Z"}}`)...)}})
+	w.MaxQuarantined = -1
+	var quality *pipeline.QualityError
+	if _, err := pipeline.Run(t.Context(), w.Options); !errors.As(err, &quality) {
+		t.Fatal(err)
+	}
+	if len(w.files(t, ".staged")) < 2 {
+		t.Fatal("nothing is staged")
+	}
+	other := w.Options
+	other.Feed.Name = "another"
+	if _, err := pipeline.SetWatermark(t.Context(), other, nil, "2026-01-02T03:04:05Z"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"members", "another"} {
+		w.Options.Feed.Name = name
+		if found := w.gc(t, noGrace); len(found.Files) > 0 {
+			t.Errorf("gc of %s removed %+v", name, found.Files)
+		}
+	}
+	w.Feed.Name = "members"
+	w.MaxQuarantined = 0.5
+	var partial *pipeline.PartialError
+	if _, err := pipeline.Run(t.Context(), w.Options); !errors.As(err, &partial) || w.kickOffs() != 1 {
+		t.Errorf("the run does not go on: %v, after %d kick-offs", err, w.kickOffs())
+	}
+	if found := w.gc(t, noGrace); len(found.Files) > 0 {
+		t.Errorf("gc removed %+v of a run that is live", found.Files)
+	}
+}
+
+func TestGCIsOneAtATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resource("Patient", 0))}})
+	w.Feed.KeepRuns = 1
+	if found := w.gc(t, noGrace); len(found.Files) > 0 || len(w.files(t, ".json")) > 0 {
+		t.Errorf("gc of a feed that never ran: %+v", found)
+	}
+	w.runFull(t, 2)
+	lease, err := ledger.Acquire(t.Context(), w.dir, ledger.Options{Feed: "members", Source: "bison", Purpose: "backfill"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held *ledger.HeldError
+	if _, err := pipeline.GC(t.Context(), w.Options, noGrace); !errors.As(err, &held) {
+		t.Errorf("gc while another process works: %v", err)
+	}
+	if dry := w.gc(t, pipeline.GCOptions{Grace: -1, DryRun: true}); len(dry.Files) == 0 {
+		t.Error("a dry run finds nothing while another process works")
+	}
+	if err := lease.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A gc that dies at any of its writes is done by the next.
+func TestGCDyingAnywhere(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) *world {
+		w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+			bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Basic", resources("Basic", 0, 3)...)}})
+		w.runFull(t, 3)
+		w.Feed.KeepRuns = 1
+		return w
+	}
+	counting := begin(t)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	counting.gc(t, noGrace)
+	for n := int64(1); n <= 1<<40-calls.lives.Load(); n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w := begin(t)
+			live := w.feed(t).Runs[2].Run
+			dying := &mortalStore{Dir: w.dir, last: n%2 == 0}
+			dying.lives.Store(n)
+			w.Sink = dying
+			if _, err := pipeline.GC(t.Context(), w.Options, noGrace); err != nil && !errors.Is(err, errDead) {
+				t.Error(err)
+			}
+			for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+				if err == nil {
+					var f sink.Reader
+					if f, err = w.dir.Open(t.Context(), p.Key); err == nil {
+						f.Close()
+					}
+				}
+				if err != nil {
+					t.Errorf("what is live is not there: %v", err)
+				}
+			}
+			w.Sink = w.dir
+			w.gc(t, noGrace)
+			feed := w.feed(t)
+			if len(feed.Runs) != 1 || feed.Runs[0].Run != live || len(feed.Retired) > 0 {
+				t.Errorf("live %+v, retired %+v", feed.Runs, feed.Retired)
+			}
+			if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+				t.Errorf("parts (-live +there):\n%s", diff)
+			}
+			w.wantTidy(t)
+			w.wantManifests(t)
+		})
+	}
+}

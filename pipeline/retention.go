@@ -1,0 +1,115 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// retire takes runs out of a feed's live ones. Readers see nothing of them from then on;
+// gc removes their files later.
+func retire(f *ledger.Feed, runs []string, now time.Time) {
+	f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool {
+		if !slices.Contains(runs, r.Run) {
+			return false
+		}
+		f.Retired = append(f.Retired, ledger.RetiredRun{Run: r.Run, At: now})
+		return true
+	})
+}
+
+// retirable are the live runs that need not be kept, by the feed's own rules: those
+// before the last full run without a fault, that neither Feed.KeepRuns nor Feed.KeepDays
+// keeps, and that hold no type which that full run had not asked for. Without a rule,
+// and of a feed without a full run, there are none.
+func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([]string, error) {
+	if o.Feed.KeepRuns <= 0 && o.Feed.KeepDays <= 0 {
+		return nil, nil
+	}
+	full := -1
+	for i, r := range f.Runs {
+		if holdsFull(r) {
+			full = i
+		}
+	}
+	var asked func(resourceType string) bool
+	var gone []string
+	for i := range full {
+		r := f.Runs[i]
+		if len(f.Runs)-i <= o.Feed.KeepRuns || o.Feed.KeepDays > 0 && now.Sub(r.Published) < time.Duration(o.Feed.KeepDays)*24*time.Hour {
+			continue
+		}
+		var err error
+		if asked == nil {
+			if asked, err = o.typesOf(ctx, f.Runs[full].Run); err != nil {
+				return nil, err
+			}
+		}
+		parts, err := readParts(ctx, o.State, r.Run)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(parts, func(p PartReport) bool { return !asked(p.Type) }) {
+			gone = append(gone, r.Run)
+		}
+	}
+	return gone, nil
+}
+
+// retiring are the runs that need not be kept once r is published.
+func (r *run) retiring(ctx context.Context) []string {
+	next := r.lease.Feed()
+	if len(r.report.Parts) > 0 {
+		next.Runs = append(next.Runs, r.published())
+	}
+	gone, err := r.retirable(ctx, next, r.report.Finished)
+	if err != nil {
+		r.Log.Warn("whether older runs may go could not be found out; the next run or gc tries again", "error", err)
+	}
+	return gone
+}
+
+// holdsFull says whether all that a feed had at one time is in the run.
+func holdsFull(r ledger.PublishedRun) bool {
+	return r.Kind == ledger.KindFull && r.Status == ledger.StatusPublished || r.Full
+}
+
+// typesOf says which types a full run has brought: those that it asked for and those
+// that it got. Tombstones from before it have nothing to say any more.
+func (o Options) typesOf(ctx context.Context, run string) (func(string) bool, error) {
+	report, err := readReport(ctx, o.State, run)
+	if err != nil {
+		return nil, err
+	}
+	types := map[string]bool{"deleted": true}
+	all := false
+	for _, x := range report.Exports {
+		if x.Since == nil {
+			all = all || len(x.Types) == 0
+			for _, t := range x.Types {
+				types[t] = true
+			}
+		}
+	}
+	for _, p := range report.Parts {
+		types[p.Type] = true
+	}
+	return func(t string) bool { return all || types[t] }, nil
+}
+
+func readReport(ctx context.Context, s ledger.Store, run string) (*Report, error) {
+	key := ledger.Folder(run) + "report.json"
+	content, _, err := s.Load(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of run %s: %w", run, err)
+	}
+	var r Report
+	if err := json.Unmarshal(content, &r); err != nil {
+		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
+	}
+	return &r, nil
+}

@@ -1,0 +1,268 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+)
+
+// survey finds the garbage of a feed.
+//
+// What there is is listed before the feeds are read: a run is named by its feed's object
+// before it has any file, so that what is listed and is named by none now is of a run
+// that will never be live.
+type survey struct {
+	Options
+	now, before time.Time // what ceased to be live, or began, after before stays
+	found       *Garbage
+
+	parts   map[string]GarbageFile // of the feed, by key
+	staged  map[string]time.Time
+	folders map[string][]GarbageFile // by run
+
+	feed     ledger.Feed
+	working  map[string]bool // unfinished runs, and those that have ended but are not tidied up, of all feeds
+	live     map[string]bool // live runs
+	retired  map[string]time.Time
+	replaced map[string]bool // runs whose rows live on in others
+	members  map[string]bool // keys of the feeds' lists
+}
+
+func (s *survey) find(ctx context.Context) error {
+	if err := s.list(ctx); err != nil {
+		return err
+	}
+	if err := s.read(ctx); err != nil {
+		return err
+	}
+	for _, r := range s.feed.Retired {
+		if !r.At.After(s.before) {
+			s.found.Runs = append(s.found.Runs, r.Run)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.parts)) {
+		if why := s.dead(runOf(key)); why != "" {
+			s.add(s.parts[key], why)
+		}
+	}
+	for _, run := range slices.Sorted(maps.Keys(s.folders)) {
+		if err := s.folder(ctx, run); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.staged)) {
+		if s.abandoned(key) {
+			s.add(GarbageFile{Key: key, Staged: true}, OfNoRun)
+		}
+	}
+	return nil
+}
+
+func (s *survey) add(f GarbageFile, why GarbageReason) {
+	f.Why = why
+	s.found.Files = append(s.found.Files, f)
+	s.found.Bytes += f.Bytes
+}
+
+// list lists all that may be garbage.
+func (s *survey) list(ctx context.Context) error {
+	s.parts, s.staged, s.folders = map[string]GarbageFile{}, map[string]time.Time{}, map[string][]GarbageFile{}
+	err := s.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
+		if s.isPart(key) {
+			s.parts[key] = GarbageFile{Key: key, Bytes: size}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Sink.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
+		if s.isPart(key) {
+			s.staged[key] = at
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.State.List(ctx, runsFolder, func(key string, size int64) error {
+		if run, _ := folderOf(key); run != "" {
+			s.folders[run] = append(s.folders[run], GarbageFile{Key: key, Bytes: size})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.State.Staged(ctx, runsFolder, func(key string, at time.Time) error {
+		if run, _ := folderOf(key); run != "" {
+			s.staged[key] = at
+		}
+		return nil
+	})
+}
+
+// isPart says whether a key is one that runs of the feed give to their parts.
+func (s *survey) isPart(key string) bool {
+	at := strings.Split(key, "/")
+	return len(at) == 6 && at[2] == "kiln_source="+s.Feed.Source && at[3] == "kiln_feed="+s.Feed.Name &&
+		strings.HasPrefix(at[4], "kiln_run=") && strings.HasSuffix(at[5], ".parquet")
+}
+
+const runsFolder = "_fhirkiln/runs/"
+
+// folderOf is the run whose folder a key is in, and the rest of the key.
+func folderOf(key string) (run, rest string) {
+	run, rest, _ = strings.Cut(strings.TrimPrefix(key, runsFolder), "/")
+	return run, rest
+}
+
+// read reads what all feeds name.
+func (s *survey) read(ctx context.Context) error {
+	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	s.retired = map[string]time.Time{}
+	names, err := ledger.List(ctx, s.State)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := ledger.Read(ctx, s.State, name)
+		if err != nil {
+			return fmt.Errorf("finding out which runs are in use: %w", err)
+		}
+		if name == s.Feed.Name {
+			retire(&f, s.found.Retired, s.now) // of a dry run; else it is done
+			s.feed = f
+		}
+		if f.Unfinished != nil {
+			s.working[f.Unfinished.Run] = true
+		}
+		for _, run := range f.Ended {
+			s.working[run] = true
+		}
+		for _, r := range f.Runs {
+			s.live[r.Run] = true
+			for _, run := range r.Replaces {
+				s.replaced[run] = true
+			}
+		}
+		for _, r := range f.Retired {
+			s.retired[r.Run] = r.At
+		}
+		s.members[f.Members] = true
+	}
+	return nil
+}
+
+// dead is why the files of a run are live no more, "" if they may be.
+func (s *survey) dead(run string) GarbageReason {
+	at, retired := s.retired[run]
+	switch {
+	case s.working[run] || s.live[run]:
+	case retired && !at.After(s.before):
+		return OfRetiredRun
+	case !retired && s.old(run):
+		return OfNoRun
+	}
+	return ""
+}
+
+// old says whether a run began before the grace time. A name that says no time is no
+// run's.
+func (s *survey) old(run string) bool {
+	began, ok := runTime(run)
+	return ok && !began.After(s.before)
+}
+
+// runTime is when a run began, by its name; see newRunID.
+func runTime(run string) (time.Time, bool) {
+	const stamp = "r20060102t150405"
+	if len(run) < len(stamp) {
+		return time.Time{}, false
+	}
+	fraction, _, _ := strings.Cut(run[len(stamp):], "-")
+	t, err := time.Parse(stamp+".000z", run[:len(stamp)]+"."+fraction)
+	return t, err == nil
+}
+
+// abandoned says whether what is staged under a key is no run's.
+func (s *survey) abandoned(key string) bool {
+	run := runOf(key)
+	there := false // published; Discard would remove it
+	if strings.HasPrefix(key, runsFolder) {
+		run, _ = folderOf(key)
+		there = slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return f.Key == key })
+	} else {
+		_, there = s.parts[key]
+	}
+	return !s.working[run] && s.old(run) && !s.staged[key].After(s.before) && (!there || s.dead(run) != "")
+}
+
+// folder finds what of a run's own folder may go: all but its report, and what is of use
+// beyond the run.
+func (s *survey) folder(ctx context.Context, run string) error {
+	why := s.dead(run)
+	if why == "" {
+		return nil
+	}
+	var files []GarbageFile
+	report := false
+	for _, f := range s.folders[run] {
+		switch _, rest := folderOf(f.Key); {
+		case strings.HasPrefix(rest, "ledger/"):
+			// Tidying up removes it. Where it is left, its feed has lost its object, and may
+			// get it back.
+			return nil
+		case rest == "report.json":
+			report = true
+		case s.members[f.Key], strings.HasPrefix(rest, "quarantine/") && s.replaced[run]:
+		default:
+			files = append(files, f)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	if !slices.Contains(s.found.Runs, run) {
+		if why == OfRetiredRun {
+			return nil // another feed's
+		}
+		if report {
+			of, err := s.reportedFeed(ctx, run)
+			if err != nil || of != s.Feed.Name {
+				return err
+			}
+		}
+	}
+	for _, f := range files {
+		s.add(f, why)
+	}
+	return nil
+}
+
+// reportedFeed is the feed that a run's report is of, "" if it does not say.
+func (s *survey) reportedFeed(ctx context.Context, run string) (string, error) {
+	content, _, err := s.State.Load(ctx, ledger.Folder(run)+"report.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var report struct {
+		Feed string `json:"feed"`
+	}
+	if json.Unmarshal(content, &report) != nil {
+		return "", nil
+	}
+	return report.Feed, nil
+}

@@ -1,0 +1,76 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/pipeline/views"
+)
+
+// putManifests makes the symlink manifests of a feed, by which Athena, Trino and Presto
+// know what is live, say what its object says. What they say already is not written
+// again. It is done under the feed's lease, after each change of what is live.
+func (o Options) putManifests(ctx context.Context, f ledger.Feed) error {
+	keys := map[string][]string{} // by type
+	for p, err := range Live(ctx, o.State, f) {
+		if err != nil {
+			return fmt.Errorf("writing the symlink manifests: %w", err)
+		}
+		keys[p.Type] = append(keys[p.Type], p.Key)
+	}
+	// Types of which nothing is live any more have one that says so.
+	err := o.Sink.List(ctx, manifestsFolder, func(key string, _ int64) error {
+		if t, _, _ := strings.Cut(strings.TrimPrefix(key, manifestsFolder), "/"); key == views.ManifestKey(t, f.Name) {
+			keys[t] = append([]string(nil), keys[t]...)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	root := o.Sink.String()
+	if !strings.Contains(root, "://") {
+		root = "file://" + root
+	}
+	for _, t := range slices.Sorted(maps.Keys(keys)) {
+		key, content := views.ManifestKey(t, f.Name), views.Manifest(root, keys[t])
+		there, err := o.content(ctx, key)
+		if err == nil && string(there) == string(content) {
+			continue
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := o.Sink.Put(ctx, key, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const manifestsFolder = "_fhirkiln/athena/"
+
+// content reads a small file of the sink.
+func (o Options) content(ctx context.Context, key string) ([]byte, error) {
+	r, err := o.Sink.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
+}
+
+// showManifests is putManifests after a change that counts already: the next run heals
+// what fails here.
+func (r *run) showManifests(ctx context.Context) {
+	if err := r.putManifests(ctx, r.lease.Feed()); err != nil && ctx.Err() == nil {
+		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
+	}
+}
