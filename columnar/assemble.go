@@ -29,19 +29,11 @@ type node struct {
 
 // resource returns a row's JSON, good until the next call.
 func (a *assembler) resource(row parquet.Row) ([]byte, error) {
-	a.columns = append(a.columns[:0], make([][]parquet.Value, len(a.layout.columns))...)
-	for start := 0; start < len(row); {
-		end := start + 1
-		for end < len(row) && row[end].Column() == row[start].Column() {
-			end++
-		}
-		a.columns[row[start].Column()] = row[start:end]
-		start = end
+	if a.columns == nil {
+		a.columns = make([][]parquet.Value, len(a.layout.columns))
 	}
-	for i, values := range a.columns {
-		if len(values) == 0 {
-			return nil, fmt.Errorf("the row has no entry for the column %s", a.layout.columns[i].Path())
-		}
+	if err := byColumn(a.layout, row, a.columns); err != nil {
+		return nil, err
 	}
 	if a.layout.ResourceType == Deleted {
 		return a.tombstone()

@@ -53,6 +53,15 @@ func (r *Reader) NumRows() int64 { return r.file.NumRows() }
 // Next returns the next resource as JSON without a line end, good until the call
 // after, or [io.EOF].
 func (r *Reader) Next() ([]byte, error) {
+	row, err := r.row()
+	if err != nil {
+		return nil, err
+	}
+	return r.join.resource(row)
+}
+
+// row returns the next row, good until the call after, or [io.EOF].
+func (r *Reader) row() (parquet.Row, error) {
 	for len(r.queue) == 0 {
 		if r.ended { // not before the queue is empty: rows owns its memory
 			err := r.rows.Close()
@@ -76,7 +85,7 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 	row := r.queue[0]
 	r.queue = r.queue[1:]
-	return r.join.resource(row)
+	return row, nil
 }
 
 // Close lets go of the row group that is being read.

@@ -1,0 +1,163 @@
+package columnar
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// Copy makes rows of those that r has left, each just as it is, with its __origin, until
+// there are no more or a part is full; which of the two it was, [Writer.Full] tells, and
+// what is left in r can go to another Writer. It returns how many rows it has copied.
+//
+// Rows go from column to column, without JSON in between: so parts that were made of
+// parts have the same rows, whatever comes out of assembling and shredding.
+//
+// Errors are the reader's, Create's or a part's. Canceling ctx ends it.
+func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
+	if w.wrong != nil {
+		return 0, w.wrong
+	}
+	c := &copier{columns: make([][]parquet.Value, len(r.layout.columns))}
+	for ; !w.full; rows++ {
+		if rows%256 == 0 && ctx.Err() != nil {
+			return rows, context.Cause(ctx)
+		}
+		row, err := r.row()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return rows, err
+		}
+		p, err := w.partOf(ctx, r.ResourceType())
+		if err != nil {
+			return rows, err
+		}
+		size, err := c.row(p.rows, row)
+		if err != nil {
+			return rows, fmt.Errorf("copying a row of %s: %w", r.ResourceType(), err)
+		}
+		if err := w.endRow(p, size); err != nil {
+			return rows + 1, err
+		}
+	}
+	return rows, nil
+}
+
+// copier puts rows as they are read into a row group.
+type copier struct {
+	rows    *rowGroup
+	columns [][]parquet.Value // what is left of the row, by column
+	size    int               // of its JSON, roughly
+	scratch [8]byte
+}
+
+// row copies a row, and returns about how many bytes its JSON has.
+func (c *copier) row(to *rowGroup, row parquet.Row) (size int, err error) {
+	if err := byColumn(to.layout, row, c.columns); err != nil {
+		return 0, err
+	}
+	c.rows, c.size = to, 0
+	to.beginRow()
+	for _, f := range to.layout.root.Fields {
+		c.field(f)
+	}
+	return c.size, nil
+}
+
+// byColumn cuts a row into the entries of its columns.
+func byColumn(l *Layout, row parquet.Row, columns [][]parquet.Value) error {
+	clear(columns)
+	for start := 0; start < len(row); {
+		end := start + 1
+		for end < len(row) && row[end].Column() == row[start].Column() {
+			end++
+		}
+		columns[row[start].Column()] = row[start:end]
+		start = end
+	}
+	for i, values := range columns {
+		if len(values) == 0 {
+			return fmt.Errorf("the row has no entry for the column %s", l.columns[i].Path())
+		}
+	}
+	return nil
+}
+
+// field copies a field's slot, or, of a list, its elements, into the open slot of the
+// struct around it.
+func (c *copier) field(f *Field) {
+	column := f.first()
+	level := c.columns[column][0].DefinitionLevel()
+	switch {
+	case !f.List:
+		if level >= int(f.def) {
+			if f.Type == Struct {
+				c.rows.enter(f)
+			}
+			c.value(f)
+			return
+		}
+	case level == int(f.def)-2:
+		c.rows.emptyList(f)
+	case level > int(f.def)-2:
+		for first := true; first || len(c.columns[column]) > 0 && c.columns[column][0].RepetitionLevel() == int(f.rep); first = false {
+			null := c.columns[column][0].DefinitionLevel() < int(f.def)
+			c.rows.element(f, first, null)
+			if null {
+				c.skip(f)
+			} else {
+				c.value(f)
+			}
+		}
+		return
+	}
+	c.skip(f)
+}
+
+// value copies what is in a field's slot, which is open but for that of a leaf that is
+// no list.
+func (c *copier) value(f *Field) {
+	if f.Type == Struct {
+		for _, child := range f.Fields {
+			c.field(child)
+		}
+		return
+	}
+	v := c.columns[f.column][0]
+	c.columns[f.column] = c.columns[f.column][1:]
+	to := &c.rows.columns[f.column]
+	if !f.List {
+		to = c.rows.leaf(f)
+	}
+	var b []byte
+	switch f.Type {
+	case Boolean:
+		to.bool(v.Boolean())
+	case Int:
+		b = binary.LittleEndian.AppendUint32(c.scratch[:0], uint32(v.Int32()))
+	case Long, Timestamp:
+		b = binary.LittleEndian.AppendUint64(c.scratch[:0], uint64(v.Int64()))
+	default:
+		b = v.ByteArray()
+	}
+	if f.Type != Boolean {
+		c.rows.bytes(f, to, b)
+	}
+	c.size += len(b) + len(f.Name) + len(`"":"",`)
+}
+
+// skip passes over an entry that stands for nothing in all columns below f.
+func (c *copier) skip(f *Field) {
+	if f.column >= 0 {
+		c.columns[f.column] = c.columns[f.column][1:]
+	}
+	for _, child := range f.Fields {
+		c.skip(child)
+	}
+}
