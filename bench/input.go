@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// input is NDJSON on disk.
+type input struct {
+	name  string
+	files []inputFile
+	bytes int64
+}
+
+// inputFile is resources of one type.
+type inputFile struct{ resourceType, path string }
+
+func (in *input) paths() []string {
+	var all []string
+	for _, f := range in.files {
+		all = append(all, f.path)
+	}
+	return all
+}
+
+// megabytesPer is how fast an input goes, in units of 10^6 bytes.
+func (in *input) megabytesPer(seconds float64) float64 { return float64(in.bytes) / 1e6 / seconds }
+
+// seed is that of the generator's world.
+const seed = 1
+
+// goalTypes are the resource types that goals are about.
+var goalTypes = []string{"Observation", "ExplanationOfBenefit", "Claim", "Encounter"}
+
+// inputs are one for each of the goals' types, a day's mix, and the same of real data
+// if that is there.
+func (b *bench) inputs() ([]*input, error) {
+	var all []*input
+	for _, t := range goalTypes {
+		in, err := b.generated(t, b.mb)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, in)
+	}
+	mix, err := b.mix(b.mb)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, mix)
+	for _, t := range goalTypes {
+		in, err := b.sampled(t)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, in)
+	}
+	return all, nil
+}
+
+// generated is a file of one type.
+func (b *bench) generated(resourceType string, mb int) (*input, error) {
+	path := filepath.Join(b.cache, fmt.Sprintf("%s-%d-%d.ndjson", resourceType, seed, mb))
+	err := b.make(path, func(w io.Writer) error { return generate(w, resourceType, int64(mb)*1e6) })
+	return newInput(resourceType, []inputFile{{resourceType, path}}, err)
+}
+
+// generate writes whole patients' resources until there are so many bytes.
+func generate(w io.Writer, resourceType string, size int64) error {
+	const most, step = 1 << 30, 50 // patients
+	world := population.New(population.Options{Seed: seed, Patients: most})
+	for from := 0; size > 0; from += step {
+		r, err := world.Open(resourceType, from, from+step)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(w, r)
+		r.Close()
+		if err != nil {
+			return err
+		}
+		size -= n
+	}
+	return nil
+}
+
+// mix is a folder as a server exports it, of all types.
+func (b *bench) mix(mb int) (*input, error) {
+	const bytesOfPatient = 120_000
+	patients := mb*1e6/bytesOfPatient + 1
+	world := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: patients})
+	folder := filepath.Join(b.cache, fmt.Sprintf("mix-%d-%d", seed, mb))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	var files []inputFile
+	for _, f := range world.Files() {
+		file := inputFile{f.Type, filepath.Join(folder, f.Type+".ndjson")}
+		err := b.make(file.path, func(w io.Writer) error {
+			r, err := world.Open(f.Type, 0, patients)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			_, err = io.Copy(w, r)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return newInput("a day's mix", files, nil)
+}
+
+// sampled is the sample data of a type, as often as it takes.
+func (b *bench) sampled(resourceType string) (*input, error) {
+	sample, err := os.Open(filepath.Join(b.samples, resourceType+".ndjson.gz"))
+	if err != nil {
+		return nil, err
+	}
+	defer sample.Close()
+	unzipped, err := gzip.NewReader(sample)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(unzipped)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasSuffix(string(text), "\n") {
+		text = append(text, '\n')
+	}
+	path := filepath.Join(b.cache, fmt.Sprintf("real-%s-%d.ndjson", resourceType, b.mb))
+	err = b.make(path, func(w io.Writer) error {
+		for size := 0; size < b.mb*1e6; size += len(text) {
+			if _, err := w.Write(text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return newInput("real "+resourceType, []inputFile{{resourceType, path}}, err)
+}
+
+// make writes a file unless it is there.
+func (b *bench) make(path string, write func(io.Writer) error) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	f, err := os.CreateTemp(b.scratch, "input")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := errors.Join(write(w), w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("making %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// newInput reads files once, so that they are in the page cache.
+func newInput(name string, files []inputFile, err error) (*input, error) {
+	if err != nil {
+		return nil, err
+	}
+	in := &input{name: name, files: slices.Clone(files)}
+	for _, file := range files {
+		f, err := os.Open(file.path)
+		if err != nil {
+			return nil, err
+		}
+		n, err := io.Copy(io.Discard, struct{ io.Reader }{f}) // not by a copy within the kernel
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		in.bytes += n
+	}
+	return in, nil
+}

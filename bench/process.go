@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// usage is what a process took.
+type usage struct {
+	wall, cpu time.Duration
+	peak      int64 // of resident memory, in bytes
+}
+
+// of is the time that a bench compares.
+func (b *bench) of(u usage) time.Duration {
+	if b.cpu {
+		return u.cpu
+	}
+	return u.wall
+}
+
+// prepare builds fhirkiln and makes the folders.
+func (b *bench) prepare(ctx context.Context) error {
+	here, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "fhirkiln").Output()
+	if err != nil {
+		return fmt.Errorf("finding the repository, from its folder bench: %w", err)
+	}
+	b.root = strings.TrimSpace(string(here))
+	if b.samples == "" {
+		b.samples = filepath.Join(b.root, "..", "shared", "data", "synthea")
+	}
+	if err := os.MkdirAll(b.cache, 0o700); err != nil {
+		return err
+	}
+	// Beside the inputs, so that outputs are on a disk and not in memory.
+	if b.scratch, err = os.MkdirTemp(b.cache, "run-"); err != nil {
+		return err
+	}
+	b.bin = filepath.Join(b.scratch, "fhirkiln")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.bin, "./cmd/fhirkiln")
+	build.Dir = b.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building fhirkiln: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// measure runs a process to its end on so many cores; its stdout is returned.
+func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
+	var out, failed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failed
+	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", cores))
+	start := time.Now()
+	err := cmd.Run()
+	u := usage{wall: time.Since(start)}
+	if cmd.ProcessState != nil {
+		u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			u.peak = r.Maxrss
+			if runtime.GOOS == "linux" {
+				u.peak <<= 10 // KiB there, bytes on macOS
+			}
+		}
+	}
+	if err != nil {
+		return u, nil, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, &failed)
+	}
+	return u, out.Bytes(), nil
+}
+
+// convert runs fhirkiln convert on so many cores, and returns the folder that holds the
+// Parquet until the next call with that name.
+func (b *bench) convert(ctx context.Context, name string, cores int, paths ...string) (u usage, lake string, err error) {
+	lake = filepath.Join(b.scratch, name)
+	if err := os.RemoveAll(lake); err != nil {
+		return u, "", err
+	}
+	args := append([]string{"convert", "--out", lake, "--workers", fmt.Sprint(cores), "--progress", "off"}, paths...)
+	u, _, err = measure(exec.CommandContext(ctx, b.bin, args...), cores)
+	return u, lake, err
+}
+
+// inTurn calls each function once so that all is warm, then as often as the bench runs,
+// in turn, and returns what they took.
+func (b *bench) inTurn(ctx context.Context, each ...func() (usage, error)) ([][]usage, error) {
+	all := make([][]usage, len(each))
+	for n := range b.runs + 1 {
+		for i, f := range each {
+			u, err := f()
+			if err := errors.Join(err, ctx.Err()); err != nil {
+				return nil, err
+			}
+			if n > 0 {
+				all[i] = append(all[i], u)
+			}
+		}
+	}
+	return all, nil
+}
+
+// time is the median of the compared time.
+func (b *bench) time(all []usage) time.Duration {
+	var times []time.Duration
+	for _, u := range all {
+		times = append(times, b.of(u))
+	}
+	return median(times)
+}
+
+func median[T ~int64 | ~float64](all []T) T {
+	sorted := slices.Sorted(slices.Values(all))
+	if len(sorted) == 0 {
+		return 0
+	}
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// bytesIn is the size of all files below a folder that end so.
+func bytesIn(folder, suffix string) (int64, error) {
+	total := int64(0)
+	err := filepath.WalkDir(folder, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(d.Name(), suffix) {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	return total, err
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"io"
+	"strings"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// sizes compares bytes of Parquet.
+func sizes(ctx context.Context, b *bench) ([]result, error) {
+	inputs, err := b.inputs()
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	for _, in := range inputs {
+		ours, theirs, err := b.both(ctx, in)
+		if err != nil {
+			return results, err
+		}
+		mine, err := bytesIn(ours, ".parquet")
+		if err != nil {
+			return results, err
+		}
+		its, err := bytesIn(theirs, ".parquet")
+		if err != nil {
+			return results, err
+		}
+		results = append(results, atMost(in.name+", Parquet, DuckDB with our columns", megabytes(mine), megabytes(its), float64(mine)/float64(its), 1))
+	}
+	for _, g := range []struct {
+		resourceType string
+		kb           int64
+	}{{"Patient", 30}, {"Observation", 68}, {"ExplanationOfBenefit", 155}} {
+		size, err := b.oneRow(ctx, g.resourceType)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, within("a file of one "+g.resourceType, fmt.Sprintf("%.1f KB", float64(size)/1e3), fmt.Sprintf("≤ %d KB", g.kb), size <= g.kb*1e3))
+	}
+	return results, nil
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// oneRow is the size of a part of one resource.
+func (b *bench) oneRow(ctx context.Context, resourceType string) (int64, error) {
+	path := filepath.Join(b.cache, "one-"+resourceType+".ndjson")
+	err := b.make(path, func(w io.Writer) error {
+		var all strings.Builder
+		world := population.New(population.Options{Seed: seed})
+		r, err := world.Open(resourceType, 0, 20)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if _, err := io.Copy(&all, r); err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(all.String(), "\n")
+		_, err = fmt.Fprintln(w, first)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	_, lake, err := b.convert(ctx, "lake", 1, path)
+	if err != nil {
+		return 0, err
+	}
+	return bytesIn(lake, ".parquet")
+}
+
+// typicalColumns are what people ask for, of a type.
+var typicalColumns = map[string]string{
+	"Observation":          "id, status, code, subject, effectiveDateTime",
+	"ExplanationOfBenefit": "id, status, patient, billablePeriod, total",
+	"Claim":                "id, status, patient, billablePeriod, total",
+	"Encounter":            "id, status, class, subject, period",
+}
+
+// scans compares how long DuckDB reads the files of both, with one thread.
+func scans(ctx context.Context, b *bench) ([]result, error) {
+	var results []result
+	for _, t := range goalTypes {
+		in, err := b.generated(t, b.mb)
+		if err != nil {
+			return results, err
+		}
+		ours, theirs, err := b.both(ctx, in)
+		if err != nil {
+			return results, err
+		}
+		files := []string{filepath.Join(ours, "*", t, "*", "*", "*", "*.parquet"), filepath.Join(theirs, t+".parquet")}
+		for _, what := range []struct{ name, columns string }{
+			{"DuckDB reads five columns", typicalColumns[t]},
+			{"DuckDB reads the columns that both have", "* EXCLUDE __all"},
+			{"DuckDB reads all columns", "*"},
+		} {
+			j := job{Threads: 1, Times: b.runs + 1}
+			for _, f := range files {
+				j.Timed = append(j.Timed, hashOf(f, what.columns))
+			}
+			_, all, err := duckDB(ctx, j)
+			if err != nil {
+				return results, err
+			}
+			mine, its := b.statement(all[0][1:]), b.statement(all[1][1:])
+			results = append(results, atMost(t+", "+what.name, milliseconds(mine), milliseconds(its), mine.Seconds()/its.Seconds(), 1.1))
+		}
+	}
+	return results, nil
+}
+
+// hashOf is a query that has every value of the columns decoded. Files of fhirkiln's
+// have columns beside FHIR's; "* EXCLUDE __all" leaves those at the top out.
+func hashOf(file, columns string) string {
+	from := fmt.Sprintf("read_parquet(%s, hive_partitioning = false)", text(file))
+	switch columns {
+	case "*":
+		return fmt.Sprintf("SELECT bit_xor(hash(COLUMNS(*))) FROM %s", from)
+	case "* EXCLUDE __all":
+		return fmt.Sprintf("SELECT bit_xor(hash(COLUMNS(c -> NOT starts_with(c, '__')))) FROM %s", from)
+	}
+	var all []string
+	for c := range strings.SplitSeq(columns, ", ") {
+		all = append(all, fmt.Sprintf(`bit_xor(hash("%s"))`, c))
+	}
+	return fmt.Sprintf("SELECT %s FROM %s", strings.Join(all, ", "), from)
+}
+
+// statement is the median of a statement's compared time.
+func (b *bench) statement(all []took) time.Duration {
+	var times []time.Duration
+	for _, t := range all {
+		if b.cpu {
+			times = append(times, t.CPU)
+		} else {
+			times = append(times, t.Wall)
+		}
+	}
+	return median(times)
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
