@@ -134,6 +134,31 @@ func wantS3Error(t *testing.T, err error, text, hint string) {
 	}
 }
 
+// Another process that opens the bucket at the same moment aborts the upload that this
+// one tries with; what stores say of it then differs.
+func TestOpenS3BesideAnother(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status int
+		code   string
+	}{{404, "NoSuchUpload"}, {400, "InvalidPart"}} {
+		f := newFakeS3(t)
+		var times atomic.Int32
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") || times.Add(1) > 1 {
+				return false
+			}
+			return refuse(every, tt.status, tt.code, "another process has just aborted it")(w, r)
+		}
+		if _, err := sink.OpenS3(t.Context(), f.options()); err != nil {
+			t.Errorf("%s: %v", tt.code, err)
+		}
+		if n := times.Load(); n != 2 {
+			t.Errorf("%s: completed %d times, want 2", tt.code, n)
+		}
+	}
+}
+
 // The right region is found, whichever was said.
 func TestS3GoesToTheBucketsRegion(t *testing.T) {
 	t.Parallel()

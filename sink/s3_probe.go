@@ -70,12 +70,13 @@ func (e noConditions) Error() string {
 }
 
 // proveParts publishes a part without bytes and removes it. Other processes that do so
-// at the same time discard each other's; then it is done again.
+// at the same time discard each other's; then it is done again. A store that is just
+// aborting an upload may say of completing it that chunks are missing.
 func (s *S3) proveParts(ctx context.Context) error {
 	const tries = 20
 	for try := 1; ; try++ {
 		err := s.provePart(ctx)
-		if err == nil || try == tries || !errors.Is(err, fs.ErrNotExist) && !isGone(err) {
+		if err == nil || try == tries || !errors.Is(err, fs.ErrNotExist) && !isGone(err) && codeOf(err) != "InvalidPart" {
 			return err
 		}
 		if err := sleep(ctx, time.Duration(mathrand.Int64N(int64(try*50*int(time.Millisecond))))); err != nil {
