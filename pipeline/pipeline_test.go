@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -364,6 +365,30 @@ func TestPartsAreFilledWithWholeFiles(t *testing.T) {
 	}
 	if diff := cmp.Diff(resources("Patient", 0, 60), w.published(t)["Patient"]); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
+	}
+}
+
+// Parts are closed between row groups, so that small ones want small row groups.
+func TestSmallPartsOfALargeFile(t *testing.T) {
+	t.Parallel()
+	const partBytes = 64 << 10
+	text := make([]byte, 10_000)
+	random := rand.New(rand.NewPCG(1, 2))
+	var lines []string
+	for n := range 200 { // 2 MB that do not compress well
+		for i := range text {
+			text[i] = 'A' + byte(random.IntN(26))
+		}
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Observation","id":"%d","valueString":"%s"}`, n, text))
+	}
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Observation", lines...)}})
+	w.PartBytes = partBytes
+	report, err := pipeline.Run(t.Context(), w.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(report.Parts); n < 6 {
+		t.Errorf("%d parts, want one for each 256 KiB of NDJSON", n)
 	}
 }
 
