@@ -1,103 +1,97 @@
 package e2e
 
 import (
-	"io/fs"
-	"math/rand/v2"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-
-	"fhirkiln/bulk/bulktest"
-	"fhirkiln/bulk/bulktest/population"
-	"fhirkiln/columnar"
 )
 
-// signalAt starts cmd, signals it when the server has seen n of its requests, and
-// waits for its end. The request that brings the signal is not answered, so that the
-// process cannot outrun it.
-func signalAt(t *testing.T, server *bulktest.Server, cmd *exec.Cmd, n int, sig os.Signal) error {
-	t.Helper()
-	started := make(chan struct{})
-	remove := server.Inject(bulktest.Fault{Skip: n, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		<-started
-		cmd.Process.Signal(sig)
-		<-r.Context().Done()
-	}})
-	defer remove()
-	err := cmd.Start()
-	close(started)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cmd.Wait()
-}
-
-// checkParts reads every published part to its end.
-func checkParts(t *testing.T, lake string) (parts int) {
-	t.Helper()
-	err := filepath.WalkDir(lake, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, ".parquet") {
-			return err
-		}
-		parts++
-		if rows := len(restore(t, name)); rows == 0 {
-			t.Errorf("the published part %s has no row", name)
-		}
-		return nil
-	})
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return parts
-}
-
-func TestKillLeavesNoBrokenPart(t *testing.T) {
+// TestTermIsGoneOnFrom: a node that is drained ends a run in order, and the next one
+// goes on.
+func TestTermIsGoneOnFrom(t *testing.T) {
 	t.Parallel()
-	data := population.New(population.Options{Seed: 3, Patients: 60, PatientsPerFile: 10})
-	server, dir := serve(t, bulktest.Options{Data: data})
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 12 {
-		cmd := fhirkiln(t.Context(), t, dir, "run")
-		signalAt(t, server, cmd, random.IntN(30), os.Kill)
-		checkParts(t, filepath.Join(dir, "lake"))
-	}
-	// And afterwards it works.
-	runReport(t, dir, "run")
-	if checkParts(t, filepath.Join(dir, "lake", columnar.LayoutPath)) == 0 {
-		t.Error("nothing was published in the end")
-	}
-}
-
-func TestSignalsEndARunInOrder(t *testing.T) {
-	t.Parallel()
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
-		t.Run(sig.String(), func(t *testing.T) {
+	for name, newPlace := range places(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server, dir := serve(t, bulktest.Options{Data: population.New(population.Options{Seed: 3, Patients: 60, PatientsPerFile: 10})})
-			cmd := fhirkiln(t.Context(), t, dir, "run")
-			if got := exitCode(signalAt(t, server, cmd, 12, sig)); got != code {
-				t.Errorf("exit code %d, want %d", got, code)
+			w := newCrashWorld(t, newPlace(t), false, 1)
+			p := w.signalMidway(t, syscall.SIGTERM)
+			if code := p.code(); code != 143 {
+				t.Fatalf("exit code %d\n%s", code, &p.stderr)
 			}
-			err := filepath.WalkDir(filepath.Join(dir, "lake"), func(name string, d fs.DirEntry, err error) error {
-				if err == nil && !d.IsDir() {
-					t.Errorf("%s is left over", name)
-				}
-				return err
-			})
-			if err != nil {
-				t.Error(err)
+			f := w.open(t)
+			defer f.Close()
+			if feed := w.state(t, f); feed.Lease != nil || feed.Unfinished == nil || len(feed.Runs) > 0 {
+				t.Errorf("lease %v, unfinished %v, runs %v", feed.Lease, feed.Unfinished, feed.Runs)
 			}
-			deleted := false
-			for _, r := range server.Requests() {
-				deleted = deleted || r.Method == http.MethodDelete
+			if there := parquet(t, f); len(there) > 0 {
+				t.Errorf("published: %q", there)
 			}
-			if !deleted {
-				t.Error("the server still has the export")
+			if len(w.staged(t)) == 0 {
+				t.Error("nothing is staged any more")
+			}
+			w.finish(t)
+			w.check(t, 0)
+			if n := len(w.jobs); n != 1 {
+				t.Errorf("%d kick-offs", n)
+			}
+			if reports := w.reports(t, f); len(reports) != 1 || !reports[0].Resumed {
+				t.Errorf("reports: %+v", reports)
 			}
 		})
 	}
+}
+
+// TestInterruptGivesUp: who presses Ctrl-C does not want the run.
+func TestInterruptGivesUp(t *testing.T) {
+	t.Parallel()
+	for name, newPlace := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newCrashWorld(t, newPlace(t), false, 1)
+			p := w.signalMidway(t, syscall.SIGINT)
+			if code := p.code(); code != 130 {
+				t.Fatalf("exit code %d\n%s", code, &p.stderr)
+			}
+			f := w.open(t)
+			defer f.Close()
+			if feed := w.state(t, f); feed.Lease != nil || feed.Unfinished != nil || len(feed.Runs)+len(feed.Ended) > 0 {
+				t.Errorf("lease %v, unfinished %v, runs %v, ended %v", feed.Lease, feed.Unfinished, feed.Runs, feed.Ended)
+			}
+			if there := parquet(t, f); len(there) > 0 {
+				t.Errorf("published: %q", there)
+			}
+			if left := w.staged(t); len(left) > 0 {
+				t.Errorf("staged: %q", left)
+			}
+			if len(w.jobs) != 1 || w.jobs[0].deleted == 0 {
+				t.Errorf("the server's exports: %+v", w.jobs)
+			}
+			w.finish(t)
+			w.check(t, 0)
+		})
+	}
+}
+
+// signalMidway runs the program and signals it when a part of the large file is staged.
+func (w *crashWorld) signalMidway(t *testing.T, signal os.Signal) *process {
+	t.Helper()
+	w.shutGate()
+	p := w.start(t)
+	w.awaitOpen(t)
+	if err := p.Process.Signal(signal); err != nil {
+		t.Error(err)
+	}
+	<-p.ended
+	w.openGate()
+	return p
+}
+
+// finish runs the program to its end.
+func (w *crashWorld) finish(t *testing.T) *process {
+	t.Helper()
+	p := w.start(t)
+	if code := p.code(); code != 0 && code != 11 { // the first night has a line that is no resource
+		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+	}
+	return p
 }

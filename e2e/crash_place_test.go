@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirkiln/columnar"
+	"fhirkiln/sink"
+)
+
+// place is where a program that may be killed writes to: a folder or a bucket.
+type place struct {
+	config string // sink and state of config.yaml
+	open   func(t *testing.T) files
+	staged func(t *testing.T) []string // what is not yet published, or was never to be
+	proxy  *proxy                      // in front of the bucket; nil for a folder
+	folder string                      // "" for a bucket
+}
+
+// files are those of a place.
+type files interface {
+	Open(ctx context.Context, key string) (sink.Reader, error)
+	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
+	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
+	Close() error
+}
+
+// kinds of places, by name. What they share, such as an S3 server, ends with the test.
+func places(t *testing.T) map[string]func(t *testing.T) *place {
+	t.Helper()
+	g := newGateway(t, nil, nil, nil)
+	return map[string]func(t *testing.T) *place{
+		"disk": newFolder,
+		"s3":   func(t *testing.T) *place { return newBucket(t, g) },
+	}
+}
+
+func newFolder(t *testing.T) *place {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "lake")
+	return &place{
+		folder: folder,
+		config: fmt.Sprintf("sink: {url: %q}\n", folder),
+		open: func(t *testing.T) files {
+			t.Helper()
+			d, err := sink.ReadDir(folder)
+			if errors.Is(err, fs.ErrNotExist) {
+				return noFiles{}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		},
+		staged: func(*testing.T) []string { return stagedNames(folder) },
+	}
+}
+
+// stagedNames are the files of a folder that are not in their places yet.
+func stagedNames(folder string) []string {
+	var names []string
+	there, _ := os.ReadDir(filepath.Join(folder, "_fhirkiln", "staging")) // comes and goes
+	for _, f := range there {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+func newBucket(t *testing.T, g *gateway) *place {
+	t.Helper()
+	p := newProxy(t, g)
+	bucket := g.bucket(t)
+	o := g.options(bucket)
+	return &place{
+		config: fmt.Sprintf(`
+sink:
+  url: s3://%s/%s
+  s3: {region: %s, endpoint: "%s", allow_http: true, access_key_id: %s, secret_access_key: %s, chunk_mib: 5}
+state: {lease_ttl: 1s}
+`, bucket, o.Prefix, o.Region, p.URL, o.AccessKeyID, o.SecretAccessKey),
+		open: func(t *testing.T) files {
+			t.Helper()
+			s, err := sink.ReadS3(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		staged: func(t *testing.T) []string { return g.uploads(t, bucket) },
+		proxy:  p,
+	}
+}
+
+// noFiles are those of a place where nothing ever was.
+type noFiles struct{}
+
+func (noFiles) Open(context.Context, string) (sink.Reader, error)             { return nil, fs.ErrNotExist }
+func (noFiles) List(context.Context, string, func(string, int64) error) error { return nil }
+func (noFiles) Load(context.Context, string) ([]byte, sink.Version, error) {
+	return nil, "", fs.ErrNotExist
+}
+func (noFiles) Close() error { return nil }
+
+// watch calls step at each write to a folder that it sees, until the end: whatever is
+// written is under another name first. It returns when watching has ended.
+func watch(folder string, ended <-chan struct{}, step func()) {
+	before := ""
+	for {
+		if now := strings.Join(stagedNames(folder), " "); now != before {
+			before = now
+			step()
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(200 * time.Microsecond):
+		}
+	}
+}
+
+// keys are those of a place that begin with prefix.
+func keys(t *testing.T, f files, prefix string) []string {
+	t.Helper()
+	var all []string
+	err := f.List(context.Background(), prefix, func(key string, _ int64) error {
+		all = append(all, key)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// parquet are the keys of all parts that a glob finds.
+func parquet(t *testing.T, f files) []string {
+	t.Helper()
+	return slices.DeleteFunc(keys(t, f, ""), func(key string) bool { return !strings.HasSuffix(key, ".parquet") })
+}
+
+// rowsOf turns a part back into resources.
+func rowsOf(t *testing.T, f files, key string) []string {
+	t.Helper()
+	part, err := f.Open(context.Background(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer part.Close()
+	r, err := columnar.NewReader(part, part.Size())
+	if err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	defer r.Close()
+	var resources []string
+	for {
+		resource, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return resources
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		resources = append(resources, string(resource))
+	}
+}

@@ -1,0 +1,383 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+// crashWorld is a server, a place and a feed between them, that programs are killed in.
+type crashWorld struct {
+	*place
+	nights []night
+	sky    *sky
+	server *bulktest.Server
+	dir    string // of config.yaml
+	feed   string
+	group  bool // the feed is of a group, with new members
+
+	mu    sync.Mutex
+	armed func(r *http.Request) (before, after func()) // of the present process
+	gate  *gate
+	jobs  []*crashJob
+	rows  map[string][]string // of parts that were read, by key
+}
+
+// crashJob is an export that the server has begun.
+type crashJob struct {
+	path    string // of its status URL
+	asked   string // what for
+	polled  int
+	deleted int
+	named   bool // a ledger was seen that names it
+}
+
+// newCrashWorld makes one whose parts are closed at so many MiB.
+func newCrashWorld(t *testing.T, p *place, group bool, partMiB int) *crashWorld {
+	t.Helper()
+	return newNightsWorld(t, p, allNights(), group, partMiB)
+}
+
+func newNightsWorld(t *testing.T, p *place, nights []night, group bool, partMiB int) *crashWorld {
+	t.Helper()
+	w := &crashWorld{place: p, nights: nights, sky: &sky{}, dir: t.TempDir(), feed: "everything", group: group, rows: map[string][]string{}}
+	server, err := bulktest.NewServer(bulktest.Options{
+		Data:            crashData{w.sky, nights, func(n night) []bulktest.File { return n.files }},
+		Deleted:         crashData{w.sky, nights, func(n night) []bulktest.File { return n.deleted }},
+		TransactionTime: w.sky.transactionTime,
+		Polls:           3,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	w.server = server
+	server.Inject(bulktest.Fault{Name: "slow", Times: bulktest.Always, Do: w.serve})
+	level := "level: system"
+	if group {
+		level = "level: group, groups: [everyone]"
+	}
+	config := fmt.Sprintf(`
+sources:
+  practice:
+    fhir: %s
+    auth: {type: client_credentials, token_url: %s, client_id: %s, client_secret: %s, scope: "%s"}
+    poll: {min: 10ms, max: 20ms}
+    downloads: 3
+feeds:
+  everything: {source: practice, %s, part_mib: %d, max_quarantined: 50%%}
+%s`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope, level, partMiB, p.config)
+	if err := os.WriteFile(filepath.Join(w.dir, "config.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// serve is slow, so that a random instant may fall anywhere, and remembers the jobs.
+func (w *crashWorld) serve(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+	w.mu.Lock()
+	armed, gate := w.armed, w.gate
+	w.mu.Unlock()
+	before, after := func() {}, func() {}
+	if armed != nil {
+		before, after = armed(r)
+	}
+	before()
+	time.Sleep(2 * time.Millisecond)
+	switch path := r.URL.Path; {
+	case strings.HasSuffix(path, "/$export"):
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		w.kickedOff(r, answer)
+		after()
+		for name, values := range answer.Header() {
+			rw.Header()[name] = values
+		}
+		rw.WriteHeader(answer.Code)
+		rw.Write(answer.Body.Bytes())
+		return
+	case strings.Contains(path, "/$export/file/"):
+		slow := &slowWriter{ResponseWriter: rw, gone: r.Context().Done()}
+		if strings.Contains(path, "/Observation.") {
+			slow.gate = gate
+		}
+		rw = slow
+		r.Header.Del("Accept-Encoding") // would cost this process more than all else
+	case strings.Contains(path, "/$export/job/"):
+		w.asked(r)
+	}
+	next.ServeHTTP(rw, r)
+	after()
+}
+
+// slowWriter pauses after every half megabyte, and at the gate.
+type slowWriter struct {
+	http.ResponseWriter
+	sent int
+	gate *gate // nil: none
+	gone <-chan struct{}
+}
+
+func (w *slowWriter) Write(p []byte) (n int, err error) {
+	const piece = 512 << 10
+	for len(p) > 0 && err == nil {
+		m := min(len(p), piece-w.sent%piece)
+		if w.gate != nil && w.sent >= gateBytes {
+			select {
+			case <-w.gate.opened:
+			case <-w.gone:
+			}
+		}
+		m, err = w.ResponseWriter.Write(p[:m])
+		w.sent += m
+		n, p = n+m, p[m:]
+		if w.sent%piece == 0 {
+			time.Sleep(8 * time.Millisecond)
+		}
+	}
+	return n, err
+}
+
+// gateBytes of the large file are more than one part and less than two.
+const gateBytes = 6 << 20
+
+// gate holds the large file back in its middle.
+type gate struct{ opened chan struct{} }
+
+func (w *crashWorld) shutGate() *gate {
+	g := &gate{make(chan struct{})}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate = g
+	return g
+}
+
+func (w *crashWorld) openGate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.gate.opened)
+	w.gate = nil
+}
+
+// awaitOpen waits until the ledger says that a part of the large file is staged.
+func (w *crashWorld) awaitOpen(t *testing.T) {
+	t.Helper()
+	for {
+		f := w.open(t)
+		for _, key := range keys(t, f, "_fhirkiln/runs/") {
+			if content, _, err := f.Load(t.Context(), key); err == nil && strings.Contains(string(content), `"open":`) {
+				f.Close()
+				return
+			}
+		}
+		f.Close()
+		select {
+		case <-t.Context().Done():
+			t.Fatal("there never was a part of the large file")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (w *crashWorld) kickedOff(r *http.Request, answer *httptest.ResponseRecorder) {
+	if answer.Code != http.StatusAccepted {
+		return
+	}
+	at := answer.Header().Get("Content-Location")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs = append(w.jobs, &crashJob{path: at[strings.Index(at, "/fhir/"):], asked: r.URL.RequestURI()})
+}
+
+func (w *crashWorld) asked(r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range w.jobs {
+		switch {
+		case j.path != r.URL.Path:
+		case r.Method == http.MethodDelete:
+			j.deleted++
+		default:
+			j.polled++
+		}
+	}
+}
+
+// instant is when a process is killed.
+type instant struct {
+	what  string // time, server or store
+	part  float64
+	after bool // of a request: when it is done, and before its answer comes
+}
+
+func (k *instant) String() string { return fmt.Sprintf("%s %.3f after=%v", k.what, k.part, k.after) }
+
+// reckoning is what a run takes that nobody disturbs.
+type reckoning struct {
+	time          time.Duration
+	server, store int // requests; of a folder, the writes that were seen
+}
+
+// draw chooses an instant. It lets some processes live.
+func draw(random *rand.Rand) *instant {
+	k := &instant{part: random.Float64() * 1.05, after: random.IntN(2) == 0}
+	kinds := []string{"time", "server", "store", "store"}
+	k.what = kinds[random.IntN(len(kinds))]
+	return k
+}
+
+// process is a program that runs.
+type process struct {
+	*exec.Cmd
+	stderr bytes.Buffer
+	ended  chan struct{}
+	err    error
+	killed bool // by a signal that nobody survives
+}
+
+func (w *crashWorld) start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: fhirkiln(t.Context(), t, w.dir, append([]string{"run"}, args...)...), ended: make(chan struct{})}
+	p.Cmd.Stderr = &p.stderr
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.Cmd.Wait()
+		p.killed = exitCode(p.err) == -1
+		close(p.ended)
+	}()
+	return p
+}
+
+func (p *process) kill() { p.Process.Kill() }
+
+// code waits for the end.
+func (p *process) code() int {
+	<-p.ended
+	return exitCode(p.err)
+}
+
+// attempt runs the program until it ends or is killed at k; nil lets it live.
+func (w *crashWorld) attempt(t *testing.T, k *instant, full reckoning) (p *process, used reckoning) {
+	t.Helper()
+	var counting sync.Mutex
+	// hit counts, and says whether this is the one to be killed at.
+	hit := func(what string, seen *int, of int) bool {
+		counting.Lock()
+		defer counting.Unlock()
+		*seen++
+		return k != nil && k.what == what && *seen == 1+int(k.part*float64(of))
+	}
+	started := make(chan struct{}) // the process is there to be killed
+	kill := func() {
+		<-started
+		p.kill()
+		<-p.ended
+	}
+	w.arm(func(*http.Request) (before, after func()) {
+		before, after = func() {}, func() {}
+		if hit("server", &used.server, full.server) {
+			if k.after {
+				after = kill
+			} else {
+				before = kill
+			}
+		}
+		return before, after
+	})
+	if w.proxy != nil {
+		w.proxy.set(&fault{do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !hit("store", &used.store, full.store) {
+				next.ServeHTTP(rw, r)
+				return
+			}
+			if k.after {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			kill()
+			drop(rw)
+		}})
+	}
+	begin := time.Now()
+	p = w.start(t)
+	close(started)
+	if k != nil && k.what == "time" {
+		defer time.AfterFunc(time.Duration(k.part*float64(full.time)), p.kill).Stop()
+	}
+	if w.folder != "" {
+		watch(w.folder, p.ended, func() {
+			if hit("store", &used.store, full.store) {
+				p.kill()
+			}
+		})
+	}
+	p.code()
+	w.arm(nil)
+	counting.Lock()
+	defer counting.Unlock()
+	used.time = time.Since(begin)
+	return p, used
+}
+
+func (w *crashWorld) arm(f func(*http.Request) (before, after func())) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.armed = f
+}
+
+// state is the feed's object; the zero Feed if there is none.
+func (w *crashWorld) state(t *testing.T, f files) ledger.Feed {
+	t.Helper()
+	var feed ledger.Feed
+	content, _, err := f.Load(t.Context(), ledger.FeedKey(w.feed))
+	if errors.Is(err, fs.ErrNotExist) {
+		return feed
+	}
+	if err == nil {
+		err = json.Unmarshal(content, &feed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return feed
+}
+
+// reports are those of all runs that were published, in order.
+func (w *crashWorld) reports(t *testing.T, f files) []*pipeline.Report {
+	t.Helper()
+	var all []*pipeline.Report
+	for _, key := range keys(t, f, "_fhirkiln/runs/") {
+		if !strings.HasSuffix(key, "/report.json") {
+			continue
+		}
+		content, _, err := f.Load(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(pipeline.Report)
+		if err := json.Unmarshal(content, r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *pipeline.Report) int { return a.Finished.Compare(b.Finished) })
+	return all
+}

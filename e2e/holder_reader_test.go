@@ -1,0 +1,51 @@
+package e2e
+
+import (
+	"testing"
+)
+
+// TestReaderWhileItPublishes reads a feed's object and what it names, again and again
+// while runs publish: whatever it names is there, whole.
+func TestReaderWhileItPublishes(t *testing.T) {
+	t.Parallel()
+	for name, newPlace := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newCrashWorld(t, newPlace(t), false, 1)
+			looks, seen := 0, map[int]int{} // by number of runs
+			for n := range w.nights {
+				w.sky.night.Store(int32(n))
+				p := w.start(t)
+				for ended := false; !ended; {
+					select {
+					case <-p.ended:
+						ended = true // and one more look
+					default:
+					}
+					runs := w.look(t)
+					looks++
+					seen[runs]++
+				}
+				if code := p.code(); code != 0 && code != 11 {
+					t.Fatalf("exit code %d\n%s", code, &p.stderr)
+				}
+				w.check(t, n)
+			}
+			t.Logf("%d looks; by number of runs: %v", looks, seen)
+		})
+	}
+}
+
+// look reads all that the feed names at this moment, and returns how many runs it names.
+func (w *crashWorld) look(t *testing.T) int {
+	t.Helper()
+	f := w.open(t)
+	defer f.Close()
+	feed := w.state(t, f)
+	for _, key := range w.checkLive(t, f, feed) {
+		if _, read := w.rows[key]; !read {
+			w.rows[key] = rowsOf(t, f, key)
+		}
+	}
+	return len(feed.Runs)
+}
