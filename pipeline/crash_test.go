@@ -165,3 +165,49 @@ func TestDyingAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// lateData is asked for when an export begins.
+type lateData func() []bulktest.File
+
+func (d lateData) Files() []bulktest.File { return d() }
+
+// Attachments that lie at the server go with its export. That it stays is remembered also
+// by who cleans up after a process that died while it removed its ledger.
+func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) *world {
+		var w *world
+		w = newWorld(t, bulktest.Options{Data: lateData(func() []bulktest.File {
+			return []bulktest.File{bulktest.Lines("DocumentReference", `{"resourceType":"DocumentReference","id":"1","meta":{"lastUpdated":"2026-01-02T03:04:05Z"},`+
+				`"content":[{"attachment":{"url":"`+w.server.FHIR()+`/Binary/1"}}]}`)}
+		})})
+		return w
+	}
+	counting := begin(t)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	report, err := pipeline.Run(t.Context(), counting.Options)
+	if err != nil || report.Attachments != 1 {
+		t.Fatalf("error %v, %d attachments", err, report.Attachments)
+	}
+	all := 1<<40 - calls.lives.Load()
+	cleaning := 0
+	for n := all - 20; n <= all; n++ {
+		w := begin(t)
+		dying := &mortalStore{Dir: w.dir}
+		dying.lives.Store(n)
+		w.Sink = dying
+		_, _ = pipeline.Run(t.Context(), w.Options)
+		if len(w.feed(t).Ended) == 0 {
+			continue // it is not published yet, or all is done
+		}
+		cleaning++
+		w.Sink = w.dir
+		_, _ = pipeline.Run(t.Context(), w.Options)
+		w.wantDeleted(t, 1) // of the second run alone, which brings no rows
+	}
+	if cleaning < 3 {
+		t.Errorf("%d processes died while they cleaned up", cleaning)
+	}
+}

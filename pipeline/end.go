@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -23,13 +26,42 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 			continue // for the next run, which knows the server
 		}
 		if err == nil {
-			r.endJobs(ctx)
-			err = r.forget(ctx)
+			err = r.tidy(ctx)
 		}
 		if err != nil {
 			r.Log.Warn("a run that has ended could not be tidied up; the next one tries again", "error", err)
 		}
 	}
+}
+
+// tidy is the end of a run by another process, which may have been killed anywhere: what
+// is left of the ledger does not tell any more what the rows hold, but the report does.
+func (r *run) tidy(ctx context.Context) error {
+	kept, err := r.keptJobs(ctx)
+	if err != nil {
+		return err
+	}
+	if !kept {
+		r.endJobs(ctx)
+	}
+	return r.forget(ctx)
+}
+
+// keptJobs says whether the run was published and its report says that the server's
+// exports stay.
+func (r *run) keptJobs(ctx context.Context) (bool, error) {
+	content, _, err := r.State.Load(ctx, ledger.Folder(r.id)+"report.json")
+	if errors.Is(err, fs.ErrNotExist) || r.journal.givenUp != "" {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var report Report
+	if err := json.Unmarshal(content, &report); err != nil {
+		return false, fmt.Errorf("reading the report of run %s: %w", r.id, err)
+	}
+	return report.ExportKept != "", nil
 }
 
 // forget removes the run's ledger, and then the last sign that it was there.
