@@ -122,6 +122,24 @@ func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string
 	return stay, nil
 }
 
+// Keep takes all watermarks away but those of types, or all if there are no types, because
+// what run has published does not bring the others up to date. The history has it.
+func (f *Feed) Keep(types []string, run string, at time.Time) {
+	for _, t := range types {
+		if w, all := f.Watermarks[allTypes]; all {
+			if _, own := f.Watermarks[t]; !own {
+				f.Watermarks[t] = w // what counted for it up to now
+			}
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(f.Watermarks)) {
+		if !slices.Contains(types, t) {
+			f.set(Moved{Type: t, From: f.Watermarks[t].Time, Run: run, At: at, By: ByRun})
+		}
+	}
+	maps.DeleteFunc(f.Watermarks, func(_ string, w Watermark) bool { return w.Time == "" })
+}
+
 // Set moves the watermarks of types, or that of all types if there are none, to the
 // instant to because the user wants it, backwards too; "" takes them away, so that the
 // next export is in full. All types include those that have one of their own, and those

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"fhirkiln/pipeline/ledger"
 )
@@ -181,5 +182,44 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if len(f.History) != 1000 || f.History[0].Run != "r10" || f.History[999].Run != "r1009" {
 		t.Errorf("%d moves from %v", len(f.History), f.History[0])
+	}
+}
+
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		marks, want map[string]string
+		keep        []string
+		history     int
+	}{
+		"nothing is there":        {keep: []string{"Patient"}},
+		"others go":               {marks: map[string]string{"Patient": "2026-01-01T00:00:00Z", "Coverage": "2026-01-02T00:00:00Z"}, keep: []string{"Patient"}, want: map[string]string{"Patient": "2026-01-01T00:00:00Z"}, history: 1},
+		"all go":                  {marks: map[string]string{"Patient": "2026-01-01T00:00:00Z", "*": "2026-01-02T00:00:00Z"}, history: 2},
+		"that of all stays":       {marks: map[string]string{"Coverage": "2026-01-01T00:00:00Z", "*": "2026-01-02T00:00:00Z"}, keep: []string{"Patient"}, want: map[string]string{"Patient": "2026-01-02T00:00:00Z"}, history: 2},
+		"one that was taken away": {marks: map[string]string{"Patient": "", "*": "2026-01-02T00:00:00Z"}, keep: []string{"Patient"}, history: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := ledger.Feed{Watermarks: map[string]ledger.Watermark{}}
+			for typ, text := range test.marks {
+				f.Watermarks[typ] = ledger.Watermark{Time: text, Run: "r0"}
+			}
+			f.Keep(test.keep, "r1", time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC))
+			got := map[string]string{}
+			for typ, w := range f.Watermarks {
+				got[typ] = w.Time
+			}
+			if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("watermarks (-want +got):\n%s", diff)
+			}
+			if len(f.History) != test.history {
+				t.Errorf("history: %+v", f.History)
+			}
+			for _, m := range f.History {
+				if m.To != "" || m.Run != "r1" || m.By != ledger.ByRun {
+					t.Errorf("history: %+v", m)
+				}
+			}
+		})
 	}
 }
