@@ -200,6 +200,13 @@ func (b *brokenSink) Put(ctx context.Context, key string, content []byte) error 
 	return b.Dir.Put(ctx, key, content)
 }
 
+func (b *brokenSink) Remove(ctx context.Context, key string) error {
+	if b.fails("remove") {
+		return errBroken
+	}
+	return b.Dir.Remove(ctx, key)
+}
+
 type brokenStaging struct {
 	sink.Staging
 	b *brokenSink

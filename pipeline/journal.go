@@ -25,6 +25,7 @@ type journal struct {
 	groups   []string // that the feed's search has found
 	exports  []*export
 	loose    map[string]bool // keys under which something may be staged that is in no part
+	unsure   []string        // keys of what was staged, of which nobody knows whether it is in a part
 	parts    []stagedPart
 	bad      []sink.Receipt // quarantine files
 	givenUp  string
@@ -44,6 +45,7 @@ type export struct {
 	issues   []IssueReport
 	read     bool           // its error files are
 	members  *exportMembers // nil until they are read
+	keys     []string       // of its parts and quarantine files
 
 	// Not in the ledger:
 	manifest *bulk.Manifest // as it was read last
@@ -86,24 +88,36 @@ func (j *journal) add(ctx context.Context, e entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err != nil {
-		// It may count all the same: what it says is staged must not be thrown away as loose.
-		j.settle(e.Staged)
+		// It may count all the same: what it says is staged must not be thrown away as loose,
+		// unless everything is.
+		j.unsure = append(j.unsure, j.settle(e.Staged)...)
 		return err
 	}
 	return j.apply(e)
 }
 
-// settle takes the keys of what is in parts out of those of which nobody knows.
-func (j *journal) settle(s *staged) {
-	if s == nil {
-		return
+// settle takes the keys of what is in parts out of those of which nobody knows, and
+// returns them.
+func (j *journal) settle(s *staged) []string {
+	keys := s.keys()
+	for _, key := range keys {
+		delete(j.loose, key)
 	}
+	return keys
+}
+
+func (s *staged) keys() []string {
+	if s == nil {
+		return nil
+	}
+	var keys []string
 	for _, p := range s.Parts {
-		delete(j.loose, p.Receipt.Key)
+		keys = append(keys, p.Receipt.Key)
 	}
 	for _, q := range s.Quarantine {
-		delete(j.loose, q.Key)
+		keys = append(keys, q.Key)
 	}
+	return keys
 }
 
 func (j *journal) apply(e entry) error {
@@ -149,7 +163,7 @@ func (j *journal) applyToExport(e entry) error {
 		}
 	case e.Lost != nil:
 		if x, err = of(e.Lost.Export); err == nil {
-			x.job, x.issues = nil, nil
+			j.void(x)
 		}
 	case e.Listed != nil:
 		if x, err = of(e.Listed.Export); err == nil {
@@ -177,10 +191,24 @@ func (j *journal) applyToExport(e entry) error {
 	return err
 }
 
+// void forgets what an export has come to: its files may be told of before it fails.
+func (j *journal) void(x *export) {
+	for _, key := range x.keys {
+		j.loose[key] = true
+	}
+	j.parts = slices.DeleteFunc(j.parts, func(p stagedPart) bool { return slices.Contains(x.keys, p.Receipt.Key) })
+	j.bad = slices.DeleteFunc(j.bad, func(q sink.Receipt) bool { return slices.Contains(x.keys, q.Key) })
+	x.job, x.complete, x.issues, x.files, x.keys, x.manifest = nil, nil, nil, nil, nil, nil
+	x.byName, x.known = map[string]int{}, map[string]int{}
+}
+
 func (j *journal) applyStaged(x *export, s *staged) error {
+	if x.job == nil {
+		return nil // a worker was late to hear that the export has failed; it stays loose
+	}
 	j.parts = append(j.parts, s.Parts...)
 	j.bad = append(j.bad, s.Quarantine...)
-	j.settle(s)
+	x.keys = append(x.keys, j.settle(s)...)
 	for _, f := range s.Files {
 		if f.File < 0 || f.File >= len(x.files) {
 			return fmt.Errorf("it names file %d of %d", f.File, len(x.files))

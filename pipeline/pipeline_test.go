@@ -41,6 +41,11 @@ type world struct {
 	pipeline.Options
 }
 
+// section is data that changes: it is asked for at each kick-off.
+type section func() []bulktest.File
+
+func (s section) Files() []bulktest.File { return s() }
+
 func newWorld(t *testing.T, o bulktest.Options) *world {
 	t.Helper()
 	server, err := bulktest.NewServer(o)

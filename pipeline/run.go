@@ -258,6 +258,11 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 			return err
 		}
 	}
+	r.journal.mu.Lock()
+	for _, key := range r.journal.unsure {
+		r.journal.loose[key] = true
+	}
+	r.journal.mu.Unlock()
 	group, below := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, p := range r.journal.parts {

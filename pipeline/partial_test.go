@@ -1,0 +1,146 @@
+package pipeline_test
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/transport"
+)
+
+// tellEarly has the server tell of all files with 202 until each was fetched, and of what
+// end makes of that after. It looks at the sink before.
+func tellEarly(t *testing.T, w *world, files int64, end bulktest.Behavior) (fetched *atomic.Int64, remove func()) {
+	t.Helper()
+	fetched = new(atomic.Int64)
+	counted := w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(rw, r)
+		fetched.Add(1)
+	}})
+	early := w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if fetched.Load() >= files {
+			w.wantUnseen(t)
+			end(rw, r, next)
+			return
+		}
+		bulktest.EditHead(func(_ int, h http.Header) int {
+			h.Set("Retry-After", "0")
+			return http.StatusAccepted
+		})(rw, r, next)
+	}})
+	return fetched, func() { counted(); early() }
+}
+
+func asItIs(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }
+
+func TestFilesAreConvertedWhileTheExportRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	fetched, _ := tellEarly(t, w, 3, asItIs)
+	report, err := pipeline.Run(t.Context(), w.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Resources != 60 || fetched.Load() != 3 {
+		t.Errorf("%d resources, and files were fetched %d times", report.Resources, fetched.Load())
+	}
+	want := map[string][]string{"Patient": resources("Patient", 0, 20), "Observation": resources("Observation", 0, 20), "Encounter": resources("Encounter", 0, 20)}
+	if diff := cmp.Diff(want, w.live(t)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	w.wantTidy(t)
+}
+
+// An export that fails after it told of files is asked for again. Nothing of it is kept.
+func TestAnExportThatFailsHalfWay(t *testing.T) {
+	t.Parallel()
+	for _, partBytes := range []int64{0, 1} { // whole files at the end, and parts at once
+		w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+			bulktest.Lines("Patient", resources("Patient", 0, 1000)...), bulktest.Lines("Observation", resources("Observation", 0, 1000)...),
+		}})
+		w.PartBytes, w.RowGroupBytes = partBytes, 20_000
+		_, remove := tellEarly(t, w, 2, bulktest.Outcome(http.StatusInternalServerError, "processing", "the job failed"))
+		if _, err := pipeline.Run(t.Context(), w.Options); !isKind(transport.Refused)(err) {
+			t.Fatalf("error %v", err)
+		}
+		w.wantUnseen(t)
+		remove()
+		report, err := pipeline.Run(t.Context(), w.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows := w.published(t); len(rows["Patient"]) != 1000 || len(rows["Observation"]) != 1000 || report.Resources != 2000 {
+			t.Errorf("%d and %d rows, %d resources in the report", len(rows["Patient"]), len(rows["Observation"]), report.Resources)
+		}
+		if got := w.kickOffs(); got != 2 {
+			t.Errorf("the server saw %d kick-offs, want 2", got)
+		}
+		w.wantTidy(t)
+	}
+}
+
+// A server that takes back what it told of is not to be trusted with that export.
+func TestAFileThatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	var job atomic.Value
+	_, remove := tellEarly(t, w, 3, func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		if job.CompareAndSwap(nil, r.URL.Path) || job.Load() == r.URL.Path {
+			bulktest.EditManifest(func(m map[string]any) { m["output"] = m["output"].([]any)[1:] })(rw, r, next)
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+	defer remove()
+	if _, err := pipeline.Run(t.Context(), w.Options); !isKind(transport.Broken)(err) {
+		t.Fatalf("error %v", err)
+	}
+	w.wantUnseen(t)
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	if rows := w.published(t); len(rows["Patient"]) != 20 || len(rows["Observation"]) != 20 || len(rows["Encounter"]) != 20 {
+		t.Errorf("rows: %v", rows)
+	}
+	if got := w.kickOffs(); got != 2 {
+		t.Errorf("the server saw %d kick-offs, want 2", got)
+	}
+	w.wantTidy(t)
+}
+
+// Files that are organized by patient have a header before each block.
+func TestOrganizedOutput(t *testing.T) {
+	t.Parallel()
+	for name, counted := range map[string]int{"headers are counted": 4, "headers are not counted": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 2)...)}})
+			w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
+				m["outputOrganizedBy"] = "Patient"
+				file := m["output"].([]any)[0].(map[string]any)
+				delete(file, "type")
+				file["count"] = counted
+			})})
+			w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.EditBody(func(body []byte) []byte {
+				header := `{"resourceType":"Parameters","parameter":[{"name":"header","valueReference":{"reference":"Patient/1"}}]}` + "\n"
+				var organized strings.Builder
+				for line := range strings.Lines(string(body)) {
+					organized.WriteString(header + line)
+				}
+				return []byte(organized.String())
+			})})
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string][]string{"Patient": resources("Patient", 0, 2)}, w.live(t)); diff != "" || report.Resources != 2 {
+				t.Errorf("%d resources; rows (-want +got):\n%s", report.Resources, diff)
+			}
+		})
+	}
+}
