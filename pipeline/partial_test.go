@@ -144,3 +144,60 @@ func TestOrganizedOutput(t *testing.T) {
 		})
 	}
 }
+
+// Rows that hold URLs of attachments at the server are worth nothing without its export.
+func TestKeepJob(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		keep        pipeline.KeepJob
+		attachments bool
+		deleted     int
+	}{
+		{pipeline.KeepForAttachments, false, 1}, {pipeline.KeepForAttachments, true, 0},
+		{pipeline.KeepNever, true, 1}, {pipeline.KeepAlways, false, 0},
+	} {
+		for _, dies := range []bool{false, true} {
+			var line string
+			w := newWorld(t, bulktest.Options{Data: section(func() []bulktest.File {
+				return []bulktest.File{bulktest.Lines("DocumentReference", line)}
+			})})
+			line = resource("DocumentReference", 1)
+			if test.attachments {
+				line = `{"resourceType":"DocumentReference","id":"1","status":"current","content":[{"attachment":{"url":"` + w.server.FHIR() + `/Binary/1"}}]}`
+			}
+			w.KeepJob = test.keep
+			if dies { // when the run is published
+				w.Sink = &brokenSink{Dir: w.dir, step: "remove"}
+			}
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (report.Attachments > 0) != test.attachments {
+				t.Errorf("%d rows with attachments", report.Attachments)
+			}
+			if dies {
+				if feed := w.feed(t); len(feed.Ended) != 1 {
+					t.Errorf("nothing is left to be tidied up: %+v", feed)
+				}
+				w.Sink = w.dir
+				if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.wantTidy(t)
+			first, deleted := "", 0
+			for _, r := range w.server.Requests() {
+				if r.Endpoint == bulktest.StatusEndpoint && first == "" {
+					first = r.Path
+				}
+				if r.Endpoint == bulktest.DeleteEndpoint && r.Path == first {
+					deleted = 1
+				}
+			}
+			if deleted != test.deleted {
+				t.Errorf("%q with attachments %v: the export was deleted: %d, want %d", test.keep, test.attachments, deleted, test.deleted)
+			}
+		}
+	}
+}
