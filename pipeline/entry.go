@@ -34,6 +34,12 @@ type begun struct {
 	Started time.Time   `json:"started"`
 	Kind    ledger.Kind `json:"kind"`
 	Filters filterText  `json:"filters"`
+
+	// Groups, Types and Members are facts of the run, whatever the feed's are by the time
+	// that it goes on.
+	Groups  []string `json:"groups,omitempty"`
+	Types   []string `json:"types,omitempty"`   // nil: all
+	Members bool     `json:"members,omitempty"` // the groups' patients are listed
 }
 
 // planned is an export that a run is to make. What it does not say is the feed's.

@@ -16,7 +16,7 @@ func (r *run) groups() []string {
 	case r.Feed.GroupSearch != "":
 		return r.journal.groups
 	}
-	return r.Feed.Groups
+	return r.journal.begun.Groups
 }
 
 // findGroups searches the feed's groups, once for a run: one that is gone on with keeps

@@ -25,7 +25,7 @@ import (
 // changed (IG, "Group Membership Request Pattern"). Groups whose new patients' history
 // the server does not give alone are returned: they are to be exported in full.
 func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) {
-	if r.Feed.Request.Level != bulk.Group || r.Feed.IgnoreNewMembers {
+	if !r.journal.begun.Members {
 		return nil, nil
 	}
 	lists := r.journal.of(roleMembers)
@@ -106,7 +106,7 @@ func (r *run) planHistory(ctx context.Context, lists []*export) ([]planned, erro
 			return nil, err
 		}
 		for chunk := range slices.Chunk(fresh, patientsAtOnce) {
-			plan = append(plan, planned{Role: roleHistory, Group: x.Group, Types: r.Feed.Request.Types, Patients: chunk})
+			plan = append(plan, planned{Role: roleHistory, Group: x.Group, Types: r.journal.begun.Types, Patients: chunk})
 		}
 	}
 	return plan, nil

@@ -37,9 +37,9 @@ func (r *run) planData(full map[string]bool) []planned {
 func (r *run) sinceParts(full bool) []ledger.Window {
 	feed := r.lease.Feed()
 	if full || r.journal.begun.Kind == ledger.KindFull {
-		return []ledger.Window{{Types: r.Feed.Request.Types, Since: r.Feed.Request.Since}}
+		return []ledger.Window{{Types: r.journal.begun.Types, Since: r.Feed.Request.Since}}
 	}
-	parts := feed.Since(r.Feed.Request.Types)
+	parts := feed.Since(r.journal.begun.Types)
 	for i := range parts {
 		if parts[i].Since.IsZero() {
 			parts[i].Since = r.Feed.Request.Since
@@ -62,7 +62,7 @@ func (r *run) request(x *export) bulk.Request {
 			q.Elements = nil
 		}
 	case roleHistory:
-		q.Since, q.Patients, q.Post = r.Feed.Request.Since, p.Patients, true
+		q.Types, q.Since, q.Patients, q.Post = p.Types, r.Feed.Request.Since, p.Patients, true
 	case roleData:
 		q.Types, q.Since = p.Types, p.Since
 		if r.Feed.DeltaType != "" && !p.Since.Equal(r.Feed.Request.Since) {

@@ -190,7 +190,7 @@ func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
 	if r.report.Kind == ledger.KindFull {
 		f.Full = r.started.UTC()
 	}
-	stay, err := f.Move(r.Feed.Request.Types, r.completeUpTo(), r.id, now)
+	stay, err := f.Move(r.journal.begun.Types, r.completeUpTo(), r.id, now)
 	switch {
 	case err != nil:
 		r.hold(err.Error())

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/bulk"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -51,11 +52,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // Convert is a [Run] of files that are here, without a server and its exports. A
-// conversion that was cut off is begun again. Options.Server and Feed.Request are not
-// used.
+// conversion that was cut off is begun again. A run of exports that the feed has under
+// way is thrown away; Options.Server, if there is one, is told to delete those, and not
+// used else. Neither is Feed.Request.
 func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
 		r := newRun(o, lease, files)
+		o.Fresh = true
 		if _, err := resume(ctx, o, lease); err != nil { // nothing comes of it but that it is thrown away
 			return r.failed(err)
 		}
@@ -131,7 +134,8 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind) error {
 	if r.journal, err = openJournal(ctx, log); err != nil {
 		return err
 	}
-	return r.journal.add(ctx, entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed)}})
+	return r.journal.add(ctx, entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed),
+		Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}})
 }
 
 // resume opens the feed's unfinished run, if there is one that can be gone on with. One

@@ -1,0 +1,173 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// cutOff runs the feed until the server is asked for the nth file.
+func (c *clinic) cutOff(t *testing.T, nth int) {
+	t.Helper()
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	remove := c.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Skip: nth - 1, Do: func(http.ResponseWriter, *http.Request, http.Handler) {
+		stop(errDead)
+		panic(http.ErrAbortHandler)
+	}})
+	defer remove()
+	if _, err := pipeline.Run(ctx, c.Options); !errors.Is(err, errDead) {
+		t.Fatalf("error %v", err)
+	}
+	if c.feed(t).Unfinished == nil {
+		t.Fatal("nothing is left to go on with")
+	}
+}
+
+// What a run is about stays as it was when it began, whatever the feed asks for by the
+// time that it goes on. What has changed is the next one's.
+func TestGoingOnAfterTheFeedChanged(t *testing.T) {
+	t.Parallel()
+	const both, since = " type=Patient,Condition", " since=2026-03-02T02"
+	for name, test := range map[string]struct {
+		change func(*pipeline.Feed)
+		anew   bool
+		after  []string // what the next run asks for
+	}{
+		"nothing": {func(*pipeline.Feed) {}, false,
+			[]string{"a" + listing, "b" + listing, "a" + both + since, "b" + both + since}},
+		"a type more": {func(f *pipeline.Feed) { f.Request.Types = append(f.Request.Types, "Coverage") }, false,
+			[]string{"a" + listing, "b" + listing, "a type=Coverage", "a" + both + since, "b type=Coverage", "b" + both + since}},
+		"other groups": {func(f *pipeline.Feed) { f.Groups = []string{"b", "c"} }, false,
+			[]string{"b" + listing, "c" + listing, "c type=Patient,Condition patient=Patient/3", "b" + both + since, "c" + both + since}},
+		"no members": {func(f *pipeline.Feed) { f.IgnoreNewMembers = true }, false,
+			[]string{"a" + both + since, "b" + both + since}},
+		"filters": {func(f *pipeline.Feed) { f.Request.TypeFilters = []string{"Patient?_id=1"} }, true,
+			[]string{"a" + listing, "b" + listing, "a" + both + since, "b" + both + since}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1", "b: 2", "c: 3")
+			c.Feed.Groups = []string{"a", "b"}
+			c.Feed.Request.Types = []string{"Patient", "Condition"}
+			c.cutOff(t, 2) // of the second list
+			c.wantGroupsAsked(t, "a"+listing, "b"+listing)
+			c.then(1)
+			test.change(&c.Feed)
+			report := c.run(t)
+			if report.Resumed == test.anew {
+				t.Errorf("resumed: %v", report.Resumed)
+			}
+			want := []string{"a" + both, "b" + both}
+			if test.anew {
+				want = []string{"a" + listing, "b" + listing, "a" + both, "b" + both}
+			}
+			c.wantGroupsAsked(t, want...)
+			c.wantMarks(t, map[string]string{"Patient": "02", "Condition": "02"})
+			c.wantTidy(t)
+			c.then(1)
+			c.run(t)
+			c.wantGroupsAsked(t, test.after...)
+		})
+	}
+}
+
+func (c *clinic) wantGroupsAsked(t *testing.T, want ...string) {
+	t.Helper()
+	for i := range want {
+		want[i] = "/Group/" + want[i]
+	}
+	c.wantAsked(t, want...)
+}
+
+func TestConvertBeginsAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	dir := t.TempDir()
+	for _, typ := range []string{"Patient", "Observation"} {
+		if err := os.WriteFile(filepath.Join(dir, typ+".ndjson"), []byte(strings.Join(resources(typ, 0, 20), "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	convert := func(to pipeline.Sink) error {
+		files, err := pipeline.FindFiles(nil, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := w.Options
+		o.Sink = to
+		_, err = pipeline.Convert(t.Context(), files, o)
+		return err
+	}
+	// A run of exports is under way.
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: func(http.ResponseWriter, *http.Request, http.Handler) {
+		stop(errDead)
+		panic(http.ErrAbortHandler)
+	}})
+	if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	for _, lives := range []int64{4, 8, 12, 16} {
+		dying := &mortalStore{Dir: w.dir}
+		dying.lives.Store(lives)
+		if err := convert(dying); !errors.Is(err, errDead) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if err := convert(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{"Patient": resources("Patient", 0, 20), "Observation": resources("Observation", 0, 20)}
+	if diff := cmp.Diff(want, w.published(t)); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+	w.wantTidy(t)
+	if !slices.ContainsFunc(w.server.Requests(), func(r bulktest.Request) bool { return r.Endpoint == bulktest.DeleteEndpoint }) {
+		t.Error("the server was not told to delete its export")
+	}
+	if feed := w.feed(t); len(feed.Runs) != 1 || feed.Runs[0].Kind != ledger.KindFiles || len(feed.Watermarks) > 0 {
+		t.Errorf("the feed: %+v", feed)
+	}
+}
+
+func TestASecondRunIsTurnedAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	w.Holder = "the first"
+	other, err := sink.OpenDir(w.dir.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		second := w.Options
+		second.Sink, second.Holder = other, "the second"
+		report, err := pipeline.Run(t.Context(), second)
+		var held *ledger.HeldError
+		if !errors.As(err, &held) || !strings.HasPrefix(held.Holder, "the first") || held.Since.IsZero() || report.Status != pipeline.Failed {
+			t.Errorf("error of the second run: %v, %+v", err, held)
+		}
+		next.ServeHTTP(rw, r)
+	}})
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.kickOffs(); got != 1 {
+		t.Errorf("the server saw %d kick-offs, want 1", got)
+	}
+	w.wantTidy(t)
+}
