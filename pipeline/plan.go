@@ -22,7 +22,7 @@ func (r *run) kindNow() ledger.Kind {
 }
 
 // planData plans the exports that bring the data: for each group, and for each of the
-// instants that its types are complete up to, one. Groups in full get everything.
+// instants that its types are complete up to, one. Groups in full get everything first.
 func (r *run) planData(full map[string]bool) []planned {
 	var plan []planned
 	for _, group := range r.groups() {
@@ -33,19 +33,25 @@ func (r *run) planData(full map[string]bool) []planned {
 	return plan
 }
 
-// sinceParts are the feed's types by what they are complete up to.
+// sinceParts are the feed's types by what they are complete up to. In full, they are
+// asked for from the beginning, and since then all the same: servers tell of deletes under
+// _since alone, and those that the watermark has passed are never told again.
 func (r *run) sinceParts(full bool) []ledger.Window {
-	feed := r.lease.Feed()
-	if full || r.journal.begun.Kind == ledger.KindFull {
-		return []ledger.Window{{Types: r.journal.begun.Types, Since: r.Feed.Request.Since}}
+	feed, types, start := r.lease.Feed(), r.journal.begun.Types, r.Feed.Request.Since
+	var parts []ledger.Window
+	if full = full || r.journal.begun.Kind == ledger.KindFull; full {
+		parts = append(parts, ledger.Window{Types: types, Since: start})
 	}
-	parts := feed.Since(r.journal.begun.Types)
-	for i := range parts {
-		if parts[i].Since.IsZero() {
-			parts[i].Since = r.Feed.Request.Since
-		} else {
-			parts[i].Since = parts[i].Since.Add(-r.Feed.Overlap)
+	for _, p := range feed.Since(types) {
+		switch {
+		case !p.Since.IsZero():
+			p.Since = p.Since.Add(-r.Feed.Overlap)
+		case full:
+			continue
+		default:
+			p.Since = start
 		}
+		parts = append(parts, p)
 	}
 	return parts
 }

@@ -1,0 +1,164 @@
+package pipeline_test
+
+import (
+	"testing"
+	"time"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+func TestWatermarksByType(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)), bulktest.Lines("Observation", resource("Observation", 1)), bulktest.Lines("Coverage", resource("Coverage", 1)))
+	types := func(names ...string) { c.Feed.Request.Types = names }
+
+	types("Patient")
+	if r := c.run(t); r.Kind != ledger.KindFull {
+		t.Errorf("the first run is %s", r.Kind)
+	}
+	c.wantAsked(t, "type=Patient")
+	c.wantMarks(t, map[string]string{"Patient": "01"})
+
+	c.then(1)
+	types("Patient", "Observation")
+	if r := c.run(t); r.Kind != ledger.KindIncremental || r.Resources != 1 {
+		t.Errorf("a run with a type that is new is %s, with %d resources", r.Kind, r.Resources)
+	}
+	c.wantAsked(t, "type=Observation", "type=Patient since=2026-03-01T02")
+	c.wantMarks(t, map[string]string{"Patient": "02", "Observation": "02"})
+
+	c.then(1)
+	types("Observation", "Patient")
+	c.run(t)
+	c.wantAsked(t, "type=Observation,Patient since=2026-03-02T02")
+
+	c.then(1)
+	types()
+	c.run(t) // of other types nothing was ever exported
+	c.wantAsked(t, "")
+	c.wantMarks(t, map[string]string{"*": "04"})
+
+	c.then(1)
+	types("Coverage")
+	c.Feed.Overlap = 25 * time.Hour
+	c.run(t)
+	c.wantAsked(t, "type=Coverage since=2026-03-03T01")
+	c.wantMarks(t, map[string]string{"*": "04", "Coverage": "05"})
+
+	c.then(1)
+	types()
+	c.run(t)
+	c.wantAsked(t, "since=2026-03-03T01")
+	c.wantMarks(t, map[string]string{"*": "06"})
+	c.wantTidy(t)
+}
+
+// Servers tell of deletes under _since alone: a full run asks for them too.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z"), updated("Patient", "2", "2026-01-01T00:00:00Z")))
+	c.Feed.FullEvery = 72 * time.Hour
+	c.run(t)
+	c.wantAsked(t, "")
+	c.then(2)
+	c.run(t)
+	c.wantAsked(t, "since=2026-03-01T02")
+
+	c.then(1, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/2"}}]}`
+	c.deleted = bulktest.Files{bulktest.Lines("Bundle", gone)}
+	if r := c.run(t); r.Kind != ledger.KindFull || r.Resources != 2 {
+		t.Errorf("after three days the run is %s, with %d resources", r.Kind, r.Resources)
+	}
+	c.wantAsked(t, "", "since=2026-03-03T02")
+	if got := c.live(t)["deleted"]; len(got) != 1 {
+		t.Errorf("tombstones: %q", got)
+	}
+	c.then(1)
+	c.run(t)
+	c.wantAsked(t, "since=2026-03-04T02")
+	c.Full = true
+	c.then(1)
+	c.run(t)
+	c.wantAsked(t, "", "since=2026-03-05T02")
+	c.wantMarks(t, map[string]string{"*": "06"})
+	if full := c.feed(t).Full; !full.Equal(c.night) {
+		t.Errorf("the last full run is of %v", full)
+	}
+}
+
+// A transactionTime that is no step forward leaves the watermark where it is. The rows
+// are published.
+func TestTransactionTimes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text any // nil: none
+		held bool
+	}{
+		"later":          {"2026-03-02T03:30:00+01:00", false},
+		"missing":        {nil, true},
+		"malformed":      {"2 March 2026", true},
+		"a day":          {"2026-03-02", true},
+		"without a zone": {"2026-03-02T02:00:00", true},
+		"equal":          {"2026-03-01T03:00:00+01:00", true},
+		"older":          {"2026-02-28T02:00:00Z", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+			c.run(t)
+			c.asked(t)
+			c.then(1, bulktest.Lines("Patient", updated("Patient", "2", "2026-03-01T12:00:00Z")))
+			remove := c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
+				if m["transactionTime"] = test.text; test.text == nil {
+					delete(m, "transactionTime")
+				}
+			})})
+			report := c.run(t)
+			remove()
+			if (report.Held != "") != test.held || report.Status != pipeline.Published {
+				t.Errorf("held: %q, %s", report.Held, report.Status)
+			}
+			if got := len(c.live(t)["Patient"]); got != 2 {
+				t.Errorf("%d patients are published, want 2", got)
+			}
+			want := "2026-03-01T02"
+			if !test.held {
+				want = "2026-03-02T02:30:00.000Z"
+			}
+			c.then(1)
+			c.run(t)
+			c.wantAsked(t, "since=2026-03-01T02", "since="+want)
+			c.wantMarks(t, map[string]string{"*": "03"})
+		})
+	}
+}
+
+func TestServerErrorsHoldTheWatermark(t *testing.T) {
+	t.Parallel()
+	outcome := `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`
+	for most, mark := range map[int64]string{0: "01", 1: "01", 2: "02"} {
+		c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
+		c.Feed.MaxErrors = most
+		c.run(t)
+		c.then(1)
+		c.errored = bulktest.Files{bulktest.Lines("OperationOutcome", outcome, outcome)}
+		report := c.run(t)
+		if report.Status != pipeline.Partial || (report.Held != "") != (mark == "01") {
+			t.Errorf("with %d errors allowed: %s, held: %q", most, report.Status, report.Held)
+		}
+		c.wantMarks(t, map[string]string{"*": mark})
+	}
+}
+
+func TestQuarantineWithinLimitsMovesTheWatermark(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1), `{"id":"no type"}`))
+	c.MaxQuarantined = 0.5
+	if report := c.run(t); report.Status != pipeline.Partial || report.Held != "" || report.Quarantined != 1 {
+		t.Errorf("%s, held: %q, %d quarantined", report.Status, report.Held, report.Quarantined)
+	}
+	c.wantMarks(t, map[string]string{"*": "01"})
+}
