@@ -114,7 +114,7 @@ func (r *run) add(ctx context.Context) error {
 		return err
 	}
 	feed := r.lease.Feed()
-	moved := r.moveWatermark(&feed, r.Now())
+	moved := r.moveWatermark(&feed, members, r.Now())
 	r.report.Watermarks = map[string]string{}
 	for t, w := range feed.Watermarks {
 		r.report.Watermarks[t] = w.Time
@@ -136,10 +136,7 @@ func (r *run) add(ctx context.Context) error {
 	defer cancel()
 	err = r.lease.Update(durable, func(f *ledger.Feed) error {
 		if moved {
-			r.moveWatermark(f, r.report.Finished)
-		}
-		if members != "" {
-			f.Members = members
+			r.moveWatermark(f, members, r.report.Finished)
 		}
 		if len(r.report.Parts) > 0 {
 			f.Runs = append(f.Runs, r.published())
@@ -174,7 +171,11 @@ func (r *run) published() ledger.PublishedRun {
 
 // moveWatermark moves f's watermarks to the lowest transactionTime of the run's
 // exports, and says whether it did. It does so only if nothing of the export is missing.
-func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
+//
+// The list of members goes with them: of whom it lists, everything is published up to the
+// watermark. What a run that does not move it has not brought of a new member, the next
+// one asks for again.
+func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) bool {
 	if r.report.Kind == ledger.KindFiles {
 		return false
 	}
@@ -186,28 +187,46 @@ func (r *run) moveWatermark(f *ledger.Feed, now time.Time) bool {
 		r.hold("the server gave no readable transactionTime")
 		return false
 	}
+	types, upTo := r.journal.begun.Types, r.completeUpTo()
+	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
+		f.Keep(nil, r.id, now) // they are about something else, even if they are later
+	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
 	if r.report.Kind == ledger.KindFull {
 		f.Full = r.started.UTC()
 	}
-	stay, err := f.Move(r.journal.begun.Types, r.completeUpTo(), r.id, now)
+	stay, err := f.Move(types, upTo, r.id, now)
 	switch {
 	case err != nil:
 		r.hold(err.Error())
 	case len(stay) > 0:
 		r.hold("the server's transactionTime is not later than the one before")
 	}
+	if slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) }) {
+		return true // new members are not published that far
+	}
+	f.Members = members
+	if members != "" && len(types) > 0 {
+		f.Keep(types, r.id, now) // of other types, new members are not published at all
+	}
 	return true
 }
 
 // completeUpTo is the lowest transactionTime, or where the exports were to end before it:
-// what changed in between is not in them.
+// what changed from there on is not in them. The end itself is not in them either, and
+// neither is the next export's _since (IG, "Query Parameters").
 func (r *run) completeUpTo() string {
 	until := r.Feed.Request.Until
-	if t, err := time.Parse(time.RFC3339Nano, r.report.TransactionTime); err == nil && !until.IsZero() && until.Before(t) {
-		return until.UTC().Format(time.RFC3339Nano)
+	if !until.IsZero() && !until.After(instant(r.report.TransactionTime)) {
+		return until.UTC().Truncate(time.Millisecond).Add(-time.Millisecond).Format(time.RFC3339Nano)
 	}
 	return r.report.TransactionTime
+}
+
+// instant is zero for what cannot be read.
+func instant(text string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, text) //nolint:errcheck // as said
+	return t
 }
 
 func (r *run) hold(why string) {

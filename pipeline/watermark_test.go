@@ -1,9 +1,12 @@
 package pipeline_test
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
@@ -87,6 +90,51 @@ func TestFull(t *testing.T) {
 	if full := c.feed(t).Full; !full.Equal(c.night) {
 		t.Errorf("the last full run is of %v", full)
 	}
+}
+
+func TestChangedFilters(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
+	c.run(t)
+	c.wantAsked(t, "")
+	c.Feed.Request.TypeFilters = []string{"Patient?_id=Patient-1"}
+	c.Feed.Request.Level = bulk.Patient
+	c.then(1)
+	report, err := pipeline.Run(t.Context(), c.Options)
+	var changed *pipeline.FilterError
+	if !errors.As(err, &changed) || !slices.Equal(changed.Changed, []string{"level", "type_filters"}) || report.Status != pipeline.Failed {
+		t.Fatalf("error %v, report %+v", err, report)
+	}
+	c.wantAsked(t)
+	// What was exported with other filters is no reason to keep a later watermark.
+	c.then(-2)
+	c.Full = true
+	c.run(t)
+	c.wantAsked(t, "/Patient", "/Patient since=2026-03-01T02")
+	if w := c.feed(t).Watermarks["*"]; w.Time != "2026-02-28T02:00:00.000Z" {
+		t.Errorf("the watermark is at %s", w.Time)
+	}
+	c.Full = false
+	c.run(t)
+	c.wantAsked(t, "/Patient since=2026-02-28T02")
+}
+
+// What changed at the end itself is in neither of two exports that it divides.
+func TestUntilBoundsTheWatermark(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-02-01T00:00:00Z"), updated("Patient", "2", "2026-02-02T00:00:00Z"), updated("Patient", "3", "2026-02-03T00:00:00Z")))
+	c.Feed.Request.Until = time.Date(2026, 2, 2, 0, 0, 0, 999, time.UTC)
+	c.run(t)
+	if got := c.feed(t).Watermarks["*"].Time; got != "2026-02-01T23:59:59.999Z" {
+		t.Errorf("the watermark is at %s", got)
+	}
+	if got := len(c.live(t)["Patient"]); got != 1 {
+		t.Errorf("%d patients, want 1", got)
+	}
+	c.Feed.Request.Until = c.night.AddDate(1, 0, 0)
+	c.Full = true // the filters changed
+	c.run(t)
+	c.wantMarks(t, map[string]string{"*": "01"})
 }
 
 // A transactionTime that is no step forward leaves the watermark where it is. The rows

@@ -1,0 +1,233 @@
+package pipeline_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/transport"
+)
+
+func wantMembers(t *testing.T, r *pipeline.Report, listed, fresh, left int) {
+	t.Helper()
+	if diff := cmp.Diff(&pipeline.MembersReport{Listed: listed, New: fresh, Left: left}, r.Members); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewMembers(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	wantMembers(t, c.run(t), 2, 2, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a")
+	c.wantRows(t, "1", "2", "c1", "c2")
+
+	c.then(1, practice("a: 2 3")...)
+	report := c.run(t)
+	wantMembers(t, report, 2, 1, 1)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
+	c.wantRows(t, "1", "2", "3", "c1", "c2", "c3")
+	if len(report.Exports) != 2 || report.Exports[0].Patients != 1 {
+		t.Errorf("exports in the report: %+v", report.Exports)
+	}
+
+	// Who was away has missed changes.
+	c.then(1, practice("a: 1 2 3")...)
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/1", "/Group/a since=2026-03-02T02")
+	c.then(1)
+	wantMembers(t, c.run(t), 3, 0, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a since=2026-03-03T02")
+	c.wantTidy(t)
+	c.wantDeleted(t, 10)
+
+	// A list that is not kept up to date is worth nothing.
+	c.Feed.IgnoreNewMembers = true
+	c.then(1, practice("a: 1 2")...)
+	if report := c.run(t); report.Members != nil {
+		t.Errorf("members: %+v", report.Members)
+	}
+	c.wantAsked(t, "/Group/a since=2026-03-04T02")
+	c.Feed.IgnoreNewMembers = false
+	c.then(1, practice("a: 1 2 3")...)
+	wantMembers(t, c.run(t), 3, 3, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/1 patient=Patient/2 patient=Patient/3", "/Group/a since=2026-03-05T02")
+}
+
+func TestMembersOfSeveralGroups(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1", "b: 1 2")
+	wantMembers(t, c.run(t), 2, 2, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing, "/Group/a", "/Group/b")
+	c.wantRows(t, "1", "c1", "1", "2", "c1", "c2")
+
+	// Who is new in two groups is asked for once, and who goes to another is not new.
+	c.then(1, practice("a: 2 3", "b: 1 3")...)
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02", "/Group/b since=2026-03-01T02")
+
+	// Servers give groups new ids.
+	c.then(1, practice("a2: 2 3", "b: 1 3")...)
+	c.Feed.Groups = []string{"a2", "b"}
+	wantMembers(t, c.run(t), 3, 0, 0)
+	c.wantAsked(t, "/Group/a2"+listing, "/Group/b"+listing, "/Group/a2 since=2026-03-02T02", "/Group/b since=2026-03-02T02")
+}
+
+func refusePost(c *clinic) {
+	c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: bulktest.Respond(http.StatusForbidden, nil, ""),
+		When: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+}
+
+// The group of a new member is exported in full where patients cannot be named, and
+// since the watermark for what was deleted. Other groups are not.
+func TestServersThatDoNotExportPatientsByName(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1", "b: 2")
+	refusePost(c)
+	c.run(t)
+	c.then(1, practice("a: 1 3", "b: 2")...)
+	c.asked(t)
+	report := c.run(t)
+	wantMembers(t, report, 3, 1, 0)
+	for i, a := range c.asked(t) {
+		want := []string{"/Group/a" + listing, "/Group/b" + listing, "/Group/a patient=Patient/3", "/Group/a", "/Group/a since=2026-03-01T02", "/Group/b since=2026-03-01T02"}
+		if a != want[i] {
+			t.Errorf("asked for %q, want %q", a, want[i])
+		}
+	}
+	c.wantRows(t, "1", "c1", "2", "c2", "1", "c1", "3", "c3")
+	c.wantMarks(t, map[string]string{"*": "02"})
+	c.wantTidy(t)
+}
+
+// A history that fails after the server took it is not half published.
+func TestAHistoryThatFails(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.run(t)
+	c.then(1, practice("a: 1 2 3")...)
+	c.asked(t)
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Do: bulktest.Outcome(http.StatusInternalServerError, "processing", "")})
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/3", "/Group/a", "/Group/a since=2026-03-01T02")
+	c.wantRows(t, "1", "2", "c1", "c2", "1", "2", "3", "c1", "c2", "c3")
+}
+
+// Servers that send the history of new members under _since too have it twice.
+func TestServersThatSendHistory(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.run(t)
+	data := practice("a: 1 2 3")
+	for i := range data[:2] {
+		data[i].Changed = func(line []byte) time.Time {
+			if strings.Contains(string(line), "3") {
+				return c.now()
+			}
+			return c.now().AddDate(0, -1, 0)
+		}
+	}
+	c.then(1, data...)
+	c.run(t)
+	c.wantRows(t, "1", "2", "c1", "c2", "3", "c3", "3", "c3")
+}
+
+// What a run did not bring of a new member because the server reports errors, the next
+// one asks for, as it does of all else.
+func TestErrorsHoldNewMembers(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.run(t)
+	c.then(1, practice("a: 1 2 3")...)
+	c.errored = []bulktest.File{bulktest.Lines("OperationOutcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`)}
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.then(1)
+	c.errored = nil
+	c.asked(t)
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
+}
+
+// A type that was left out for a while is exported in full, since of members who are new
+// since then nothing of it was asked for.
+func TestATypeThatComesBack(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	c.run(t)
+	c.then(1, practice("a: 1 2 3")...)
+	c.Feed.Request.Types = []string{"Patient"}
+	c.run(t)
+	c.wantMarks(t, map[string]string{"Patient": "02"})
+	c.then(1)
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	c.asked(t)
+	c.run(t)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-02T02")
+	c.wantRows(t, "1", "2", "c1", "c2", "3", "c1", "c2", "c3")
+}
+
+func TestAListThatFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault bulktest.Fault
+		check func(*testing.T, *clinic, error)
+	}{
+		"_elements is refused": {
+			bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Outcome(http.StatusBadRequest, "not-supported", "_elements"),
+				Times: bulktest.Always, When: func(r *http.Request) bool { return r.URL.Query().Has("_elements") }},
+			func(t *testing.T, c *clinic, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Patient", "/Group/a")
+				c.wantRows(t, "1", "2", "c1", "c2")
+			}},
+		"the kick-off is refused": {
+			bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: bulktest.Outcome(http.StatusBadRequest, "not-supported", "no")},
+			func(t *testing.T, c *clinic, err error) {
+				var exchange *transport.Error
+				if !errors.As(err, &exchange) || exchange.Hint == "" || !strings.Contains(err.Error(), "listing the group's members, to find out who is new") {
+					t.Errorf("error %v", err)
+				}
+				c.wantTidy(t)
+			}},
+		"a patient has no id": {
+			bulktest.Fault{On: bulktest.FileEndpoint, Times: 1, Do: bulktest.EditBody(func([]byte) []byte { return []byte(`{"resourceType":"Patient"}` + "\n") })},
+			func(t *testing.T, c *clinic, err error) {
+				var file *pipeline.FileError
+				if !errors.As(err, &file) || file.Type != "Patient" {
+					t.Errorf("error %v", err)
+				}
+			}},
+		"the count is wrong": {
+			bulktest.Fault{On: bulktest.FileEndpoint, Times: 1, Do: bulktest.EditBody(func([]byte) []byte { return []byte(`{"resourceType":"Patient","id":"1"}` + "\n") })},
+			func(t *testing.T, c *clinic, err error) {
+				var count *pipeline.CountError
+				if !errors.As(err, &count) || count.Found != 1 || count.Manifest != 2 {
+					t.Errorf("error %v", err)
+				}
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1 2")
+			remove := c.server.Inject(test.fault)
+			_, err := pipeline.Run(t.Context(), c.Options)
+			test.check(t, c, err)
+			if err != nil {
+				c.wantUnseen(t)
+				remove()
+				wantMembers(t, c.run(t), 2, 2, 0)
+				c.wantRows(t, "1", "2", "c1", "c2")
+			}
+			c.wantTidy(t)
+		})
+	}
+}
