@@ -37,6 +37,11 @@ type Options struct {
 	// its job. Default: nothing is counted.
 	AttachmentOrigins []string
 
+	// Each is called for each row that was made of a resource, on Append's goroutine, with
+	// its id and meta.versionId, nil where it has none. They are good until it returns.
+	// Nil is not called.
+	Each func(resourceType string, id, version []byte)
+
 	// PageBytes is the size from which a page is closed, before compression. Default
 	// 1 MiB: who looks for one row reads a page at least, and thousands of columns pay
 	// for every page more.

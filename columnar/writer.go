@@ -222,6 +222,10 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 	if w.attachments != nil && w.attachments.in(l.bytes, w.scanner.tape) {
 		p.attachments++
 	}
+	if w.options.Each != nil {
+		id, version := identity(l.bytes, w.scanner.tape)
+		w.options.Each(p.file.layout.ResourceType, id, version)
+	}
 	read.Resources++
 	return w.endRow(p, len(l.bytes))
 }

@@ -116,6 +116,8 @@ type fileEnd struct {
 	Started time.Time          `json:"started"`
 	Ended   time.Time          `json:"ended"`
 	Bad     string             `json:"bad,omitempty"` // reason and place of the first quarantined line
+
+	again int64 // resources that had come before in the run; nothing for a run after to go by
 }
 
 // place is how far a file was converted, and what its begin was.

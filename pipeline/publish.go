@@ -75,6 +75,7 @@ func (r *run) publish(ctx context.Context) error {
 	for _, p := range r.journal.parts {
 		r.report.addPart(p)
 	}
+	r.report.addDuplicates(r.seen)
 	for _, q := range r.journal.bad {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}

@@ -37,6 +37,12 @@ type Report struct {
 	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
 	ParquetBytes int64 `json:"parquet_bytes"` // published
 
+	// Duplicates are resources of one type, id and meta.versionId (where there is one) that
+	// came more than once in the run, each time but the first. All are published; the views
+	// of current data show one. Nil: not known, since the run was gone on with by another
+	// process, or had more than 3 million resources.
+	Duplicates *int64 `json:"duplicates,omitempty"`
+
 	// Attachments are rows that hold a URL of an attachment at the server of the export.
 	Attachments int64 `json:"attachments,omitempty"`
 
@@ -114,7 +120,8 @@ type TypeReport struct {
 	NDJSONBytes  int64   `json:"ndjson_bytes"`
 	Parts        int     `json:"parts"`
 	Rows         int64   `json:"rows"`
-	Strays       int64   `json:"strays,omitempty"` // rows that came in files of another type
+	Strays       int64   `json:"strays,omitempty"`     // rows that came in files of another type
+	Duplicates   *int64  `json:"duplicates,omitempty"` // among the rows; see [Report]
 	ParquetBytes int64   `json:"parquet_bytes"`
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
 
@@ -133,6 +140,7 @@ type FileReport struct {
 	Lines       int64  `json:"lines"`
 	SHA256      string `json:"sha256"`
 	Attempts    int    `json:"attempts"`
+	Duplicates  *int64 `json:"duplicates,omitempty"` // that came before, here or in another file; see [Report]
 }
 
 // PartReport is one published part.
@@ -188,6 +196,9 @@ func (r *Report) addFile(f *exportFile) {
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}
+	if !f.Deleted {
+		file.Duplicates = &f.end.again
+	}
 	r.Files = append(r.Files, file)
 	t := r.typeOf(of.name())
 	t.Files++
@@ -225,6 +236,35 @@ func (r *Report) addPart(p stagedPart) {
 	r.Attachments += p.Attachments
 }
 
+// addDuplicates says what came more than once, if s knows, of all types that addPart has
+// seen.
+func (r *Report) addDuplicates(s *seen) {
+	if !s.known() {
+		r.forgetDuplicates()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Duplicates = new(int64)
+	for i := range r.Types {
+		if t := &r.Types[i]; t.Type != columnar.Deleted {
+			n := s.byType[t.Type]
+			t.Duplicates = &n
+			*r.Duplicates += n
+		}
+	}
+}
+
+func (r *Report) forgetDuplicates() {
+	r.Duplicates = nil
+	for i := range r.Types {
+		r.Types[i].Duplicates = nil
+	}
+	for i := range r.Files {
+		r.Files[i].Duplicates = nil
+	}
+}
+
 // published says that all parts are.
 func (r *Report) published() {
 	r.Status = Published
@@ -238,6 +278,7 @@ func (r *Report) failed(err error) {
 	r.Status, r.Error = Failed, err.Error()
 	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []PartReport{}, nil, 0, 0
 	r.Watermarks, r.Moved, r.ExportKept = nil, nil, ""
+	r.forgetDuplicates()
 	for i := range r.Types {
 		t := &r.Types[i]
 		t.Parts, t.Rows, t.Strays, t.ParquetBytes = 0, 0, 0, 0

@@ -96,13 +96,16 @@ type run struct {
 	journal *journal // nil until begun
 	number  atomic.Int64
 	started time.Time
+	seen    *seen // nil of a run that another process has begun
 
 	report *Report
 }
 
 func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
 	started := o.Now()
-	return named(o, lease, opener, newRunID(started), started)
+	r := named(o, lease, opener, newRunID(started), started)
+	r.seen = newSeen(maxSeen)
+	return r
 }
 
 func named(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {

@@ -33,6 +33,8 @@ type worker struct {
 	files  []fileEnd // in writer to their ends
 
 	firstBad string // of the present file: reason and place
+	again    int64  // of the present file: resources that had come before
+	buffer   []byte // of seen
 }
 
 // openPart is a part that is being written.
@@ -85,7 +87,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad = here.Bad
+	w.firstBad, w.again = here.Bad, 0
 	for {
 		if w.writer == nil {
 			w.begin(f.manifest)
@@ -109,7 +111,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	w.Progress.fileDone()
-	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad})
+	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
 }
@@ -174,7 +176,18 @@ func (w *worker) begin(m *bulk.Manifest) {
 	}
 	options.SkipHeaders = m.OrganizedBy != ""
 	options.AttachmentOrigins = origins(m)
+	if w.seen != nil {
+		options.Each = w.look
+	}
 	w.writer = columnar.NewWriter(options)
+}
+
+// look counts a resource that has come before.
+func (w *worker) look(resourceType string, id, version []byte) {
+	again := false
+	if w.buffer, again = w.seen.look(w.buffer, resourceType, id, version); again {
+		w.again++
+	}
 }
 
 // stage begins to write a file under key, once the ledger knows that something may be
