@@ -91,12 +91,19 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 		return Credential{}, err
 	}
 	var refused error
-	for _, token := range refresh {
+	for tried := 0; tried < len(refresh); tried++ {
+		token := refresh[tried]
 		c, err := u.exchange(ctx, u.o.Names.RefreshGrant, "refresh_token", token)
 		if !isDenied(err) || u.refresh != "" && errors.Is(err, errGateway) { // which says nothing of the token
 			return c, err
 		}
 		refused = err
+		if tried+1 == len(refresh) {
+			// Another process may have used it since, and saved the next.
+			if refresh, err = u.newer(ctx, refresh); err != nil {
+				return Credential{}, err
+			}
+		}
 	}
 	if u.o.Code != "" && !u.codeSent {
 		c, err := u.exchange(ctx, u.o.Names.CodeGrant, "code", u.o.Code)
@@ -154,6 +161,19 @@ func (u *OneUpUser) refreshTokens(ctx context.Context) ([]Secret, error) {
 		u.probed = true
 	}
 	return some, nil
+}
+
+// newer adds the store's token to those that were tried, if it is another by now.
+func (u *OneUpUser) newer(ctx context.Context, tried []Secret) ([]Secret, error) {
+	const most = 10 // processes do not take turns for ever
+	if u.o.Store == nil || len(tried) >= most {
+		return tried, nil
+	}
+	stored, err := u.o.Store.Load(ctx)
+	if err != nil || stored == "" || slices.Contains(tried, stored) {
+		return tried, err
+	}
+	return append(tried, stored), nil
 }
 
 // code asks for a code of the user.

@@ -17,8 +17,9 @@ type TokenStore interface {
 	// Load returns the token saved last, "" if there is none.
 	Load(ctx context.Context) (Secret, error)
 
-	// Save replaces the token. When it returns nil the new one is durable; when it
-	// fails, or the process dies in it, the old or the new one is there, whole.
+	// Save replaces the token. When it returns nil the new one is durable, or a newer one
+	// that another process has saved; when it fails, or the process dies in it, the old or
+	// the new one is there, whole.
 	Save(ctx context.Context, token Secret) error
 }
 

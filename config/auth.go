@@ -65,7 +65,7 @@ type Auth struct {
 	Code Secret `yaml:"code"`
 	// A refresh token that was got elsewhere.
 	RefreshToken Secret `yaml:"refresh_token"`
-	// File that keeps the refresh token from run to run, which the server replaces each time. Only fhirkiln should write it.
+	// File that keeps the refresh token from run to run, which the server replaces each time. Only fhirkiln should write it. Left out: it is kept in the state, under _fhirkiln/tokens.
 	RefreshTokenStore string `yaml:"refresh_token_store"`
 	// URL that gives codes. Left out: https://api.1up.health/user-management/v1/user/auth-code.
 	CodeURL string `yaml:"code_url" want:"a URL such as https://api.1up.health/user-management/v1/user/auth-code"`

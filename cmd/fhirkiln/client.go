@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"fhirkiln/auth"
 	"fhirkiln/bulk"
 	"fhirkiln/config"
+	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
 
@@ -21,15 +23,16 @@ type patience struct {
 	outage        time.Duration   // see bulk.Poll
 }
 
-// newClient makes a source's client with its credentials.
-func newClient(s config.Source, p patience, log *slog.Logger) (*bulk.Client, error) {
+// newClient makes a source's client with its credentials. What of these must outlast the
+// run is kept in state.
+func newClient(s config.Source, state tokenPlace, p patience, log *slog.Logger) (*bulk.Client, error) {
 	way, err := wayTo(s)
 	if err != nil {
 		return nil, err
 	}
 	way.HeaderTimeout, way.StallTimeout = p.header, p.stall
 	client := transport.New(way)
-	fetcher, err := fetcherOf(s, client, log)
+	fetcher, err := fetcherOf(s, state, client, log)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +49,17 @@ func newClient(s config.Source, p patience, log *slog.Logger) (*bulk.Client, err
 		options.Credentials = auth.NewCache(fetcher)
 	}
 	return bulk.New(options)
+}
+
+// tokenPlace is a state, as far as refresh tokens go.
+type tokenPlace = auth.Objects[sink.Version]
+
+// tokenObject keeps the refresh token of a source's user in the state. One that belongs
+// to another user, or that came of what config.yaml said before, counts as none.
+func tokenObject(s config.Source, state tokenPlace) auth.TokenStore {
+	a := s.Auth
+	user := strings.Join([]string{a.CodeURL, a.TokenURL, a.ClientID, a.AppUserID, a.Code.Reveal(), a.RefreshToken.Reveal()}, "\n")
+	return auth.NewTokenObject(state, "_fhirkiln/tokens/"+s.Name+".json", user)
 }
 
 // wayTo is how a source is reached: proxy and certificates.
@@ -84,7 +98,7 @@ func certificateOrigins(s config.Source) []string {
 }
 
 // fetcherOf is how a source's credentials are got; nil if there are none.
-func fetcherOf(s config.Source, client *http.Client, log *slog.Logger) (auth.Fetcher, error) {
+func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog.Logger) (auth.Fetcher, error) {
 	a := s.Auth
 	var discover string
 	if a.Discover {
@@ -132,6 +146,7 @@ func fetcherOf(s config.Source, client *http.Client, log *slog.Logger) (auth.Fet
 			RefreshToken: auth.Secret(a.RefreshToken.Reveal()),
 			Names:        auth.OneUpNames(a.Names),
 			HTTP:         client,
+			Store:        tokenObject(s, state),
 			Log:          log,
 		}
 		if a.RefreshTokenStore != "" {

@@ -7,13 +7,18 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"fhirkiln/auth"
 	"fhirkiln/config"
+	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
 
@@ -32,7 +37,7 @@ func TestFetcherOf(t *testing.T) {
 	client := transport.New(transport.Options{})
 	fetcher := func(a config.Auth) auth.Fetcher {
 		t.Helper()
-		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, client, slog.New(slog.DiscardHandler))
+		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,10 +75,54 @@ func TestNewClientRefuses(t *testing.T) {
 		"authorities": {TLS: config.TLS{CA: missing}},
 	} {
 		s.Name, s.FHIR = "bison", "https://h/r4"
-		_, err := newClient(s, patience{}, slog.New(slog.DiscardHandler))
+		_, err := newClient(s, nil, patience{}, slog.New(slog.DiscardHandler))
 		var usage *usageError
 		if !errors.As(err, &usage) || usage.hint == "" || !strings.Contains(err.Error(), "bison") || strings.Contains(err.Error(), "planted") {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// 1upHealth's refresh token outlasts the run in the state, unless it is of another user.
+func TestRefreshTokenIsKeptInTheState(t *testing.T) {
+	t.Parallel()
+	var grants []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/code" {
+			fmt.Fprint(w, `{"code":"c"}`)
+			return
+		}
+		grants = append(grants, r.PostFormValue("grant_type"))
+		fmt.Fprintf(w, `{"access_token":"a","token_type":"bearer","refresh_token":"planted-%d"}`, len(grants))
+	}))
+	t.Cleanup(server.Close)
+	folder := t.TempDir()
+	fetch := func(user string) {
+		t.Helper()
+		state, err := sink.OpenDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer state.Close()
+		client := transport.New(transport.Options{})
+		defer client.CloseIdleConnections()
+		f, err := fetcherOf(config.Source{Name: "bison", Auth: config.Auth{Type: config.AuthOneUpUser, CodeURL: server.URL + "/code", TokenURL: server.URL + "/token",
+			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, user := range []string{"me", "me", "me", "you", "you"} {
+		fetch(user)
+	}
+	if got, want := strings.Join(grants, " "), "authorization_code refresh_token refresh_token authorization_code refresh_token"; got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+	info, err := os.Stat(filepath.Join(folder, "_fhirkiln", "tokens", "bison.json"))
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("the token's file: %v, %v", info, err)
 	}
 }

@@ -62,7 +62,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer parts.Close()
 	defer state.Close()
-	work := &workshop{config: cfg, sources: newSources(cfg, c.patience, ui.log), parts: parts, state: state}
+	work := &workshop{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state}
 	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 

@@ -19,12 +19,12 @@ type source struct {
 	slots  chan struct{}                // holds a token for each export that is at the server
 }
 
-func newSources(cfg *config.Config, p patience, log *slog.Logger) sources {
+func newSources(cfg *config.Config, state tokenPlace, p patience, log *slog.Logger) sources {
 	all := sources{}
 	for name, s := range cfg.Sources {
 		all[name] = &source{
 			Source: s,
-			client: sync.OnceValues(func() (*bulk.Client, error) { return newClient(s, p, log.With("source", name)) }),
+			client: sync.OnceValues(func() (*bulk.Client, error) { return newClient(s, state, p, log.With("source", name)) }),
 			slots:  make(chan struct{}, s.Exports),
 		}
 	}
