@@ -202,7 +202,8 @@ func TestNothingIsTold(t *testing.T) {
 		{"manifest with a time that is none", shape{answers: map[string]answer{"status": {status: 200,
 			body: `{"transactionTime":"` + patientWords + `","requiresAccessToken":true,"output":[]}`}}}, exitOK},
 
-		{"file denied", shape{files: good, answers: map[string]answer{"file": said(403, "forbidden")}}, exitDenied},
+		{"file denied", shape{files: good[:1], answers: map[string]answer{"file": said(403, "forbidden")}}, exitDenied},
+		{"link denied", shape{files: good[1:], answers: map[string]answer{"file": said(403, "forbidden")}}, exitBroken},
 		{"file a page", shape{files: good, answers: map[string]answer{"file": page(200)}}, exitBroken},
 		{"file an outcome", shape{files: good, answers: map[string]answer{"file": said(200, "exception")}}, exitRefused},
 		{"file gone", shape{files: good, answers: map[string]answer{"file": page(410)}}, exitBroken},
