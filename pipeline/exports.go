@@ -72,6 +72,7 @@ func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
+		r.seen = nil // what it has seen may not be published
 		return err
 	}
 	return r.readIssues(ctx, x)

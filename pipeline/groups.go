@@ -11,19 +11,22 @@ import (
 // groups are those that the run exports; at other levels one that has no name.
 func (r *run) groups() []string {
 	switch {
-	case r.Feed.Request.Level != bulk.Group:
-		return []string{""}
-	case r.Feed.GroupSearch != "":
+	case len(r.journal.groups) > 0:
 		return r.journal.groups
+	case r.Feed.Request.Level == bulk.Group:
+		return r.journal.begun.Groups
 	}
-	return r.journal.begun.Groups
+	return []string{""}
 }
 
 // findGroups searches the feed's groups, once for a run: one that is gone on with keeps
-// those that it has planned for, whatever the server would find now.
+// those that it has, whatever the server would find now.
 func (r *run) findGroups(ctx context.Context) error {
-	if r.Feed.Request.Level != bulk.Group || r.Feed.GroupSearch == "" || len(r.journal.groups) > 0 {
+	if len(r.groups()) > 0 {
 		return nil
+	}
+	if r.Feed.GroupSearch == "" {
+		return errors.New("the feed has no groups")
 	}
 	found, err := r.Server.Groups(ctx, r.Feed.GroupSearch)
 	if err != nil {

@@ -111,8 +111,8 @@ type Feed struct {
 	// which groups patients are may change; who is new in them is found out.
 	Groups []string
 
-	// GroupSearch finds the groups instead, at each run's start: "Group?identifier=…". No
-	// match fails the run.
+	// GroupSearch finds the groups where Groups has none, at each run's start:
+	// "Group?identifier=…". No match fails the run.
 	GroupSearch string
 
 	// Overlap is how much further back than the watermark a run asks, for servers that
