@@ -53,6 +53,24 @@ func (r *run) fillReport() {
 // feed's object, readers of that see nothing of the run, and after it all. It may be
 // done again by another process at any point.
 func (r *run) publish(ctx context.Context) error {
+	if err := r.show(ctx); err != nil {
+		return err
+	}
+	r.report.addDuplicates(r.seen)
+	for _, q := range r.journal.bad {
+		r.report.Quarantine = append(r.report.Quarantine, q.Key)
+	}
+	for _, t := range r.report.Types {
+		if t.Strays > 0 {
+			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
+		}
+	}
+	r.report.published()
+	return r.add(ctx)
+}
+
+// show makes all staged parts visible to who lists folders, and says so in the report.
+func (r *run) show(ctx context.Context) error {
 	r.Progress.enter(Publishing)
 	// The fence: an old holder of the lease that wakes up here finds that it has lost it.
 	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
@@ -75,17 +93,7 @@ func (r *run) publish(ctx context.Context) error {
 	for _, p := range r.journal.parts {
 		r.report.addPart(p)
 	}
-	r.report.addDuplicates(r.seen)
-	for _, q := range r.journal.bad {
-		r.report.Quarantine = append(r.report.Quarantine, q.Key)
-	}
-	for _, t := range r.report.Types {
-		if t.Strays > 0 {
-			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
-		}
-	}
-	r.report.published()
-	return r.add(ctx)
+	return nil
 }
 
 // eachReceipt calls do for all that is staged, from several goroutines.

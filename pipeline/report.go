@@ -59,6 +59,9 @@ type Report struct {
 	// ExportKept is why the server's exports are left there, "" if they are not.
 	ExportKept string `json:"export_kept,omitempty"`
 
+	// Replaces are the runs that a compaction was made of. Its exports are theirs.
+	Replaces []string `json:"replaces,omitempty"`
+
 	Exports []ExportReport `json:"exports"`
 	Types   []TypeReport   `json:"types"`
 	Files   []FileReport   `json:"files"`

@@ -163,6 +163,8 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		why = "a fresh run was asked for"
 	case begun == nil:
 		why = "it had not begun"
+	case begun.Kind == ledger.KindCompaction:
+		why = "it was a compaction"
 	case begun.Kind == ledger.KindFiles || o.Server == nil:
 		why = "files are converted from their start"
 	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:

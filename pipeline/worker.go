@@ -233,7 +233,7 @@ func (w *worker) commit(ctx context.Context, here *place) error {
 		}
 		s.Quarantine = append(s.Quarantine, receipt)
 	}
-	if len(s.Files) > 0 || here != nil {
+	if len(s.Files) > 0 || len(s.Parts) > 0 || here != nil {
 		if err := w.journal.add(ctx, entry{Staged: s}); err != nil {
 			return err
 		}

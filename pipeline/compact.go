@@ -1,0 +1,356 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// CompactOptions say what [Compact] merges.
+type CompactOptions struct {
+	// Types are the resource types whose parts are merged, "deleted" for tombstones.
+	// Default: all.
+	Types []string
+}
+
+// Compaction is what [Compact] did.
+type Compaction struct {
+	Feed string         `json:"feed"`
+	Runs []CompactedRun `json:"runs"`
+}
+
+// CompactedRun is a run that was made of others.
+type CompactedRun struct {
+	Run      string     `json:"run"`
+	Replaces []string   `json:"replaces"`
+	Rows     int64      `json:"rows"` // the same before and after
+	Before   PartsTotal `json:"before"`
+	After    PartsTotal `json:"after"`
+}
+
+// PartsTotal sums up parts.
+type PartsTotal struct {
+	Parts int   `json:"parts"`
+	Bytes int64 `json:"bytes"`
+}
+
+// CompactBlockedError says that a feed cannot be compacted now, since it has a run that
+// is to be gone on with.
+type CompactBlockedError struct {
+	Feed, Run string
+	Started   time.Time
+}
+
+func (e *CompactBlockedError) Error() string {
+	return fmt.Sprintf("the feed %s cannot be compacted: its run %s of %s is not finished", e.Feed, e.Run, e.Started.Format(time.RFC3339))
+}
+
+// Compact merges the small parts of a feed's live runs, those of less than half of
+// o.PartBytes, into large ones. Runs that follow each other become one run, of the kind
+// compaction, with the same rows, each with its own __origin; readers see the old runs or
+// the new one, and those ones' files stay until [GC] removes them. Watermarks, members and
+// filters stay as they are.
+//
+// A full run begins a new run in the result too, so that retention can still drop what
+// was before it; runs of large parts are left as they are. A feed with nothing to merge is
+// left alone.
+//
+// Of o.Feed, Name is used. Memory is that of o.Workers writers. Errors are a
+// [*ledger.HeldError], a [*CompactBlockedError], the store's and the parts'. A compaction
+// that fails or is killed has changed nothing of what is live; what it has staged is
+// thrown away then, or by the next Run, Compact or Cancel of the feed.
+func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, error) {
+	o = o.withDefaults()
+	o.PartBytes = cmp.Or(o.PartBytes, 256<<20)
+	o.Server = nil
+	done := &Compaction{Feed: o.Feed.Name, Runs: []CompactedRun{}}
+	feed, err := ledger.Read(ctx, o.State, o.Feed.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return done, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
+	return done, hold(ctx, o, func(lease *ledger.Lease) error {
+		ctx := lease.Context()
+		if err := throwCompactionAway(ctx, o, lease); err != nil {
+			return err
+		}
+		plan, err := planCompactions(ctx, o, c, lease.Feed())
+		if err != nil {
+			return err
+		}
+		if len(plan) == 0 { // what a killed one has not come to
+			return o.putManifests(ctx, lease.Feed())
+		}
+		for _, runs := range plan {
+			x := &compaction{run: newRun(o, lease, nil), CompactOptions: c, of: runs}
+			made, err := x.do(ctx)
+			if err != nil {
+				return err
+			}
+			done.Runs = append(done.Runs, *made)
+		}
+		return nil
+	})
+}
+
+// throwCompactionAway throws away what a compaction before has left. Another unfinished
+// run is in the way.
+func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) error {
+	u := lease.Feed().Unfinished
+	if u == nil {
+		return nil
+	}
+	log, err := lease.OpenRun(ctx, u.Run)
+	if err != nil {
+		return err
+	}
+	j, err := openJournal(ctx, log)
+	if err != nil {
+		return err
+	}
+	if j.begun != nil && j.begun.Kind != ledger.KindCompaction {
+		return &CompactBlockedError{Feed: o.Feed.Name, Run: u.Run, Started: u.Started}
+	}
+	_, err = resume(ctx, o, lease) // nothing comes of it but that it is thrown away
+	return err
+}
+
+// compactable is a live run with its parts.
+type compactable struct {
+	ledger.PublishedRun
+	parts []PartReport
+}
+
+// planCompactions finds runs of the feed that are worth being made one.
+func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.Feed) ([][]compactable, error) {
+	var plan [][]compactable
+	var group []compactable
+	end := func() {
+		if worthCompacting(o, c, group) {
+			plan = append(plan, group)
+		}
+		group = nil
+	}
+	for _, r := range f.Runs {
+		parts, err := readParts(ctx, o.State, r.Run)
+		if err != nil {
+			return nil, err
+		}
+		var size, n int64
+		for _, p := range parts {
+			if c.wants(p) {
+				size, n = size+p.Bytes, n+1
+			}
+		}
+		if r.Kind == ledger.KindFull || r.Full {
+			end()
+		}
+		if n > 0 && size/n >= o.PartBytes/2 {
+			end()
+			continue
+		}
+		group = append(group, compactable{r, parts})
+	}
+	end()
+	return plan, nil
+}
+
+// worthCompacting says whether runs would have fewer parts as one.
+func worthCompacting(o Options, c CompactOptions, runs []compactable) bool {
+	small, bytes := map[string]int64{}, map[string]int64{}
+	for _, r := range runs {
+		for _, p := range r.parts {
+			if c.merges(p, o.PartBytes) {
+				small[p.Type]++
+				bytes[p.Type] += p.Bytes
+			}
+		}
+	}
+	for t, n := range small {
+		if n > max(1, (bytes[t]+o.PartBytes-1)/o.PartBytes) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c CompactOptions) wants(p PartReport) bool {
+	return len(c.Types) == 0 || slices.Contains(c.Types, p.Type)
+}
+
+// merges says whether a part's rows go into another part. Those of others stay together:
+// their bytes are copied.
+func (c CompactOptions) merges(p PartReport, target int64) bool {
+	return c.wants(p) && p.Bytes < target/2
+}
+
+// compaction makes one run of several.
+type compaction struct {
+	*run
+	CompactOptions
+	of []compactable
+}
+
+func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
+	var made *CompactedRun
+	err := x.begin(ctx, ledger.KindCompaction)
+	if err == nil {
+		err = x.stage(ctx)
+	}
+	if err == nil {
+		err = x.show(ctx)
+	}
+	if err == nil {
+		made, err = x.replace(ctx)
+	}
+	if err == nil {
+		return made, nil
+	}
+	if x.journal != nil && !errors.Is(err, ledger.ErrLost) && !errors.Is(context.Cause(ctx), ledger.ErrLost) {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if failed := x.giveUp(stop, "it failed"); failed != nil {
+			x.Log.Warn("what the failed compaction has left could not be removed; the next run tries again", "error", failed)
+		}
+	}
+	return nil, err
+}
+
+// stage merges the parts type by type, in the order of their runs.
+func (x *compaction) stage(ctx context.Context) error {
+	for _, e := range []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}} {
+		if err := x.journal.add(ctx, e); err != nil {
+			return err
+		}
+	}
+	merge := map[string][]PartReport{}
+	var whole []PartReport
+	for _, r := range x.of {
+		for _, p := range r.parts {
+			if x.merges(p, x.PartBytes) {
+				merge[p.Type] = append(merge[p.Type], p)
+			} else {
+				whole = append(whole, p)
+			}
+		}
+	}
+	for t, parts := range merge {
+		if len(parts) == 1 {
+			whole = append(whole, parts[0])
+			delete(merge, t)
+		}
+	}
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(x.Workers)
+	for t, parts := range merge {
+		group.Go(func() error { return x.merge(below, t, parts) })
+	}
+	for _, p := range whole {
+		group.Go(func() error { return x.copyWhole(below, p) })
+	}
+	return errors.Join(group.Wait(), context.Cause(ctx))
+}
+
+// replace puts the run into the feed in place of those that it was made of, in one write.
+func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
+	made := &CompactedRun{Run: x.id}
+	run := ledger.PublishedRun{Run: x.id, Kind: ledger.KindCompaction, Status: ledger.StatusPublished}
+	rows := int64(0)
+	for _, r := range x.of {
+		made.Replaces = append(made.Replaces, r.Run)
+		run.Replaces = append(append(run.Replaces, r.Replaces...), r.Run)
+		run.Resources += r.Resources
+		run.Full = run.Full || holdsFull(r.PublishedRun)
+		run.TransactionTime = r.TransactionTime
+		if r.Status == ledger.StatusPartial {
+			run.Status = ledger.StatusPartial
+		}
+		for _, p := range r.parts {
+			rows += p.Rows
+			made.Before.Parts++
+			made.Before.Bytes += p.Bytes
+		}
+		if err := x.report.takeExports(ctx, x.State, r.Run); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range x.report.Parts {
+		made.Rows += p.Rows
+	}
+	if made.Rows != rows {
+		return nil, fmt.Errorf("compacting the feed %s: %d rows became %d", x.Feed.Name, rows, made.Rows)
+	}
+	made.After = PartsTotal{len(x.report.Parts), x.report.ParquetBytes}
+	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = Status(run.Status), run.Kind, run.Resources, run.TransactionTime
+	x.report.Replaces = made.Replaces
+	x.report.finish(time.Now())
+	if err := x.putReport(ctx); err != nil {
+		return nil, err
+	}
+	run.Published, run.Parts, run.Bytes = x.report.Finished, int64(made.After.Parts), made.After.Bytes
+	err := x.lease.Update(ctx, func(f *ledger.Feed) error {
+		at := slices.IndexFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == made.Replaces[0] })
+		if at < 0 {
+			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
+		}
+		retire(f, made.Replaces, run.Published)
+		f.Runs = slices.Insert(f.Runs, at, run)
+		f.Unfinished = nil
+		f.Ended = append(f.Ended, x.id)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
+	x.showManifests(ctx)
+	if err := x.forget(ctx); err != nil && ctx.Err() == nil {
+		x.Log.Warn("the compaction's ledger could not be removed; the next run tries again", "error", err)
+	}
+	return made, nil
+}
+
+// takeExports adds the exports of a run that the reported one replaces: they say what
+// groups and types its rows are of.
+func (r *Report) takeExports(ctx context.Context, s ledger.Store, run string) error {
+	of, err := readReport(ctx, s, run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, x := range of.Exports {
+		x.Files, x.Patients = 0, 0
+		same := func(other ExportReport) bool {
+			a, errA := json.Marshal(withoutTimes(x))
+			b, errB := json.Marshal(withoutTimes(other))
+			return errA == nil && errB == nil && string(a) == string(b)
+		}
+		if !slices.ContainsFunc(r.Exports, same) {
+			r.Exports = append(r.Exports, x)
+		}
+	}
+	return nil
+}
+
+// withoutTimes is an export as it comes again every night.
+func withoutTimes(x ExportReport) ExportReport {
+	x.TransactionTime = ""
+	if x.Since != nil {
+		x.Since = new(time.Time)
+	}
+	return x
+}

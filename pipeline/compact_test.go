@@ -1,0 +1,305 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
+
+	"fhirkiln/bulk"
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+// nightly is a world after a full run and some nights, each of which had the same
+// resources again, and a deletion.
+func nightly(t *testing.T, nights int) *world {
+	t.Helper()
+	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/9"}}]}`
+	var exports atomic.Int64
+	w := newWorld(t, bulktest.Options{
+		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 20)...), bulktest.Lines("Basic", resources("Basic", 0, 5)...)},
+		// Before the resources' own times, so that each night has them.
+		TransactionTime: func() time.Time {
+			return time.Date(2025, 12, 1, int(exports.Add(1)), 0, 0, 0, time.UTC)
+		},
+		Deleted: bulktest.Files{bulktest.Lines("Bundle", gone)},
+	})
+	for range nights + 1 {
+		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// liveRows are the rows of what is live, with every column of theirs, sorted.
+func (w *world) liveRows(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := w.dir.Open(t.Context(), p.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := parquet.OpenFile(f, f.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range file.RowGroups() {
+			rows := g.Rows()
+			buffer := make([]parquet.Row, 1)
+			for {
+				n, err := rows.ReadRows(buffer)
+				if n == 1 {
+					text := p.Type
+					for _, v := range buffer[0] {
+						if !v.IsNull() {
+							text += fmt.Sprintf(" %d=%v", v.Column(), v)
+						}
+					}
+					all = append(all, text)
+				}
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			rows.Close()
+		}
+		f.Close()
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (w *world) verify(t *testing.T) {
+	t.Helper()
+	v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Problems) > 0 || len(v.Unclaimed) > 0 {
+		t.Errorf("verify: %q, unclaimed %q", v.Problems, v.Unclaimed)
+	}
+}
+
+// wantCompacted holds a feed after a compaction against the one before.
+func (w *world) wantCompacted(t *testing.T, before ledger.Feed, rows []string) {
+	t.Helper()
+	after := w.feed(t)
+	if diff := cmp.Diff(rows, w.liveRows(t)); diff != "" {
+		t.Errorf("rows (-before +after):\n%.3000s", diff)
+	}
+	if diff := cmp.Diff(before.Watermarks, after.Watermarks); diff != "" {
+		t.Errorf("watermarks:\n%s", diff)
+	}
+	if diff := cmp.Diff([]any{before.Members, before.Filters, before.Full, before.History}, []any{after.Members, after.Filters, after.Full, after.History}); diff != "" {
+		t.Errorf("what a compaction must leave alone:\n%s", diff)
+	}
+	w.verify(t)
+	w.wantManifests(t)
+}
+
+func TestCompactMergesNights(t *testing.T) {
+	t.Parallel()
+	w := nightly(t, 5)
+	before, rows := w.feed(t), w.liveRows(t)
+	if len(before.Runs) != 6 || len(rows) != 6*25+5 {
+		t.Fatalf("%d runs and %d rows", len(before.Runs), len(rows))
+	}
+	done, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.wantCompacted(t, before, rows)
+	after := w.feed(t)
+	if len(after.Runs) != 1 || len(after.Retired) != 6 {
+		t.Fatalf("%d live and %d retired runs", len(after.Runs), len(after.Retired))
+	}
+	run, last := after.Runs[0], before.Runs[5]
+	if run.Kind != ledger.KindCompaction || !run.Full || run.Parts != 3 || len(run.Replaces) != 6 || run.TransactionTime != last.TransactionTime {
+		t.Errorf("the compaction is %+v", run)
+	}
+	if len(done.Runs) != 1 || done.Runs[0].Rows != int64(len(rows)) || done.Runs[0].After.Parts != 3 || done.Runs[0].Before.Parts < 17 {
+		t.Errorf("it says %+v", done)
+	}
+
+	again, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{})
+	if err != nil || len(again.Runs) > 0 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	w.gc(t, noGrace)
+	w.wantCompacted(t, before, rows)
+	w.wantTidy(t)
+	if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+		t.Errorf("parts after gc (-live +there):\n%s", diff)
+	}
+
+	// Nights go on, and what they bring is merged with the compaction.
+	w.Feed.Request.Since = time.Time{}
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	before, rows = w.feed(t), w.liveRows(t)
+	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.wantCompacted(t, before, rows)
+	if run := w.feed(t).Runs[0]; len(run.Replaces) != 8 || !run.Full {
+		t.Errorf("the second compaction is %+v", run)
+	}
+}
+
+// Parts that are not of the types asked for, or large, stay as they are, under another
+// name; full runs are not mixed.
+func TestCompactSome(t *testing.T) {
+	t.Parallel()
+	w := nightly(t, 2)
+	w.runFull(t, 1)
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	before, rows := w.feed(t), w.liveRows(t)
+	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{Types: []string{"Patient"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.wantCompacted(t, before, rows)
+	runs := w.feed(t).Runs
+	if len(runs) != 2 || !runs[0].Full || !runs[1].Full {
+		t.Fatalf("runs %+v, want one for each full one", runs)
+	}
+	parts := map[string]int{}
+	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts[p.Type]++
+	}
+	if parts["Patient"] != 2 || parts["Basic"] != 5 {
+		t.Errorf("parts %v", parts)
+	}
+	large := w.Options
+	large.PartBytes = 1000 // all are larger than that
+	if done, err := pipeline.Compact(t.Context(), large, pipeline.CompactOptions{}); err != nil || len(done.Runs) > 0 {
+		t.Errorf("of large parts: %+v, %v", done, err)
+	}
+	large.Feed.KeepRuns = 1
+	if _, err := pipeline.GC(t.Context(), large, noGrace); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.feed(t).Runs; len(left) != 1 || left[0].Run != runs[1].Run {
+		t.Errorf("retention left %+v", left)
+	}
+	w.verify(t)
+}
+
+func TestCompactLeavesUnfinishedRunsAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resource("Patient", 0), `{"id":"no type","meta":{"lastUpdated":"2026-01-02T03:04:05.678Z"}}`)}})
+	if done, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err != nil || len(done.Runs) > 0 {
+		t.Errorf("of a feed that never ran: %+v, %v", done, err)
+	}
+	w.MaxQuarantined = -1
+	if _, err := pipeline.Run(t.Context(), w.Options); err == nil {
+		t.Fatal("the run ought to fail")
+	}
+	before := w.feed(t).Unfinished
+	var blocked *pipeline.CompactBlockedError
+	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); !errors.As(err, &blocked) {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff(before, w.feed(t).Unfinished); diff != "" {
+		t.Errorf("the unfinished run (-before +after):\n%s", diff)
+	}
+}
+
+// A part that is damaged ends the compaction, and nothing has changed.
+func TestCompactOfDamagedParts(t *testing.T) {
+	t.Parallel()
+	w := nightly(t, 2)
+	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Type == "Basic" {
+			if err := w.dir.Put(t.Context(), p.Key, []byte("PAR1 damaged PAR1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := w.feed(t)
+	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err == nil {
+		t.Error("no error")
+	}
+	if diff := cmp.Diff(before.Runs, w.feed(t).Runs); diff != "" {
+		t.Errorf("runs:\n%s", diff)
+	}
+	w.wantTidy(t)
+	if diff := len(w.files(t, ".parquet")) - 8; diff != 0 {
+		t.Errorf("%d more parts than before", diff)
+	}
+}
+
+// A compaction that dies at any of its writes has changed nothing that readers see, or
+// all; the next compaction or run cleans up.
+func TestCompactDyingAnywhere(t *testing.T) {
+	t.Parallel()
+	counting := nightly(t, 2)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	if _, err := pipeline.Compact(t.Context(), counting.Options, pipeline.CompactOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for n := int64(1); n <= 1<<40-calls.lives.Load(); n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w := nightly(t, 2)
+			before, rows := w.feed(t), w.liveRows(t)
+			dying := &mortalStore{Dir: w.dir, last: n%2 == 0}
+			dying.lives.Store(n)
+			w.Sink = dying
+			_, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{})
+			if err != nil && !errors.Is(err, errDead) {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(rows, w.liveRows(t)); diff != "" {
+				t.Errorf("rows (-before +after the death):\n%.3000s", diff)
+			}
+			w.Sink = w.dir
+			if n%3 == 0 { // a run cleans up as well
+				w.Feed.Request.Level = bulk.System
+				if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+					t.Fatal(err)
+				}
+				before, rows = w.feed(t), w.liveRows(t)
+			}
+			if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			w.wantCompacted(t, before, rows)
+			w.gc(t, noGrace)
+			w.wantCompacted(t, before, rows)
+			w.wantTidy(t)
+			if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+				t.Errorf("parts (-live +there):\n%s", diff)
+			}
+			if len(w.feed(t).Runs) != 1 {
+				t.Errorf("runs %+v", w.feed(t).Runs)
+			}
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+)
+
+// merge copies the rows of parts of one type into as few parts as may be.
+func (x *compaction) merge(ctx context.Context, resourceType string, parts []PartReport) error {
+	w := &worker{run: x.run, export: x.journal.exports[0], kind: kindOf(resourceType)}
+	err := func() error {
+		for _, p := range parts {
+			if err := x.mergePart(ctx, w, p); err != nil {
+				return fmt.Errorf("compacting %s: %w", p.Key, err)
+			}
+		}
+		return w.commit(ctx, nil)
+	}()
+	return errors.Join(err, w.abort(context.WithoutCancel(ctx)))
+}
+
+func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) error {
+	f, err := x.Sink.Open(ctx, p.Key)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r, err := columnar.NewReader(f, f.Size())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for rows := int64(0); ; {
+		if w.writer == nil {
+			w.begin(new(bulk.Manifest))
+		}
+		n, err := w.writer.Copy(ctx, r)
+		if err != nil {
+			return err
+		}
+		if rows += n; w.writer.Full() {
+			if err := w.commit(ctx, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if rows != p.Rows {
+			return fmt.Errorf("it has %d rows, and was published with %d", rows, p.Rows)
+		}
+		return nil
+	}
+}
+
+// copyWhole copies a part's bytes: it is large enough, or alone.
+func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
+	f, err := x.Sink.Open(ctx, p.Key)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	of := kindOf(p.Type)
+	w := &worker{run: x.run}
+	staging, err := w.stage(ctx, x.key(of))
+	if err != nil {
+		return err
+	}
+	part := &openPart{staging, sha256.New()}
+	_, err = io.Copy(part, io.NewSectionReader(f, 0, f.Size()))
+	sum := hex.EncodeToString(part.sum.Sum(nil))
+	if err == nil && sum != p.SHA256 {
+		err = fmt.Errorf("compacting %s: its SHA-256 is not what it was when it was published", p.Key)
+	}
+	if err != nil {
+		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
+	}
+	receipt, err := part.Finish(ctx)
+	if err != nil {
+		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
+	}
+	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: sum}}}})
+}
+
+// kindOf is the kind of the files that a part's rows come from.
+func kindOf(resourceType string) kind {
+	return kind{Type: resourceType, Deleted: resourceType == columnar.Deleted}
+}
