@@ -181,8 +181,9 @@ type Options struct {
 	PartBytes int64
 
 	// RowGroupBytes is the NDJSON that goes into one row group, which each worker has in
-	// memory once. Default: 64 MiB, as columnar's, but less for small parts, which are
-	// closed between row groups only.
+	// memory. Default: 64 MiB, or as much as makes 256 MiB for all workers, since memory
+	// shall not grow with them. Less for small parts, which are closed between row groups
+	// only.
 	RowGroupBytes int64
 
 	// MaxLine is how long an NDJSON line may be, in bytes; longer ones go to quarantine.
@@ -219,9 +220,12 @@ func (o Options) withDefaults() Options {
 		o.State, _ = o.Sink.(State)
 	}
 	o.Workers = cmp.Or(o.Workers, 4)
-	if o.RowGroupBytes == 0 && o.PartBytes > 0 {
-		// NDJSON becomes Parquet of a tenth of its size and less, but for attachments in line.
-		o.RowGroupBytes = min(64<<20, 4*o.PartBytes)
+	if o.RowGroupBytes == 0 {
+		o.RowGroupBytes = min(64<<20, 256<<20/int64(o.Workers))
+		if o.PartBytes > 0 {
+			// NDJSON becomes Parquet of a tenth of its size and less, but for attachments in line.
+			o.RowGroupBytes = min(o.RowGroupBytes, 4*o.PartBytes)
+		}
 	}
 	o.MaxQuarantined = max(cmp.Or(o.MaxQuarantined, 0.001), 0)
 	if o.Now == nil {
