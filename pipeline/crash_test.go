@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/sink"
@@ -209,5 +211,47 @@ func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
 	}
 	if cleaning < 3 {
 		t.Errorf("%d processes died while they cleaned up", cleaning)
+	}
+}
+
+// Every export that a dying process has begun is deleted at the server by who goes on,
+// lists of members, which end before the run does, among them.
+func TestDyingLeavesNoExport(t *testing.T) {
+	t.Parallel()
+	data := bulktest.Files{
+		bulktest.Lines("Group", `{"resourceType":"Group","id":"a","member":[{"entity":{"reference":"Patient/Patient-1"}}]}`),
+		bulktest.Lines("Patient", resources("Patient", 0, 3)...),
+	}
+	begin := func(t *testing.T) *world {
+		w := newWorld(t, bulktest.Options{Data: data})
+		w.Feed.Request.Level, w.Feed.Groups = bulk.Group, []string{"a"}
+		return w
+	}
+	counting := begin(t)
+	calls := &mortalStore{Dir: counting.dir}
+	calls.lives.Store(1 << 40)
+	counting.Sink = calls
+	if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
+		t.Fatal(err)
+	}
+	for n := int64(1); n <= 1<<40-calls.lives.Load(); n++ {
+		w := begin(t)
+		dying := &mortalStore{Dir: w.dir, last: true}
+		dying.lives.Store(n)
+		w.Sink = dying
+		_, _ = pipeline.Run(t.Context(), w.Options)
+		w.Sink = w.dir
+		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+		deleted := map[string]bool{}
+		for _, r := range w.server.Requests() {
+			if r.Method == http.MethodDelete {
+				deleted[r.Path] = true
+			}
+		}
+		if kickOffs := w.kickOffs(); len(deleted) != kickOffs {
+			t.Errorf("it died at call %d: the server has begun %d exports, and deleted %d", n, kickOffs, len(deleted))
+		}
 	}
 }

@@ -93,8 +93,8 @@ func (r *run) deleteJobs(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
 	defer cancel()
 	for _, x := range r.journal.exports {
-		if x.job == nil || x.job.StatusURL == "" || x.Role == roleMembers && x.members != nil {
-			continue // a list of members was deleted when it was read
+		if x.job == nil || x.job.StatusURL == "" || x.deleted {
+			continue
 		}
 		r.deleteJob(ctx, *x.job)
 	}

@@ -46,6 +46,7 @@ type export struct {
 	read     bool           // its error files are
 	members  *exportMembers // nil until they are read
 	keys     []string       // of its parts and quarantine files
+	deleted  bool           // the server was told to delete it
 
 	// Not in the ledger:
 	manifest *bulk.Manifest // as it was read last
@@ -184,6 +185,10 @@ func (j *journal) applyToExport(e entry) error {
 	case e.Members != nil:
 		if x, err = of(e.Members.Export); err == nil {
 			x.members = e.Members
+		}
+	case e.Deleted != nil:
+		if x, err = of(e.Deleted.Export); err == nil {
+			x.deleted = true
 		}
 	default:
 		err = fmt.Errorf("an entry says nothing that this version of fhirkiln knows")

@@ -162,9 +162,19 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	if err := r.journal.add(ctx, entry{Members: &exportMembers{Export: x.index, Key: key, Count: count}}); err != nil {
 		return err
 	}
-	r.deleteJob(context.WithoutCancel(ctx), *x.job) // many servers run one export at a time until it is deleted
 	log.Info("listed the group's members", "members", count)
-	return nil
+	return r.deleteMembers(ctx, x)
+}
+
+// deleteMembers has the server delete a list of members that was read: many run one
+// export at a time, and wait until it is deleted. Killed in between, the run does it when
+// it is gone on with.
+func (r *run) deleteMembers(ctx context.Context, x *export) error {
+	if x.deleted || x.job == nil || x.job.StatusURL == "" {
+		return nil
+	}
+	r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	return r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}})
 }
 
 // patientIDs writes the ids of a file's resources to w, one on each line.
