@@ -1,16 +1,13 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -220,129 +217,6 @@ func (w *crashWorld) asked(r *http.Request) {
 	}
 }
 
-// instant is when a process is killed.
-type instant struct {
-	what  string // time, server or store
-	part  float64
-	after bool // of a request: when it is done, and before its answer comes
-}
-
-func (k *instant) String() string { return fmt.Sprintf("%s %.3f after=%v", k.what, k.part, k.after) }
-
-// reckoning is what a run takes that nobody disturbs.
-type reckoning struct {
-	time          time.Duration
-	server, store int // requests; of a folder, the writes that were seen
-}
-
-// draw chooses an instant. It lets some processes live.
-func draw(random *rand.Rand) *instant {
-	k := &instant{part: random.Float64() * 1.05, after: random.IntN(2) == 0}
-	kinds := []string{"time", "server", "store", "store"}
-	k.what = kinds[random.IntN(len(kinds))]
-	return k
-}
-
-// process is a program that runs.
-type process struct {
-	*exec.Cmd
-	stderr bytes.Buffer
-	ended  chan struct{}
-	err    error
-	killed bool // by a signal that nobody survives
-}
-
-func (w *crashWorld) start(t *testing.T, args ...string) *process {
-	t.Helper()
-	p := &process{Cmd: fhirkiln(t.Context(), t, w.dir, append([]string{"run"}, args...)...), ended: make(chan struct{})}
-	p.Cmd.Stderr = &p.stderr
-	if err := p.Cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.err = p.Cmd.Wait()
-		p.killed = exitCode(p.err) == -1
-		close(p.ended)
-	}()
-	return p
-}
-
-func (p *process) kill() { p.Process.Kill() }
-
-// code waits for the end.
-func (p *process) code() int {
-	<-p.ended
-	return exitCode(p.err)
-}
-
-// attempt runs the program until it ends or is killed at k; nil lets it live.
-func (w *crashWorld) attempt(t *testing.T, k *instant, full reckoning) (p *process, used reckoning) {
-	t.Helper()
-	var counting sync.Mutex
-	// hit counts, and says whether this is the one to be killed at.
-	hit := func(what string, seen *int, of int) bool {
-		counting.Lock()
-		defer counting.Unlock()
-		*seen++
-		return k != nil && k.what == what && *seen == 1+int(k.part*float64(of))
-	}
-	started := make(chan struct{}) // the process is there to be killed
-	kill := func() {
-		<-started
-		p.kill()
-		<-p.ended
-	}
-	w.arm(func(*http.Request) (before, after func()) {
-		before, after = func() {}, func() {}
-		if hit("server", &used.server, full.server) {
-			if k.after {
-				after = kill
-			} else {
-				before = kill
-			}
-		}
-		return before, after
-	})
-	if w.proxy != nil {
-		w.proxy.set(&fault{do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
-			if !hit("store", &used.store, full.store) {
-				next.ServeHTTP(rw, r)
-				return
-			}
-			if k.after {
-				next.ServeHTTP(httptest.NewRecorder(), r)
-			}
-			kill()
-			drop(rw)
-		}})
-	}
-	begin := time.Now()
-	p = w.start(t)
-	close(started)
-	if k != nil && k.what == "time" {
-		defer time.AfterFunc(time.Duration(k.part*float64(full.time)), p.kill).Stop()
-	}
-	if w.folder != "" {
-		watch(w.folder, p.ended, func() {
-			if hit("store", &used.store, full.store) {
-				p.kill()
-			}
-		})
-	}
-	p.code()
-	w.arm(nil)
-	counting.Lock()
-	defer counting.Unlock()
-	used.time = time.Since(begin)
-	return p, used
-}
-
-func (w *crashWorld) arm(f func(*http.Request) (before, after func())) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.armed = f
-}
-
 // state is the feed's object; the zero Feed if there is none.
 func (w *crashWorld) state(t *testing.T, f files) ledger.Feed {
 	t.Helper()
@@ -358,6 +232,14 @@ func (w *crashWorld) state(t *testing.T, f files) ledger.Feed {
 		t.Fatal(err)
 	}
 	return feed
+}
+
+// leased says whether the feed's object names a holder of the lease.
+func (w *crashWorld) leased(t *testing.T) bool {
+	t.Helper()
+	f := w.open(t)
+	defer f.Close()
+	return w.state(t, f).Lease != nil
 }
 
 // reports are those of all runs that were published, in order.
