@@ -54,6 +54,8 @@ type cli struct {
 	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
 	Files      filesCommand      `cmd:"" help:"List the files that readers are to see, and the runs that they are of."`
 	SQL        sqlCommand        `cmd:"" name:"sql" help:"Print views of all versions and of the current state, for DuckDB, Spark or Athena."`
+	Compact    compactCommand    `cmd:"" help:"Merge the small files of nightly runs into large ones."`
+	GC         gcCommand         `cmd:"" name:"gc" help:"Remove files that are live no more: of runs that are not kept, and what killed ones have left."`
 	Convert    convertCommand    `cmd:"" help:"Turn NDJSON files into Parquet, without a server."`
 	Restore    restoreCommand    `cmd:"" help:"Turn Parquet back into NDJSON, nothing lost."`
 	Verify     verifyCommand     `cmd:"" help:"Read published Parquet back and check it against the runs' reports."`
@@ -225,6 +227,7 @@ func classify(err error) (code int, hint string) {
 		held      *ledger.HeldError
 		other     *ledger.OtherFeedError
 		pending   *pipeline.UnfinishedError
+		blocked   *pipeline.CompactBlockedError
 		damaged   *ledger.DamagedError
 		newer     *ledger.VersionError
 		unlike    *verifyError
@@ -249,6 +252,8 @@ func classify(err error) (code int, hint string) {
 		return exitUsage, "fhirkiln sql --help"
 	case errors.As(err, &pending):
 		return exitUsage, "fhirkiln run brings it to its end, fhirkiln cancel throws it away; then set the watermark"
+	case errors.As(err, &blocked):
+		return exitUsage, "fhirkiln run brings it to its end, fhirkiln cancel throws it away; then compact"
 	case errors.As(err, &other):
 		return exitConfig, "give the feed another name, or its old source and purpose"
 	case errors.As(err, &damaged):

@@ -22,6 +22,8 @@ func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
 		Overlap:          f.Overlap,
 		FullEvery:        f.FullEvery,
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
+		KeepRuns:         f.KeepRuns,
+		KeepDays:         f.KeepDays,
 		MaxErrors:        int64(f.MaxErrors),
 	}
 }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+)
+
+type compactCommand struct {
+	feedFlags
+	Type      []string `placeholder:"TYPE" help:"Merge the files of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
+	TargetMiB int      `name:"target-mib" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: the feed's part_mib."`
+	JSON      bool     `name:"json" help:"Print what was merged as JSON, a line a feed."`
+}
+
+// Help is shown by fhirkiln compact --help.
+func (compactCommand) Help() string {
+	return `Nightly runs leave many small files, and queries open them all. This merges the runs that follow a full
+one into one run with large files: the same rows, with the same __origin. Readers see the old files or
+the new ones, as they ask; the old ones stay for gc. Watermarks stay as they are.
+
+  fhirkiln compact --feed members
+  fhirkiln compact --type Observation --target-mib 512`
+}
+
+// Run implements the command compact.
+func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error {
+	if cmd.TargetMiB < 0 || cmd.TargetMiB > 10240 {
+		return &usageError{error: fmt.Errorf("--target-mib %d: want 1 to 10240", cmd.TargetMiB)}
+	}
+	cfg, err := config.Load(cmd.Config, c.env)
+	if err != nil {
+		return err
+	}
+	feeds, err := cmd.choose(cfg)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	if err != nil {
+		return err
+	}
+	defer parts.Close()
+	defer state.Close()
+	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
+		target := feed.PartMiB
+		if cmd.TargetMiB > 0 {
+			target = cmd.TargetMiB
+		}
+		done, err := pipeline.Compact(ctx, pipeline.Options{
+			Feed: pipeline.Feed{Name: feed.Name},
+			Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
+			Workers:   2, // they compute, and do not wait for a network
+			PartBytes: int64(target) << 20,
+		}, pipeline.CompactOptions{Types: cmd.Type})
+		if err != nil {
+			return err
+		}
+		if cmd.JSON {
+			return ui.printJSON(done)
+		}
+		ui.printf("%s", compactionText(done))
+		return nil
+	})
+}
+
+func compactionText(done *pipeline.Compaction) string {
+	if len(done.Runs) == 0 {
+		return done.Feed + ": nothing to merge\n"
+	}
+	var b strings.Builder
+	for _, r := range done.Runs {
+		fmt.Fprintf(&b, "%s: %s, %s of %s, became run %s: %s of %s, %s rows\n", done.Feed, amount(len(r.Replaces), "run"),
+			amount(r.Before.Parts, "file"), size(r.Before.Bytes), r.Run, amount(r.After.Parts, "file"), size(r.After.Bytes), count(r.Rows))
+	}
+	return b.String()
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+type gcCommand struct {
+	Config string        `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed   []string      `placeholder:"NAME" help:"This feed only; may be repeated. Default: all, those too that the config has no longer."`
+	DryRun bool          `help:"Print what would be removed, and remove nothing."`
+	Grace  time.Duration `default:"24h" placeholder:"TIME" help:"For how long files stay that are live no more, since somebody may still be reading them. Default: 24h."`
+	JSON   bool          `name:"json" help:"Print what was found as JSON, a line a feed."`
+}
+
+// Help is shown by fhirkiln gc --help.
+func (gcCommand) Help() string {
+	return `Removes the files of runs that are live no more, by keep_runs or keep_days or since compact has merged
+them, and what killed processes have left of runs that were never published. The reports of runs stay,
+and so do files that are not fhirkiln's.
+
+  fhirkiln gc --dry-run                 what would go, and how much it is
+  fhirkiln gc --feed members --grace 168h`
+}
+
+// Run implements the command gc.
+func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
+	cfg, err := config.Load(cmd.Config, c.env)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	parts, state, err := cmd.places(ctx, cfg, ui.log)
+	if err != nil {
+		return err
+	}
+	defer parts.Close()
+	defer state.Close()
+	feeds, err := cmd.choose(ctx, cfg, state)
+	if err != nil {
+		return err
+	}
+	g := pipeline.GCOptions{Grace: cmd.Grace, DryRun: cmd.DryRun}
+	if g.Grace <= 0 {
+		g.Grace = -1
+	}
+	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
+		found, err := pipeline.GC(ctx, pipeline.Options{
+			Feed: pipeline.Feed{Name: feed.Name, KeepRuns: feed.KeepRuns, KeepDays: feed.KeepDays},
+			Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
+		}, g)
+		if err != nil {
+			return err
+		}
+		if cmd.JSON {
+			return ui.printJSON(found)
+		}
+		ui.printf("%s", garbageText(found))
+		return nil
+	})
+}
+
+// places opens where parts and the state are; of a dry run, without writing anything.
+func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, log *slog.Logger) (parts, state place, err error) {
+	if !cmd.DryRun {
+		return openPlaces(ctx, cfg, log)
+	}
+	missing := func(err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check sink.url; fhirkiln run publishes"}
+		}
+		return err
+	}
+	if parts, err = readPlace(ctx, cfg.Sink.URL, cfg.Sink.S3, log); err != nil {
+		return nil, nil, missing(err)
+	}
+	if cfg.State.URL == cfg.Sink.URL {
+		return parts, parts, nil
+	}
+	if state, err = readPlace(ctx, cfg.State.URL, cfg.State.S3, log); err != nil {
+		parts.Close()
+		return nil, nil, missing(err)
+	}
+	return parts, state, nil
+}
+
+// choose picks the feeds that were asked for. One that the config has no longer may have
+// files too; nothing of it ceases to be live by itself.
+func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state place) ([]config.Feed, error) {
+	all := slices.Clone(cfg.Feeds)
+	there, err := ledger.List(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range there {
+		if _, known := cfg.Feed(name); !known {
+			all = append(all, config.Feed{Name: name})
+		}
+	}
+	if len(cmd.Feed) == 0 {
+		return all, nil
+	}
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = f.Name
+	}
+	for _, name := range cmd.Feed {
+		if !slices.Contains(names, name) {
+			return nil, noSuchFeed(cmd.Config, name, names)
+		}
+	}
+	return slices.DeleteFunc(all, func(f config.Feed) bool { return !slices.Contains(cmd.Feed, f.Name) }), nil
+}
+
+// garbageText says what was removed; of a dry run, file by file.
+func garbageText(g *pipeline.Garbage) string {
+	var b strings.Builder
+	did, retired := "removed", "not live any more"
+	if g.DryRun {
+		did, retired = "would be removed", "would not be live any more"
+		for _, f := range g.Files {
+			what := size(f.Bytes)
+			if f.Staged {
+				what = "staged"
+			}
+			fmt.Fprintf(&b, "%-9s %10s  %s\n", f.Why, what, f.Key)
+		}
+	}
+	for _, run := range g.Retired {
+		fmt.Fprintf(&b, "%s: run %s is %s\n", g.Feed, run, retired)
+	}
+	if len(g.Files) == 0 && len(g.Runs) == 0 {
+		fmt.Fprintf(&b, "%s: nothing to remove\n", g.Feed)
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%s: %s of %s %s\n", g.Feed, amount(len(g.Files), "file"), size(g.Bytes), did)
+	return b.String()
+}
