@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -282,7 +283,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 			made.Before.Parts++
 			made.Before.Bytes += p.Bytes
 		}
-		if err := x.report.takeExports(ctx, x.State, r.Run); err != nil {
+		if err := x.report.takeExports(ctx, x.State, r.Run, len(made.Replaces) == 1); err != nil {
 			return nil, err
 		}
 	}
@@ -322,15 +323,18 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	return made, nil
 }
 
-// takeExports adds the exports of a run that the reported one replaces: they say what
-// groups and types its rows are of.
-func (r *Report) takeExports(ctx context.Context, s ledger.Store, run string) error {
+// takeExports adds the exports of a run that the reported one replaces, the first or
+// another one: they say what groups and types its rows are of. So do the filters, as far
+// as they are the same.
+func (r *Report) takeExports(ctx context.Context, s ledger.Store, run string, first bool) error {
 	of, err := readReport(ctx, s, run)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
+	}
+	if first {
+		r.Filters = of.Filters
+	} else if !maps.Equal(r.Filters, of.Filters) {
+		r.Filters = nil
 	}
 	for _, x := range of.Exports {
 		x.Files, x.Patients = 0, 0

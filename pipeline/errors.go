@@ -54,6 +54,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 type PartialError struct {
 	Issues      int64 // of severity error or fatal, in the server's own error files
 	Quarantined int64 // lines that could not become rows
+
+	// NotRetired is why what the full run lacks still counts as there; see Feed.Retire.
+	NotRetired string
 }
 
 func (e *PartialError) Error() string {
@@ -63,6 +66,9 @@ func (e *PartialError) Error() string {
 	}
 	if e.Quarantined > 0 {
 		why = append(why, fmt.Sprintf("%d lines that are not FHIR resources are in quarantine", e.Quarantined))
+	}
+	if e.NotRetired != "" {
+		why = append(why, "nothing was retired: "+e.NotRetired)
 	}
 	return "the rows are published, but " + strings.Join(why, ", and ")
 }

@@ -28,6 +28,7 @@ type journal struct {
 	unsure   []string        // keys of what was staged, of which nobody knows whether it is in a part
 	parts    []stagedPart
 	bad      []sink.Receipt // quarantine files
+	retired  *retirement    // nil before
 	givenUp  string
 	resuming bool
 }
@@ -92,6 +93,9 @@ func (j *journal) add(ctx context.Context, e entry) error {
 		// It may count all the same: what it says is staged must not be thrown away as loose,
 		// unless everything is.
 		j.unsure = append(j.unsure, j.settle(e.Staged)...)
+		if e.Retired != nil {
+			j.unsure = append(j.unsure, j.settle(&staged{Parts: e.Retired.Parts})...)
+		}
 		return err
 	}
 	return j.apply(e)
@@ -135,6 +139,10 @@ func (j *journal) apply(e entry) error {
 		for _, key := range e.Keys {
 			j.loose[key] = true
 		}
+	case e.Retired != nil:
+		j.retired = e.Retired
+		j.parts = append(j.parts, e.Retired.Parts...)
+		j.settle(&staged{Parts: e.Retired.Parts})
 	case e.GivenUp != "":
 		j.givenUp = e.GivenUp
 	default:

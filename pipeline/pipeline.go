@@ -136,6 +136,15 @@ type Feed struct {
 	KeepRuns int
 	KeepDays int
 
+	// Retire makes what a full run lacks count as deleted from its transactionTime on: the
+	// run publishes tombstones for what is current of earlier runs with the same filters,
+	// groups and types, and is not in it. It does so only where the server reported no
+	// error and nothing is in quarantine, and not at all if more than a tenth of a type
+	// would go; the run then ends with a [*PartialError]. It takes memory of 8 bytes for
+	// each resource of the largest type, and some 40 for each that is gone or was deleted.
+	// Without it, absence never deletes anything.
+	Retire bool
+
 	// MaxErrors is how many errors the server may report before the watermark stays, so
 	// that the next run asks again. Default 0.
 	MaxErrors int64

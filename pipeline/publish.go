@@ -26,7 +26,7 @@ func (r *run) fillReport() {
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()
 	if r.journal.begun != nil {
-		r.report.Kind = r.journal.begun.Kind
+		r.report.Kind, r.report.Filters = r.journal.begun.Kind, r.journal.begun.Filters
 	}
 	for _, x := range r.journal.exports {
 		for _, i := range x.issues {
@@ -57,6 +57,9 @@ func (r *run) publish(ctx context.Context) error {
 		return err
 	}
 	r.report.addDuplicates(r.seen)
+	if err := r.retireAbsent(ctx); err != nil {
+		return err
+	}
 	for _, q := range r.journal.bad {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}

@@ -53,6 +53,12 @@ type Report struct {
 	Watermarks map[string]string `json:"watermarks,omitempty"`
 	Held       string            `json:"watermark_held,omitempty"`
 
+	// Retired is what came of Feed.Retire; nil where it had nothing to do.
+	Retired *RetireReport `json:"retired,omitempty"`
+
+	// Filters are what was asked for beside types and groups: hashes, to be compared.
+	Filters map[string]string `json:"filters,omitempty"`
+
 	// Moved is how the run moved them.
 	Moved []MoveReport `json:"watermark_moves,omitempty"`
 
@@ -271,16 +277,18 @@ func (r *Report) forgetDuplicates() {
 // published says that all parts are.
 func (r *Report) published() {
 	r.Status = Published
-	if r.errorIssues() > 0 || r.Quarantined > 0 {
+	if r.errorIssues() > 0 || r.Quarantined > 0 || r.retiringRefused() {
 		r.Status = Partial
 	}
 }
+
+func (r *Report) retiringRefused() bool { return r.Retired != nil && r.Retired.Refused }
 
 // failed says why the run failed, and takes back what addPart said.
 func (r *Report) failed(err error) {
 	r.Status, r.Error = Failed, err.Error()
 	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []PartReport{}, nil, 0, 0
-	r.Watermarks, r.Moved, r.ExportKept = nil, nil, ""
+	r.Watermarks, r.Moved, r.ExportKept, r.Retired = nil, nil, "", nil
 	r.forgetDuplicates()
 	for i := range r.Types {
 		t := &r.Types[i]

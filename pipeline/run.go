@@ -205,7 +205,11 @@ func (r *run) complete(ctx context.Context, stage func(context.Context) error) (
 	}
 	r.Progress.enter(Done)
 	if r.report.Status == Partial {
-		return r.report, &PartialError{Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+		partial := &PartialError{Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+		if r.report.retiringRefused() {
+			partial.NotRetired = r.report.Retired.Skipped
+		}
+		return r.report, partial
 	}
 	return r.report, nil
 }

@@ -195,6 +195,9 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 	for _, p := range r.Parts {
 		rows += p.Rows
 	}
+	if r.Retired != nil {
+		rows -= r.Retired.Resources // came of no file
+	}
 	if read != r.Resources || quarantined != r.Quarantined || rows != r.Resources {
 		v.problem("run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",
 			r.Run, r.Resources, r.Quarantined, read, quarantined, rows)

@@ -22,6 +22,7 @@ func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
 		Overlap:          f.Overlap,
 		FullEvery:        f.FullEvery,
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
+		Retire:           f.Retire == config.RetireFull,
 		KeepRuns:         f.KeepRuns,
 		KeepDays:         f.KeepDays,
 		MaxErrors:        int64(f.MaxErrors),
