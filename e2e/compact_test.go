@@ -22,9 +22,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// night is one run's worth of changes: new versions of some patients, and deletions of
+// changes are what one run brings: new versions of some patients, and deletions of
 // others. Of two nights each, all lastUpdated are the same.
-func night(r *rand.Rand, n int) (data, deleted bulktest.Files) {
+func changes(r *rand.Rand, n int) (data, deleted bulktest.Files) {
 	var lines []string
 	for id := range 40 {
 		if n > 0 && r.IntN(3) > 0 {
@@ -45,8 +45,8 @@ func night(r *rand.Rand, n int) (data, deleted bulktest.Files) {
 	return data, deleted
 }
 
-// runNight runs the feed against a server that has these changes.
-func runNight(t *testing.T, dir *sink.Dir, n int, data, deleted bulktest.Files) {
+// runChanges runs the feed against a server that has these changes.
+func runChanges(t *testing.T, dir *sink.Dir, n int, data, deleted bulktest.Files) {
 	t.Helper()
 	server, err := bulktest.NewServer(bulktest.Options{Data: data, Deleted: deleted,
 		TransactionTime: func() time.Time { return time.Date(2026, 3, 1, 0, n, 0, 0, time.UTC) }})
@@ -103,8 +103,8 @@ func TestCompactionKeepsEveryRow(t *testing.T) {
 	defer dir.Close()
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := range 8 {
-		data, deleted := night(r, n)
-		runNight(t, dir, n, data, deleted)
+		data, deleted := changes(r, n)
+		runChanges(t, dir, n, data, deleted)
 	}
 	db := openDuckDB(t)
 	makeViews(t, db, views.Options{Root: lake, Types: []string{"Patient", "Observation"}, Tombstones: true})

@@ -296,12 +296,15 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	made.After = PartsTotal{len(x.report.Parts), x.report.ParquetBytes}
 	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = Status(run.Status), run.Kind, run.Resources, run.TransactionTime
 	x.report.Replaces = made.Replaces
-	x.report.finish(time.Now())
+	x.report.finish(x.Now())
 	if err := x.putReport(ctx); err != nil {
 		return nil, err
 	}
 	run.Published, run.Parts, run.Bytes = x.report.Finished, int64(made.After.Parts), made.After.Bytes
-	err := x.lease.Update(ctx, func(f *ledger.Feed) error {
+	// Nobody can stop it any more, as with a run.
+	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err := x.lease.Update(durable, func(f *ledger.Feed) error {
 		at := slices.IndexFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == made.Replaces[0] })
 		if at < 0 {
 			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
@@ -313,7 +316,10 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		// The write may have come through all the same.
+		if unfinished, unknown := x.unfinished(durable); unfinished || unknown != nil {
+			return nil, err
+		}
 	}
 	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
 	x.showManifests(ctx)

@@ -83,7 +83,7 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 		return nil, err
 	}
 	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
-	now := time.Now().UTC()
+	now := o.Now().UTC()
 	s := &survey{Options: o, now: now, before: now.Add(-g.Grace), found: found}
 	if g.DryRun {
 		if found.Retired, err = o.retirable(ctx, feed, now); err == nil {

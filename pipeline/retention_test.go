@@ -1,0 +1,66 @@
+package pipeline_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+)
+
+// TestRetention says which of a feed's runs stay live.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	data := bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 5)...), bulktest.Lines("Basic", resources("Basic", 0, 2)...)}
+	const full, inc = true, false
+	for name, tt := range map[string]struct {
+		runs       []bool
+		runs2      []bool // after what last does
+		last       func(w *world)
+		keep, days int
+		live       int
+	}{
+		"no rule":                             {runs: []bool{full, inc, full, full}, live: 4},
+		"the last full one and those after":   {runs: []bool{full, inc, full, inc, inc}, keep: 1, live: 3},
+		"as many as may stay":                 {runs: []bool{full, inc, full, full}, keep: 3, live: 3},
+		"the first is the only full one":      {runs: []bool{full, inc, inc, inc}, keep: 1, live: 4},
+		"days":                                {runs: []bool{full, full, full}, days: 1, live: 3},
+		"either keeps":                        {runs: []bool{full, full, full}, keep: 1, days: 1, live: 3},
+		"a type that is not asked for longer": {runs: []bool{full}, last: func(w *world) { w.Feed.Request.Types = []string{"Patient"} }, runs2: []bool{full, full}, keep: 1, live: 2},
+		"a full one with faults is no base": {runs: []bool{full, inc}, last: func(w *world) {
+			w.serve(t, 9, bulktest.Options{Data: data, Errors: bulktest.Files{bulktest.Lines("OperationOutcome",
+				`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`)}})
+		}, runs2: []bool{full}, keep: 1, live: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			day := 0
+			w := newWorld(t, bulktest.Options{Data: data, TransactionTime: func() time.Time {
+				day++ // before the resources' own times, so that each run has them
+				return time.Date(2025, 12, day, 0, 0, 0, 0, time.UTC)
+			}})
+			w.Feed.KeepRuns, w.Feed.KeepDays = tt.keep, tt.days
+			run := func(runs []bool) {
+				for _, w.Full = range runs {
+					_, _ = pipeline.Run(t.Context(), w.Options)
+				}
+			}
+			run(tt.runs)
+			if tt.last != nil {
+				tt.last(w)
+			}
+			run(tt.runs2)
+			feed := w.feed(t)
+			if n := len(tt.runs) + len(tt.runs2); len(feed.Runs) != tt.live || len(feed.Retired) != n-tt.live {
+				t.Errorf("of %d runs %d are live and %d retired, want %d live", n, len(feed.Runs), len(feed.Retired), tt.live)
+			}
+			if slices.ContainsFunc(feed.Retired, func(r ledger.RetiredRun) bool { return r.At.IsZero() }) {
+				t.Errorf("retired %+v", feed.Retired)
+			}
+			w.gc(t, noGrace)
+			w.verify(t)
+		})
+	}
+}
