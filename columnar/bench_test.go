@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"runtime"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"fhirkiln/bulk/bulktest/population"
 )
 
 // benchmarkTypes are of very different shapes: many columns, few, and long texts.
-var benchmarkTypes = []string{"ExplanationOfBenefit", "Observation", "Patient", "DocumentReference"}
+var benchmarkTypes = []string{"ExplanationOfBenefit", "Observation", "Claim", "Encounter", "Patient", "DocumentReference"}
 
 // sample is NDJSON of one type, at least so many bytes of it if there are.
 func sample(b *testing.B, resourceType string, size int) []byte {
@@ -68,6 +71,61 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			if _, err := w.Close(); err != nil {
 				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// BenchmarkShred is scanning and shredding alone: the rows are thrown away. It counts
+// allocations for each resource.
+func BenchmarkShred(b *testing.B) {
+	for _, name := range benchmarkTypes {
+		b.Run(name, func(b *testing.B) {
+			data := sample(b, name, 1<<20)
+			w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 40, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
+			origin := &Origin{Source: "s", Feed: "f", Run: "r", File: "1.ndjson"}
+			lines := NewLines(bytes.NewReader(nil), 0)
+			shred := func() int64 {
+				lines.r.Reset(bytes.NewReader(data))
+				read, err := w.Append(b.Context(), lines, origin)
+				if err != nil {
+					b.Fatal(err)
+				}
+				w.parts[name].rows.reset()
+				return read.Resources
+			}
+			shred() // so that its memory has grown
+			b.SetBytes(int64(len(data)))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			resources := int64(0)
+			for b.Loop() {
+				resources += shred()
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(resources), "allocs/resource")
+		})
+	}
+}
+
+// BenchmarkTokens is what jsontext takes to read the same, for comparison.
+func BenchmarkTokens(b *testing.B) {
+	for _, name := range benchmarkTypes {
+		b.Run(name, func(b *testing.B) {
+			data := sample(b, name, 1<<20)
+			b.SetBytes(int64(len(data)))
+			d := new(jsontext.Decoder)
+			for b.Loop() {
+				d.Reset(bytes.NewReader(data))
+				for {
+					_, err := d.ReadToken()
+					if err == io.EOF {
+						break
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
 		})
 	}

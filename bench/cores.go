@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// cores compares two cores with one, by the wall's time whatever the clock.
+func cores(ctx context.Context, b *bench) ([]result, error) {
+	var results []result
+	for _, t := range goalTypes[:2] {
+		in, err := b.generated(t, b.mb)
+		if err != nil {
+			return results, err
+		}
+		folder, err := b.split(in, 16)
+		if err != nil {
+			return results, err
+		}
+		for _, c := range []struct{ name, path string }{{"one file", in.files[0].path}, {"16 files", folder}} {
+			one, two, err := b.oneAndTwo(ctx, c.path)
+			if err != nil {
+				return results, err
+			}
+			results = append(results, atLeast(t+", "+c.name+", two cores, one", fmt.Sprintf("%.0f MB/s", in.megabytesPer(two)),
+				fmt.Sprintf("%.0f MB/s", in.megabytesPer(one)), one/two, 1.8))
+		}
+	}
+	return results, nil
+}
+
+// oneAndTwo is how many seconds it takes to convert a path on one core and on two.
+func (b *bench) oneAndTwo(ctx context.Context, path string) (one, two float64, err error) {
+	on := func(cores int) func() (usage, error) {
+		return func() (usage, error) {
+			u, _, err := b.convert(ctx, "lake", cores, path)
+			return u, err
+		}
+	}
+	all, err := b.inTurn(ctx, on(1), on(2))
+	if err != nil {
+		return 0, 0, err
+	}
+	var wall [2]float64
+	for i := range wall {
+		var times []time.Duration
+		for _, u := range all[i] {
+			times = append(times, u.wall)
+		}
+		wall[i] = median(times).Seconds()
+	}
+	return wall[0], wall[1], nil
+}
+
+// split cuts an input of one file into a folder of several.
+func (b *bench) split(in *input, pieces int) (string, error) {
+	folder := fmt.Sprintf("%s-%d-files", in.files[0].path, pieces)
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	text, err := os.ReadFile(in.files[0].path)
+	if err != nil {
+		return "", err
+	}
+	unfinished, err := os.MkdirTemp(b.scratch, "split")
+	if err != nil {
+		return "", err
+	}
+	size := len(text)/pieces + 1
+	for i := 0; len(text) > 0; i++ {
+		end := min(size, len(text))
+		if at := bytes.IndexByte(text[end-1:], '\n'); at >= 0 {
+			end += at
+		}
+		if err := os.WriteFile(filepath.Join(unfinished, fmt.Sprintf("%06d.ndjson", i)), text[:end], 0o600); err != nil {
+			return "", err
+		}
+		text = text[end:]
+	}
+	return folder, os.Rename(unfinished, folder)
+}
+
+// mostMemory is the goal, in bytes.
+const mostMemory = 400 << 20
+
+// memory is the peak of resident memory on two cores.
+func memory(ctx context.Context, b *bench) ([]result, error) {
+	large, err := b.generated("Observation", b.bigMB)
+	if err != nil {
+		return nil, err
+	}
+	small, err := b.smallFiles(10_000)
+	if err != nil {
+		return nil, err
+	}
+	mix, err := b.mix(b.bigMB)
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	for _, c := range []struct {
+		name  string
+		paths []string
+	}{{fmt.Sprintf("one file of %d MB", b.bigMB), large.paths()}, {"10,000 small files", []string{small}}, {fmt.Sprintf("a mix of %d MB", b.bigMB), mix.paths()}} {
+		u, _, err := b.convert(ctx, "lake", 2, c.paths...)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, within("peak resident memory, two cores, "+c.name, fmt.Sprintf("%d MiB", u.peak>>20), "≤ 400 MiB", u.peak <= mostMemory))
+	}
+	return results, nil
+}
+
+// smallFiles is a folder of so many files, of a patient each.
+func (b *bench) smallFiles(n int) (string, error) {
+	folder := filepath.Join(b.cache, fmt.Sprintf("small-%d-%d", seed, n))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	world := population.New(population.Options{Seed: seed, Patients: n})
+	for i := range n {
+		t := goalTypes[i%len(goalTypes)]
+		err := b.make(filepath.Join(folder, fmt.Sprintf("%s-%06d.ndjson", t, i)), func(w io.Writer) error {
+			r, err := world.Open(t, i, i+1)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			_, err = io.Copy(w, r)
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return folder, nil
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/bulk/bulktest/population"
+	"fhirkiln/pipeline"
+)
+
+// whole is what a user waits for: a run against a server, which is in this process.
+func whole(ctx context.Context, b *bench) ([]result, error) {
+	const cores = 2
+	mix, err := b.mix(b.mb)
+	if err != nil {
+		return nil, err
+	}
+	data, err := bulktest.Folder(filepath.Dir(mix.files[0].path))
+	if err != nil {
+		return nil, err
+	}
+	server, err := bulktest.NewServer(bulktest.Options{Data: data})
+	if err != nil {
+		return nil, err
+	}
+	defer server.Close()
+	all, err := b.inTurn(ctx,
+		func() (usage, error) {
+			folder, err := b.configured(server)
+			if err != nil {
+				return usage{}, err
+			}
+			u, _, err := b.runFeeds(ctx, folder, cores)
+			return u, err
+		},
+		func() (usage, error) {
+			start := cpuTime()
+			err := toNowhere(ctx, server, mix.bytes)
+			return usage{cpu: cpuTime() - start}, err
+		},
+		func() (usage, error) {
+			u, _, err := b.convert(ctx, "lake", cores, mix.paths()...)
+			return u, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	var times [3][]time.Duration
+	for n := range b.runs {
+		times[0] = append(times[0], all[0][n].wall)
+		times[1] = append(times[1], all[1][n].cpu)
+		times[2] = append(times[2], all[2][n].cpu)
+	}
+	wall, parts := median(times[0]), (median(times[1])+median(times[2]))/cores
+	results := []result{atMost("the whole way on loopback, a day's mix; CPU time of its parts ÷ cores", milliseconds(wall), milliseconds(parts), wall.Seconds()/parts.Seconds(), 1.25)}
+	more, err := b.smallest(ctx)
+	return append(results, more...), err
+}
+
+// smallest is what has next to nothing to do.
+func (b *bench) smallest(ctx context.Context) ([]result, error) {
+	server, err := bulktest.NewServer(bulktest.Options{Data: population.New(population.Options{Seed: seed, Patients: 20})})
+	if err != nil {
+		return nil, err
+	}
+	defer server.Close()
+	folder, err := b.configured(server)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := b.runFeeds(ctx, folder, 2); err != nil { // after this one, nothing is new
+		return nil, err
+	}
+	resources := int64(0)
+	all, err := b.inTurn(ctx,
+		func() (usage, error) {
+			u, _, err := measure(exec.CommandContext(ctx, b.bin, "--help"), 2)
+			return u, err
+		},
+		func() (usage, error) {
+			u, report, err := b.runFeeds(ctx, folder, 2)
+			if report != nil {
+				resources = report.Resources
+			}
+			return u, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	if resources > 0 {
+		return nil, fmt.Errorf("a night with nothing new had %d resources", resources)
+	}
+	var help, night []time.Duration
+	for n := range b.runs {
+		help, night = append(help, all[0][n].wall), append(night, all[1][n].wall)
+	}
+	return []result{
+		within("fhirkiln --help", milliseconds(median(help)), "< 30 ms", median(help) < 30*time.Millisecond),
+		within("a nightly run with nothing new, on loopback", milliseconds(median(night)), "< 500 ms", median(night) < 500*time.Millisecond),
+	}, nil
+}
+
+// configured is a new folder with a config.yaml for a server.
+func (b *bench) configured(server *bulktest.Server) (string, error) {
+	folder, err := b.folder("run")
+	if err != nil {
+		return "", err
+	}
+	config := fmt.Sprintf(`
+sources:
+  payer:
+    fhir: %s
+    auth: {type: client_credentials, token_url: %s, client_id: %s, client_secret: %s, scope: "%s"}
+    poll: {min: 10ms, max: 100ms}
+feeds:
+  everything: {source: payer, level: system}
+sink: {url: lake}
+`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope)
+	return folder, os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o600)
+}
+
+func (b *bench) runFeeds(ctx context.Context, folder string, cores int) (usage, *pipeline.Report, error) {
+	cmd := exec.CommandContext(ctx, b.bin, "run", "--json", "--progress", "off")
+	cmd.Dir = folder
+	u, out, err := measure(cmd, cores)
+	if err != nil {
+		return u, nil, err
+	}
+	var report pipeline.Report
+	err = json.Unmarshal(out, &report)
+	return u, &report, err
+}
+
+// toNowhere does what a run does at the server, and throws the files away, of which
+// there must be so many bytes.
+func toNowhere(ctx context.Context, server *bulktest.Server, size int64) error {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {bulktest.DefaultClientID},
+		"client_secret": {bulktest.DefaultClientSecret}, "scope": {bulktest.DefaultScope}}
+	var token struct {
+		Value string `json:"access_token"`
+	}
+	if _, err := ask(ctx, http.MethodPost, server.TokenURL(), form, "", &token); err != nil {
+		return err
+	}
+	kickOff, err := ask(ctx, http.MethodGet, server.FHIR()+"/$export", nil, token.Value, nil)
+	if err != nil {
+		return err
+	}
+	var manifest struct {
+		Output []struct{ URL string }
+	}
+	for status := kickOff.Header.Get("Content-Location"); len(manifest.Output) == 0; {
+		answer, err := ask(ctx, http.MethodGet, status, nil, token.Value, &manifest)
+		if err != nil {
+			return err
+		}
+		if answer.StatusCode == http.StatusAccepted {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for _, f := range manifest.Output {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL, nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+token.Value)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if err != nil {
+			return err
+		}
+		size -= n
+	}
+	if size != 0 {
+		return fmt.Errorf("the server's files are %d bytes too short", size)
+	}
+	return nil
+}
+
+// ask sends a request and decodes a JSON body that comes with 200 to.
+func ask(ctx context.Context, method, target string, form url.Values, token string, to any) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("Prefer", "respond-async")
+		request.Header.Set("Accept", "application/fhir+json, application/json")
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.StatusCode/100 != 2:
+		return nil, fmt.Errorf("%s %s: %s", method, request.URL.Path, answer.Status)
+	case answer.StatusCode == http.StatusOK && to != nil:
+		err = json.Unmarshal(body, to)
+	}
+	return answer, err
+}
