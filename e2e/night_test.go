@@ -25,6 +25,10 @@ import (
 // each that moves the watermark, the server must have told all of it up to there.
 func TestThirtyNights(t *testing.T) {
 	t.Parallel()
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
 	for name, test := range map[string]struct {
 		server nightServer
 		feed   pipeline.Feed
@@ -36,7 +40,7 @@ func TestThirtyNights(t *testing.T) {
 		"no patient is exported alone":                {server: nightServer{tellsDeletes: true, refusesPost: true}, feed: pipeline.Feed{FullEvery: 11 * 24 * time.Hour}, types: true},
 		"deletes are not told":                        {server: nightServer{refusesPost: true, late: time.Minute}, feed: pipeline.Feed{Overlap: 2 * time.Minute}},
 	} {
-		for seed := range uint64(2) { // chooses all but how far a killed process comes between two requests
+		for seed := range seeds { // chooses all but how far a killed process comes between two requests
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
 				n := newNights(t, seed, test.server, test.feed)
@@ -102,9 +106,11 @@ func newNights(t *testing.T, seed uint64, s nightServer, feed pipeline.Feed) *ni
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := session(t)
+	runScript(t, db, "SET parquet_metadata_cache = true; SET threads = 1")
 	feed.Name, feed.Source, feed.Groups = "members", "bison", slices.Clone(world.groups)
 	feed.Request.Level, feed.Request.Types = bulk.Group, []string{"Patient", "Observation", "Practitioner"}
-	return &nights{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), world: world, server: server, dir: dir, db: session(t),
+	return &nights{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), world: world, server: server, dir: dir, db: db,
 		Options: pipeline.Options{Feed: feed, Server: pipeline.Client(c), Sink: dir, Now: world.now, Workers: 2},
 		known:   map[nightKey]int{}, vague: map[nightKey]map[int]bool{}, gone: map[nightKey]bool{}, seen: map[string]bool{}}
 }
