@@ -15,23 +15,16 @@ const DefaultMaxLine = 128 << 20
 // Lines cuts NDJSON into lines. White space around a line, a byte order mark, CRLF,
 // blank lines and a missing last line end are passed over.
 //
-// A Lines belongs to one goroutine. Its memory is the longest line, and [ReadAhead].
+// A Lines belongs to one goroutine. Its memory is the longest line.
 type Lines struct {
-	cutter
-	ahead *readAhead // nil if nothing ever was
-	taken int64      // offset at the last call of since
-}
-
-// cutter cuts lines off a reader, one by one.
-type cutter struct {
-	r       *bufio.Reader
-	max     int
-	long    []byte // a line that is longer than r's buffer
-	number  int64
-	offset  int64    // of what was taken from r
-	behind  Position // the last line that is done
-	within  bool     // the last line was too long, and its end is not read yet
-	partial bool     // long has the begin of a line that cutShort left to be gone on with
+	r      *bufio.Reader
+	max    int
+	long   []byte // a line that is longer than r's buffer
+	number int64
+	offset int64    // of what was taken from r
+	behind Position // the last line that is done
+	taken  int64    // offset at the last call of since
+	within bool     // the last line was too long, and its end is not read yet
 }
 
 // Position is a place between two lines of an NDJSON file. The zero Position is the
@@ -43,10 +36,7 @@ type Position struct {
 
 // ReadAhead is how many bytes behind its [Lines.Position] a Lines has read from its
 // reader at most.
-const ReadAhead = 2*bufferBytes + batches*(batchBytes+bufferBytes)
-
-// bufferBytes is what is read at once.
-const bufferBytes = 256 << 10
+const ReadAhead = 256 << 10
 
 // slack is what a line may have beside its max bytes: a byte order mark and its end.
 const slack = len("\uFEFF\r\n")
@@ -63,8 +53,7 @@ func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 	if max <= 0 {
 		max = DefaultMaxLine
 	}
-	c := cutter{r: bufio.NewReaderSize(r, bufferBytes), max: max, number: at.Lines, offset: at.Bytes, behind: at}
-	return &Lines{cutter: c, taken: at.Bytes}
+	return &Lines{r: bufio.NewReaderSize(r, ReadAhead), max: max, number: at.Lines, offset: at.Bytes, behind: at, taken: at.Bytes}
 }
 
 // Position is where to go on with [NewLinesAt] once all that was handed out is dealt
@@ -75,63 +64,27 @@ func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 //
 // The reader is further than that, by up to [ReadAhead] bytes. Who keeps a hash of the
 // file up to here must hold those back.
-func (l *Lines) Position() Position {
-	if l.ahead != nil && l.ahead.some() {
-		return l.ahead.behind
-	}
-	return l.behind
-}
+func (l *Lines) Position() Position { return l.behind }
 
-// line is one line that is not blank. What it points to is good until the next call of
-// next.
+// line is one line that is not blank. Its bytes are good until the next call of next.
 type line struct {
 	bytes  []byte
 	number int64 // counted from 1, blank lines too
 	offset int64 // of its first byte
-
-	// What the scanner makes of it, if it was there already.
-	scanned bool
-	tape    []token
-	fault   error
-}
-
-// next returns the next line, as [cutter.next] does.
-func (l *Lines) next() (line, error) {
-	if l.ahead != nil {
-		if next, ok, err := l.ahead.next(); ok {
-			return next, err
-		}
-	}
-	return l.cutter.next()
 }
 
 // next returns the next line, or [io.EOF] at the end. Any other error is the reader's,
 // or a [*DataError] for a line that is too long: then the line's begin is returned with
 // it, and restOfLine has its end. The next line can be asked for all the same.
-func (l *cutter) next() (line, error) { return l.cut(false) }
-
-var (
-	errLong  = errors.New("a line is longer than what is read at once")
-	errBlank = errors.New("a line is blank")
-)
-
-// cutShort is next for who does not want to read far: at blank lines the error is
-// errBlank, and when a line is longer than the reader's buffer errLong, and next goes
-// on with that line.
-func (l *cutter) cutShort() (line, error) { return l.cut(true) }
-
-func (l *cutter) cut(short bool) (line, error) {
+func (l *Lines) next() (line, error) {
 	if l.within {
 		if _, err := io.Copy(io.Discard, l.restOfLine()); err != nil {
 			return line{}, err
 		}
 	}
 	for {
-		raw, err := l.raw(short)
-		start := l.offset - int64(len(raw))
-		if err == errLong {
-			return line{}, err
-		}
+		start := l.offset
+		raw, err := l.raw()
 		if err != nil && (err != io.EOF || len(raw) == 0) {
 			if err == io.EOF {
 				l.number-- // there was no such line
@@ -152,19 +105,13 @@ func (l *cutter) cut(short bool) (line, error) {
 		if len(trimmed) > 0 {
 			return line{bytes: trimmed, number: l.number, offset: start}, nil
 		}
-		if short {
-			return line{}, errBlank
-		}
 	}
 }
 
 // raw returns the next line with its end, as far as it has one.
-func (l *cutter) raw(short bool) ([]byte, error) {
-	if !l.partial {
-		l.long = l.long[:0]
-		l.number++
-	}
-	l.partial = false
+func (l *Lines) raw() ([]byte, error) {
+	l.long = l.long[:0]
+	l.number++
 	for {
 		piece, err := l.r.ReadSlice('\n')
 		start := l.offset - int64(len(l.long))
@@ -177,9 +124,6 @@ func (l *cutter) raw(short bool) ([]byte, error) {
 				}
 				return l.long, l.tooLong(start)
 			}
-			if l.partial = full && short; l.partial {
-				return nil, errLong
-			}
 			if full {
 				continue
 			}
@@ -190,9 +134,9 @@ func (l *cutter) raw(short bool) ([]byte, error) {
 }
 
 // restOfLine reads what is left of a line that is too long, its end included.
-func (l *cutter) restOfLine() io.Reader { return restOfLine{l} }
+func (l *Lines) restOfLine() io.Reader { return restOfLine{l} }
 
-type restOfLine struct{ l *cutter }
+type restOfLine struct{ l *Lines }
 
 // Read implements [io.Reader].
 func (r restOfLine) Read(p []byte) (int, error) {
@@ -221,19 +165,15 @@ func (r restOfLine) Read(p []byte) (int, error) {
 }
 
 // done says that the last line has been taken to its end.
-func (l *cutter) done() { l.behind = Position{Lines: l.number, Bytes: l.offset} }
+func (l *Lines) done() { l.behind = Position{Lines: l.number, Bytes: l.offset} }
 
-func (l *cutter) tooLong(offset int64) error {
+func (l *Lines) tooLong(offset int64) error {
 	return &DataError{Line: l.number, Offset: offset, Reason: fmt.Sprintf("the line is longer than %d bytes", l.max)}
 }
 
 // since returns how many bytes were read since the last call.
 func (l *Lines) since() int64 {
-	offset := l.offset
-	if l.ahead != nil && l.ahead.some() {
-		offset = l.ahead.offset
-	}
-	n := offset - l.taken
-	l.taken = offset
+	n := l.offset - l.taken
+	l.taken = l.offset
 	return n
 }

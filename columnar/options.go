@@ -62,11 +62,6 @@ type Options struct {
 	// Default: these columns have none.
 	IdentifyingBounds bool
 
-	// Spare says whether a core is idle, so that lines are read and scanned ahead on it
-	// while this one shreds. Append asks it now and then. What is written does not
-	// depend on the answers. Default: there is none.
-	Spare func() bool
-
 	// Metadata is written as the file's key-value metadata, beside the layout's name.
 	// It must be the same for equal runs of equal data.
 	Metadata map[string]string

@@ -45,21 +45,14 @@ func NewWriter(o Options) *Writer {
 //
 // Errors are the reader's, Create's, Quarantine's, a part's, or a [*DataError]; the
 // statistics are those up to there. Canceling ctx ends it.
-//
-// With Options.Spare another goroutine reads lines, which is over when Append returns:
-// so it may wait for a Read that is under way.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (read ReadStats, err error) {
 	if w.wrong != nil {
 		return read, w.wrong
 	}
 	defer func() { read.Bytes = lines.since() }()
-	defer lines.stopAhead()
 	for turn := 0; !w.full; turn++ {
 		if turn%256 == 0 && ctx.Err() != nil {
 			return read, context.Cause(ctx)
-		}
-		if turn%32 == 31 && w.deletions == nil && w.options.Spare != nil && w.options.Spare() {
-			lines.startAhead()
 		}
 		line, err := lines.next()
 		if err == io.EOF {
@@ -122,21 +115,12 @@ func (w *Writer) quarantine(ctx context.Context, bad *DataError, l line, origin 
 	return err
 }
 
-// scan checks a line, unless that is done, and returns its tape and resourceType.
-func (w *Writer) scan(l line) ([]token, []byte, error) {
-	if !l.scanned {
-		l.fault = w.scanner.scan(l.bytes)
-		l.tape = w.scanner.tape
+// scan checks a line and returns its resourceType.
+func (w *Writer) scan(line []byte) ([]byte, error) {
+	if err := w.scanner.scan(line); err != nil {
+		return nil, err
 	}
-	if l.fault != nil {
-		return nil, nil, l.fault
-	}
-	resourceType, err := typeOf(l.bytes, l.tape)
-	return l.tape, resourceType, err
-}
-
-// typeOf is the resourceType of a line that was scanned.
-func typeOf(line []byte, tape []token) ([]byte, error) {
+	tape := w.scanner.tape
 	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
 		key, value := tape[i], tape[i+1]
 		name := line[key.start:key.end]
@@ -217,14 +201,14 @@ type part struct {
 
 // addResource makes a row of a line.
 func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *ReadStats) error {
-	tape, resourceType, err := w.scan(l)
+	resourceType, err := w.scan(l.bytes)
 	if err == nil && len(w.parts) >= maxParts && w.parts[string(resourceType)] == nil {
 		err = errTypes
 	}
 	if err != nil {
 		return w.refuse(ctx, l, origin, err, read)
 	}
-	if w.options.SkipHeaders && string(resourceType) == "Parameters" && isHeader(l.bytes, tape) {
+	if w.options.SkipHeaders && string(resourceType) == "Parameters" && isHeader(l.bytes, w.scanner.tape) {
 		read.Headers++
 		return nil
 	}
@@ -234,8 +218,8 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 			return err
 		}
 	}
-	p.shredder.row(l.bytes, tape, origin, l.number)
-	if w.attachments != nil && w.attachments.in(l.bytes, tape) {
+	p.shredder.row(l.bytes, w.scanner.tape, origin, l.number)
+	if w.attachments != nil && w.attachments.in(l.bytes, w.scanner.tape) {
 		p.attachments++
 	}
 	if w.options.Each != nil {

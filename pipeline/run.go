@@ -98,8 +98,6 @@ type run struct {
 	started time.Time
 	seen    *seen // nil of a run that another process has begun
 
-	converting atomic.Int32 // workers that have a file open
-
 	report *Report
 }
 

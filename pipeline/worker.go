@@ -11,7 +11,6 @@ import (
 	"hash"
 	"io"
 	"net/url"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -79,8 +78,6 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	defer stream.Close()
-	w.converting.Add(1)
-	defer w.converting.Add(-1)
 	rest, err := after(stream, f.place)
 	if err != nil {
 		return err
@@ -177,8 +174,6 @@ func (w *worker) begin(m *bulk.Manifest) {
 		w.writer = columnar.NewTombstoneWriter(options)
 		return
 	}
-	// A huge file, or the last one, goes on alone when the other workers are done.
-	options.Spare = func() bool { return int(w.converting.Load()) < runtime.GOMAXPROCS(0) }
 	options.SkipHeaders = m.OrganizedBy != ""
 	options.AttachmentOrigins = origins(m)
 	if w.seen != nil {
