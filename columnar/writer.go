@@ -223,7 +223,7 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 		p.attachments++
 	}
 	if w.options.Each != nil {
-		id, version := identity(l.bytes, tape)
+		id, version := identity(l.bytes, w.scanner.tape)
 		w.options.Each(p.file.layout.ResourceType, id, version)
 	}
 	read.Resources++

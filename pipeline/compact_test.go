@@ -188,7 +188,7 @@ func TestCompactSome(t *testing.T) {
 		}
 		parts[p.Type]++
 	}
-	if parts["Patient"] != 2 || parts["Basic"] != 5 {
+	if parts["Patient"] != 2 || parts["Basic"] != 6 {
 		t.Errorf("parts %v", parts)
 	}
 	large := w.Options
