@@ -83,7 +83,8 @@ const hintSearch = "check group_search with the server's CapabilityStatement, or
 
 // searchPage asks for one page of a result.
 func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
-	resp, err := c.send(ctx, c.retrying, request{doing: searchingGroups, method: http.MethodGet, url: from,
+	resp, err := c.send(ctx, c.retrying, request{doing: searchingGroups, //nolint:bodyclose // failure and what follows close it
+		method: http.MethodGet, url: from,
 		header: http.Header{"Accept": {"application/fhir+json"}, "Prefer": {"handling=strict"}}})
 	if err != nil {
 		return nil, err

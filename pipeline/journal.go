@@ -33,34 +33,6 @@ type journal struct {
 	resuming bool
 }
 
-// export is one export of a run. Its fields are written under the journal's lock.
-type export struct {
-	planned
-	index    int
-	job      *bulk.Job // nil until the server has accepted it
-	refused  bool
-	complete *complete // nil until all files are listed
-	files    []*exportFile
-	byName   map[string]int // places of files, by numbered identity
-	known    map[string]int // how many files of an identity there are
-	issues   []IssueReport
-	read     bool           // its error files are
-	members  *exportMembers // nil until they are read
-	keys     []string       // of its parts and quarantine files
-	deleted  bool           // the server was told to delete it
-
-	// Not in the ledger:
-	manifest *bulk.Manifest // as it was read last
-	whole    bool           // the server does not take _elements
-}
-
-// exportFile is an output file and how far it has come.
-type exportFile struct {
-	listedFile
-	end   *fileEnd // nil until it is converted to its end
-	place place    // what is in parts before that
-}
-
 // openJournal reads what is in a run's ledger.
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	j := &journal{log: log, loose: map[string]bool{}}
@@ -237,48 +209,6 @@ func (j *journal) applyStaged(x *export, s *staged) error {
 	return nil
 }
 
-// list adds files.
-func (x *export) list(files []listedFile) {
-	for _, f := range files {
-		id := f.Identity()
-		x.known[id]++
-		x.byName[numbered(id, x.known[id])] = len(x.files)
-		x.files = append(x.files, &exportFile{listedFile: f})
-	}
-}
-
-// meet takes the links of m, and returns its files that are not listed yet, in m's
-// order.
-func (x *export) meet(m *bulk.Manifest) []listedFile {
-	x.manifest = m
-	var fresh []listedFile
-	seen := map[string]int{}
-	each := func(files []bulk.File, deleted bool) {
-		for _, f := range files {
-			id := f.Identity()
-			seen[id]++
-			name := numbered(id, seen[id])
-			if i, listed := x.byName[name]; listed {
-				x.files[i].File = f
-			} else {
-				fresh = append(fresh, listedFile{f, deleted})
-			}
-		}
-	}
-	each(m.Output, false)
-	each(m.Deleted, true)
-	return fresh
-}
-
-// numbered tells files of one identity apart, by their order: some servers tell their
-// files apart by the query alone.
-func numbered(identity string, n int) string {
-	if n == 1 {
-		return identity
-	}
-	return fmt.Sprintf("%s #%d", identity, n)
-}
-
 // of are the exports of one role.
 func (j *journal) of(r role) []*export {
 	var some []*export
@@ -288,49 +218,6 @@ func (j *journal) of(r role) []*export {
 		}
 	}
 	return some
-}
-
-// fromLedger is the manifest as the ledger has it.
-func (x *export) fromLedger() *bulk.Manifest {
-	m := &bulk.Manifest{TransactionTime: x.complete.TransactionTime, TransactionTimeText: x.complete.TransactionTimeText,
-		RequiresAccessToken: x.complete.RequiresAccessToken, Expires: x.complete.Expires, Errors: x.complete.Errors, StatusURL: x.job.StatusURL}
-	for _, f := range x.files {
-		if f.Deleted {
-			m.Deleted = append(m.Deleted, f.File)
-		} else {
-			m.Output = append(m.Output, f.File)
-		}
-	}
-	return m
-}
-
-// use takes links from m, which has the same files in the same order as fromLedger.
-func (x *export) use(m *bulk.Manifest) {
-	x.manifest = m
-	output, deleted := m.Output, m.Deleted
-	for _, f := range x.files {
-		if f.Deleted {
-			f.File, deleted = deleted[0], deleted[1:]
-		} else {
-			f.File, output = output[0], output[1:]
-		}
-	}
-}
-
-// pending are the files from index on that are not converted to their end.
-func (x *export) pending(index int) []queuedFile {
-	var files []queuedFile
-	for i, f := range x.files {
-		if i >= index && f.end == nil {
-			files = append(files, x.queued(i))
-		}
-	}
-	return files
-}
-
-func (x *export) queued(i int) queuedFile {
-	f := x.files[i]
-	return queuedFile{File: f.File, kind: kind{f.Type, f.Deleted}, manifest: x.manifest, index: i, place: f.place}
 }
 
 // sum adds what was read of a file in one go to what was read before.

@@ -15,8 +15,6 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	"github.com/alecthomas/kong"
-
 	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
@@ -45,44 +43,6 @@ const (
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
-
-// cli is the command line.
-type cli struct {
-	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
-	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
-	Cancel     cancelCommand     `cmd:"" help:"End a run that was cut off: delete the server's export, throw away what is staged."`
-	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
-	Files      filesCommand      `cmd:"" help:"List the files that readers are to see, and the runs that they are of."`
-	SQL        sqlCommand        `cmd:"" name:"sql" help:"Print views of all versions and of the current state, for DuckDB, Spark or Athena."`
-	Compact    compactCommand    `cmd:"" help:"Merge the small files of nightly runs into large ones."`
-	GC         gcCommand         `cmd:"" name:"gc" help:"Remove files that are live no more: of runs that are not kept, and what killed ones have left."`
-	Convert    convertCommand    `cmd:"" help:"Turn NDJSON files into Parquet, without a server."`
-	Restore    restoreCommand    `cmd:"" help:"Turn Parquet back into NDJSON, nothing lost."`
-	Verify     verifyCommand     `cmd:"" help:"Read published Parquet back and check it against the runs' reports."`
-	Schema     schemaCommand     `cmd:"" help:"Print the columns of a resource type, or the DDL to read them."`
-	Testserver testserverCommand `cmd:"" help:"Serve a folder of NDJSON as a Bulk Data server, to practice with."`
-	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in your shell."`
-
-	LogFormat string           `enum:",text,json" default:"" placeholder:"text|json" help:"Format of the log on stderr. Default: text, or what config.yaml says."`
-	LogLevel  string           `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info, or what config.yaml says."`
-	Progress  string           `enum:"auto,on,off" default:"auto" placeholder:"auto|on|off" help:"Live progress on stderr. auto: if that is a terminal."`
-	Version   kong.VersionFlag `help:"Print the version."`
-}
-
-const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
-
-  fhirkiln demo                            see it work, in a minute
-  fhirkiln run -c config.yaml              bring the feeds up to date
-  fhirkiln cancel --feed NAME              end a run that was cut off, at the server too
-  fhirkiln files                           what is live
-  fhirkiln sql --engine duckdb             views of the current state
-  fhirkiln convert PATH --out DIR          NDJSON files to Parquet, without a server
-  fhirkiln testserver --data DIR           practice against your own NDJSON
-
-Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
-6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
-9 lines are not FHIR resources; 10 output not writable; 11 published but partial;
-12 another process is at work; 130 and 143 interrupted.`
 
 func main() {
 	// Most of the memory is buffers that are used again; little garbage comes. To collect
@@ -121,44 +81,6 @@ func execute(args []string, c console) int {
 	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
 	err = parsed.Run(&line, c)
 	return report(c, line.LogFormat, err)
-}
-
-func newParser(line *cli, c console) (*kong.Kong, error) {
-	return kong.New(line,
-		kong.Name("fhirkiln"), kong.Description(description),
-		kong.Writers(c.stdout, c.stderr),
-		kong.Vars{"version": version()},
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Exit(func(code int) { panic(&exitRequest{code}) }),
-	)
-}
-
-// exitRequest carries kong's wish to exit out of its parser.
-type exitRequest struct{ code int }
-
-func (e *exitRequest) Error() string { return fmt.Sprintf("exit %d", e.code) }
-
-func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			exit, ok := r.(*exitRequest)
-			if !ok {
-				panic(r)
-			}
-			err = exit
-		}
-	}()
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	return parser.Parse(args)
-}
-
-// usageError is a command line that cannot be understood, or names something that is
-// not there.
-type usageError struct {
-	error
-	hint string // "" is --help
 }
 
 // hintedError is an error with a hint that suits better than its own.

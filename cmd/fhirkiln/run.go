@@ -134,7 +134,7 @@ func eachFeed(ctx context.Context, feeds []config.Feed, parallel int, do func(co
 			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // the errors are in results
 	var failed feedsError
 	for i, err := range results {
 		if err != nil && len(feeds) > 1 {

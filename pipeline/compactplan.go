@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// compactable is a live run with its parts.
+type compactable struct {
+	ledger.PublishedRun
+	parts []PartReport
+}
+
+// planCompactions finds runs of the feed that are worth being made one.
+func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.Feed) ([][]compactable, error) {
+	var plan [][]compactable
+	var group []compactable
+	end := func() {
+		if worthCompacting(o, c, group) {
+			plan = append(plan, group)
+		}
+		group = nil
+	}
+	for _, r := range f.Runs {
+		parts, err := readParts(ctx, o.State, r.Run)
+		if err != nil {
+			return nil, err
+		}
+		var size, n int64
+		for _, p := range parts {
+			if c.wants(p) {
+				size, n = size+p.Bytes, n+1
+			}
+		}
+		if r.Kind == ledger.KindFull || r.Full {
+			end()
+		}
+		if n > 0 && size/n >= o.PartBytes/2 {
+			end()
+			continue
+		}
+		group = append(group, compactable{r, parts})
+	}
+	end()
+	return plan, nil
+}
+
+// worthCompacting says whether runs would have fewer parts as one.
+func worthCompacting(o Options, c CompactOptions, runs []compactable) bool {
+	small, bytes := map[string]int64{}, map[string]int64{}
+	for _, r := range runs {
+		for _, p := range r.parts {
+			if c.merges(p, o.PartBytes) {
+				small[p.Type]++
+				bytes[p.Type] += p.Bytes
+			}
+		}
+	}
+	for t, n := range small {
+		if n > max(1, (bytes[t]+o.PartBytes-1)/o.PartBytes) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c CompactOptions) wants(p PartReport) bool {
+	return len(c.Types) == 0 || slices.Contains(c.Types, p.Type)
+}
+
+// merges says whether a part's rows go into another part. Those of others stay together:
+// their bytes are copied.
+func (c CompactOptions) merges(p PartReport, target int64) bool {
+	return c.wants(p) && p.Bytes < target/2
+}

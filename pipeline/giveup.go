@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// afterFailure decides what becomes of what the run has staged, and returns err.
+func (r *run) afterFailure(ctx context.Context, err error) error {
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	cause := context.Cause(ctx)
+	switch lost := errors.Is(cause, ledger.ErrLost); {
+	case lost || errors.Is(err, ledger.ErrLost): // what is staged is another process's now
+	case errors.Is(cause, ErrGiveUp), cause == nil && !r.worthKeeping():
+		if failed := r.giveUp(stop, "it failed"); failed != nil {
+			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
+		}
+	default:
+		if failed := r.discardLoose(stop); failed != nil {
+			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
+		}
+		r.Log.Info("what is done so far is kept; run again to go on from there")
+	}
+	return err
+}
+
+// worthKeeping says whether there is something to go on with.
+func (r *run) worthKeeping() bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.begun == nil || j.begun.Kind == ledger.KindFiles {
+		return false
+	}
+	for _, x := range j.exports {
+		if x.job != nil && !x.done() {
+			return true
+		}
+	}
+	return len(j.parts) > 0
+}
+
+// giveUp throws everything away that the run has staged, published or started. Killed
+// in between, the next run does the rest.
+//
+// A run that was published all the same, though nobody heard of it, is let be.
+func (r *run) giveUp(ctx context.Context, why string) error {
+	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
+		return err
+	}
+	if r.journal.givenUp == "" {
+		if err := r.journal.add(ctx, entry{GivenUp: why}); err != nil {
+			return err
+		}
+	}
+	r.journal.mu.Lock()
+	for _, key := range r.journal.unsure {
+		r.journal.loose[key] = true
+	}
+	r.journal.mu.Unlock()
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for _, p := range r.journal.parts {
+		group.Go(func() error { return r.storeOf(p.Receipt.Key).Abort(below, p.Receipt) })
+	}
+	for _, q := range r.journal.bad {
+		group.Go(func() error { return r.storeOf(q.Key).Abort(below, q) })
+	}
+	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
+		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
+	}
+	r.deleteJobs(ctx)
+	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Unfinished = nil
+		f.Ended = append(f.Ended, r.id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.forget(ctx)
+}
+
+// unfinished asks the feed's object whether the run is neither published nor given up.
+func (r *run) unfinished(ctx context.Context) (bool, error) {
+	err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil })
+	u := r.lease.Feed().Unfinished
+	return u != nil && u.Run == r.id, err
+}
+
+// discardLoose removes what may have been staged under keys of the run and is in no
+// part.
+func (r *run) discardLoose(ctx context.Context) error {
+	if r.journal == nil {
+		return nil
+	}
+	r.journal.mu.Lock()
+	loose := make([]string, 0, len(r.journal.loose))
+	for key := range r.journal.loose {
+		loose = append(loose, key)
+	}
+	r.journal.mu.Unlock()
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for _, key := range loose {
+		group.Go(func() error { return r.storeOf(key).Discard(below, key) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	for _, key := range loose {
+		delete(r.journal.loose, key)
+	}
+	return nil
+}

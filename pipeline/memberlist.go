@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fhirkiln/bulk"
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+)
+
+// patientIDs writes the ids of a file's resources to w, one on each line.
+func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w io.Writer) (int, error) {
+	stream, err := r.opener.Open(ctx, m, f)
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	d := jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for n := 0; ; n++ {
+		id, err := nextID(d)
+		if errors.Is(err, io.EOF) {
+			if f.Count >= 0 && f.Count != int64(n) {
+				return n, &CountError{Manifest: f.Count, Found: int64(n)}
+			}
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if _, err := io.WriteString(w, id+"\n"); err != nil {
+			return n, err
+		}
+	}
+}
+
+// nextID reads one resource and returns its id.
+func nextID(d *jsontext.Decoder) (string, error) {
+	if t, err := d.ReadToken(); err != nil {
+		return "", err
+	} else if t.Kind() != '{' {
+		return "", &columnar.DataError{Reason: "a line of the list of members is no resource"}
+	}
+	id := ""
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		if name.String() != "id" || d.PeekKind() != '"' {
+			if err := d.SkipValue(); err != nil {
+				return "", err
+			}
+			continue
+		}
+		t, err := d.ReadToken()
+		if err != nil {
+			return "", err
+		}
+		id = t.String()
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return "", err
+	}
+	if id == "" || len(id) > 256 || bytes.ContainsAny([]byte(id), "\n/?#") {
+		return "", &columnar.DataError{Reason: "a patient in the list of members has no id that can be asked for"}
+	}
+	return id, nil
+}
+
+// eachMember reads a list of ids.
+func (r *run) eachMember(ctx context.Context, key string, each func(id string)) error {
+	return eachLine(ctx, r.State, key, func(line []byte) error {
+		each(string(line))
+		return nil
+	})
+}
+
+// eachLine reads a gzipped file of lines.
+func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []byte) error) error {
+	f, err := s.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	unpacked, err := gzip.NewReader(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	lines := bufio.NewScanner(unpacked)
+	for lines.Scan() {
+		if err := each(lines.Bytes()); err != nil {
+			return fmt.Errorf("reading %s: %w", key, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading %s: %w", key, err)
+	}
+	return nil
+}
+
+// member is a patient of the feed's groups, as the feed's list of members has it.
+type member struct {
+	ID    string    `json:"id"`
+	First time.Time `json:"first"` // start of the run that saw them first
+	Last  time.Time `json:"last"`  // and last
+	Left  bool      `json:"left,omitempty"`
+}
+
+// membersBefore is the feed's list as the last published run has left it.
+func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
+	all := map[string]member{}
+	key := r.lease.Feed().Members
+	if key == "" {
+		return all, nil
+	}
+	return all, eachLine(ctx, r.State, key, func(line []byte) error {
+		var m member
+		err := json.Unmarshal(line, &m)
+		all[m.ID] = m
+		return err
+	})
+}
+
+// putMembers writes the feed's list of members with what the run has seen, and returns
+// its key, "" if the run has listed none.
+func (r *run) putMembers(ctx context.Context) (key string, err error) {
+	lists := r.journal.of(roleMembers)
+	if len(lists) == 0 {
+		return "", nil
+	}
+	all, err := r.membersBefore(ctx)
+	if err != nil {
+		return "", err
+	}
+	seen := map[string]bool{}
+	report := &MembersReport{}
+	for _, x := range lists {
+		err := r.eachMember(ctx, x.members.Key, func(id string) {
+			if seen[id] {
+				return
+			}
+			seen[id] = true
+			m, known := all[id]
+			if !known || m.Left {
+				report.New++
+			}
+			if !known {
+				m = member{ID: id, First: r.started.UTC()}
+			}
+			m.Last, m.Left = r.started.UTC(), false
+			all[id] = m
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	report.Listed = len(seen)
+	var list bytes.Buffer
+	packed := gzip.NewWriter(&list)
+	lines := json.NewEncoder(packed)
+	ids := make([]string, 0, len(all))
+	for id := range all {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		m := all[id]
+		if !seen[id] && !m.Left {
+			m.Left = true
+			report.Left++
+		}
+		if err := lines.Encode(m); err != nil {
+			return "", err
+		}
+	}
+	if err := packed.Close(); err != nil {
+		return "", err
+	}
+	r.report.Members = report
+	key = ledger.Folder(r.id) + "members.ndjson.gz"
+	return key, r.State.Put(ctx, key, list.Bytes())
+}

@@ -1,0 +1,74 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+
+	"fhirkiln/columnar"
+)
+
+// tombstones writes them into one part.
+type tombstones struct {
+	run    *run
+	writer *columnar.Writer // nil before the first
+	part   *openPart
+	lines  int64
+}
+
+// add writes a tombstone. An id that no URL can name has none.
+func (w *tombstones) add(ctx context.Context, resourceType, id string) (written bool, err error) {
+	if w.writer == nil {
+		w.writer = columnar.NewTombstoneWriter(columnar.Options{
+			TargetBytes: 1 << 40, // one part
+			Quarantine:  func(context.Context, columnar.Quarantined) error { return nil },
+			Create: func(ctx context.Context, _ string) (io.Writer, error) {
+				staging, err := (&worker{run: w.run}).stage(ctx, w.run.key(kindOf(columnar.Deleted)))
+				if err != nil {
+					return nil, err
+				}
+				w.part = &openPart{staging, sha256.New()}
+				return w.part, nil
+			},
+		})
+	}
+	name, err := json.Marshal(resourceType + "/" + url.PathEscape(id))
+	if err != nil {
+		return false, err
+	}
+	line := fmt.Appendf(nil, `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":%s}}]}`, name)
+	read, err := w.writer.Append(ctx, columnar.NewLinesAt(bytes.NewReader(line), 0, columnar.Position{Lines: w.lines}), &columnar.Origin{
+		Source: w.run.Feed.Source, Feed: w.run.Feed.Name, Run: w.run.id, File: retiredFile, TransactionTime: w.run.report.TransactionTime})
+	w.lines++
+	return read.Resources == 1, err
+}
+
+// finish makes the part durable, if there is one.
+func (w *tombstones) finish(ctx context.Context) ([]stagedPart, error) {
+	if w.part == nil {
+		return nil, nil
+	}
+	stats, err := w.writer.Close()
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := w.part.Finish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []stagedPart{{Receipt: receipt, Type: columnar.Deleted, Of: kindOf(columnar.Deleted), Rows: stats[0].Rows,
+		SHA256: hex.EncodeToString(w.part.sum.Sum(nil))}}, nil
+}
+
+// abort throws away what is not finished.
+func (w *tombstones) abort(ctx context.Context) error {
+	if w.part == nil {
+		return nil
+	}
+	return w.part.Abort(ctx)
+}
