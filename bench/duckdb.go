@@ -39,10 +39,11 @@ func duckDBChild(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
+	ctx := context.Background() // the parent ends this process if it takes too long
 	db.SetMaxOpenConns(1)
 	for _, s := range append([]string{fmt.Sprintf("SET threads = %d", j.Threads)}, j.Before...) {
-		if _, err := db.Exec(s); err != nil {
+		if _, err := db.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("%w in %.200s", err, s)
 		}
 	}
@@ -50,7 +51,7 @@ func duckDBChild(in io.Reader, out io.Writer) error {
 	for range j.Times {
 		for i, s := range j.Timed {
 			start, cpu := time.Now(), cpuTime()
-			if err := drain(db, s); err != nil {
+			if err := drain(ctx, db, s); err != nil {
 				return fmt.Errorf("%w in %.200s", err, s)
 			}
 			all[i] = append(all[i], took{time.Since(start), cpuTime() - cpu})
@@ -60,12 +61,12 @@ func duckDBChild(in io.Reader, out io.Writer) error {
 }
 
 // drain runs a statement and passes over what it answers.
-func drain(db *sql.DB, statement string) error {
-	rows, err := db.Query(statement)
+func drain(ctx context.Context, db *sql.DB, statement string) error {
+	rows, err := db.QueryContext(ctx, statement)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 	}
 	return rows.Err()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bytes"
 	"fmt"
 	"io"
@@ -71,7 +72,7 @@ func machineFacts(b *bench) string {
 		clock = "processor time"
 	}
 	commit := "unknown"
-	git := exec.Command("git", "describe", "--always", "--dirty")
+	git := exec.CommandContext(context.Background(), "git", "describe", "--always", "--dirty")
 	git.Dir = b.root
 	if out, err := git.Output(); err == nil {
 		commit = strings.TrimSpace(string(out))

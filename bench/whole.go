@@ -149,22 +149,22 @@ func toNowhere(ctx context.Context, server *bulktest.Server, size int64) error {
 	var token struct {
 		Value string `json:"access_token"`
 	}
-	if _, err := ask(ctx, http.MethodPost, server.TokenURL(), form, "", &token); err != nil {
+	if _, _, err := ask(ctx, http.MethodPost, server.TokenURL(), form, "", &token); err != nil {
 		return err
 	}
-	kickOff, err := ask(ctx, http.MethodGet, server.FHIR()+"/$export", nil, token.Value, nil)
+	_, kickOff, err := ask(ctx, http.MethodGet, server.FHIR()+"/$export", nil, token.Value, nil)
 	if err != nil {
 		return err
 	}
 	var manifest struct {
 		Output []struct{ URL string }
 	}
-	for status := kickOff.Header.Get("Content-Location"); len(manifest.Output) == 0; {
-		answer, err := ask(ctx, http.MethodGet, status, nil, token.Value, &manifest)
+	for status := kickOff.Get("Content-Location"); len(manifest.Output) == 0; {
+		code, _, err := ask(ctx, http.MethodGet, status, nil, token.Value, &manifest)
 		if err != nil {
 			return err
 		}
-		if answer.StatusCode == http.StatusAccepted {
+		if code == http.StatusAccepted {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
@@ -192,10 +192,10 @@ func toNowhere(ctx context.Context, server *bulktest.Server, size int64) error {
 }
 
 // ask sends a request and decodes a JSON body that comes with 200 to.
-func ask(ctx context.Context, method, target string, form url.Values, token string, to any) (*http.Response, error) {
+func ask(ctx context.Context, method, target string, form url.Values, token string, to any) (code int, h http.Header, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	if form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -207,17 +207,17 @@ func ask(ctx context.Context, method, target string, form url.Values, token stri
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	switch {
 	case err != nil:
-		return nil, err
+		return 0, nil, err
 	case answer.StatusCode/100 != 2:
-		return nil, fmt.Errorf("%s %s: %s", method, request.URL.Path, answer.Status)
+		return 0, nil, fmt.Errorf("%s %s: %s", method, request.URL.Path, answer.Status)
 	case answer.StatusCode == http.StatusOK && to != nil:
 		err = json.Unmarshal(body, to)
 	}
-	return answer, err
+	return answer.StatusCode, answer.Header, err
 }

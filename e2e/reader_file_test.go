@@ -171,7 +171,7 @@ func TestReaderPartitions(t *testing.T) {
 	for i, typ := range types {
 		_, rows := table(t, db, `SELECT source IS NULL, kiln_source, kiln_feed, kiln_run, __origin.source, __origin.feed, __origin.run, __origin.file, __origin.line,
 __origin.transactionTime FROM `+partsOf(filepath.Join(dir, "lake"), typ))
-		want := [][]string{{"false", "clinic", "convert", report.Run, "clinic", "convert", report.Run, "in.ndjson", fmt.Sprint(i + 1), "NULL"}}
+		want := [][]string{{"false", "clinic", "convert-clinic", report.Run, "clinic", "convert-clinic", report.Run, "in.ndjson", fmt.Sprint(i + 1), "NULL"}}
 		if diff := cmp.Diff(want, rows); diff != "" {
 			t.Errorf("%s (-want +DuckDB):\n%s", typ, diff)
 		}
