@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"fhirkiln/transport"
 )
@@ -197,8 +198,11 @@ func (u *OneUpUser) code(ctx context.Context) (Secret, error) {
 }
 
 // exchange gives a code or a refresh token for a token, and keeps the refresh token
-// that comes with it.
+// that comes with it. A ctx that ends does not cut it off: the server may have replaced
+// the refresh token already, and only its answer has the new one.
 func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secret) (Credential, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
 	e := u.endpoint(u.o.TokenURL, "getting a token by "+name)
 	answer, err := e.ask(ctx, func() (form, error) {
 		return form{secrets: []string{string(u.o.ClientSecret), string(value)}, values: url.Values{

@@ -73,7 +73,7 @@ type Feed struct {
 	// Share of a resource type's lines that may be no FHIR resources. They go to quarantine, and the run is partial; with more of them it fails and publishes nothing.
 	MaxQuarantined Percent `yaml:"max_quarantined" jsonschema:"pattern=^[0-9][0-9]?([.][0-9]+)?%$,default=0.1%" want:"a percentage such as 0.1%"`
 	// Longest line, in MiB. Longer ones go to quarantine. It bounds memory.
-	MaxLineMiB int `yaml:"max_line_mib" jsonschema:"minimum=1,maximum=4095,default=128"`
+	MaxLineMiB int `yaml:"max_line_mib" jsonschema:"minimum=1,maximum=1024,default=128"`
 	// Size of Parquet, in MiB, at which a part is closed and the next one begun. Engines read parts of some hundred MiB best.
 	PartMiB int `yaml:"part_mib" jsonschema:"minimum=1,maximum=10240,default=256"`
 	// Where the ids of resources come from: the same type and id from two feeds of one id space are the same resource in the views of current data. Left out: the name of the source.

@@ -63,9 +63,11 @@ func TestInterruptGivesUp(t *testing.T) {
 			if left := w.staged(t); len(left) > 0 {
 				t.Errorf("staged: %q", left)
 			}
+			w.mu.Lock()
 			if len(w.jobs) != 1 || w.jobs[0].deleted == 0 {
 				t.Errorf("the server's exports: %+v", w.jobs)
 			}
+			w.mu.Unlock()
 			w.finish(t)
 			w.check(t, 0)
 		})

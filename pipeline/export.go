@@ -45,10 +45,10 @@ func (x *export) list(files []listedFile) {
 }
 
 // meet takes the links of m, and returns its files that are not listed yet, in m's
-// order.
-func (x *export) meet(m *bulk.Manifest) []listedFile {
-	x.manifest = m
-	var fresh []listedFile
+// order. A file that is listed with another count or hash is another file, and the
+// listing of no use.
+func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
+	x.manifest, same = m, true
 	seen := map[string]int{}
 	each := func(files []bulk.File, deleted bool) {
 		for _, f := range files {
@@ -56,6 +56,8 @@ func (x *export) meet(m *bulk.Manifest) []listedFile {
 			seen[id]++
 			name := numbered(id, seen[id])
 			if i, listed := x.byName[name]; listed {
+				was := x.files[i].File
+				same = same && (was.Count == f.Count || was.Count < 0 || f.Count < 0) && (was.SHA256 == f.SHA256 || was.SHA256 == "" || f.SHA256 == "")
 				x.files[i].File = f
 			} else {
 				fresh = append(fresh, listedFile{f, deleted})
@@ -64,7 +66,7 @@ func (x *export) meet(m *bulk.Manifest) []listedFile {
 	}
 	each(m.Output, false)
 	each(m.Deleted, true)
-	return fresh
+	return fresh, same
 }
 
 // numbered tells files of one identity apart, by their order: some servers tell their

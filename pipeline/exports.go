@@ -201,8 +201,12 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int) (int, error) {
 	const many = 10_000 // files in one entry
 	r.journal.mu.Lock()
-	fresh := x.meet(m)
+	fresh, same := x.meet(m)
 	r.journal.mu.Unlock()
+	if !same {
+		return queued, &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
+			Err: errors.New("it says other things of its files than before"), Hint: "run again to start another export"}
+	}
 	for i := 0; i < len(fresh); i += many {
 		if err := r.journal.add(ctx, entry{Listed: &listed{Export: x.index, Files: fresh[i:min(i+many, len(fresh))]}}); err != nil {
 			return queued, err

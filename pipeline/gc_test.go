@@ -141,6 +141,7 @@ func TestGCRemovesOrphans(t *testing.T) {
 	const (
 		dead  = "r20200102t030405678z-aaaaaa"
 		other = "r20200102t030405678z-bbbbbb"
+		lost  = "r20200102t030405678z-dddddd"
 		patch = "r4-core-1/Patient/kiln_source=bison/kiln_feed=members/kiln_run="
 	)
 	young := "r" + strings.Replace(time.Now().UTC().Format("20060102t150405.000z"), ".", "", 1) + "-cccccc"
@@ -148,18 +149,19 @@ func TestGCRemovesOrphans(t *testing.T) {
 		patch + dead + "/p00001-1-aaaaaaaa.parquet",
 		"r4-core-1/deleted/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p00002-1-aaaaaaaa.parquet",
 		"_fhirkiln/runs/" + dead + "/members.ndjson.gz",
-		"_fhirkiln/runs/" + dead + "/parts.json",
 		"_fhirkiln/runs/" + dead + "/quarantine/q00001-1-aaaaaaaa.ndjson",
 	}
 	kept := []string{
 		patch + young + "/p1.parquet",
+		patch + lost + "/p1.parquet", // published, and the feed's object does not know of it any more
+		"_fhirkiln/runs/" + lost + "/parts.json",
 		patch + "mine/p1.parquet",
 		patch + dead + "/notes.txt",
 		patch + dead + "/deeper/p1.parquet",
 		"r4-core-1/Patient/kiln_source=bison/kiln_feed=another/kiln_run=" + dead + "/p1.parquet",
 		"r4-core-1/Patient/kiln_source=other/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
 		"elsewhere/Patient/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
-		"_fhirkiln/runs/" + young + "/parts.json",
+		"_fhirkiln/runs/" + young + "/members.ndjson.gz",
 		"_fhirkiln/runs/" + other + "/ledger/000001-000001.json", // of a feed that has lost its object
 		"_fhirkiln/runs/" + other + "/quarantine/q1.ndjson",
 	}

@@ -135,6 +135,9 @@ func (j *journal) applyToExport(e entry) error {
 	switch {
 	case e.Started != nil:
 		if x, err = of(e.Started.Export); err == nil {
+			if len(x.files) > 0 {
+				j.void(x) // of a manifest that came with the answer, and is lost with it
+			}
 			x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
 			x.issues = slices.Clone(e.Started.Issues)
 		}

@@ -111,7 +111,7 @@ const patientsAtOnce = 5_000
 // listMembers exports the ids of a group's patients and keeps them with the run.
 func (r *run) listMembers(ctx context.Context, x *export) error {
 	if x.members != nil {
-		return nil
+		return r.deleteMembers(ctx, x)
 	}
 	done, err := r.turn(ctx)
 	if err != nil {

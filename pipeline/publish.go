@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 // publishers is how many parts are published, or thrown away, at once.
@@ -150,7 +151,7 @@ func (r *run) add(ctx context.Context) error {
 		if moved {
 			r.moveWatermark(f, members, r.report.Finished)
 		}
-		if len(r.report.Parts) > 0 {
+		if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
 			f.Runs = append(f.Runs, r.published())
 		}
 		retire(f, gone, r.report.Finished)
@@ -160,9 +161,11 @@ func (r *run) add(ctx context.Context) error {
 	})
 	if err != nil {
 		// The write may have come through all the same.
-		unfinished, unknown := r.unfinished(durable)
+		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		unfinished, unknown := r.unfinished(again)
 		if unfinished || unknown != nil {
-			return err
+			return r.notDurable(err)
 		}
 	}
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
@@ -174,6 +177,15 @@ func (r *run) add(ctx context.Context) error {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}
 	return nil
+}
+
+// notDurable is err of a write that had a time of its own.
+func (r *run) notDurable(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &sink.Error{Doing: "writing down what was done", Where: r.State.String(), Err: errors.New("no answer in 30 s"),
+		Hint: "run again: it finds out how far this run came, and goes on"}
 }
 
 func (r *run) published() ledger.PublishedRun {

@@ -63,7 +63,7 @@ func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([
 // retiring are the runs that need not be kept once r is published.
 func (r *run) retiring(ctx context.Context) []string {
 	next := r.lease.Feed()
-	if len(r.report.Parts) > 0 {
+	if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
 		next.Runs = append(next.Runs, r.published())
 	}
 	gone, err := r.retirable(ctx, next, r.report.Finished)

@@ -104,7 +104,7 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 	types := map[string]bool{}
 	for _, r := range a.like {
 		for _, p := range r.parts {
-			if p.Type != columnar.Deleted && (len(a.Feed.Request.Types) == 0 || slices.Contains(a.Feed.Request.Types, p.Type)) {
+			if p.Type != columnar.Deleted && (len(a.journal.begun.Types) == 0 || slices.Contains(a.journal.begun.Types, p.Type)) {
 				types[p.Type] = true
 			}
 		}

@@ -50,7 +50,7 @@ func (s *survey) find(ctx context.Context) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.parts)) {
-		if why := s.dead(runOf(key)); why != "" {
+		if why := s.dead(runOf(key)); why != "" && !s.orphaned(runOf(key), why) {
 			s.add(s.parts[key], why)
 		}
 	}
@@ -176,6 +176,13 @@ func (s *survey) dead(run string) GarbageReason {
 	return ""
 }
 
+// orphaned says that a run was published, and its feed's object does not know of it any
+// more: the object was lost, or put back from before. Whoever mends that wants the parts,
+// so gc leaves them. What is thrown away on purpose has no parts.json.
+func (s *survey) orphaned(run string, why GarbageReason) bool {
+	return why == OfNoRun && slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return strings.HasSuffix(f.Key, "/parts.json") })
+}
+
 // old says whether a run began before the grace time. A name that says no time is no
 // run's.
 func (s *survey) old(run string) bool {
@@ -200,6 +207,9 @@ func (s *survey) abandoned(key string) bool {
 	there := false // published; Discard would remove it
 	if strings.HasPrefix(key, runsFolder) {
 		run, _ = folderOf(key)
+		if s.live[run] && s.dead(run) == "" {
+			return false // of another feed's run, which may be publishing it at this moment
+		}
 		there = slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return f.Key == key })
 	} else {
 		_, there = s.parts[key]
@@ -211,7 +221,7 @@ func (s *survey) abandoned(key string) bool {
 // beyond the run.
 func (s *survey) folder(ctx context.Context, run string) error {
 	why := s.dead(run)
-	if why == "" {
+	if why == "" || s.orphaned(run, why) {
 		return nil
 	}
 	var files []GarbageFile

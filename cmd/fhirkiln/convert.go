@@ -39,8 +39,8 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		return &usageError{error: fmt.Errorf("--source %q must be made of a-z, 0-9 and -, beginning with a letter: it becomes part of paths", cmd.Source)}
 	case cmd.Workers < 1:
 		return &usageError{error: fmt.Errorf("--workers must be at least 1, not %d", cmd.Workers)}
-	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 4095:
-		return &usageError{error: fmt.Errorf("--max-line-mib must be from 1 to 4095, not %d", cmd.MaxLineMiB)}
+	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 1024:
+		return &usageError{error: fmt.Errorf("--max-line-mib must be from 1 to 1024, not %d", cmd.MaxLineMiB)}
 	}
 	files, err := pipeline.FindFiles(os.Stdin, cmd.Paths...)
 	if err != nil {

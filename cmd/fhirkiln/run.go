@@ -116,10 +116,16 @@ func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
 	}, nil
 }
 
+// errNotBegun stands for the result of a feed that had no turn before ctx ended.
+var errNotBegun = errors.New("the feed had no turn")
+
 // eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
-// begun. The error is a [*feedsError], in the feeds' order.
+// begun, which is those feeds' error. The error is a [*feedsError], in the feeds' order.
 func eachFeed(ctx context.Context, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
 	results := make([]error, len(feeds))
+	for i := range results {
+		results[i] = errNotBegun
+	}
 	var group errgroup.Group
 	group.SetLimit(max(parallel, 1))
 	for _, feed := range inTurns(feeds) {
@@ -137,6 +143,9 @@ func eachFeed(ctx context.Context, feeds []config.Feed, parallel int, do func(co
 	_ = group.Wait() // the errors are in results
 	var failed feedsError
 	for i, err := range results {
+		if err == errNotBegun {
+			err = context.Cause(ctx)
+		}
 		if err != nil && len(feeds) > 1 {
 			err = fmt.Errorf("feed %s: %w", feeds[i].Name, err)
 		}
