@@ -78,6 +78,9 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 			pause := c.pause(resp.Header, waits)
 			e := failure(startingExport, req.url, resp)
 			e.Hint = "the server is busy, perhaps with another export of this client: run again later"
+			if r.MakeRoom != nil && r.MakeRoom(ctx) {
+				continue
+			}
 			if len(running) == 0 || !time.Now().Add(pause).Before(deadline) {
 				return Job{}, e
 			}

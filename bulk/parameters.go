@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -71,6 +72,10 @@ type Request struct {
 	// Post sends a Parameters resource by POST, else the parameters go into the query
 	// of a GET, which servers of IG 2.0.0 and 3.0.0 must take.
 	Post bool
+
+	// MakeRoom, if set, is called when the server is busy with another export of this
+	// client. True says that there is room now, and the kick-off is sent again at once.
+	MakeRoom func(ctx context.Context) bool
 
 	// Running are status URLs of exports that are known to be of this very kick-off, from
 	// a run that was cut off. One of them is taken over, instead of starting another

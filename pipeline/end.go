@@ -100,6 +100,26 @@ func (r *run) deleteJobs(ctx context.Context) {
 	}
 }
 
+// makeRoom deletes exports of the run whose files are all in parts, for a server that
+// takes no other one until then. That is the one case in which they are deleted before
+// they are published: otherwise the run could never end.
+func (r *run) makeRoom(ctx context.Context) (made bool) {
+	if _, keep := r.keepsJobs(); keep {
+		return false
+	}
+	for _, x := range r.journal.exports {
+		if x.deleted || !x.done() || x.job == nil || x.job.StatusURL == "" {
+			continue
+		}
+		r.Log.Info("the server is busy; an export whose files are fetched is deleted to make room")
+		r.deleteJob(ctx, *x.job)
+		if r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}}) == nil {
+			made = true
+		}
+	}
+	return made
+}
+
 // hasJobs says whether the run has exports that the server may still keep.
 func (r *run) hasJobs() bool {
 	return slices.ContainsFunc(r.journal.exports, func(x *export) bool { return x.job != nil && x.job.StatusURL != "" })

@@ -27,7 +27,7 @@ type entry struct {
 	Staged   *staged        `json:"staged,omitempty"`   // files are in parts
 	Issues   *exportIssues  `json:"issues,omitempty"`   // an export's error files were read
 	Members  *exportMembers `json:"members,omitempty"`  // an export's patients were listed
-	Deleted  *exportEnd     `json:"deleted,omitempty"`  // the server was told to delete a list of members, before the run ends
+	Deleted  *exportEnd     `json:"deleted,omitempty"`  // the server was told to delete an export before the run ends
 	Retired  *retirement    `json:"retired,omitempty"`  // what the run lacks is found, and in parts
 	GivenUp  string         `json:"given_up,omitempty"` // why; what is staged is to be thrown away
 }

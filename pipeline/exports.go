@@ -102,7 +102,9 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		log = log.With("new_patients", len(x.Patients))
 	}
 	log.Info("starting the export", "since", sinceText(x.Since))
-	job, err := r.Server.KickOff(ctx, r.request(x))
+	request := r.request(x)
+	request.MakeRoom = r.makeRoom
+	job, err := r.Server.KickOff(ctx, request)
 	if err != nil {
 		if job.StatusURL != "" { // it runs, though nobody can follow it
 			r.deleteJob(context.WithoutCancel(ctx), job)

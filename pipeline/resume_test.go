@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
@@ -170,4 +171,38 @@ func TestASecondRunIsTurnedAway(t *testing.T) {
 		t.Errorf("the server saw %d kick-offs, want 1", got)
 	}
 	w.wantTidy(t)
+}
+
+// Some servers take no other export until the one before is deleted. A run of several then
+// deletes those that it has fetched, and no others.
+func TestOneExportUntilItIsDeleted(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, practice("a: 1 2", "b: 3")...)
+	busy := func(*http.Request) bool {
+		there := 0
+		for _, r := range c.server.Requests() {
+			switch {
+			case r.Endpoint == bulktest.KickOffEndpoint && r.Status == http.StatusAccepted:
+				there++
+			case r.Endpoint == bulktest.DeleteEndpoint:
+				there--
+			}
+		}
+		return there > 0
+	}
+	c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, When: busy, Times: bulktest.Always,
+		Do: bulktest.Respond(http.StatusTooManyRequests, http.Header{"Retry-After": {"0"}}, "")})
+	c.Feed.Request.Level, c.Feed.Groups = bulk.Group, []string{"a", "b"}
+	c.run(t)
+	if got := len(c.live(t)["Patient"]); got != 3 {
+		t.Errorf("%d patients are live, want 3", got)
+	}
+	c.wantTidy(t)
+	c.wantDeleted(t, 4) // two lists of members, two exports
+
+	c.KeepJob = pipeline.KeepAlways // which such a server cannot do with more than one
+	c.then(1)
+	if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
+		t.Error("exports that are to be kept were deleted")
+	}
 }
