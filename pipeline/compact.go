@@ -232,25 +232,17 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil, err
 	}
 	run.Published, run.Parts, run.Bytes = x.report.Finished, int64(made.After.Parts), made.After.Bytes
-	// Nobody can stop it any more, as with a run.
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	err := x.lease.Update(durable, func(f *ledger.Feed) error {
+	err := x.commit(ctx, func(f *ledger.Feed) error {
 		at := slices.IndexFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == made.Replaces[0] })
 		if at < 0 {
 			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
 		}
 		retire(f, made.Replaces, run.Published)
 		f.Runs = slices.Insert(f.Runs, at, run)
-		f.Unfinished = nil
-		f.Ended = append(f.Ended, x.id)
 		return nil
 	})
 	if err != nil {
-		// The write may have come through all the same.
-		if unfinished, unknown := x.unfinished(durable); unfinished || unknown != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
 	x.showManifests(ctx)

@@ -134,15 +134,11 @@ func (r *run) deleteJob(ctx context.Context, job bulk.Job) {
 // keepsJobs says whether the server's exports stay there after publishing, and why.
 // Those of a run that was given up do not.
 func (r *run) keepsJobs() (string, bool) {
-	var attachments int64
-	for _, p := range r.journal.parts {
-		attachments += p.Attachments
-	}
 	switch {
 	case r.journal.givenUp != "":
 	case r.KeepJob == KeepAlways:
 		return "delete_export is never", true
-	case r.KeepJob == KeepForAttachments && attachments > 0:
+	case r.KeepJob == KeepForAttachments && slices.ContainsFunc(r.journal.parts, func(p stagedPart) bool { return p.Attachments > 0 }):
 		return "published rows hold URLs of attachments at the server", true
 	}
 	return "", false

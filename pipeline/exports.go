@@ -119,9 +119,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		issues.add(i)
 	}
 	// From here on the export must not be forgotten, even if ctx ends now.
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if err := r.journal.add(durable, entry{Started: &started{Export: x.index, StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
+	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
 		return err
 	}
 	x.job.Manifest = job.Manifest

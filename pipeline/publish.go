@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/pipeline/ledger"
-	"fhirkiln/sink"
 )
 
 // publishers is how many parts are published, or thrown away, at once.
@@ -143,11 +142,7 @@ func (r *run) add(ctx context.Context) error {
 		return err
 	}
 	gone := r.retiring(ctx)
-	// Nobody can stop it any more: whoever does so now shall not have to ask whether it is
-	// published.
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	err = r.lease.Update(durable, func(f *ledger.Feed) error {
+	err = r.commit(ctx, func(f *ledger.Feed) error {
 		if moved {
 			r.moveWatermark(f, members, r.report.Finished)
 		}
@@ -155,18 +150,10 @@ func (r *run) add(ctx context.Context) error {
 			f.Runs = append(f.Runs, r.published())
 		}
 		retire(f, gone, r.report.Finished)
-		f.Unfinished = nil
-		f.Ended = append(f.Ended, r.id)
 		return nil
 	})
 	if err != nil {
-		// The write may have come through all the same.
-		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		unfinished, unknown := r.unfinished(again)
-		if unfinished || unknown != nil {
-			return r.notDurable(err)
-		}
+		return err
 	}
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
@@ -177,15 +164,6 @@ func (r *run) add(ctx context.Context) error {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}
 	return nil
-}
-
-// notDurable is err of a write that had a time of its own.
-func (r *run) notDurable(err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return &sink.Error{Doing: "writing down what was done", Where: r.State.String(), Err: errors.New("no answer in 30 s"),
-		Hint: "run again: it finds out how far this run came, and goes on"}
 }
 
 func (r *run) published() ledger.PublishedRun {
