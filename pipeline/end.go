@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"time"
@@ -50,16 +48,15 @@ func (r *run) tidy(ctx context.Context) error {
 // keptJobs says whether the run was published and its report says that the server's
 // exports stay.
 func (r *run) keptJobs(ctx context.Context) (bool, error) {
-	content, _, err := r.State.Load(ctx, ledger.Folder(r.id)+"report.json")
-	if errors.Is(err, fs.ErrNotExist) || r.journal.givenUp != "" {
+	if r.journal.givenUp != "" {
+		return false, nil
+	}
+	report, err := readReport(ctx, r.State, r.id)
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
-	}
-	var report Report
-	if err := json.Unmarshal(content, &report); err != nil {
-		return false, fmt.Errorf("reading the report of run %s: %w", r.id, err)
 	}
 	return report.ExportKept != "", nil
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 // patientIDs writes the ids of a file's resources to w, one on each line.
@@ -29,13 +29,18 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 	d := jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for n := 0; ; n++ {
 		id, err := nextID(d)
-		if errors.Is(err, io.EOF) {
+		var bad *jsontext.SyntacticError
+		switch {
+		case errors.As(err, &bad) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return n, memberError(d, n, "it is not JSON") // the error itself may quote it
+		case errors.Is(err, errNoMember):
+			return n, memberError(d, n, err.Error())
+		case errors.Is(err, io.EOF):
 			if f.Count >= 0 && f.Count != int64(n) {
 				return n, &CountError{Manifest: f.Count, Found: int64(n)}
 			}
 			return n, nil
-		}
-		if err != nil {
+		case err != nil:
 			return n, err
 		}
 		if _, err := io.WriteString(w, id+"\n"); err != nil {
@@ -44,12 +49,19 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 	}
 }
 
+var errNoMember = errors.New("it is no patient with an id that can be asked for")
+
+// memberError is a [*columnar.DataError] behind n resources.
+func memberError(d *jsontext.Decoder, n int, reason string) error {
+	return &columnar.DataError{Line: int64(n) + 1, Offset: d.InputOffset(), Reason: reason}
+}
+
 // nextID reads one resource and returns its id.
 func nextID(d *jsontext.Decoder) (string, error) {
 	if t, err := d.ReadToken(); err != nil {
 		return "", err
 	} else if t.Kind() != '{' {
-		return "", &columnar.DataError{Reason: "a line of the list of members is no resource"}
+		return "", errNoMember
 	}
 	id := ""
 	for d.PeekKind() == '"' {
@@ -73,7 +85,7 @@ func nextID(d *jsontext.Decoder) (string, error) {
 		return "", err
 	}
 	if id == "" || len(id) > 256 || bytes.ContainsAny([]byte(id), "\n/?#") {
-		return "", &columnar.DataError{Reason: "a patient in the list of members has no id that can be asked for"}
+		return "", errNoMember
 	}
 	return id, nil
 }
@@ -93,18 +105,24 @@ func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []
 		return err
 	}
 	defer f.Close()
+	damaged := func(err error) error {
+		if store := (*sink.Error)(nil); errors.As(err, &store) {
+			return err // it could not be read, which says nothing of what it holds
+		}
+		return &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
+	}
 	unpacked, err := gzip.NewReader(io.NewSectionReader(f, 0, f.Size()))
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
+		return damaged(err)
 	}
 	lines := bufio.NewScanner(unpacked)
 	for lines.Scan() {
 		if err := each(lines.Bytes()); err != nil {
-			return fmt.Errorf("reading %s: %w", key, err)
+			return damaged(err)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("reading %s: %w", key, err)
+		return damaged(err)
 	}
 	return nil
 }
