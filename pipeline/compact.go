@@ -232,7 +232,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil, err
 	}
 	run.Published, run.Parts, run.Bytes = x.report.Finished, int64(made.After.Parts), made.After.Bytes
-	err := x.commit(ctx, func(f *ledger.Feed) error {
+	err := x.conclude(ctx, func(f *ledger.Feed) error {
 		at := slices.IndexFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == made.Replaces[0] })
 		if at < 0 {
 			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])

@@ -142,7 +142,7 @@ func (r *run) add(ctx context.Context) error {
 		return err
 	}
 	gone := r.retiring(ctx)
-	err = r.commit(ctx, func(f *ledger.Feed) error {
+	err = r.conclude(ctx, func(f *ledger.Feed) error {
 		if moved {
 			r.moveWatermark(f, members, r.report.Finished)
 		}

@@ -289,6 +289,10 @@ func (c *counted) Read(p []byte) (int, error) {
 func origins(m *bulk.Manifest) []string {
 	var all []string
 	add := func(raw string) {
+		// A manifest may have a million files of one host, and is looked at for each part.
+		if slices.ContainsFunc(all, func(o string) bool { return strings.HasPrefix(raw, o) && strings.HasPrefix(raw[len(o):], "/") }) {
+			return
+		}
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" {
 			return

@@ -79,7 +79,11 @@ func execute(args []string, c console) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
-	err = parsed.Run(&line, c)
+	result := &resultWriter{w: c.stdout}
+	c.stdout = result
+	if err = parsed.Run(&line, c); err == nil {
+		err = result.err()
+	}
 	return report(c, line.LogFormat, err)
 }
 

@@ -9,14 +9,14 @@ import (
 	"fhirkiln/sink"
 )
 
-// commitTime is how long a write may take that a canceled ctx does not stop.
-const commitTime = 30 * time.Second
+// durableTime is how long a write may take that a canceled ctx does not stop.
+const durableTime = 30 * time.Second
 
-// commit is the one write of the feed's object that makes the run count, with what change
+// conclude is the one write of the feed's object that makes the run count, with what change
 // does. Nobody can stop it: whoever tries to shall not have to ask whether it was
 // written.
-func (r *run) commit(ctx context.Context, change func(*ledger.Feed) error) error {
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
+	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	err := r.lease.Update(durable, func(f *ledger.Feed) error {
 		if err := change(f); err != nil {
@@ -30,7 +30,7 @@ func (r *run) commit(ctx context.Context, change func(*ledger.Feed) error) error
 		return nil
 	}
 	// The write may have come through all the same.
-	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	if unfinished, unknown := r.unfinished(again); !unfinished && unknown == nil {
 		return nil
@@ -40,12 +40,12 @@ func (r *run) commit(ctx context.Context, change func(*ledger.Feed) error) error
 
 // addForGood adds an entry to the run's ledger that must be there even if ctx has ended.
 func (r *run) addForGood(ctx context.Context, e entry) error {
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	return r.notDurable(r.journal.add(durable, e))
 }
 
-// notDurable says of a write that ran out of commitTime what it was.
+// notDurable says of a write that ran out of durableTime what it was.
 func (r *run) notDurable(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"io"
+	"sync"
+
+	"fhirkiln/sink"
+)
+
+// resultWriter is stdout. A result that was cut must not look whole to whoever reads it,
+// so the first write that fails is kept, for the exit code. Safe for concurrent use.
+type resultWriter struct {
+	w io.Writer
+
+	mu     sync.Mutex
+	failed error
+}
+
+// Write implements [io.Writer].
+func (r *resultWriter) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.w.Write(p)
+	if err != nil {
+		err = &sink.Error{Doing: "writing the result", Where: "stdout", Err: err, Hint: "make room, and run the command again; what is published stays"}
+		if r.failed == nil {
+			r.failed = err
+		}
+	}
+	return n, err
+}
+
+// err is the first failure.
+func (r *resultWriter) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
