@@ -10,28 +10,37 @@ import (
 // attachmentFinder finds resources that hold an Attachment whose url begins with one of
 // some origins.
 //
-// Nearly all resources have no member url with such a value anywhere, which their tape
-// tells. The others are gone through along R4's types, since the url of an extension or
+// Nearly all resources have no member url with such a value anywhere, as their bytes or
+// at least their tape tell. The others are gone through along R4's types, since the url of an extension or
 // of a ValueSet is none. Where R4 does not know a member or a resource type, any url
 // that is not an extension's counts: it may be one.
 type attachmentFinder struct {
 	origins [][]byte
 	r4      *fhir.Definitions
 
-	line []byte
-	tape []token
+	hosts [][]byte // of the origins: what comes behind "://"
+
+	scanner scanner
+	line    []byte
+	tape    []token
 }
 
 func newAttachmentFinder(origins []string) *attachmentFinder {
 	a := &attachmentFinder{r4: fhir.R4()}
 	for _, o := range origins {
-		a.origins = append(a.origins, []byte(strings.TrimRight(o, "/")))
+		o = strings.TrimRight(o, "/")
+		_, host, _ := strings.Cut(o, "://")
+		a.origins, a.hosts = append(a.origins, []byte(o)), append(a.hosts, []byte(host))
 	}
 	return a
 }
 
-// in says whether a scanned resource holds such an Attachment.
-func (a *attachmentFinder) in(line []byte, tape []token) bool {
+// in says whether a resource, as it stands in a valid line, holds such an Attachment.
+func (a *attachmentFinder) in(line []byte) bool {
+	if !a.mayBeIn(line) || a.scanner.scan(line) != nil {
+		return false
+	}
+	tape := a.scanner.tape
 	a.line, a.tape = line, tape
 	for i := range tape {
 		if tape[i].kind == tokenKey && a.isURL(uint32(i)) && a.begins(&tape[i+1]) {
@@ -39,6 +48,23 @@ func (a *attachmentFinder) in(line []byte, tape []token) bool {
 		}
 	}
 	return false
+}
+
+// mayBeIn says whether a line holds one of the hosts at all: of most lines, that spares
+// the rest. Slashes and letters may be escaped.
+func (a *attachmentFinder) mayBeIn(line []byte) bool {
+	for rest := line; ; {
+		i := bytes.Index(rest, []byte("://"))
+		if i < 0 {
+			return bytes.Contains(line, []byte(`\/`)) || bytes.Contains(line, []byte(`\u`))
+		}
+		rest = rest[i+len("://"):]
+		for _, h := range a.hosts {
+			if len(rest) >= len(h) && bytes.EqualFold(rest[:len(h)], h) {
+				return true
+			}
+		}
+	}
 }
 
 // isURL says whether the key at i is url.

@@ -34,6 +34,8 @@ type column struct {
 
 	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front
 	dict         *dictionary // nil before the first value, and for booleans
+	inPages      int         // how many values of dict the finished pages know
+	guess        []byte      // the text in dict that is likely the next value; nil for none
 	plainly      bool        // the dictionary is given up, for the row groups to come too
 	plainOnce    bool        // but not for those: this one is small
 	index        []int32     // the open page's values, as places in the dictionary
@@ -190,18 +192,51 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 	g.marks = g.marks[:0]
 }
 
+// scannedText is a text of JSON for a column.
+type scannedText struct {
+	bytes []byte
+	form  textForm
+}
+
+type textForm uint8
+
+const (
+	textEscaped textForm = iota // it has escapes in JSON
+	textPlain                   // it stands in JSON as it is
+	textGuessed                 // and is the one that its column guessed
+)
+
 // bytes adds a value of the open slot. v is copied.
-func (g *rowGroup) bytes(f *Field, c *column, v []byte) {
+func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.value(f, c, v, false) }
+
+// text is bytes for a text.
+func (g *rowGroup) text(f *Field, c *column, t scannedText) {
+	if t.form != textGuessed {
+		g.value(f, c, t.bytes, t.form == textPlain)
+		return
+	}
+	c.values++
+	i := c.dict.asGuessed()
+	if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
+		g.marks = append(g.marks, f.column)
+	}
+	c.guess = c.dict.guess()
+}
+
+// value adds a value of the open slot. One that is guessable stands in JSON as it is: it
+// may be what the column guesses later.
+func (g *rowGroup) value(f *Field, c *column, v []byte, guessable bool) {
 	c.values++
 	before := len(c.plain)
 	if !c.plainly {
 		if c.dict == nil {
 			c.dict = newDictionary(c.fixed)
 		}
-		if i, ok := c.dict.add(v); ok {
+		if i, ok := c.dict.add(v, guessable); ok {
 			if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
 				g.marks = append(g.marks, f.column)
 			}
+			c.guess = c.dict.guess()
 			return
 		}
 		c.leaveDictionary()
@@ -231,7 +266,7 @@ func (c *column) leaveDictionary() {
 	for _, i := range c.index {
 		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
-	c.index, c.plainly = c.index[:0], true
+	c.index, c.plainly, c.guess = c.index[:0], true, nil
 }
 
 // dropDictionary writes the open page, which is the chunk's only one, without its

@@ -12,7 +12,8 @@ type dictionary struct {
 	plain []byte   // the dictionary page: the values, PLAIN-encoded
 	ends  []uint32 // of each value in plain
 	slots []uint32 // hash table: index + 1, 0 is free
-	last  uint32   // index of the value that came last; it often comes again
+	next  []uint32 // by index: 1 + that of the value that came after it the last time; 0 is none to guess
+	last  uint32   // index of the value that came last
 	adds  int
 }
 
@@ -35,7 +36,7 @@ func newDictionary(fixed int) *dictionary {
 
 func (d *dictionary) reset() {
 	clear(d.slots)
-	d.plain, d.ends, d.last, d.adds = d.plain[:0], d.ends[:0], 0, 0
+	d.plain, d.ends, d.next, d.last, d.adds = d.plain[:0], d.ends[:0], d.next[:0], 0, 0
 }
 
 // value is the bytes of a value, without its length.
@@ -56,18 +57,46 @@ func (d *dictionary) encoded(i uint32) []byte {
 	return d.plain[start:d.ends[i]]
 }
 
-// add returns a value's index. ok is false when the dictionary does not pay: it is
-// full, or nearly every value is a new one.
-func (d *dictionary) add(v []byte) (i uint32, ok bool) {
-	d.adds++
-	if len(d.ends) > 0 && bytes.Equal(d.value(d.last), v) {
-		return d.last, true
+// guess is the value that is likely the next one, nil if there is none. Resources of a
+// type are much alike: what came after a value comes after it again.
+func (d *dictionary) guess() []byte {
+	if next := d.next[d.last]; next > 0 {
+		return d.value(next - 1)
 	}
+	return nil
+}
+
+// asGuessed adds the value that guess returns.
+func (d *dictionary) asGuessed() uint32 {
+	d.adds++
+	d.last = d.next[d.last] - 1
+	return d.last
+}
+
+// add returns a value's index. ok is false when the dictionary does not pay: it is
+// full, or nearly every value is a new one. What is not guessable is never guessed.
+func (d *dictionary) add(v []byte, guessable bool) (i uint32, ok bool) {
+	d.adds++
+	if len(d.ends) == 0 || !bytes.Equal(d.value(d.last), v) {
+		if i, ok = d.index(v); !ok {
+			return 0, false
+		}
+	} else {
+		i = d.last
+	}
+	if d.next[d.last] = 0; guessable {
+		d.next[d.last] = i + 1
+	}
+	d.last = i
+	return i, true
+}
+
+// index finds a value, or puts it into the dictionary.
+func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 	mask := uint64(len(d.slots) - 1)
 	h := maphash.Bytes(hashSeed, v) & mask
 	for ; d.slots[h] != 0; h = (h + 1) & mask {
 		if i := d.slots[h] - 1; bytes.Equal(d.value(i), v) {
-			d.last = i
 			return i, true
 		}
 	}
@@ -79,13 +108,38 @@ func (d *dictionary) add(v []byte) (i uint32, ok bool) {
 		d.plain = binary.LittleEndian.AppendUint32(d.plain, uint32(len(v)))
 	}
 	d.plain = append(d.plain, v...)
-	d.ends = append(d.ends, uint32(len(d.plain)))
+	d.ends, d.next = append(d.ends, uint32(len(d.plain))), append(d.next, 0)
 	d.slots[h] = i + 1
-	d.last = i
 	if len(d.ends)*2 > len(d.slots) {
 		d.grow()
 	}
 	return i, true
+}
+
+// truncate takes back the values from the n-th on, and the last adds.
+func (d *dictionary) truncate(n, adds int) {
+	d.adds -= adds
+	if len(d.ends) == n {
+		return
+	}
+	mask := uint64(len(d.slots) - 1)
+	for i := len(d.ends) - 1; i >= n; i-- { // no value's way to its slot leads over those of later ones
+		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
+		for d.slots[h] != uint32(i)+1 {
+			h = (h + 1) & mask
+		}
+		d.slots[h] = 0
+	}
+	end := uint32(0)
+	if n > 0 {
+		end = d.ends[n-1]
+	}
+	d.plain, d.ends, d.next, d.last = d.plain[:end], d.ends[:n], d.next[:n], 0
+	for i, next := range d.next {
+		if int(next) > n {
+			d.next[i] = 0
+		}
+	}
 }
 
 func (d *dictionary) grow() {

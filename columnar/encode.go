@@ -87,6 +87,9 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c.nulls += p.nulls
 	c.pages = append(c.pages, p)
 	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
+	if c.dict != nil {
+		c.inPages = len(c.dict.ends)
+	}
 }
 
 // levels are a leaf's levels from the row group's first slot on.

@@ -84,8 +84,10 @@ const (
 
 // member is one name that a struct's JSON object may have.
 type member struct {
-	name string
-	to   memberKind
+	name      string
+	nameBytes []byte // name
+	key       memberKey
+	to        memberKind
 	// field is what a memberColumn goes to; for a memberOpen the struct {type, value,
 	// json}, and typ the type that its name says.
 	field *Field
@@ -318,7 +320,9 @@ func (b *layoutBuilder) number(f, parent *Field) {
 		b.layout.columns = append(b.layout.columns, f)
 	}
 	f.byName = make(map[string]int, len(f.members))
-	for i, m := range f.members {
+	for i := range f.members {
+		m := &f.members[i]
+		m.nameBytes, m.key = []byte(m.name), newMemberKey(m.name)
 		f.byName[m.name] = i
 	}
 	for _, child := range f.Fields {

@@ -46,6 +46,7 @@ const maxDepth = 1000
 type scanner struct {
 	tape  []token
 	stack []uint32 // the tape's indices of the containers that are open
+	outer int      // how many are open around what is scanned
 }
 
 // syntaxError says what is wrong with a line, and at which of its bytes, but nothing of
@@ -88,7 +89,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 		c := at(line, i)
 		switch {
 		case c == '{' || c == '[':
-			if len(s.stack) == maxDepth {
+			if s.outer+len(s.stack) == maxDepth {
 				return 0, &syntaxError{i, fmt.Sprintf("it nests deeper than %d", maxDepth)}
 			}
 			s.stack = append(s.stack, uint32(len(s.tape)))

@@ -1,35 +1,49 @@
 package columnar
 
-// shredder takes scanned resources apart into a row group's columns. Each value goes
-// to one place: its column, __extension, __contained or __residual.
+// shredder reads resources straight into a row group's columns. Each value goes to one
+// place: its column, __extension, __contained or __residual.
+//
+// What the layout has a place for is read in one pass over the line: a member's name is
+// compared with the one that came there the last time, and a text with the one that its
+// column guesses. Only the rest (extensions, contained resources, what has no column)
+// is put on the scanner's tape first, value by value.
+//
+// What reads the line returns where it goes on, [invalid] if the line is not JSON. A
+// value's index is that of its first byte.
 type shredder struct {
-	line []byte
-	tape []token
-	rows *rowGroup
-	side sideColumns
+	line    []byte
+	rows    *rowGroup
+	side    sideColumns
+	scanner scanner
+	tape    []token // the scanner's, of the value that was scanned last
 
-	path      []step   // down to the struct that is being read
-	elsewhere [][]byte // names of the open structs' members that are in no column of theirs
-	residual  []byte   // the members of __residual so far, each with a comma behind it
-	whole     bool     // the line can only be kept as it is
-	likely    [][]int  // by stream and member: which member came next the last time
-	text      []byte   // scratch
-	names     []byte   // unescaped names, which elsewhere points to
-	unescaped []byte   // texts of the row that are needed longer than the next one
+	path      []step     // down to the struct that is being read
+	depth     int        // how many arrays and objects are open
+	elsewhere [][]byte   // names of the open structs' members that are in no column of theirs
+	residual  []byte     // the members of __residual so far, each with a comma behind it
+	whole     bool       // the line can only be kept as it is
+	likely    [][]uint16 // by stream and member: which member came next the last time
+	text      []byte     // scratch
+	names     []byte     // unescaped names, which elsewhere points to
+	unescaped []byte     // texts of the row that are needed longer than the next one
 
-	extensions extensionShredder
+	id, version []byte // of the row's resource, nil where there is none; good until the next row
+	extensions  extensionShredder
 }
 
-// step is a name or, in a list, an index on the way down from the root.
+// invalid is the place behind what is not JSON.
+const invalid = -1
+
+// step is a struct on the way down from the root.
 type step struct {
 	name  string
-	index int // -1 for a name
+	index int // of the element, -1 if it is no list
 }
 
 func newShredder(g *rowGroup) *shredder {
 	root := g.layout.root
 	e, c := root.field("__extension"), root.field("__contained")
-	s := &shredder{rows: g, likely: make([][]int, g.layout.streams)}
+	s := &shredder{rows: g, likely: make([][]uint16, g.layout.streams)}
 	s.side = sideColumns{
 		resourceType: root.Fields[0], residual: root.field("__residual"),
 		extension: e, path: e.field("path"), modifier: e.field("modifier"), parent: e.field("parent"),
@@ -38,17 +52,29 @@ func newShredder(g *rowGroup) *shredder {
 		contained: c, containedType: c.field("resourceType"), containedID: c.field("id"), containedJSON: c.field("json"),
 		origin: newOriginColumns(root),
 	}
+	s.side.id = root.field("id")
+	if meta := root.field("meta"); meta != nil {
+		s.side.version = meta.field("versionId")
+	}
 	return s
 }
 
-// row adds a scanned line as a row. It cannot fail.
-func (s *shredder) row(line []byte, tape []token, o *Origin, number int64) {
-	s.line, s.tape = line, tape
-	s.path, s.residual, s.whole, s.names = s.path[:0], s.residual[:0], false, s.names[:0]
-	s.extensions.count, s.unescaped = 0, s.unescaped[:0]
+// row adds a line, without white space around it, as a row. If it is not a JSON object
+// in UTF-8, row returns false, and the row group is as before; why, a scanner tells.
+func (s *shredder) row(line []byte, o *Origin, number int64) bool {
+	if isObject(line) != nil {
+		return false
+	}
+	s.line = line
+	s.path, s.depth, s.elsewhere, s.names = s.path[:0], 0, s.elsewhere[:0], s.names[:0]
+	s.residual, s.whole, s.unescaped, s.id, s.version = s.residual[:0], false, s.unescaped[:0], nil, nil
+	s.extensions.count = 0
 	s.rows.beginRow()
 	s.putText(s.side.resourceType, s.rows.layout.ResourceType)
-	s.object(0, s.rows.layout.root)
+	if s.object(s.rows.layout.root, 0) != len(line) {
+		s.rows.undo()
+		return false
+	}
 	switch {
 	case s.whole:
 		s.residual = append(append(append(s.residual[:0], `{"":`...), line...), '}')
@@ -58,6 +84,7 @@ func (s *shredder) row(line []byte, tape []token, o *Origin, number int64) {
 		s.put(s.side.residual, s.residual)
 	}
 	s.text = s.side.origin.put(s.rows, s.text, o, number)
+	return true
 }
 
 // put sets a leaf that is not a list.
@@ -68,54 +95,149 @@ func (s *shredder) putText(f *Field, v string) {
 	s.put(f, s.text)
 }
 
-// object reads the object at tape index i into the open slot of f.
-func (s *shredder) object(i uint32, f *Field) {
-	base, names := len(s.elsewhere), len(s.names)
-	end := s.tape[i].next
-	last := -1
-	for i++; i < end; {
-		key, value := &s.tape[i], i+1
-		i = s.tape[value].next
-		name := s.name(key)
-		if len(s.elsewhere) > base && s.isElsewhere(name, base) {
-			s.whole = true // a name twice: the columns have the first
-			continue
-		}
-		at := s.find(f, name, last)
-		if at >= 0 {
-			last = at
-			m := &f.members[at]
-			if m.to == memberColumn || m.to == memberOpen {
-				if s.rows.taken(m.field) || m.field.lexeme != nil && s.rows.taken(m.field.lexeme) {
-					s.whole = true // as above, or two types of one open choice
-					continue
-				}
-				if s.column(m, value) {
-					continue
-				}
-			}
-			s.elsewhere = append(s.elsewhere, name)
-			s.other(m, value)
-			continue
-		}
-		s.elsewhere = append(s.elsewhere, name)
-		s.keep(string(name), -1, value)
+// object reads the object at i into the open slot of f.
+func (s *shredder) object(f *Field, i int) int {
+	line := s.line
+	if i = skipSpace(line, i+1); at(line, i) == '}' {
+		return i + 1
 	}
-	s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
+	base, names := len(s.elsewhere), len(s.names)
+	likely := s.likely[f.stream]
+	if likely == nil {
+		likely = make([]uint16, len(f.members)+1)
+		s.likely[f.stream] = likely
+	}
+	s.depth++
+	last, most := -1, -1 // the last member that has a place, and the furthest
+	for {
+		var name []byte
+		member := int(likely[last+1])
+		if member < len(f.members) && f.members[member].key.begins(line, i) {
+			i += len(f.members[member].key.text)
+		} else {
+			if name, i = s.name(i); i < 0 {
+				return invalid
+			}
+			var known bool
+			if member, known = f.byName[string(name)]; known {
+				likely[last+1] = uint16(member)
+			} else {
+				member = -1
+			}
+		}
+		if i < len(line) && line[i] <= ' ' {
+			i = skipSpace(line, i)
+		}
+		switch {
+		case member < 0:
+			i = s.unknown(name, i, base)
+		case member <= most && s.cameBefore(&f.members[member], base):
+			s.whole = true // a name twice: the columns have the first
+			i = s.scan(i)
+		default:
+			i = s.known(&f.members[member], i)
+		}
+		if member >= 0 {
+			last, most = member, max(most, member)
+		}
+		if i < 0 {
+			return invalid
+		}
+		if at(line, i) <= ' ' {
+			i = skipSpace(line, i)
+		}
+		switch at(line, i) {
+		case ',':
+			if i++; at(line, i) != '"' {
+				i = skipSpace(line, i)
+			}
+		case '}':
+			s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
+			s.depth--
+			return i + 1
+		default:
+			return invalid
+		}
+	}
 }
 
-// name is a key's text, good until its object ends.
-func (s *shredder) name(key *token) []byte {
-	raw := s.line[key.start:key.end]
-	if key.flags == 0 {
-		return raw
+// known reads the value of a member of the open struct that has not come before.
+func (s *shredder) known(m *member, i int) int {
+	switch m.to {
+	case memberColumn:
+		if end := s.column(m.field, i); end != 0 {
+			return end
+		}
 	}
-	if key.flags&flagSurrogate != 0 {
+	end := s.scan(i)
+	switch {
+	case end < 0:
+	case m.to != memberOpen:
+		s.elsewhere = append(s.elsewhere, m.nameBytes)
+		s.other(m)
+	case s.rows.taken(m.field):
+		s.whole = true // two types of one open choice
+	default:
+		s.open(m)
+	}
+	return end
+}
+
+// unknown reads the value of a member that no layout knows.
+func (s *shredder) unknown(name []byte, i, base int) int {
+	end := s.scan(i)
+	switch {
+	case end < 0:
+	case s.isElsewhere(name, base):
 		s.whole = true
+	default:
+		s.elsewhere = append(s.elsewhere, name)
+		s.keep(string(name), -1, 0)
 	}
-	start := len(s.names)
-	s.names = appendText(s.names, raw)
-	return s.names[start:len(s.names):len(s.names)]
+	return end
+}
+
+// scan puts the value at i on the tape, alone.
+func (s *shredder) scan(i int) int {
+	s.scanner.outer = s.depth
+	end, err := s.scanner.scanValue(s.line, i)
+	if err != nil {
+		return invalid
+	}
+	s.tape = s.scanner.tape
+	return end
+}
+
+// name reads the name of a member and its colon. It is good until its object ends.
+func (s *shredder) name(i int) (name []byte, end int) {
+	line := s.line
+	if at(line, i) != '"' {
+		return nil, invalid
+	}
+	end, flags, err := scanString(line, i+1)
+	if err != nil {
+		return nil, invalid
+	}
+	if name = line[i+1 : end]; flags != 0 {
+		if flags&flagSurrogate != 0 {
+			s.whole = true
+		}
+		start := len(s.names)
+		s.names = appendText(s.names, name)
+		name = s.names[start:len(s.names):len(s.names)]
+	}
+	if end = skipSpace(line, end+1); at(line, end) != ':' {
+		return nil, invalid
+	}
+	return name, end + 1
+}
+
+// cameBefore says whether the open struct has had a member of that name already.
+func (s *shredder) cameBefore(m *member, base int) bool {
+	if m.to == memberColumn && (s.rows.taken(m.field) || m.field.lexeme != nil && s.rows.taken(m.field.lexeme)) {
+		return true
+	}
+	return s.isElsewhere(m.nameBytes, base)
 }
 
 // maxElsewhere is how many members without a column an object may have. A line with
@@ -133,73 +255,4 @@ func (s *shredder) isElsewhere(name []byte, base int) bool {
 		}
 	}
 	return false
-}
-
-// find returns the index of a member, -1 for an unknown name. Resources of a type
-// mostly have the same members in the same order, so the one that came after the last
-// member before is tried first.
-func (s *shredder) find(f *Field, name []byte, last int) int {
-	likely := s.likely[f.stream]
-	if likely == nil {
-		likely = make([]int, len(f.members)+1)
-		s.likely[f.stream] = likely
-	}
-	if at := likely[last+1]; at < len(f.members) && f.members[at].name == string(name) {
-		return at
-	}
-	at, ok := f.byName[string(name)]
-	if !ok {
-		return -1
-	}
-	likely[last+1] = at
-	return at
-}
-
-// column puts the value at tape index i into its column, or returns false if it has
-// none there: it is not of the column's type.
-func (s *shredder) column(m *member, i uint32) bool {
-	f, t := m.field, &s.tape[i]
-	switch {
-	case m.to == memberOpen:
-		s.open(m, i)
-		return true
-	case f.List:
-		if t.kind != tokenArray {
-			return false
-		}
-		s.list(f, i)
-		return true
-	case f.role == roleStruct:
-		if t.kind != tokenObject {
-			return false
-		}
-		s.rows.enter(f)
-		s.path = append(s.path, step{f.Name, -1})
-		s.object(i, f)
-		s.path = s.path[:len(s.path)-1]
-		return true
-	case f.role == roleJSON:
-		s.put(f, s.raw(t))
-		return true
-	}
-	v, ok := s.scalar(f, t)
-	if !ok {
-		return false
-	}
-	if f.role == roleDecimal {
-		s.decimal(f, t)
-		return true
-	}
-	c := s.rows.leaf(f)
-	if f.role == roleBoolean {
-		c.bool(t.kind == tokenTrue)
-		return true
-	}
-	s.rows.bytes(f, c, v)
-	if f.role == roleDate {
-		if start, ok := startOf(v); ok {
-			s.put(f.start, s.timestamp(start))
-		}
-	}
-	return true
 }

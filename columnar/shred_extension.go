@@ -26,14 +26,12 @@ func (s *shredder) extensionArray(name string, i uint32) {
 // appendPath appends the open struct's path as __extension has it: address[0].period.
 func (s *shredder) appendPath(to []byte) []byte {
 	for _, p := range s.path {
-		if p.index >= 0 {
-			to = append(strconv.AppendInt(append(to, '['), int64(p.index), 10), ']')
-			continue
-		}
 		if len(to) > 0 {
 			to = append(to, '.')
 		}
-		to = append(to, p.name...)
+		if to = append(to, p.name...); p.index >= 0 {
+			to = append(strconv.AppendInt(append(to, '['), int64(p.index), 10), ']')
+		}
 	}
 	return to
 }
@@ -55,9 +53,9 @@ func (s *shredder) sibling(m *member, i uint32) {
 			t := &s.tape[i]
 			switch {
 			case t.kind == tokenObject && i+1 < t.next:
-				s.path = append(s.path, step{m.name, -1}, step{"", n})
+				s.path = append(s.path, step{m.name, n})
 				s.siblingObject(i)
-				s.path = s.path[:len(s.path)-2]
+				s.path = s.path[:len(s.path)-1]
 			case t.kind != tokenNull || t.next == end:
 				s.keep(m.name, n, i)
 			}
@@ -73,7 +71,7 @@ func (s *shredder) siblingObject(i uint32) {
 	end := s.tape[i].next
 	for i++; i < end; {
 		value := i + 1
-		name := s.name(&s.tape[i])
+		name := s.key(&s.tape[i])
 		i = s.tape[value].next
 		if s.isElsewhere(name, base) {
 			s.whole = true
@@ -87,6 +85,20 @@ func (s *shredder) siblingObject(i uint32) {
 		}
 	}
 	s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
+}
+
+// key is a key's text, good until its object ends.
+func (s *shredder) key(key *token) []byte {
+	raw := s.line[key.start:key.end]
+	if key.flags == 0 {
+		return raw
+	}
+	if key.flags&flagSurrogate != 0 {
+		s.whole = true
+	}
+	start := len(s.names)
+	s.names = appendText(s.names, raw)
+	return s.names[start:len(s.names):len(s.names)]
 }
 
 // extensionsOf adds the extensions of the array at i, and all that are within them,

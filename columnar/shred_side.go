@@ -9,7 +9,7 @@ import (
 
 // sideColumns are the fields of a layout that the shredder itself fills.
 type sideColumns struct {
-	resourceType, residual                                                                *Field
+	resourceType, id, version, residual                                                   *Field
 	extension, path, modifier, parent, url, urls, typ, value, system, display, extensions *Field
 	contained, containedType, containedID, containedJSON                                  *Field
 	origin                                                                                originColumns
@@ -57,22 +57,22 @@ func (f *Field) field(name string) *Field {
 }
 
 // other takes the members that have no column of their own, and those whose value is
-// not what their column wants.
-func (s *shredder) other(m *member, i uint32) {
-	t := &s.tape[i]
+// not what their column wants. The value is on the tape.
+func (s *shredder) other(m *member) {
 	switch m.to {
 	case memberExtension:
-		s.extensionArray(m.name, i)
+		s.extensionArray(m.name, 0)
 	case memberSibling:
-		s.sibling(m, i)
+		s.sibling(m, 0)
 	case memberContained:
-		s.containedArray(i)
+		s.containedArray(0)
 	case memberType:
-		if t.kind != tokenString || string(s.string(t)) != s.rows.layout.ResourceType {
+		t := &s.tape[0]
+		if t.kind != tokenString || t.flags&flagSurrogate != 0 || string(s.unescape(t)) != s.rows.layout.ResourceType {
 			s.whole = true
 		}
 	default:
-		s.keep(m.name, -1, i)
+		s.keep(m.name, -1, 0)
 	}
 }
 
@@ -124,7 +124,9 @@ func (s *shredder) keep(name string, n int, i uint32) {
 	}
 	pointer := s.text[:0]
 	for _, p := range s.path {
-		pointer = appendPointer(pointer, p.name, p.index)
+		if pointer = appendPointer(pointer, p.name, -1); p.index >= 0 {
+			pointer = appendPointer(pointer, "", p.index)
+		}
 	}
 	pointer = appendPointer(pointer, name, -1)
 	if n >= 0 {

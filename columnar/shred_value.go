@@ -1,152 +1,153 @@
 package columnar
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
-// scalar is the encoded form of a value as a column's role has it, good until the next
-// call; ok is false for a value of another kind. Decimals and booleans have none.
-func (s *shredder) scalar(f *Field, t *token) (v []byte, ok bool) {
-	switch f.role {
-	case roleText, roleDate:
-		if t.kind != tokenString {
-			return nil, false
+// column reads the value at i into the column f of the open struct. It returns 0 for a
+// value that is not of the column's type; nothing is done then.
+func (s *shredder) column(f *Field, i int) int {
+	c := at(s.line, i)
+	switch {
+	case f.List:
+		if c == '[' {
+			return s.list(f, i)
 		}
-		return s.string(t), true
-	case roleBoolean:
-		return nil, t.kind == tokenTrue || t.kind == tokenFalse
-	case roleDecimal:
-		return nil, t.kind == tokenNumber
-	case roleInt:
-		if t.kind != tokenNumber {
-			return nil, false
+	case f.role == roleStruct:
+		if c == '{' {
+			s.rows.enter(f)
+			s.path = append(s.path, step{f.Name, -1})
+			i = s.object(f, i)
+			s.path = s.path[:len(s.path)-1]
+			return i
 		}
-		n, ok := int32Of(s.line[t.start:t.end])
-		s.text = binary.LittleEndian.AppendUint32(s.text[:0], uint32(n))
-		return s.text, ok
+	case f.role == roleText:
+		if c == '"' {
+			column := &s.rows.columns[f.column]
+			t, end := s.string(column, i)
+			if end > 0 {
+				s.rows.leaf(f)
+				s.rows.text(f, column, t)
+			}
+			if f == s.side.id {
+				s.id = t.bytes
+			} else if f == s.side.version {
+				s.version = t.bytes
+			}
+			return end
+		}
+	case f.role == roleDate:
+		if c == '"' {
+			column := &s.rows.columns[f.column]
+			t, end := s.string(column, i)
+			if end > 0 {
+				s.rows.leaf(f)
+				s.rows.text(f, column, t)
+				if start, ok := startOf(t.bytes); ok {
+					s.put(f.start, s.timestamp(start))
+				}
+			}
+			return end
+		}
+	case f.role == roleJSON:
+		end := s.scan(i)
+		if end > 0 {
+			s.put(f, s.raw(&s.tape[0]))
+		}
+		return end
+	case f.role == roleBoolean:
+		v, end := s.boolean(i)
+		if end > 0 {
+			s.rows.leaf(f).bool(v)
+		}
+		return end
+	case c == '-' || c-'0' <= 9:
+		return s.number(f, i)
 	}
-	return nil, false
+	return 0
 }
 
-// string is a string's text, good until the next call.
-func (s *shredder) string(t *token) []byte {
-	raw := s.line[t.start:t.end]
-	if t.flags == 0 {
-		return raw
+// number reads the number at i into an integer's or a decimal's column, as far as it
+// fits. It returns 0 for a number that is not written as an integer is.
+func (s *shredder) number(f *Field, i int) int {
+	end, err := scanNumber(s.line, i)
+	if err != nil {
+		return invalid
 	}
-	if t.flags&flagSurrogate != 0 {
+	lexeme := s.line[i:end]
+	if f.role == roleInt {
+		n, ok := int32Of(lexeme)
+		if !ok {
+			return 0
+		}
+		s.text = binary.LittleEndian.AppendUint32(s.text[:0], uint32(n))
+		s.put(f, s.text)
+		return end
+	}
+	v, fits, plain := decimalOf(lexeme)
+	if fits {
+		s.text = append(s.text[:0], v[:]...)
+		s.put(f, s.text)
+	}
+	if !plain {
+		s.put(f.lexeme, lexeme)
+	}
+	return end
+}
+
+// boolean reads true or false at i; end is 0 for anything else.
+func (s *shredder) boolean(i int) (v bool, end int) {
+	switch rest := s.line[min(i, len(s.line)):]; {
+	case len(rest) >= 4 && string(rest[:4]) == "true":
+		return true, i + 4
+	case len(rest) >= 5 && string(rest[:5]) == "false":
+		return false, i + 5
+	}
+	return false, 0
+}
+
+// string reads the string at i, which is to go to a column. Its bytes are good until the
+// row is over.
+func (s *shredder) string(c *column, i int) (t scannedText, end int) {
+	line := s.line
+	i++
+	// It is mostly the text that came here after the last one the time before. If it is,
+	// it needs no look at its bytes but this one.
+	if guess := c.guess; guess != nil {
+		if end = i + len(guess); end < len(line) && line[end] == '"' && string(line[i:end]) == string(guess) {
+			return scannedText{line[i:end:end], textGuessed}, end + 1
+		}
+	}
+	end, flags, err := scanString(line, i)
+	if err != nil {
+		return scannedText{}, invalid
+	}
+	raw := line[i:end:end]
+	if flags == 0 {
+		return scannedText{raw, textPlain}, end + 1
+	}
+	if flags&flagSurrogate != 0 {
 		s.whole = true // U+FFFD stands in the column
 	}
-	s.text = appendText(s.text[:0], raw)
-	return s.text
+	start := len(s.unescaped)
+	s.unescaped = appendText(s.unescaped, raw)
+	return scannedText{s.unescaped[start:len(s.unescaped):len(s.unescaped)], textEscaped}, end + 1
 }
 
 // raw is a value as it stands in the line.
 func (s *shredder) raw(t *token) []byte { return valueOf(s.line, t) }
 
+// timestamp encodes a TIMESTAMP.
 func (s *shredder) timestamp(micros int64) []byte {
 	s.text = binary.LittleEndian.AppendUint64(s.text[:0], uint64(micros))
 	return s.text
 }
 
-// decimal sets a decimal's column, unless it is too large for it, and its lexeme,
-// unless the column prints it back.
-func (s *shredder) decimal(f *Field, t *token) {
-	lexeme := s.line[t.start:t.end]
-	v, fits, plain := decimalOf(lexeme)
-	if fits {
-		s.put(f, v[:])
-	}
-	if !plain {
-		s.put(f.lexeme, lexeme)
-	}
-}
-
-// list reads an array. What an element of another kind holds is kept in __residual,
-// and its slot is null; a null is a null.
-func (s *shredder) list(f *Field, i uint32) {
-	end := s.tape[i].next
-	companion := f.start
-	if f.lexeme != nil {
-		companion = f.lexeme
-	}
-	if i++; i == end {
-		s.rows.emptyList(f)
-		return
-	}
-	for n := 0; i < end; n++ {
-		t := &s.tape[i]
-		if f.role == roleStruct {
-			if t.kind == tokenObject {
-				s.rows.element(f, n == 0, false)
-				s.path = append(s.path, step{f.Name, -1}, step{"", n})
-				s.object(i, f)
-				s.path = s.path[:len(s.path)-2]
-			} else {
-				s.nullElement(f, n, i)
-			}
-			i = t.next
-			continue
-		}
-		if companion != nil {
-			s.companion(f, companion, n, t)
-		}
-		v, ok := s.scalar(f, t)
-		switch {
-		case f.role == roleJSON:
-			s.rows.element(f, n == 0, false)
-			s.rows.bytes(f, &s.rows.columns[f.column], s.raw(t))
-		case !ok:
-			s.nullElement(f, n, i)
-		case f.role == roleDecimal:
-			v, fits, _ := decimalOf(s.line[t.start:t.end])
-			s.rows.element(f, n == 0, !fits)
-			if fits {
-				s.rows.bytes(f, &s.rows.columns[f.column], v[:])
-			}
-		case f.role == roleBoolean:
-			s.rows.element(f, n == 0, false)
-			s.rows.columns[f.column].bool(t.kind == tokenTrue)
-		default:
-			s.rows.element(f, n == 0, false)
-			s.rows.bytes(f, &s.rows.columns[f.column], v)
-		}
-		i = t.next
-	}
-}
-
-func (s *shredder) nullElement(f *Field, n int, i uint32) {
-	s.rows.element(f, n == 0, true)
-	if s.tape[i].kind != tokenNull {
-		s.keep(f.Name, n, i)
-	}
-}
-
-// companion adds an element to the list beside a list of dates or decimals.
-func (s *shredder) companion(f, companion *Field, n int, t *token) {
-	var v []byte
-	if val, ok := s.scalar(f, t); ok && f.role == roleDate {
-		if start, ok := startOf(val); ok {
-			v = s.timestamp(start)
-		}
-	} else if ok {
-		if _, _, plain := decimalOf(s.line[t.start:t.end]); !plain {
-			v = s.line[t.start:t.end]
-		}
-	}
-	s.rows.element(companion, n == 0, v == nil)
-	if v != nil {
-		s.rows.bytes(companion, &s.rows.columns[companion.column], v)
-	}
-}
-
-// open puts a value of an open choice into its struct {type, value, json}.
-func (s *shredder) open(m *member, i uint32) {
+// open puts the value on the tape into an open choice's struct {type, value, json}.
+func (s *shredder) open(m *member) {
 	f := m.field
 	s.rows.enter(f)
 	s.putText(f.Fields[0], m.typ)
-	if v := s.project(i).value; v != nil {
+	if v := s.project(0).value; v != nil {
 		s.put(f.Fields[1], v)
 	}
-	s.put(f.Fields[2], s.raw(&s.tape[i]))
+	s.put(f.Fields[2], s.raw(&s.tape[0]))
 }

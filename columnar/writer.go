@@ -1,6 +1,7 @@
 package columnar
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -115,6 +116,17 @@ func (w *Writer) quarantine(ctx context.Context, bad *DataError, l line, origin 
 	return err
 }
 
+// typeOf is the resourceType of a line, which it mostly begins with. If there is a part
+// of that type, nobody else has looked at the line.
+func (w *Writer) typeOf(line []byte) ([]byte, error) {
+	if rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`)); ok {
+		if n := bytes.IndexByte(rest, '"'); n >= 0 && w.parts[string(rest[:n])] != nil {
+			return rest[:n], nil
+		}
+	}
+	return w.scan(line)
+}
+
 // scan checks a line and returns its resourceType.
 func (w *Writer) scan(line []byte) ([]byte, error) {
 	if err := w.scanner.scan(line); err != nil {
@@ -153,6 +165,7 @@ var (
 	errTypes    = fmt.Errorf("it is of another resource type than the %d before it", maxParts)
 	errNoType   = errors.New("it has no resourceType")
 	errTypeName = errors.New("its resourceType is not the name of a type")
+	errUnread   = errors.New("it is valid JSON that fhirkiln fails to read, which is a bug: please report it")
 )
 
 // isTypeName says whether a resourceType can be one: it becomes part of paths.
@@ -201,14 +214,14 @@ type part struct {
 
 // addResource makes a row of a line.
 func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *ReadStats) error {
-	resourceType, err := w.scan(l.bytes)
+	resourceType, err := w.typeOf(l.bytes)
 	if err == nil && len(w.parts) >= maxParts && w.parts[string(resourceType)] == nil {
 		err = errTypes
 	}
 	if err != nil {
 		return w.refuse(ctx, l, origin, err, read)
 	}
-	if w.options.SkipHeaders && string(resourceType) == "Parameters" && isHeader(l.bytes, w.scanner.tape) {
+	if w.options.SkipHeaders && string(resourceType) == "Parameters" && w.scanner.scan(l.bytes) == nil && isHeader(l.bytes, w.scanner.tape) {
 		read.Headers++
 		return nil
 	}
@@ -218,16 +231,25 @@ func (w *Writer) addResource(ctx context.Context, l line, origin *Origin, read *
 			return err
 		}
 	}
-	p.shredder.row(l.bytes, w.scanner.tape, origin, l.number)
-	if w.attachments != nil && w.attachments.in(l.bytes, w.scanner.tape) {
+	if !p.shredder.row(l.bytes, origin, l.number) {
+		return w.refuse(ctx, l, origin, w.wrongWith(l.bytes), read)
+	}
+	if w.attachments != nil && w.attachments.in(l.bytes) {
 		p.attachments++
 	}
 	if w.options.Each != nil {
-		id, version := identity(l.bytes, w.scanner.tape)
-		w.options.Each(p.file.layout.ResourceType, id, version)
+		w.options.Each(p.file.layout.ResourceType, p.shredder.id, p.shredder.version)
 	}
 	read.Resources++
 	return w.endRow(p, len(l.bytes))
+}
+
+// wrongWith says what is wrong with a line that a shredder did not take.
+func (w *Writer) wrongWith(line []byte) error {
+	if err := w.scanner.scan(line); err != nil {
+		return err
+	}
+	return errUnread
 }
 
 // partOf is the part of a resource type, or of [Deleted]. It is opened if need be.

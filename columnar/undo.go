@@ -1,0 +1,89 @@
+package columnar
+
+import "encoding/binary"
+
+// undo takes back what the open row, begun and not ended, has put into the columns and
+// their dictionaries, so that they are as they were before it. It costs a look at every
+// field below those that the row has reached: it is for lines that turn out not to be
+// JSON when half of them is read.
+func (g *rowGroup) undo() {
+	g.rows--
+	root := &g.streams[g.layout.root.stream]
+	root.def, root.rep, root.seen = root.def[:g.rows], root.rep[:g.rows], g.rows
+	g.undoFields(g.layout.root)
+	g.marks = g.marks[:0]
+}
+
+// undoFields undoes the fields of a struct, whose own slots are undone.
+func (g *rowGroup) undoFields(f *Field) {
+	slots := g.slots(f)
+	for _, child := range f.Fields {
+		if child.stream < 0 {
+			if c := &g.columns[child.column]; len(c.def) > slots {
+				values := present(c.def[slots:], child.def)
+				c.def = c.def[:slots]
+				c.undo(child, values)
+			}
+			continue
+		}
+		s := &g.streams[child.stream]
+		if s.seen <= slots {
+			continue // the row has not come here, nor further down
+		}
+		keep := slots
+		if child.List {
+			keep = len(s.rep)
+			for drop := s.seen - slots; drop > 0; {
+				if keep--; s.rep[keep] < child.rep {
+					drop--
+				}
+			}
+			s.rep = s.rep[:keep]
+		}
+		values := present(s.def[keep:], child.def)
+		s.def, s.seen = s.def[:keep], slots
+		if child.Type != Struct {
+			g.columns[child.column].undo(child, values)
+			continue
+		}
+		g.undoFields(child)
+	}
+}
+
+// present counts the slots that have a value.
+func present(def []byte, full uint8) (n int) {
+	for _, d := range def {
+		if d == full {
+			n++
+		}
+	}
+	return n
+}
+
+// undo takes the last n values of f back.
+func (c *column) undo(f *Field, n int) {
+	c.values -= n
+	switch {
+	case !c.plainly:
+	case f.Type == Boolean:
+		c.plain = c.plain[:c.values]
+		return
+	case c.fixed > 0:
+		c.plain = c.plain[:c.values*c.fixed]
+		return
+	default:
+		size := 0
+		for range c.values {
+			size += 4 + int(binary.LittleEndian.Uint32(c.plain[size:]))
+		}
+		c.plain = c.plain[:size]
+		return
+	}
+	c.index = c.index[:c.values]
+	known := c.inPages
+	for _, i := range c.index {
+		known = max(known, int(i)+1)
+	}
+	c.dict.truncate(known, n)
+	c.guess = nil
+}
