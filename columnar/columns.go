@@ -216,11 +216,13 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 		return
 	}
 	c.values++
-	i := c.dict.asGuessed()
+	i, another := c.dict.asGuessed()
 	if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
-	c.guess = c.dict.guess()
+	if another {
+		c.guess = c.dict.guess()
+	}
 }
 
 // value adds a value of the open slot. One that is guessable stands in JSON as it is: it

@@ -66,11 +66,13 @@ func (d *dictionary) guess() []byte {
 	return nil
 }
 
-// asGuessed adds the value that guess returns.
-func (d *dictionary) asGuessed() uint32 {
+// asGuessed adds the value that guess returns; another says that it guesses another one
+// now.
+func (d *dictionary) asGuessed() (i uint32, another bool) {
 	d.adds++
-	d.last = d.next[d.last] - 1
-	return d.last
+	i = d.next[d.last] - 1
+	d.last = i
+	return i, d.next[i] != i+1
 }
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is

@@ -63,7 +63,7 @@ type Field struct {
 	column  int   // index of its column, -1 for a struct
 	start   *Field
 	lexeme  *Field
-	members []member
+	members []member // of its JSON object, in FHIR's order
 	byName  map[string]int
 }
 
@@ -151,10 +151,8 @@ func (b *layoutBuilder) resource() {
 	if !known || typ.Kind != fhir.KindResource || typ.Abstract {
 		typ, _ = b.r4.Lookup("DomainResource")
 	}
+	root.members = []member{{name: "resourceType", to: memberType}}
 	b.structOf(root, typ, nil)
-	if !slices.ContainsFunc(root.members, func(m member) bool { return m.name == "resourceType" }) {
-		root.members = append(root.members, member{name: "resourceType", to: memberType})
-	}
 	add(sideFields()...)
 }
 
@@ -163,10 +161,17 @@ func (b *layoutBuilder) resource() {
 func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) {
 	within = append(slices.Clip(within), typ)
 	resource := len(within) == 1
+	extensions := func() { // in their place, and for every struct
+		if !slices.ContainsFunc(f.members, func(m member) bool { return m.to == memberExtension }) {
+			f.members = append(f.members, member{name: "extension", to: memberExtension}, member{name: "modifierExtension", to: memberExtension})
+		}
+	}
+	defer extensions()
 	for _, m := range typ.Members() {
 		switch {
 		case m.Name == "extension" || m.Name == "modifierExtension":
-			continue // below, for every struct
+			extensions()
+			continue
 		case m.Name == "contained" && resource:
 			f.members = append(f.members, member{name: m.Name, to: memberContained})
 			continue
@@ -192,7 +197,6 @@ func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) 
 			f.members = append(f.members, member{name: "_" + m.Name, to: memberSibling, list: child.List})
 		}
 	}
-	f.members = append(f.members, member{name: "extension", to: memberExtension}, member{name: "modifierExtension", to: memberExtension})
 }
 
 // kept says whether a member of a datatype has a column where the datatype is within
