@@ -192,29 +192,25 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 	g.marks = g.marks[:0]
 }
 
-// scannedText is a text of JSON for a column.
+// scannedText is a text of JSON.
 type scannedText struct {
 	bytes []byte
-	form  textForm
+	asIs  bool // it stands in the line as it is, without escapes
 }
 
-type textForm uint8
-
-const (
-	textEscaped textForm = iota // it has escapes in JSON
-	textPlain                   // it stands in JSON as it is
-	textGuessed                 // and is the one that its column guessed
-)
-
-// bytes adds a value of the open slot. v is copied.
-func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.value(f, c, v, false) }
-
-// text is bytes for a text.
-func (g *rowGroup) text(f *Field, c *column, t scannedText) {
-	if t.form != textGuessed {
-		g.value(f, c, t.bytes, t.form == textPlain)
-		return
+// guessed says where a text ends that begins at i of a line, if it is the one that the
+// column guesses, behind its quote; else it is 0. That one needs no other look at its
+// bytes.
+func (c *column) guessed(line []byte, i int) int {
+	end := i + len(c.guess)
+	if c.guess == nil || end >= len(line) || line[end] != '"' || string(line[i:end]) != string(c.guess) {
+		return 0
 	}
+	return end + 1
+}
+
+// asGuessed adds the text that the column guesses.
+func (g *rowGroup) asGuessed(f *Field, c *column) {
 	c.values++
 	i, another := c.dict.asGuessed()
 	if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
@@ -225,16 +221,37 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	}
 }
 
-// value adds a value of the open slot. One that is guessable stands in JSON as it is: it
-// may be what the column guesses later.
-func (g *rowGroup) value(f *Field, c *column, v []byte, guessable bool) {
+// repeat opens the slot of a leaf that is not a list for the value that it had last, in
+// this row group. It returns false if that is not known any more: then nothing is done.
+func (g *rowGroup) repeat(f *Field) bool {
+	c := &g.columns[f.column]
+	if c.plainly || c.dict == nil || len(c.dict.ends) == 0 {
+		return false
+	}
+	g.leaf(f)
+	c.values++
+	if c.index = append(c.index, int32(c.dict.last)); len(c.index) == g.pageBytes {
+		g.marks = append(g.marks, f.column)
+	}
+	return true
+}
+
+// bytes adds a value of the open slot. v is copied.
+func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.value(f, c, v, false) }
+
+// text is bytes for a text.
+func (g *rowGroup) text(f *Field, c *column, t scannedText) { g.value(f, c, t.bytes, t.asIs) }
+
+// value adds a value of the open slot. asIs says of a text that it stands in JSON as it
+// is: so it may be what the column guesses later.
+func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 	c.values++
 	before := len(c.plain)
 	if !c.plainly {
 		if c.dict == nil {
 			c.dict = newDictionary(c.fixed)
 		}
-		if i, ok := c.dict.add(v, guessable); ok {
+		if i, ok := c.dict.add(v, asIs); ok {
 			if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
 				g.marks = append(g.marks, f.column)
 			}

@@ -12,7 +12,8 @@ type dictionary struct {
 	plain []byte   // the dictionary page: the values, PLAIN-encoded
 	ends  []uint32 // of each value in plain
 	slots []uint32 // hash table: index + 1, 0 is free
-	next  []uint32 // by index: 1 + that of the value that came after it the last time; 0 is none to guess
+	next  []uint32 // by index: of the value that came after it the last time
+	asIs  []bool   // by index: a text that stands in JSON as it is, without escapes
 	last  uint32   // index of the value that came last
 	adds  int
 }
@@ -36,7 +37,7 @@ func newDictionary(fixed int) *dictionary {
 
 func (d *dictionary) reset() {
 	clear(d.slots)
-	d.plain, d.ends, d.next, d.last, d.adds = d.plain[:0], d.ends[:0], d.next[:0], 0, 0
+	d.plain, d.ends, d.next, d.asIs, d.last, d.adds = d.plain[:0], d.ends[:0], d.next[:0], d.asIs[:0], 0, 0
 }
 
 // value is the bytes of a value, without its length.
@@ -57,11 +58,11 @@ func (d *dictionary) encoded(i uint32) []byte {
 	return d.plain[start:d.ends[i]]
 }
 
-// guess is the value that is likely the next one, nil if there is none. Resources of a
-// type are much alike: what came after a value comes after it again.
+// guess is the text that is likely the next value, as it stands in JSON; nil for none.
+// Resources of a type are much alike: what came after a value comes after it again.
 func (d *dictionary) guess() []byte {
-	if next := d.next[d.last]; next > 0 {
-		return d.value(next - 1)
+	if next := d.next[d.last]; d.asIs[next] {
+		return d.value(next)
 	}
 	return nil
 }
@@ -70,25 +71,25 @@ func (d *dictionary) guess() []byte {
 // now.
 func (d *dictionary) asGuessed() (i uint32, another bool) {
 	d.adds++
-	i = d.next[d.last] - 1
+	i = d.next[d.last]
 	d.last = i
-	return i, d.next[i] != i+1
+	return i, d.next[i] != i
 }
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is
-// full, or nearly every value is a new one. What is not guessable is never guessed.
-func (d *dictionary) add(v []byte, guessable bool) (i uint32, ok bool) {
+// full, or nearly every value is a new one. asIs says of a text that it stands in JSON
+// as it is.
+func (d *dictionary) add(v []byte, asIs bool) (i uint32, ok bool) {
 	d.adds++
-	if len(d.ends) == 0 || !bytes.Equal(d.value(d.last), v) {
+	if len(d.ends) > 0 && bytes.Equal(d.value(d.next[d.last]), v) {
+		i = d.next[d.last]
+	} else {
 		if i, ok = d.index(v); !ok {
 			return 0, false
 		}
-	} else {
-		i = d.last
+		d.next[d.last] = i
 	}
-	if d.next[d.last] = 0; guessable {
-		d.next[d.last] = i + 1
-	}
+	d.asIs[i] = d.asIs[i] || asIs
 	d.last = i
 	return i, true
 }
@@ -110,7 +111,7 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 		d.plain = binary.LittleEndian.AppendUint32(d.plain, uint32(len(v)))
 	}
 	d.plain = append(d.plain, v...)
-	d.ends, d.next = append(d.ends, uint32(len(d.plain))), append(d.next, 0)
+	d.ends, d.next, d.asIs = append(d.ends, uint32(len(d.plain))), append(d.next, i), append(d.asIs, false)
 	d.slots[h] = i + 1
 	if len(d.ends)*2 > len(d.slots) {
 		d.grow()
@@ -136,10 +137,10 @@ func (d *dictionary) truncate(n, adds int) {
 	if n > 0 {
 		end = d.ends[n-1]
 	}
-	d.plain, d.ends, d.next, d.last = d.plain[:end], d.ends[:n], d.next[:n], 0
+	d.plain, d.ends, d.next, d.asIs, d.last = d.plain[:end], d.ends[:n], d.next[:n], d.asIs[:n], 0
 	for i, next := range d.next {
-		if int(next) > n {
-			d.next[i] = 0
+		if int(next) >= n {
+			d.next[i] = uint32(i)
 		}
 	}
 }

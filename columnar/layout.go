@@ -99,12 +99,18 @@ type memberKind uint8
 
 const (
 	memberColumn    memberKind = iota
+	memberText                 // of one text: most of all there are
+	memberID                   // a memberText: the resource's id
+	memberVersion              // and its meta.versionId
 	memberOpen                 // of an open choice
 	memberSibling              // "_x": id and extensions of a primitive
 	memberExtension            // extension or modifierExtension
 	memberContained            // contained
 	memberType                 // resourceType
 )
+
+// hasColumn says whether a member goes to a column of its own.
+func (m *member) hasColumn() bool { return m.to <= memberVersion }
 
 // LayoutOf returns the layout of a resource type. Layouts are immutable and shared;
 // the first call for a type takes about a millisecond. Safe for concurrent use.
@@ -184,7 +190,17 @@ func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) 
 		}
 		child := b.field(m, within)
 		f.Fields = append(f.Fields, child)
-		f.members = append(f.members, member{name: m.Name, to: memberColumn, field: child})
+		to := memberColumn
+		switch {
+		case child.role != roleText || child.List:
+		case resource && m.Name == "id":
+			to = memberID
+		case typ.Name == "Meta" && m.Name == "versionId":
+			to = memberVersion
+		default:
+			to = memberText
+		}
+		f.members = append(f.members, member{name: m.Name, to: to, field: child})
 		switch child.role {
 		case roleDate:
 			child.start = &Field{Name: "__" + m.Name + "_start", Type: Timestamp, List: child.List, role: roleSide}

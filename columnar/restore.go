@@ -132,7 +132,7 @@ func (a *assembler) descend(n *node, steps []string) (*node, error) {
 			}
 			if child == nil {
 				child = &node{kind: '{'}
-				if m != nil && (m.list || m.to == memberColumn && m.field.List) {
+				if m != nil && (m.list || m.hasColumn() && m.field.List) {
 					child.kind = '['
 				}
 				n.setNode(step, child)

@@ -184,96 +184,79 @@ func appendDecimal(to []byte, v []byte) []byte {
 // microseconds since 1970 UTC; what has no zone is taken as UTC. It is false for what
 // is not a date (https://hl7.org/fhir/R4/datatypes.html#dateTime).
 func startOf(v []byte) (int64, bool) {
-	year, v, ok := number(v, 4)
-	if !ok {
+	if len(v) >= len("2006-01-02T15:04:05") && v[4] == '-' && v[7] == '-' && v[10] == 'T' && v[13] == ':' && v[16] == ':' {
+		return timeOf(yearOf(v), two(v[5:]), two(v[8:]), two(v[11:]), two(v[14:]), two(v[17:]), v[19:])
+	}
+	// What is less precise: YYYY, with -MM, with -DD, with Thh:mm.
+	month, day, hour, minute := 1, 1, 0, 0
+	rest := v[min(len(v), 4):]
+	for _, part := range [...]struct {
+		separator byte
+		to        *int
+	}{{'-', &month}, {'-', &day}, {'T', &hour}, {':', &minute}} {
+		if len(rest) == 0 && part.separator != ':' {
+			break
+		}
+		if len(rest) < 3 || rest[0] != part.separator {
+			return 0, false
+		}
+		*part.to, rest = two(rest[1:]), rest[3:]
+	}
+	if len(v) < 4 || len(rest) > 0 && rest[0] == '.' {
 		return 0, false
 	}
-	month, day, seconds, micros, zone := 1, 1, 0, 0, 0
-	if len(v) > 0 {
-		if month, v, ok = after(v, '-'); !ok {
-			return 0, false
-		}
-	}
-	if len(v) > 0 {
-		if day, v, ok = after(v, '-'); !ok {
-			return 0, false
-		}
-	}
-	if len(v) > 0 {
-		if seconds, micros, zone, ok = timeOf(v); !ok {
-			return 0, false
-		}
-	}
-	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return 0, false
-	}
-	return (int64(daysSince1970(year, month, day))*86400+int64(seconds-zone))*1e6 + int64(micros), true
+	return timeOf(yearOf(v), month, day, hour, minute, 0, rest)
 }
 
-// timeOf reads a time and its zone, which may be missing: T10:20:30.5+01:00.
-func timeOf(v []byte) (seconds, micros, zone int, ok bool) {
-	hour, v, ok1 := after(v, 'T')
-	minute, v, ok2 := after(v, ':')
-	if !ok1 || !ok2 || hour > 23 || minute > 59 {
-		return 0, 0, 0, false
+// timeOf is the time of those numbers, with what follows a time: a fraction and a zone,
+// which may be missing, as in .5+01:00.
+func timeOf(year, month, day, hour, minute, second int, rest []byte) (int64, bool) {
+	if year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 60 { // 60 is a leap second
+		return 0, false
 	}
-	second := 0
-	if len(v) > 0 && v[0] == ':' {
-		var ok bool
-		if second, v, ok = after(v, ':'); !ok || second > 60 { // 60 is a leap second
-			return 0, 0, 0, false
+	micros := 0
+	if len(rest) > 0 && rest[0] == '.' {
+		n := 1
+		for scale := 100000; n < len(rest) && rest[n]-'0' <= 9; n++ {
+			micros += int(rest[n]-'0') * scale
+			scale /= 10
 		}
-		if len(v) > 0 && v[0] == '.' {
-			v = v[1:]
-			n := 0
-			for scale := 100000; n < len(v) && v[n]-'0' <= 9; n++ {
-				micros += int(v[n]-'0') * scale
-				scale /= 10
-			}
-			if v = v[n:]; n == 0 {
-				return 0, 0, 0, false
-			}
+		if rest = rest[n:]; n == 1 {
+			return 0, false
 		}
 	}
-	seconds = hour*3600 + minute*60 + second
+	zone := 0
 	switch {
-	case len(v) == 0 || len(v) == 1 && v[0] == 'Z':
-		return seconds, micros, 0, true
-	case v[0] == '+' || v[0] == '-':
-		hours, rest, ok1 := after(v, v[0])
-		minutes, rest, ok2 := after(rest, ':')
-		if !ok1 || !ok2 || len(rest) > 0 || hours > 14 || minutes > 59 {
-			return 0, 0, 0, false
+	case len(rest) == 0 || len(rest) == 1 && rest[0] == 'Z':
+	case len(rest) == len("+01:00") && (rest[0] == '+' || rest[0] == '-') && rest[3] == ':':
+		hours, minutes := two(rest[1:]), two(rest[4:])
+		if hours > 14 || minutes > 59 {
+			return 0, false
 		}
-		if zone = hours*3600 + minutes*60; v[0] == '-' {
+		if zone = hours*3600 + minutes*60; rest[0] == '-' {
 			zone = -zone
 		}
-		return seconds, micros, zone, true
+	default:
+		return 0, false
 	}
-	return 0, 0, 0, false
+	seconds := daysSince1970(year, month, day)*86400 + hour*3600 + minute*60 + second - zone
+	return int64(seconds)*1e6 + int64(micros), true
 }
 
-// after reads two digits behind a separator.
-func after(v []byte, separator byte) (n int, rest []byte, ok bool) {
-	if len(v) == 0 || v[0] != separator {
-		return 0, v, false
+// notDigits is more than any number of a date.
+const notDigits = 10000
+
+// two reads the two digits that v begins with; notDigits if they are none.
+func two(v []byte) int {
+	tens, ones := v[0]-'0', v[1]-'0'
+	if tens > 9 || ones > 9 {
+		return notDigits
 	}
-	return number(v[1:], 2)
+	return int(tens)*10 + int(ones)
 }
 
-// number reads so many digits.
-func number(v []byte, digits int) (n int, rest []byte, ok bool) {
-	if len(v) < digits {
-		return 0, v, false
-	}
-	for _, c := range v[:digits] {
-		if c-'0' > 9 {
-			return 0, v, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n, v[digits:], true
-}
+// yearOf reads the four digits that v begins with; notDigits or more if they are none.
+func yearOf(v []byte) int { return two(v)*100 + two(v[2:]) }
 
 func daysIn(year, month int) int {
 	switch month {

@@ -23,9 +23,9 @@ type shredder struct {
 	residual  []byte     // the members of __residual so far, each with a comma behind it
 	whole     bool       // the line can only be kept as it is
 	likely    [][]uint16 // by stream and member: which member came next the last time
-	text      []byte     // scratch
-	names     []byte     // unescaped names, which elsewhere points to
-	unescaped []byte     // texts of the row that are needed longer than the next one
+	scratch   []byte
+	names     []byte // unescaped names, which elsewhere points to
+	unescaped []byte // texts of the row that are needed longer than the next one
 
 	id, version []byte // of the row's resource, nil where there is none; good until the next row
 	extensions  extensionShredder
@@ -52,10 +52,6 @@ func newShredder(g *rowGroup) *shredder {
 		contained: c, containedType: c.field("resourceType"), containedID: c.field("id"), containedJSON: c.field("json"),
 		origin: newOriginColumns(root),
 	}
-	s.side.id = root.field("id")
-	if meta := root.field("meta"); meta != nil {
-		s.side.version = meta.field("versionId")
-	}
 	return s
 }
 
@@ -70,7 +66,9 @@ func (s *shredder) row(line []byte, o *Origin, number int64) bool {
 	s.residual, s.whole, s.unescaped, s.id, s.version = s.residual[:0], false, s.unescaped[:0], nil, nil
 	s.extensions.count = 0
 	s.rows.beginRow()
-	s.putText(s.side.resourceType, s.rows.layout.ResourceType)
+	if !s.rows.repeat(s.side.resourceType) {
+		s.putText(s.side.resourceType, s.rows.layout.ResourceType)
+	}
 	if s.object(s.rows.layout.root, 0) != len(line) {
 		s.rows.undo()
 		return false
@@ -83,7 +81,7 @@ func (s *shredder) row(line []byte, o *Origin, number int64) bool {
 		s.residual[len(s.residual)-1] = '}'
 		s.put(s.side.residual, s.residual)
 	}
-	s.text = s.side.origin.put(s.rows, s.text, o, number)
+	s.scratch = s.side.origin.put(s.rows, s.scratch, o, number)
 	return true
 }
 
@@ -91,8 +89,8 @@ func (s *shredder) row(line []byte, o *Origin, number int64) bool {
 func (s *shredder) put(f *Field, v []byte) { s.rows.bytes(f, s.rows.leaf(f), v) }
 
 func (s *shredder) putText(f *Field, v string) {
-	s.text = append(s.text[:0], v...)
-	s.put(f, s.text)
+	s.scratch = append(s.scratch[:0], v...)
+	s.put(f, s.scratch)
 }
 
 // object reads the object at i into the open slot of f.
@@ -134,6 +132,8 @@ func (s *shredder) object(f *Field, i int) int {
 		case member <= most && s.cameBefore(&f.members[member], base):
 			s.whole = true // a name twice: the columns have the first
 			i = s.scan(i)
+		case f.members[member].to == memberText && at(line, i) == '"':
+			i = s.text(f.members[member].field, i)
 		default:
 			i = s.known(&f.members[member], i)
 		}
@@ -164,6 +164,10 @@ func (s *shredder) object(f *Field, i int) int {
 // known reads the value of a member of the open struct that has not come before.
 func (s *shredder) known(m *member, i int) int {
 	switch m.to {
+	case memberID, memberVersion:
+		if at(s.line, i) == '"' {
+			return s.identity(m, i)
+		}
 	case memberColumn:
 		if end := s.column(m.field, i); end != 0 {
 			return end
@@ -234,7 +238,7 @@ func (s *shredder) name(i int) (name []byte, end int) {
 
 // cameBefore says whether the open struct has had a member of that name already.
 func (s *shredder) cameBefore(m *member, base int) bool {
-	if m.to == memberColumn && (s.rows.taken(m.field) || m.field.lexeme != nil && s.rows.taken(m.field.lexeme)) {
+	if m.hasColumn() && (s.rows.taken(m.field) || m.field.lexeme != nil && s.rows.taken(m.field.lexeme)) {
 		return true
 	}
 	return s.isElsewhere(m.nameBytes, base)

@@ -125,7 +125,7 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	s.put(side.path, e.path)
 	s.rows.leaf(side.modifier).bool(modifier)
 	if parent >= 0 {
-		s.put(side.parent, binary.LittleEndian.AppendUint32(s.text[:0], uint32(parent)))
+		s.put(side.parent, binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(parent)))
 	}
 	url := s.memberText(i, "url")
 	if url != nil {
@@ -194,9 +194,9 @@ func (s *shredder) typeNamed(suffix []byte) []byte {
 	switch string(suffix) {
 	case "Base64Binary", "Boolean", "Canonical", "Code", "Date", "DateTime", "Decimal", "Id", "Instant", "Integer", "Markdown",
 		"Oid", "PositiveInt", "String", "Time", "UnsignedInt", "Uri", "Url", "Uuid":
-		s.text = append(s.text[:0], suffix...)
-		s.text[0] |= 0x20
-		return s.text
+		s.scratch = append(s.scratch[:0], suffix...)
+		s.scratch[0] |= 0x20
+		return s.scratch
 	}
 	return suffix
 }

@@ -45,7 +45,12 @@ func (s *shredder) element(f *Field, n, i int) int {
 	switch f.role {
 	case roleText:
 		if c == '"' {
-			t, end := s.string(column, i)
+			if end := column.guessed(s.line, i+1); end > 0 {
+				s.rows.element(f, first, false)
+				s.rows.asGuessed(f, column)
+				return end
+			}
+			t, end := s.string(i)
 			if end > 0 {
 				s.rows.element(f, first, false)
 				s.rows.text(f, column, t)
@@ -54,7 +59,7 @@ func (s *shredder) element(f *Field, n, i int) int {
 		}
 	case roleDate:
 		if c == '"' {
-			t, end := s.string(column, i)
+			t, end := s.string(i)
 			if end > 0 {
 				s.rows.element(f, first, false)
 				s.rows.text(f, column, t)
@@ -97,15 +102,15 @@ func (s *shredder) numberElement(f *Field, column *column, n, i int) int {
 			return s.nullElement(f, n, i)
 		}
 		s.rows.element(f, n == 0, false)
-		s.text = binary.LittleEndian.AppendUint32(s.text[:0], uint32(v))
-		s.rows.bytes(f, column, s.text)
+		s.scratch = binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(v))
+		s.rows.bytes(f, column, s.scratch)
 		return end
 	}
 	v, fits, plain := decimalOf(lexeme)
 	s.rows.element(f, n == 0, !fits)
 	if fits {
-		s.text = append(s.text[:0], v[:]...)
-		s.rows.bytes(f, column, s.text)
+		s.scratch = append(s.scratch[:0], v[:]...)
+		s.rows.bytes(f, column, s.scratch)
 	}
 	s.companion(f.lexeme, n == 0, !plain, func() []byte { return lexeme })
 	return end

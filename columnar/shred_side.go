@@ -9,7 +9,7 @@ import (
 
 // sideColumns are the fields of a layout that the shredder itself fills.
 type sideColumns struct {
-	resourceType, id, version, residual                                                   *Field
+	resourceType, residual                                                                *Field
 	extension, path, modifier, parent, url, urls, typ, value, system, display, extensions *Field
 	contained, containedType, containedID, containedJSON                                  *Field
 	origin                                                                                originColumns
@@ -18,6 +18,8 @@ type sideColumns struct {
 // originColumns are the fields of __origin.
 type originColumns struct {
 	origin, source, feed, run, file, line, transactionTime *Field
+
+	last *Origin // of the row before
 }
 
 func newOriginColumns(root *Field) originColumns {
@@ -26,24 +28,25 @@ func newOriginColumns(root *Field) originColumns {
 		line: o.field("line"), transactionTime: o.field("transactionTime")}
 }
 
-// put says where the open row is from. It uses the scratch space text, and returns it.
-func (c *originColumns) put(g *rowGroup, text []byte, o *Origin, number int64) []byte {
+// put says where the open row is from. It uses the scratch space, and returns it.
+func (c *originColumns) put(g *rowGroup, scratch []byte, o *Origin, number int64) []byte {
 	if o == nil {
-		return text
+		return scratch
 	}
 	g.enter(c.origin)
 	for _, v := range [...]struct {
 		f    *Field
 		text string
 	}{{c.source, o.Source}, {c.feed, o.Feed}, {c.run, o.Run}, {c.file, o.File}, {c.transactionTime, o.TransactionTime}} {
-		if v.text != "" {
-			text = append(text[:0], v.text...)
-			g.bytes(v.f, g.leaf(v.f), text)
+		if v.text != "" && (o != c.last || !g.repeat(v.f)) {
+			scratch = append(scratch[:0], v.text...)
+			g.bytes(v.f, g.leaf(v.f), scratch)
 		}
 	}
-	text = binary.LittleEndian.AppendUint64(text[:0], uint64(number))
-	g.bytes(c.line, g.leaf(c.line), text)
-	return text
+	c.last = o
+	scratch = binary.LittleEndian.AppendUint64(scratch[:0], uint64(number))
+	g.bytes(c.line, g.leaf(c.line), scratch)
+	return scratch
 }
 
 // field returns the field of that name below f.
@@ -122,7 +125,7 @@ func (s *shredder) keep(name string, n int, i uint32) {
 	if s.whole {
 		return // it is in the line
 	}
-	pointer := s.text[:0]
+	pointer := s.scratch[:0]
 	for _, p := range s.path {
 		if pointer = appendPointer(pointer, p.name, -1); p.index >= 0 {
 			pointer = appendPointer(pointer, "", p.index)
@@ -132,7 +135,7 @@ func (s *shredder) keep(name string, n int, i uint32) {
 	if n >= 0 {
 		pointer = appendPointer(pointer, "", n)
 	}
-	s.text = pointer
+	s.scratch = pointer
 	if len(s.residual) == 0 {
 		s.residual = append(s.residual, '{')
 	}

@@ -19,28 +19,11 @@ func (s *shredder) column(f *Field, i int) int {
 			s.path = s.path[:len(s.path)-1]
 			return i
 		}
-	case f.role == roleText:
-		if c == '"' {
-			column := &s.rows.columns[f.column]
-			t, end := s.string(column, i)
-			if end > 0 {
-				s.rows.leaf(f)
-				s.rows.text(f, column, t)
-			}
-			if f == s.side.id {
-				s.id = t.bytes
-			} else if f == s.side.version {
-				s.version = t.bytes
-			}
-			return end
-		}
 	case f.role == roleDate:
 		if c == '"' {
-			column := &s.rows.columns[f.column]
-			t, end := s.string(column, i)
+			t, end := s.string(i)
 			if end > 0 {
-				s.rows.leaf(f)
-				s.rows.text(f, column, t)
+				s.rows.text(f, s.rows.leaf(f), t)
 				if start, ok := startOf(t.bytes); ok {
 					s.put(f.start, s.timestamp(start))
 				}
@@ -65,6 +48,38 @@ func (s *shredder) column(f *Field, i int) int {
 	return 0
 }
 
+// text reads the string at i into the column f of the open struct.
+func (s *shredder) text(f *Field, i int) int {
+	c := &s.rows.columns[f.column]
+	if end := c.guessed(s.line, i+1); end > 0 {
+		s.rows.leaf(f)
+		s.rows.asGuessed(f, c)
+		return end
+	}
+	t, end := s.string(i)
+	if end > 0 {
+		s.rows.leaf(f)
+		s.rows.text(f, c, t)
+	}
+	return end
+}
+
+// identity is text for what tells a resource from others, and keeps it.
+func (s *shredder) identity(m *member, i int) int {
+	t, end := s.string(i)
+	if end < 0 {
+		return invalid
+	}
+	s.rows.leaf(m.field)
+	s.rows.text(m.field, &s.rows.columns[m.field.column], t)
+	if m.to == memberID {
+		s.id = t.bytes
+	} else {
+		s.version = t.bytes
+	}
+	return end
+}
+
 // number reads the number at i into an integer's or a decimal's column, as far as it
 // fits. It returns 0 for a number that is not written as an integer is.
 func (s *shredder) number(f *Field, i int) int {
@@ -78,14 +93,14 @@ func (s *shredder) number(f *Field, i int) int {
 		if !ok {
 			return 0
 		}
-		s.text = binary.LittleEndian.AppendUint32(s.text[:0], uint32(n))
-		s.put(f, s.text)
+		s.scratch = binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(n))
+		s.put(f, s.scratch)
 		return end
 	}
 	v, fits, plain := decimalOf(lexeme)
 	if fits {
-		s.text = append(s.text[:0], v[:]...)
-		s.put(f, s.text)
+		s.scratch = append(s.scratch[:0], v[:]...)
+		s.put(f, s.scratch)
 	}
 	if !plain {
 		s.put(f.lexeme, lexeme)
@@ -104,32 +119,24 @@ func (s *shredder) boolean(i int) (v bool, end int) {
 	return false, 0
 }
 
-// string reads the string at i, which is to go to a column. Its bytes are good until the
-// row is over.
-func (s *shredder) string(c *column, i int) (t scannedText, end int) {
+// string reads the string at i. Its bytes are good until the row is over.
+func (s *shredder) string(i int) (t scannedText, end int) {
 	line := s.line
 	i++
-	// It is mostly the text that came here after the last one the time before. If it is,
-	// it needs no look at its bytes but this one.
-	if guess := c.guess; guess != nil {
-		if end = i + len(guess); end < len(line) && line[end] == '"' && string(line[i:end]) == string(guess) {
-			return scannedText{line[i:end:end], textGuessed}, end + 1
-		}
-	}
 	end, flags, err := scanString(line, i)
 	if err != nil {
 		return scannedText{}, invalid
 	}
 	raw := line[i:end:end]
 	if flags == 0 {
-		return scannedText{raw, textPlain}, end + 1
+		return scannedText{raw, true}, end + 1
 	}
 	if flags&flagSurrogate != 0 {
 		s.whole = true // U+FFFD stands in the column
 	}
 	start := len(s.unescaped)
 	s.unescaped = appendText(s.unescaped, raw)
-	return scannedText{s.unescaped[start:len(s.unescaped):len(s.unescaped)], textEscaped}, end + 1
+	return scannedText{s.unescaped[start:len(s.unescaped):len(s.unescaped)], false}, end + 1
 }
 
 // raw is a value as it stands in the line.
@@ -137,8 +144,8 @@ func (s *shredder) raw(t *token) []byte { return valueOf(s.line, t) }
 
 // timestamp encodes a TIMESTAMP.
 func (s *shredder) timestamp(micros int64) []byte {
-	s.text = binary.LittleEndian.AppendUint64(s.text[:0], uint64(micros))
-	return s.text
+	s.scratch = binary.LittleEndian.AppendUint64(s.scratch[:0], uint64(micros))
+	return s.scratch
 }
 
 // open puts the value on the tape into an open choice's struct {type, value, json}.
