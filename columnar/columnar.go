@@ -31,10 +31,11 @@
 //
 // # The way of a line
 //
-// A scanner checks the line and puts its tokens on a tape. A shredder walks the tape
-// along the layout and leaves values and levels in the columns of a row group. A page
-// encoder makes pages of them, and a file writer puts those into a file. Nothing
-// behind the scanner can fail but the file's writer.
+// A shredder reads the line along the layout, and leaves values and levels in the
+// columns of a row group. What the layout has no place for, a scanner puts on a tape of
+// tokens first. If the line turns out not to be JSON, the row is undone: nothing else
+// behind a line can fail but the file's writer. A page encoder makes pages of the
+// columns, and a file writer puts those into a file.
 package columnar
 
 import (

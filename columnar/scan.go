@@ -37,9 +37,9 @@ type token struct {
 // what goes deeper is an attack on whoever reads it next.
 const maxDepth = 1000
 
-// scanner checks that a line is one JSON object, and leaves its tokens on a tape: the
-// only part of the package that has to mistrust its input. Members of an object are a
-// key and a value in turn.
+// scanner checks that a line, or a value in it, is JSON, and leaves its tokens on a tape.
+// Members of an object are a key and a value in turn. It also says what is wrong with a
+// line that a shredder could not read.
 //
 // Valid is what RFC 8259 says. Duplicate names and escaped lone surrogates are valid
 // there; whether they can be columns is for others to see.

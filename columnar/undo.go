@@ -62,6 +62,9 @@ func present(def []byte, full uint8) (n int) {
 
 // undo takes the last n values of f back.
 func (c *column) undo(f *Field, n int) {
+	if n == 0 {
+		return
+	}
 	c.values -= n
 	switch {
 	case !c.plainly:

@@ -1,0 +1,109 @@
+package columnar_test
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"fhirkiln/columnar"
+)
+
+// spoil breaks a line somewhere, so that a part of it may be read before that shows.
+func spoil(r *rand.Rand, line string) string {
+	at := r.IntN(len(line))
+	switch r.IntN(5) {
+	case 0:
+		return line[:at]
+	case 1:
+		return line[:at] + line[min(len(line), at+1+r.IntN(5)):]
+	case 2:
+		from := r.IntN(len(line))
+		return line[:at] + line[from:min(len(line), from+1+r.IntN(40))] + line[at:]
+	case 3:
+		const bytes = "\"\\{}[]:,\x01\xff 0-.e"
+		i := r.IntN(len(bytes))
+		return line[:at] + bytes[i:i+1] + line[at+1:]
+	}
+	if comma := strings.IndexByte(line[at:], ','); comma >= 0 {
+		return line[:at+comma] + "," + line[at+comma:]
+	}
+	return line + "}"
+}
+
+// rowsOf is the files that a Writer makes of lines, without their origin, and the lines
+// that it did not take.
+func rowsOf(t failer, lines []string) (files memory, refused []string) {
+	t.Helper()
+	files = memory{}
+	w := columnar.NewWriter(columnar.Options{Create: files.create, RowGroupBytes: 20_000, PageBytes: 500, BloomFilter: true,
+		Quarantine: func(_ context.Context, q columnar.Quarantined) error {
+			if strings.Contains(q.Reason, "bug") {
+				t.Errorf("%s: %s", q.Bytes, q.Reason)
+			}
+			refused = append(refused, string(q.Bytes))
+			return nil
+		}})
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(ndjson(lines...)), 0), nil); err != nil {
+		t.Fatalf("appending: %v", err)
+	}
+	files.finish(t, w)
+	return files, refused
+}
+
+// checkSpoiled fails if lines that are not JSON leave anything in the parts of those
+// around them.
+func checkSpoiled(t failer, seed uint64) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 2))
+	g := newGenerator(seed, 0.1)
+	types := everyType()
+	var lines []string
+	for name := types[r.IntN(len(types))]; len(lines) < 30; {
+		line := g.nasty(name, r.IntN(3))
+		if lines = append(lines, line); r.IntN(2) == 0 {
+			for range 1 + r.IntN(3) {
+				lines = append(lines, spoil(r, line))
+			}
+		}
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "\uFEFF") || strings.TrimSpace(line) != line
+	})
+	all, refused := rowsOf(t, lines)
+	good := slices.Clone(lines)
+	for _, bad := range refused {
+		at := slices.Index(good, bad)
+		if at < 0 {
+			t.Fatalf("quarantine has %q, which is none of the lines", bad)
+		}
+		good = slices.Delete(good, at, at+1)
+	}
+	alone, refused := rowsOf(t, good)
+	if len(refused) > 0 {
+		t.Fatalf("a line is good among others, and alone it is not: %q", refused[0])
+	}
+	for name, file := range alone {
+		if all[name] == nil || !bytes.Equal(file.Bytes(), all[name].Bytes()) {
+			t.Errorf("seed %d: bad lines change the part of %s", seed, name)
+		}
+	}
+	if len(all) != len(alone) {
+		t.Errorf("seed %d: bad lines make %d parts of %d", seed, len(all), len(alone))
+	}
+}
+
+// TestSpoiledLines takes a few seeds, FuzzSpoiledLines as many as there is time for.
+func TestSpoiledLines(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(60) {
+		checkSpoiled(t, seed)
+	}
+}
+
+func FuzzSpoiledLines(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { checkSpoiled(t, seed) })
+}
