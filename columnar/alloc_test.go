@@ -46,7 +46,7 @@ func checkAllocations(t *testing.T, resourceType string, lines [][]byte) {
 		if _, err := w.Append(t.Context(), NewLines(bytes.NewReader(ndjson), 0), origin); err != nil {
 			t.Fatal(err)
 		}
-		w.parts[resourceType].rows.reset()
+		w.lanes[0].shares[resourceType].rows.reset()
 	})
 	if n > 9 { // the Lines and Append itself
 		t.Errorf("%d rows of %s allocate %v times", 10*len(lines), resourceType, n)

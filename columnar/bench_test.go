@@ -84,14 +84,12 @@ func BenchmarkShred(b *testing.B) {
 			data := sample(b, name, 1<<20)
 			w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 40, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
 			origin := &Origin{Source: "s", Feed: "f", Run: "r", File: "1.ndjson"}
-			lines := NewLines(bytes.NewReader(nil), 0)
 			shred := func() int64 {
-				lines.r.Reset(bytes.NewReader(data))
-				read, err := w.Append(b.Context(), lines, origin)
+				read, err := w.Append(b.Context(), NewLines(bytes.NewReader(data), 0), origin)
 				if err != nil {
 					b.Fatal(err)
 				}
-				w.parts[name].rows.reset()
+				w.lanes[0].shares[name].rows.reset()
 				return read.Resources
 			}
 			shred() // so that its memory has grown

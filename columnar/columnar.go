@@ -36,6 +36,9 @@
 // tokens first. If the line turns out not to be JSON, the row is undone: nothing else
 // behind a line can fail but the file's writer. A page encoder makes pages of the
 // columns, and a file writer puts those into a file.
+//
+// All that is a lane, up to the file. Lines come in blocks, and where [Options] has cores
+// to spare, several lanes take those of one file in turn.
 package columnar
 
 import (

@@ -42,6 +42,7 @@ type column struct {
 	plain        []byte      // or PLAIN-encoded
 	values       int         // in the open page
 	pages        []page      // that are finished
+	dictPage     page        // that comes before them, once the row group is encoded
 	nulls, slots int         // in them
 	from         int         // slot that the open page starts with
 	fromRow      int         // and its row

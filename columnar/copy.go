@@ -23,7 +23,8 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 		return 0, w.wrong
 	}
 	c := &copier{columns: make([][]parquet.Value, len(r.layout.columns))}
-	for ; !w.full; rows++ {
+	l := w.lanes[0]
+	for ; !w.full.Load(); rows++ {
 		if rows%256 == 0 && ctx.Err() != nil {
 			return rows, context.Cause(ctx)
 		}
@@ -34,15 +35,15 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 		if err != nil {
 			return rows, err
 		}
-		p, err := w.partOf(ctx, r.ResourceType())
+		s, err := l.shareOf(ctx, r.ResourceType())
 		if err != nil {
 			return rows, err
 		}
-		size, err := c.row(p.rows, row)
+		size, err := c.row(s.rows, row)
 		if err != nil {
 			return rows, fmt.Errorf("copying a row of %s: %w", r.ResourceType(), err)
 		}
-		if err := w.endRow(p, size); err != nil {
+		if err := l.endRow(s, size); err != nil {
 			return rows + 1, err
 		}
 	}

@@ -26,10 +26,10 @@ func TestLargeBundle(t *testing.T) {
 	if err != nil || read.Resources != entries || read.Bundles != 1 {
 		t.Fatalf("%+v, %v", read, err)
 	}
-	if n := cap(w.deletions.scanner.tape); n > 100 {
+	if n := cap(w.lanes[0].deletions.scanner.tape); n > 100 {
 		t.Errorf("the tape had room for %d tokens", n)
 	}
-	if n := cap(w.deletions.rest) + cap(w.deletions.residual); n > 1000 {
+	if n := cap(w.lanes[0].deletions.rest) + cap(w.lanes[0].deletions.residual); n > 1000 {
 		t.Errorf("%d bytes were kept beside the line", n)
 	}
 	if n := len(w.parts[Deleted].file.groups); n < 100 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -22,8 +23,10 @@ const (
 
 const magic = "PAR1"
 
-// fileWriter writes row groups and the footer of a Parquet file.
+// fileWriter writes row groups and the footer of a Parquet file. Row groups may come from
+// several goroutines.
 type fileWriter struct {
+	mu     sync.Mutex
 	w      io.Writer
 	at     int64 // bytes written
 	layout *Layout
@@ -58,19 +61,17 @@ func (f *fileWriter) write(b []byte) {
 // the first.
 func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	if g.rows == 0 {
-		return f.err
+		return nil
 	}
+	g.encode(e)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	alone := last && len(f.groups) == 0
-	clear(e.nulls)
 	group := format.RowGroup{NumRows: int64(g.rows), FileOffset: f.at, Ordinal: int16(len(f.groups)),
 		Columns: make([]format.ColumnChunk, len(f.layout.columns))}
 	for i, field := range f.layout.columns {
-		c := &g.columns[i]
-		if c.values > 0 || c.slots == 0 || c.from < g.slotsOf(field) {
-			g.cutPage(e, field, false)
-		}
 		meta := &group.Columns[i].MetaData
-		f.chunk(meta, c, field, e, alone)
+		f.chunk(meta, &g.columns[i], field, alone)
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
 	}
@@ -84,6 +85,32 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	return f.err
 }
 
+// encode makes pages of what the columns have left.
+func (g *rowGroup) encode(e *pageEncoder) {
+	clear(e.nulls)
+	for i, field := range g.layout.columns {
+		c := &g.columns[i]
+		if c.values > 0 || c.slots == 0 || c.from < g.slotsOf(field) {
+			g.cutPage(e, field, false)
+		}
+		if c.inDictionary() {
+			c.dictPage = e.dictionaryPage(c.dict)
+		}
+	}
+}
+
+// inDictionary says whether a finished page has its values in the column's dictionary.
+func (c *column) inDictionary() bool {
+	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
+}
+
+// size is how many bytes are written.
+func (f *fileWriter) size() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at
+}
+
 // slotsOf is how many slots a leaf has in the row group.
 func (g *rowGroup) slotsOf(f *Field) int {
 	def, _ := g.levels(f)
@@ -92,13 +119,13 @@ func (g *rowGroup) slotsOf(f *Field) int {
 
 // chunk writes a column's pages, and what there is to say of them to meta. alone says
 // that the column has no other chunk.
-func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field, e *pageEncoder, alone bool) {
+func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field, alone bool) {
 	start := f.at
 	*meta = format.ColumnMetaData{
 		Type: field.physical(), PathInSchema: field.parquetPath(), Codec: f.codec,
 		NumValues: int64(c.slots),
 	}
-	dict := slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
+	dict := c.inDictionary()
 	raw := alone && !dict && !slices.ContainsFunc(c.pages, func(p page) bool { return p.raw == nil })
 	if raw {
 		meta.Codec = format.Uncompressed
@@ -117,7 +144,7 @@ func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field,
 	}
 	if dict {
 		meta.DictionaryPageOffset = f.at
-		add(e.dictionaryPage(c.dict))
+		add(c.dictPage)
 		c.noteDictionary(field)
 	}
 	meta.DataPageOffset = f.at

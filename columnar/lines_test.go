@@ -2,6 +2,7 @@ package columnar
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -12,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// bufferSize is how long a line may be before Lines has to copy it together.
-const bufferSize = 256 << 10
+// bufferSize is how long a line may be before it needs a larger block.
+const bufferSize = ReadAhead
 
 // found is a line that outlives the next one.
 type found struct {
@@ -23,16 +24,29 @@ type found struct {
 
 // all reads lines to their end; the error is nil there.
 func all(l *Lines) ([]found, error) {
-	var lines []found
+	var (
+		lines  []found
+		memory []byte
+	)
 	for {
-		line, err := l.next()
+		b, err := l.block(context.Background(), memory)
 		if err == io.EOF {
 			return lines, nil
 		}
 		if err != nil {
 			return lines, err
 		}
-		lines = append(lines, found{string(line.bytes), line.number, line.offset})
+		for {
+			line, err := b.next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return lines, err
+			}
+			lines = append(lines, found{string(line.bytes), line.number, line.offset})
+		}
+		memory = l.leave(b)
 	}
 }
 
@@ -85,7 +99,7 @@ func TestLines(t *testing.T) {
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("lines (-want +got):\n%.1000s", diff)
 				}
-				if _, err := lines.next(); err != io.EOF {
+				if _, err := lines.block(t.Context(), nil); err != io.EOF {
 					t.Errorf("after the end: %v", err)
 				}
 				if n := lines.since(); n != int64(len(tt.ndjson)) {
@@ -139,7 +153,7 @@ func TestLinesStopAtMax(t *testing.T) {
 	t.Parallel()
 	const max = 1 << 20
 	r := new(endless)
-	_, err := NewLines(r, max).next()
+	_, err := NewLines(r, max).block(t.Context(), nil)
 	if e := new(DataError); !errors.As(err, &e) || *e != (DataError{Line: 1, Reason: "the line is longer than 1048576 bytes"}) {
 		t.Errorf("the error is %v", err)
 	}

@@ -1,8 +1,12 @@
 package columnar_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"fhirkiln/columnar"
 )
 
 func TestOddDecimals(t *testing.T) {
@@ -195,5 +199,28 @@ func TestOrigin(t *testing.T) {
 		if got := row.text("__origin." + column); got != want {
 			t.Errorf("%s is %q, not %q", column, got, want)
 		}
+	}
+}
+
+// Each row has the origin that its Append was given, also where the caller uses one again.
+func TestOriginsOfOneWriter(t *testing.T) {
+	t.Parallel()
+	m := memory{}
+	w := columnar.NewWriter(columnar.Options{Create: m.create})
+	from := origin
+	var want []string
+	for n := range 3 {
+		from.File = fmt.Sprintf("%d.ndjson", n)
+		if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(ndjson(`{"resourceType":"Basic"}`, `{"resourceType":"Basic"}`)), 0), &from); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, from.File, from.File)
+	}
+	var got []string
+	for _, row := range rows(t, m.finish(t, w)[0]) {
+		got = append(got, row.text("__origin.file"))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the rows' files are %q, not %q", got, want)
 	}
 }

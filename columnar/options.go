@@ -11,7 +11,9 @@ type Options struct {
 	// Create opens the part that rows of a resource type go to. A Writer calls it from
 	// Append, at most once for each type, and only when there is a row for it. What it
 	// returns gets a whole Parquet file by the time that [Writer.Close] returns; the
-	// Writer does not close it.
+	// Writer does not close it. A Writer calls Create, Quarantine and a part's Write from
+	// any of its goroutines, but of Create and Quarantine together only one at a time, and
+	// of a part's Writes too.
 	Create func(ctx context.Context, resourceType string) (io.Writer, error)
 
 	// Quarantine takes a line that cannot become a row. An error ends Append. Nil: the
@@ -24,8 +26,15 @@ type Options struct {
 	TargetBytes int64
 
 	// RowGroupBytes is the NDJSON that goes into one row group. Default 64 MiB: a few
-	// MiB of Parquet. It bounds the memory of an open part.
+	// MiB of Parquet. It bounds the memory of an open part, on each core that works at it.
 	RowGroupBytes int64
+
+	// Cores are those that nobody uses: beside its own goroutine, Append lets so many work
+	// at one file of several MB. It is not to count its own; who calls it may, by
+	// [Cores.Use]. Each core makes row groups of its own, so that rows are in the order of
+	// their lines within a row group alone; __origin.line has it. Default: none, and
+	// rows have the order of their lines.
+	Cores *Cores
 
 	// SkipHeaders passes over the headers between the blocks of files that a manifest
 	// calls outputOrganizedBy something: Parameters with a parameter of the name header.
@@ -37,9 +46,9 @@ type Options struct {
 	// its job. Default: nothing is counted.
 	AttachmentOrigins []string
 
-	// Each is called for each row that was made of a resource, on Append's goroutine, with
-	// its id and meta.versionId, nil where it has none. They are good until it returns.
-	// Nil is not called.
+	// Each is called for each row that was made of a resource, with its id and
+	// meta.versionId, nil where it has none. They are good until it returns. It is called
+	// from several goroutines at once where there are Cores. Nil is not called.
 	Each func(resourceType string, id, version []byte)
 
 	// PageBytes is the size from which a page is closed, before compression. Default

@@ -128,7 +128,7 @@ func TestPosition(t *testing.T) {
 		{"a byte order mark alone", "\uFEFF", nil, columnar.Position{Lines: 1, Bytes: 3}},
 		{"broken off at once", "", reset, columnar.Position{}},
 		{"broken off between lines", good + "\n", reset, columnar.Position{Lines: 1, Bytes: 25}},
-		{"broken off behind a blank line", good + "\n\n", reset, columnar.Position{Lines: 1, Bytes: 25}},
+		{"broken off behind a blank line", good + "\n\n", reset, columnar.Position{Lines: 2, Bytes: 26}},
 		{"broken off within a line", good + "\n" + good, reset, columnar.Position{Lines: 1, Bytes: 25}},
 		{"broken off within a long line", good + "\n" + long, reset, columnar.Position{Lines: 1, Bytes: 25}},
 		{"a long line", long + "\n" + good, nil, columnar.Position{Lines: 2, Bytes: 600_025}},

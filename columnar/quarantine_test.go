@@ -227,8 +227,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// bufferSize is how long a line may be before Lines has to copy it together.
-const bufferSize = 256 << 10
+// bufferSize is how long a line may be before it needs a larger block.
+const bufferSize = columnar.ReadAhead
 
 func TestQuarantineFails(t *testing.T) {
 	t.Parallel()

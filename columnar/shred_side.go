@@ -19,7 +19,7 @@ type sideColumns struct {
 type originColumns struct {
 	origin, source, feed, run, file, line, transactionTime *Field
 
-	last *Origin // of the row before
+	last *Origin // of the row before; nil if that is not known
 }
 
 func newOriginColumns(root *Field) originColumns {

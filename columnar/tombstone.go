@@ -29,7 +29,10 @@ const Deleted = "deleted"
 // See "Deleted" in https://hl7.org/fhir/uv/bulkdata/export.html#response---complete-status.
 func NewTombstoneWriter(o Options) *Writer {
 	w := NewWriter(o)
-	w.deletions = new(deletions)
+	w.tombstones = true
+	for _, l := range w.lanes {
+		l.deletions = new(deletions)
+	}
 	return w
 }
 
@@ -84,57 +87,57 @@ func (s *tombstoneShredder) row(t tombstone, o *Origin, number int64) {
 }
 
 // addDeleted makes tombstones of a line of a deleted file.
-func (w *Writer) addDeleted(ctx context.Context, l line, origin *Origin, read *ReadStats) error {
-	d := w.deletions
-	if err := d.survey(l.bytes); err != nil {
-		return w.refuse(ctx, l, origin, err, read)
+func (l *lane) addDeleted(ctx context.Context, at line) error {
+	d := l.deletions
+	if err := d.survey(at.bytes); err != nil {
+		return l.refuse(ctx, at, err)
 	}
 	switch {
 	case d.resourceType == "Bundle" && (d.hasEntries || d.hasType):
-		read.Bundles++
+		l.read.Bundles++
 		n := 0
-		return d.scanner.entries(l.bytes, func(start, end int) error {
+		return d.scanner.entries(at.bytes, func(start, end int) error {
 			if n++; n%256 == 0 && ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			t, err := d.tombstone(l.bytes, start, end)
-			entry := line{bytes: l.bytes[start:end], number: l.number, offset: l.offset}
+			t, err := d.tombstone(at.bytes, start, end)
+			entry := line{bytes: at.bytes[start:end], number: at.number, offset: at.offset}
 			if err != nil {
-				return w.refuse(ctx, entry, origin, fmt.Errorf("its entry %d %w", n, err), read)
+				return l.refuse(ctx, entry, fmt.Errorf("its entry %d %w", n, err))
 			}
-			return w.addTombstone(ctx, t, entry, origin, read)
+			return l.addTombstone(ctx, t, entry)
 		})
 	case d.resourceType == "" && d.hasRequest:
-		if _, err := d.scanner.scanValue(l.bytes, 0); err != nil {
-			return w.refuse(ctx, l, origin, err, read)
+		if _, err := d.scanner.scanValue(at.bytes, 0); err != nil {
+			return l.refuse(ctx, at, err)
 		}
 		d.rest = d.rest[:0]
-		t, err := d.tombstone(l.bytes, 0, len(l.bytes))
+		t, err := d.tombstone(at.bytes, 0, len(at.bytes))
 		if err != nil {
-			return w.refuse(ctx, l, origin, fmt.Errorf("it %w", err), read)
+			return l.refuse(ctx, at, fmt.Errorf("it %w", err))
 		}
-		return w.addTombstone(ctx, t, l, origin, read)
+		return l.addTombstone(ctx, t, at)
 	case d.isResource():
-		whole := append(append([]byte(`{"":`), l.bytes...), '}')
-		return w.addTombstone(ctx, tombstone{resourceType: d.resourceType, id: d.id, residual: whole}, l, origin, read)
-	case w.options.SkipHeaders && d.resourceType == "Parameters":
-		if err := d.scanner.scan(l.bytes); err == nil && isHeader(l.bytes, d.scanner.tape) {
-			read.Headers++
+		whole := append(append([]byte(`{"":`), at.bytes...), '}')
+		return l.addTombstone(ctx, tombstone{resourceType: d.resourceType, id: d.id, residual: whole}, at)
+	case l.w.options.SkipHeaders && d.resourceType == "Parameters":
+		if err := d.scanner.scan(at.bytes); err == nil && isHeader(at.bytes, d.scanner.tape) {
+			l.read.Headers++
 			return nil
 		}
 	}
-	return w.refuse(ctx, l, origin, errNotDeleted, read)
+	return l.refuse(ctx, at, errNotDeleted)
 }
 
-func (w *Writer) addTombstone(ctx context.Context, t tombstone, l line, origin *Origin, read *ReadStats) error {
-	p, err := w.partOf(ctx, Deleted)
+func (l *lane) addTombstone(ctx context.Context, t tombstone, at line) error {
+	s, err := l.shareOf(ctx, Deleted)
 	if err != nil {
 		return err
 	}
-	p.tombstones.row(t, origin, l.number)
-	w.deletions.rest = w.deletions.rest[:0]
-	read.Resources++
-	return w.endRow(p, len(l.bytes))
+	s.tombstones.row(t, l.origin, at.number)
+	l.deletions.rest = l.deletions.rest[:0]
+	l.read.Resources++
+	return l.endRow(s, len(at.bytes))
 }
 
 // tombstone puts a tombstone's row together again: a Bundle of this one entry, or the

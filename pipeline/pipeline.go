@@ -21,9 +21,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"fhirkiln/bulk"
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -185,6 +187,11 @@ type Options struct {
 	// them than cores keep both busy, and servers commonly allow as many.
 	Workers int
 
+	// Cores are the machine's, which runs of one process at the same time share: a core for
+	// each worker, and those that no worker uses for the files of others. Default: as many
+	// as [runtime.GOMAXPROCS] says.
+	Cores *columnar.Cores
+
 	// PartBytes is the size of Parquet at which a part is closed and the next one
 	// begun. Default: columnar's.
 	PartBytes int64
@@ -229,6 +236,9 @@ func (o Options) withDefaults() Options {
 		o.State, _ = o.Sink.(State)
 	}
 	o.Workers = cmp.Or(o.Workers, 4)
+	if o.Cores == nil {
+		o.Cores = columnar.NewCores(runtime.GOMAXPROCS(0))
+	}
 	if o.RowGroupBytes == 0 {
 		o.RowGroupBytes = min(64<<20, 256<<20/int64(o.Workers))
 		if o.PartBytes > 0 {

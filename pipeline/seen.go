@@ -39,13 +39,13 @@ type shard struct {
 	used  int
 }
 
-// look notes a resource, and says whether it came before. key is a buffer of the
-// caller's, which it returns to be used again. A resource without an id is like no other.
-func (s *seen) look(key []byte, resourceType string, id, version []byte) (buffer []byte, again bool) {
+// look notes a resource, and says whether it came before. A resource without an id is
+// like no other.
+func (s *seen) look(resourceType string, id, version []byte) (again bool) {
 	if len(id) == 0 || s.count.Load() > s.max {
-		return key, false
+		return false
 	}
-	key = append(key[:0], resourceType...)
+	key := append(make([]byte, 0, 256), resourceType...) // on the stack, unless it is longer
 	key = append(key, 0)
 	key = append(key, id...)
 	key = append(key, 0)
@@ -64,7 +64,7 @@ func (s *seen) look(key []byte, resourceType string, id, version []byte) (buffer
 			s.shards[i].drop()
 		}
 	}
-	return key, again
+	return again
 }
 
 // add says whether sum is new.

@@ -15,11 +15,8 @@ func TestSeen(t *testing.T) {
 	again := make([]int, 4)
 	for n := range again {
 		all.Go(func() {
-			var key []byte
 			for i := range each {
-				var was bool
-				key, was = s.look(key, "Patient", fmt.Append(nil, i), nil)
-				if was {
+				if s.look("Patient", fmt.Append(nil, i), nil) {
 					again[n]++
 				}
 			}
@@ -41,7 +38,7 @@ func TestSeen(t *testing.T) {
 		{"Patient", "", "", false},
 		{"Patient", "", "", false},
 	} {
-		if _, was := s.look(nil, test.resourceType, []byte(test.id), []byte(test.version)); was != test.again {
+		if was := s.look(test.resourceType, []byte(test.id), []byte(test.version)); was != test.again {
 			t.Errorf("%+v: %v", test, was)
 		}
 	}
@@ -51,16 +48,16 @@ func TestSeenLetsGo(t *testing.T) {
 	t.Parallel()
 	s := newSeen(1000)
 	for i := range 1000 {
-		s.look(nil, "Patient", fmt.Append(nil, i), nil)
+		s.look("Patient", fmt.Append(nil, i), nil)
 	}
 	if !s.known() {
 		t.Error("it does not know as many as it may")
 	}
-	s.look(nil, "Patient", []byte("1"), nil)
+	s.look("Patient", []byte("1"), nil)
 	if !s.known() {
 		t.Error("one that was there before is too many")
 	}
-	s.look(nil, "Patient", []byte("x"), nil)
+	s.look("Patient", []byte("x"), nil)
 	if s.known() {
 		t.Error("it pretends to know")
 	}
@@ -69,7 +66,7 @@ func TestSeenLetsGo(t *testing.T) {
 			t.Fatal("it holds what it needs no longer")
 		}
 	}
-	if _, again := s.look(nil, "Patient", []byte("x"), nil); again {
+	if again := s.look("Patient", []byte("x"), nil); again {
 		t.Error("it tells what it does not know")
 	}
 	if (*seen)(nil).known() {

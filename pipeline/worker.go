@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
@@ -32,9 +33,8 @@ type worker struct {
 	bad    *quarantine
 	files  []fileEnd // in writer to their ends
 
-	firstBad string // of the present file: reason and place
-	again    int64  // of the present file: resources that had come before
-	buffer   []byte // of seen
+	firstBad string       // of the present file: reason and place
+	again    atomic.Int64 // of the present file: resources that had come before
 }
 
 // openPart is a part that is being written.
@@ -52,22 +52,28 @@ func (p *openPart) Write(b []byte) (int, error) {
 func (w *worker) work(ctx context.Context) error {
 	for {
 		f, ok := w.queue.next(w.kind)
-		if !ok || f.kind != w.kind {
-			if err := w.commit(ctx, nil); err != nil {
-				return err
-			}
-		}
-		if !ok {
-			return nil
-		}
-		w.kind = f.kind
-		if err := w.file(ctx, f); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx) // not this file's fault
-			}
-			return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
+		if err := w.take(ctx, f, ok); err != nil || !ok {
+			return err
 		}
 	}
+}
+
+// take converts a file that was dealt, or finishes what is open when there is none.
+func (w *worker) take(ctx context.Context, f queuedFile, ok bool) error {
+	defer w.Cores.Use()()
+	if !ok || f.kind != w.kind {
+		if err := w.commit(ctx, nil); err != nil || !ok {
+			return err
+		}
+	}
+	w.kind = f.kind
+	if err := w.file(ctx, f); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // not this file's fault
+		}
+		return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
+	}
+	return nil
 }
 
 // file converts one output file, or what of it is not in parts yet.
@@ -87,7 +93,8 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad, w.again = here.Bad, 0
+	w.firstBad = here.Bad
+	w.again.Store(0)
 	for {
 		if w.writer == nil {
 			w.begin(f.manifest)
@@ -111,7 +118,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	w.Progress.fileDone()
-	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
+	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again.Load()})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
 }
@@ -158,7 +165,7 @@ func after(stream Stream, p place) (io.Reader, error) {
 func (w *worker) begin(m *bulk.Manifest) {
 	w.open = map[string]*openPart{}
 	options := columnar.Options{
-		TargetBytes: w.PartBytes, RowGroupBytes: w.RowGroupBytes,
+		TargetBytes: w.PartBytes, RowGroupBytes: w.RowGroupBytes, Cores: w.Cores,
 		Quarantine: w.quarantine,
 		Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
 			staging, err := w.stage(ctx, w.key(kind{resourceType, w.kind.Deleted}))
@@ -182,11 +189,10 @@ func (w *worker) begin(m *bulk.Manifest) {
 	w.writer = columnar.NewWriter(options)
 }
 
-// look counts a resource that has come before.
+// look counts a resource that has come before. It is called from several goroutines.
 func (w *worker) look(resourceType string, id, version []byte) {
-	again := false
-	if w.buffer, again = w.seen.look(w.buffer, resourceType, id, version); again {
-		w.again++
+	if w.seen.look(resourceType, id, version) {
+		w.again.Add(1)
 	}
 }
 

@@ -1,0 +1,57 @@
+package columnar
+
+import (
+	"bytes"
+	"io"
+)
+
+// block is some whole lines of an NDJSON file.
+type block struct {
+	memory []byte // that lines are in
+	lines  []byte // those that were not taken yet, with their ends
+	max    int    // bytes of a line
+	number int64  // lines of the file before them
+	offset int64  // bytes of the file before them
+	behind Position
+}
+
+// line is one line that is not blank. Its bytes are good as long as its block's memory.
+type line struct {
+	bytes  []byte
+	number int64 // counted from 1, blank lines too
+	offset int64 // of its first byte
+}
+
+// end is where the block ends in the file.
+func (b *block) end() int64 { return b.offset + int64(len(b.lines)) }
+
+// next takes the next line, or returns [io.EOF] behind the last one. Of one that is too
+// long, a [*DataError] comes with it.
+func (b *block) next() (line, error) {
+	for len(b.lines) > 0 {
+		start := b.offset
+		end := bytes.IndexByte(b.lines, '\n') + 1
+		if end == 0 {
+			end = len(b.lines)
+		}
+		raw := b.lines[:end]
+		b.lines = b.lines[end:]
+		b.number++
+		b.offset += int64(end)
+		if start == 0 {
+			raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
+		}
+		trimmed := bytes.Trim(raw, " \t\r\n")
+		if len(trimmed) == 0 {
+			continue
+		}
+		b.behind = Position{Lines: b.number, Bytes: b.offset}
+		l := line{bytes: trimmed, number: b.number, offset: start}
+		if len(trimmed) > b.max {
+			return l, tooLong(l.number, l.offset, b.max)
+		}
+		return l, nil
+	}
+	b.behind = Position{Lines: b.number, Bytes: b.offset}
+	return line{}, io.EOF
+}

@@ -1,0 +1,107 @@
+package columnar
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// intake is one Append: it deals the blocks of a file to the lanes.
+//
+// Each lane reads the next block itself, one at a time, and makes rows of it while others
+// read. So a single lane has all of the file in its order and goes without any hand-over;
+// every other one begins when there is a core for it, and there is no goroutine that only
+// waits.
+type intake struct {
+	w      *Writer
+	origin *Origin
+	stop   context.CancelCauseFunc // of the lanes' ctx
+	others sync.WaitGroup          // lanes beside Append's own
+
+	mu    sync.Mutex // held by the lane that reads
+	lines *Lines
+	idle  []*lane
+	read  ReadStats
+	err   error // the first
+}
+
+// laneBytes is how much NDJSON a Writer has for each of its lanes before it gets another
+// one. What a lane has at the end is a row group of its own, and each costs what a page and
+// an entry in the footer take for every column: small parts are not worth it.
+const laneBytes = 4 << 20
+
+// run is a lane's work in an Append. A helper stops as soon as others need its core.
+func (in *intake) run(ctx context.Context, l *lane, helper bool) {
+	l.begin(in.origin)
+	var err error
+	for more := true; more && err == nil && !(helper && in.w.options.Cores.crowded()); {
+		var b block
+		if b, more, err = in.next(ctx, l); more {
+			err = l.add(ctx, &b)
+			in.leave(l, b)
+		}
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.read.Resources += l.read.Resources
+	in.read.Quarantined += l.read.Quarantined
+	in.read.Bundles += l.read.Bundles
+	in.read.Headers += l.read.Headers
+	in.idle = append(in.idle, l)
+	if err != nil && in.err == nil {
+		in.err = err
+		in.stop(err)
+	}
+}
+
+// next reads a block for a lane, if there is more for it.
+func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for !in.w.full.Load() {
+		if ctx.Err() != nil {
+			return b, false, context.Cause(ctx)
+		}
+		b, err = in.lines.block(ctx, l.memory)
+		l.memory = nil
+		if err == nil {
+			in.w.taken += int64(len(b.lines))
+			in.help(ctx)
+			return b, true, nil
+		}
+		l.memory = b.memory
+		if err == io.EOF {
+			return b, false, nil
+		}
+		if err := l.tooLong(ctx, line{b.lines, in.lines.number, b.offset}, err, in.lines.restOfLine()); err != nil {
+			return b, false, err
+		}
+	}
+	return b, false, nil
+}
+
+// leave ends a lane's use of a block.
+func (in *intake) leave(l *lane, b block) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	l.memory = in.lines.leave(b)
+}
+
+// help lets another lane work if there are more blocks, and a core for it.
+func (in *intake) help(ctx context.Context) {
+	w := in.w
+	if in.lines.ended() || len(in.idle) == 0 && w.taken < laneBytes*int64(len(w.lanes)) || !w.options.Cores.spare() {
+		return
+	}
+	var l *lane
+	if n := len(in.idle); n > 0 {
+		l, in.idle = in.idle[n-1], in.idle[:n-1]
+	} else {
+		l = newLane(w)
+		w.lanes = append(w.lanes, l)
+	}
+	in.others.Go(func() {
+		defer w.options.Cores.leave()
+		in.run(ctx, l, true)
+	})
+}

@@ -1,0 +1,185 @@
+package columnar
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+)
+
+// lane is one goroutine's way from lines to row groups: all that shredding and encoding
+// need, so that lanes share nothing but the files that they write to. It keeps row groups
+// that are not full from one Append to the next.
+type lane struct {
+	w       *Writer
+	scanner scanner
+	encoder *pageEncoder
+	shares  map[string]*share // by resource type
+	pending int64             // bytes of NDJSON in the shares' row groups
+	memory  []byte            // of a block, between two of them
+
+	deletions   *deletions        // nil in a Writer of resources
+	attachments *attachmentFinder // nil if there are no origins
+
+	// Of the present Append.
+	origin *Origin
+	read   ReadStats
+}
+
+// share is what a lane has of a part.
+type share struct {
+	part        *part
+	rows        *rowGroup
+	shredder    *shredder          // of a part of resources
+	tombstones  *tombstoneShredder // of a part of Deleted
+	pending     int64              // bytes of NDJSON in rows
+	attachments int64              // rows that have one
+}
+
+func newLane(w *Writer) *lane {
+	l := &lane{w: w, encoder: newPageEncoder(newCompressor(w.options.Codec, w.options.Level)), shares: map[string]*share{}}
+	if w.tombstones {
+		l.deletions = new(deletions)
+	}
+	if len(w.options.AttachmentOrigins) > 0 {
+		l.attachments = newAttachmentFinder(w.options.AttachmentOrigins)
+	}
+	return l
+}
+
+// begin readies the lane for an Append.
+func (l *lane) begin(origin *Origin) {
+	l.origin, l.read = origin, ReadStats{}
+	for _, s := range l.shares { // the caller may have changed what origin points to
+		if s.tombstones != nil {
+			s.tombstones.origin.last = nil
+		} else {
+			s.shredder.side.origin.last = nil
+		}
+	}
+}
+
+// add makes rows of a block, until the Writer is full.
+func (l *lane) add(ctx context.Context, b *block) error {
+	for turn := 1; ; turn++ {
+		if turn%256 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		at, err := b.next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			err = l.tooLong(ctx, at, err, strings.NewReader(""))
+		case l.deletions != nil:
+			err = l.addDeleted(ctx, at)
+		default:
+			err = l.addResource(ctx, at)
+		}
+		if err != nil || l.w.full.Load() {
+			return err
+		}
+	}
+}
+
+// tooLong puts a line into quarantine that is too long, and what it goes on with. Other
+// errors come back.
+func (l *lane) tooLong(ctx context.Context, at line, err error, rest io.Reader) error {
+	var bad *DataError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return l.quarantine(ctx, bad, at, rest)
+}
+
+// refuse puts a line into quarantine.
+func (l *lane) refuse(ctx context.Context, at line, reason error) error {
+	return l.quarantine(ctx, &DataError{Line: at.number, Offset: at.offset, Reason: reason.Error()}, at, nil)
+}
+
+// quarantine puts a line into quarantine; rest is what it goes on with, nil unless it is
+// too long.
+func (l *lane) quarantine(ctx context.Context, bad *DataError, at line, rest io.Reader) error {
+	if l.w.options.Quarantine == nil {
+		return bad
+	}
+	q := Quarantined{DataError: *bad, Bytes: at.bytes, Rest: rest}
+	if l.origin != nil {
+		q.Origin = *l.origin
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	err := l.w.options.Quarantine(ctx, q)
+	if rest != nil && err == nil {
+		_, err = io.Copy(io.Discard, rest)
+	}
+	if err == nil {
+		l.read.Quarantined++
+	}
+	return err
+}
+
+// shareOf is the lane's share of a resource type's part.
+func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error) {
+	if s := l.shares[resourceType]; s != nil {
+		return s, nil
+	}
+	p, err := l.w.partOf(ctx, resourceType)
+	if err != nil {
+		return nil, err
+	}
+	s := &share{part: p, rows: newRowGroup(p.file.layout, &l.w.options)}
+	if resourceType == Deleted {
+		s.tombstones = newTombstoneShredder(s.rows)
+	} else {
+		s.shredder = newShredder(s.rows)
+	}
+	l.shares[resourceType] = s
+	return s, nil
+}
+
+// endRow closes a row, which was made of so many bytes, and writes row groups that are
+// large enough.
+func (l *lane) endRow(s *share, bytes int) error {
+	s.rows.endRow(l.encoder)
+	s.pending += int64(bytes)
+	l.pending += int64(bytes)
+	switch most := l.w.options.RowGroupBytes; {
+	case s.pending >= most:
+		return l.flush(s)
+	case l.pending >= 2*most: // many types at once share the memory of two
+		for _, other := range l.shares {
+			if other.pending > s.pending {
+				s = other
+			}
+		}
+		return l.flush(s)
+	}
+	return nil
+}
+
+// flush writes a row group.
+func (l *lane) flush(s *share) error {
+	l.pending -= s.pending
+	s.pending = 0
+	err := s.part.file.rowGroup(s.rows, l.encoder, false)
+	s.rows.reset()
+	if err != nil {
+		return s.part.failed("writing", err)
+	}
+	if s.part.file.size() >= l.w.options.TargetBytes {
+		l.w.full.Store(true)
+	}
+	return nil
+}
+
+// close writes what is left; groups says how many row groups each part still gets of all
+// lanes.
+func (l *lane) close(groups map[*part]int) error {
+	for _, s := range l.shares {
+		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
+			return s.part.failed("finishing", err)
+		}
+	}
+	return nil
+}

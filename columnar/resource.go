@@ -1,0 +1,114 @@
+package columnar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// addResource makes a row of a line.
+func (l *lane) addResource(ctx context.Context, at line) error {
+	resourceType, err := l.typeOf(at.bytes)
+	if err != nil {
+		return l.refuse(ctx, at, err)
+	}
+	if l.w.options.SkipHeaders && string(resourceType) == "Parameters" && l.scanner.scan(at.bytes) == nil && isHeader(at.bytes, l.scanner.tape) {
+		l.read.Headers++
+		return nil
+	}
+	s := l.shares[string(resourceType)]
+	if s == nil {
+		s, err = l.shareOf(ctx, string(resourceType))
+		if errors.Is(err, errTypes) {
+			return l.refuse(ctx, at, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !s.shredder.row(at.bytes, l.origin, at.number) {
+		return l.refuse(ctx, at, l.wrongWith(at.bytes))
+	}
+	if l.attachments != nil && l.attachments.in(at.bytes) {
+		s.attachments++
+	}
+	if l.w.options.Each != nil {
+		l.w.options.Each(s.part.file.layout.ResourceType, s.shredder.id, s.shredder.version)
+	}
+	l.read.Resources++
+	return l.endRow(s, len(at.bytes))
+}
+
+// wrongWith says what is wrong with a line that a shredder did not take.
+func (l *lane) wrongWith(line []byte) error {
+	if err := l.scanner.scan(line); err != nil {
+		return err
+	}
+	return errUnread
+}
+
+// typeOf is the resourceType of a line, which it mostly begins with. If the lane has had
+// that type before, nobody else has looked at the line.
+func (l *lane) typeOf(line []byte) ([]byte, error) {
+	if rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`)); ok {
+		if n := bytes.IndexByte(rest, '"'); n >= 0 && l.shares[string(rest[:n])] != nil {
+			return rest[:n], nil
+		}
+	}
+	return l.scan(line)
+}
+
+// scan checks a line and returns its resourceType.
+func (l *lane) scan(line []byte) ([]byte, error) {
+	if err := l.scanner.scan(line); err != nil {
+		return nil, err
+	}
+	tape := l.scanner.tape
+	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
+		key, value := tape[i], tape[i+1]
+		name := line[key.start:key.end]
+		if key.flags&flagEscaped != 0 {
+			name = appendText(nil, name)
+		}
+		if string(name) != "resourceType" {
+			continue
+		}
+		if value.kind != tokenString {
+			return nil, errNoType
+		}
+		resourceType := line[value.start:value.end]
+		if value.flags&flagEscaped != 0 {
+			resourceType = appendText(nil, resourceType)
+		}
+		if !isTypeName(resourceType) {
+			return nil, errTypeName
+		}
+		return resourceType, nil
+	}
+	return nil, errNoType
+}
+
+// maxParts bounds the parts that are open at once: R4 has 146 types, and what is made
+// up has no end.
+const maxParts = 256
+
+var (
+	errTypes    = fmt.Errorf("it is of another resource type than the %d before it", maxParts)
+	errNoType   = errors.New("it has no resourceType")
+	errTypeName = errors.New("its resourceType is not the name of a type")
+	errUnread   = errors.New("it is valid JSON that fhirkiln fails to read, which is a bug: please report it")
+)
+
+// isTypeName says whether a resourceType can be one: it becomes part of paths.
+func isTypeName(b []byte) bool {
+	if len(b) == 0 || len(b) > 64 || b[0] < 'A' || b[0] > 'Z' {
+		return false
+	}
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
