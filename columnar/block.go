@@ -25,8 +25,8 @@ type line struct {
 // end is where the block ends in the file.
 func (b *block) end() int64 { return b.offset + int64(len(b.lines)) }
 
-// next takes the next line, or returns [io.EOF] behind the last one. Of one that is too
-// long, a [*DataError] comes with it.
+// next takes the next line, or returns [io.EOF] behind the last one. One that is too long
+// comes with a [*DataError], and as it is, with its end.
 func (b *block) next() (line, error) {
 	for len(b.lines) > 0 {
 		start := b.offset
@@ -38,19 +38,20 @@ func (b *block) next() (line, error) {
 		b.lines = b.lines[end:]
 		b.number++
 		b.offset += int64(end)
+		text := raw
 		if start == 0 {
-			raw = bytes.TrimPrefix(raw, []byte("\uFEFF"))
+			text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 		}
-		trimmed := bytes.Trim(raw, " \t\r\n")
-		if len(trimmed) == 0 {
+		text = bytes.Trim(text, " \t\r\n")
+		tooLong := len(raw) > b.max+slack || len(text) > b.max
+		if len(text) == 0 && !tooLong {
 			continue
 		}
 		b.behind = Position{Lines: b.number, Bytes: b.offset}
-		l := line{bytes: trimmed, number: b.number, offset: start}
-		if len(trimmed) > b.max {
-			return l, tooLong(l.number, l.offset, b.max)
+		if tooLong {
+			return line{bytes: raw, number: b.number, offset: start}, errTooLong(b.number, start, b.max)
 		}
-		return l, nil
+		return line{bytes: text, number: b.number, offset: start}, nil
 	}
 	b.behind = Position{Lines: b.number, Bytes: b.offset}
 	return line{}, io.EOF

@@ -25,10 +25,10 @@ type intake struct {
 	err   error // the first
 }
 
-// laneBytes is how much NDJSON a Writer has for each of its lanes before it gets another
-// one. What a lane has at the end is a row group of its own, and each costs what a page and
-// an entry in the footer take for every column: small parts are not worth it.
-const laneBytes = 4 << 20
+// laneBlocks is how many blocks, 4 MiB, a Writer has had for each of its lanes before it
+// gets another one. At its end each lane has a row group of its own, which costs a page and
+// an entry in the footer for every column: small parts are not worth that.
+const laneBlocks = 16
 
 // run is a lane's work in an Append. A helper stops as soon as others need its core.
 func (in *intake) run(ctx context.Context, l *lane, helper bool) {
@@ -65,7 +65,7 @@ func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err er
 		b, err = in.lines.block(ctx, l.memory)
 		l.memory = nil
 		if err == nil {
-			in.w.taken += int64(len(b.lines))
+			in.w.blocks++
 			in.help(ctx)
 			return b, true, nil
 		}
@@ -90,7 +90,7 @@ func (in *intake) leave(l *lane, b block) {
 // help lets another lane work if there are more blocks, and a core for it.
 func (in *intake) help(ctx context.Context) {
 	w := in.w
-	if in.lines.ended() || len(in.idle) == 0 && w.taken < laneBytes*int64(len(w.lanes)) || !w.options.Cores.spare() {
+	if in.lines.ended() || len(in.idle) == 0 && w.blocks < laneBlocks*len(w.lanes) || !w.options.Cores.spare() {
 		return
 	}
 	var l *lane

@@ -123,7 +123,7 @@ func (l *Lines) read(ctx context.Context, memory []byte) (b block, err error) {
 		l.number++
 		l.offset += int64(len(read))
 		b.lines = read
-		return b, tooLong(l.number, b.offset, l.max)
+		return b, errTooLong(l.number, b.offset, l.max)
 	}
 	l.hold(read[end:])
 	if end == 0 {
@@ -221,7 +221,7 @@ func (r restOfLine) Read(p []byte) (int, error) {
 // done says that all before the present place is dealt with.
 func (l *Lines) done() { l.behind = Position{Lines: l.number, Bytes: l.offset} }
 
-func tooLong(number, offset int64, max int) error {
+func errTooLong(number, offset int64, max int) error {
 	return &DataError{Line: number, Offset: offset, Reason: fmt.Sprintf("the line is longer than %d bytes", max)}
 }
 

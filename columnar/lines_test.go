@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -91,22 +92,25 @@ func TestLines(t *testing.T) {
 		for how, reader := range readers {
 			t.Run(tt.name+", "+how, func(t *testing.T) {
 				t.Parallel()
-				lines := NewLines(reader(strings.NewReader(tt.ndjson)), 0)
-				got, err := all(lines)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(tt.want, got); diff != "" {
-					t.Errorf("lines (-want +got):\n%.1000s", diff)
-				}
-				if _, err := lines.block(t.Context(), nil); err != io.EOF {
-					t.Errorf("after the end: %v", err)
-				}
-				if n := lines.since(); n != int64(len(tt.ndjson)) {
-					t.Errorf("%d bytes were read, not %d", n, len(tt.ndjson))
-				}
-				if n := lines.since(); n != 0 {
-					t.Errorf("%d bytes were read since", n)
+				for _, size := range []int{ReadAhead, 1, 2, 5} {
+					lines := NewLines(reader(strings.NewReader(tt.ndjson)), 0)
+					lines.SetBlock(size)
+					got, err := all(lines)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(tt.want, got); diff != "" {
+						t.Errorf("lines of blocks of %d bytes (-want +got):\n%.1000s", size, diff)
+					}
+					if _, err := lines.block(t.Context(), nil); err != io.EOF {
+						t.Errorf("after the end: %v", err)
+					}
+					if n := lines.since(); n != int64(len(tt.ndjson)) {
+						t.Errorf("%d bytes were read, not %d", n, len(tt.ndjson))
+					}
+					if n := lines.since(); n != 0 {
+						t.Errorf("%d bytes were read since", n)
+					}
 				}
 			})
 		}
@@ -238,7 +242,9 @@ func TestLinesProperty(t *testing.T) {
 			}
 		}
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 100_000), 1, 5).Draw(t, "sizes")
+		size := rapid.SampledFrom([]int{1, 10, 50, 200, ReadAhead}).Draw(t, "block")
 		lines := NewLines(&inPieces{file: bytes.NewReader(ndjson.Bytes()), sizes: sizes}, 0)
+		lines.SetBlock(size)
 		got, err := all(lines)
 		if err != nil {
 			t.Fatal(err)
@@ -249,5 +255,28 @@ func TestLinesProperty(t *testing.T) {
 		if n := lines.since(); n != int64(ndjson.Len()) {
 			t.Errorf("%d bytes were read, not %d", n, ndjson.Len())
 		}
+		whole := NewLines(bytes.NewReader(ndjson.Bytes()), 0)
+		whole.SetBlock(size)
+		again := NewLines(&inPieces{file: bytes.NewReader(ndjson.Bytes()), sizes: sizes}, 0)
+		again.SetBlock(size)
+		if want, got := blocks(t, whole), blocks(t, again); !slices.Equal(want, got) {
+			t.Errorf("blocks end at %d if the file comes whole, and at %d in pieces", want, got)
+		}
 	})
+}
+
+// blocks are where a file's blocks end.
+func blocks(t *rapid.T, l *Lines) (ends []int64) {
+	for {
+		b, err := l.block(t.Context(), nil)
+		if err == io.EOF {
+			return ends
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, b.end())
+		b.lines = nil
+		l.leave(b)
+	}
 }

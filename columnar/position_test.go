@@ -21,6 +21,8 @@ type taken struct {
 	rows []string // resources with their file and line, by part
 	bad  quarantine
 	read columnar.ReadStats
+
+	rowGroups int // most that a call of part has made
 }
 
 // part fills one part from lines and adds it. It says whether there is more.
@@ -36,11 +38,14 @@ func (k *taken) part(t failer, o columnar.Options, lines *columnar.Lines) bool {
 	k.read.Resources += read.Resources
 	k.read.Quarantined += read.Quarantined
 	k.read.Bytes += read.Bytes
+	groups := 0
 	for _, p := range m.finish(t, w) {
+		groups += len(open(t, p).RowGroups())
 		for _, r := range rows(t, p) {
 			k.rows = append(k.rows, strings.Join([]string{r.text("resourceType"), r.text("id"), r.text("__residual"), r.text("__origin.file"), r.text("__origin.line")}, " "))
 		}
 	}
+	k.rowGroups = max(k.rowGroups, groups)
 	return w.Full()
 }
 
@@ -51,29 +56,14 @@ func TestResumeProperty(t *testing.T) {
 	cuts, within := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		var (
-			random = rand.NewChaCha8([32]byte{})
-			input  bytes.Buffer
-			max    = rapid.SampledFrom([]int{0, 3000}).Draw(t, "longest line")
-			o      = columnar.Options{
+			input bytes.Buffer
+			max   = rapid.SampledFrom([]int{0, 3000}).Draw(t, "longest line")
+			o     = columnar.Options{
 				TargetBytes:   rapid.Int64Range(1, 50_000).Draw(t, "target"),
 				RowGroupBytes: rapid.Int64Range(1, 20_000).Draw(t, "row group"),
 			}
 		)
-		if rapid.Bool().Draw(t, "byte order mark") {
-			input.WriteString("\uFEFF")
-		}
-		for i := range rapid.IntRange(0, 8).Draw(t, "lines") {
-			switch rapid.IntRange(0, 5).Draw(t, "kind") {
-			case 0:
-				input.WriteString(rapid.SampledFrom([]string{"", " ", "\r", "\uFEFF", "[]", "{", strings.Repeat("x", 4000)}).Draw(t, "odd"))
-			default:
-				text := make([]byte, rapid.IntRange(0, 2000).Draw(t, "text"))
-				_, _ = random.Read(text) // so that it stays as large when it is compressed
-				fmt.Fprintf(&input, `{"resourceType":%q,"id":"%d","data":"%x"}`, rapid.SampledFrom([]string{"Linkage", "Basic"}).Draw(t, "type"), i, text)
-			}
-			input.WriteString(rapid.SampledFrom([]string{"\n", "\r\n", "\n\n"}).Draw(t, "end"))
-		}
-		input.WriteString(rapid.SampledFrom([]string{"", "\n", `{"resourceType":"Basic"}`}).Draw(t, "last"))
+		drawNDJSON(t, &input, 8, 2000)
 
 		var want, got taken
 		once := columnar.NewLines(bytes.NewReader(input.Bytes()), max)
@@ -82,6 +72,7 @@ func TestResumeProperty(t *testing.T) {
 		var at columnar.Position
 		for more := true; more; cuts++ {
 			lines := columnar.NewLinesAt(iotest.HalfReader(bytes.NewReader(input.Bytes()[at.Bytes:])), max, at)
+			lines.SetBlock(rapid.SampledFrom([]int{10, 3000, columnar.ReadAhead}).Draw(t, "block"))
 			more = got.part(t, o, lines)
 			at = lines.Position()
 			before := input.Bytes()[:at.Bytes]
@@ -108,6 +99,27 @@ func TestResumeProperty(t *testing.T) {
 	if within < 10 {
 		t.Errorf("%d cuts of %d were within a file: the test covers too little", within, cuts)
 	}
+}
+
+// drawNDJSON writes some lines to b: resources of up to so many random bytes, and what
+// servers send beside them.
+func drawNDJSON(t *rapid.T, b *bytes.Buffer, mostLines, mostBytes int) {
+	random := rand.NewChaCha8([32]byte{})
+	if rapid.Bool().Draw(t, "byte order mark") {
+		b.WriteString("\uFEFF")
+	}
+	for i := range rapid.IntRange(0, mostLines).Draw(t, "lines") {
+		switch rapid.IntRange(0, 5).Draw(t, "kind") {
+		case 0:
+			b.WriteString(rapid.SampledFrom([]string{"", " ", "\r", "\uFEFF", "[]", "{", strings.Repeat("x", 4000)}).Draw(t, "odd"))
+		default:
+			text := make([]byte, rapid.IntRange(0, mostBytes).Draw(t, "text"))
+			_, _ = random.Read(text) // so that it stays as large when it is compressed
+			fmt.Fprintf(b, `{"resourceType":%q,"id":"%d","data":"%x"}`, rapid.SampledFrom([]string{"Linkage", "Basic"}).Draw(t, "type"), i, text)
+		}
+		b.WriteString(rapid.SampledFrom([]string{"\n", "\r\n", "\n\n"}).Draw(t, "end"))
+	}
+	b.WriteString(rapid.SampledFrom([]string{"", "\n", `{"resourceType":"Basic"}`}).Draw(t, "last"))
 }
 
 // A Position never lies within a line, and never before one that was handed out.

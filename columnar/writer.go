@@ -21,7 +21,7 @@ type Writer struct {
 	wrong      error // with the options
 	tombstones bool
 	lanes      []*lane // the first is Append's own goroutine's
-	taken      int64   // bytes of NDJSON that the lanes have had
+	blocks     int     // that the lanes have had
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs

@@ -1,0 +1,5 @@
+package columnar
+
+// SetBlock makes l's blocks small, so that a short file has many. It must be called
+// before l is used.
+func (l *Lines) SetBlock(size int) { l.size = size }

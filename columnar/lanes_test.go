@@ -1,0 +1,278 @@
+package columnar_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"fhirkiln/columnar"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// coresToSpare are as many as any test makes use of.
+const coresToSpare = 7
+
+// Whatever works at a file, and wherever its lines are cut into blocks, each line becomes
+// one row or goes to quarantine once; so it is if another process goes on where a part was
+// full.
+func TestLanesProperty(t *testing.T) {
+	t.Parallel()
+	several, full := 0, 0 // parts that several lanes have made; that became full
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			input  bytes.Buffer
+			max    = rapid.SampledFrom([]int{0, 3000}).Draw(t, "longest line")
+			block  = rapid.SampledFrom([]int{1, 100, 3000}).Draw(t, "block")
+			cores  = rapid.SampledFrom([]int{0, 1, coresToSpare}).Draw(t, "cores to spare")
+			resume = rapid.Bool().Draw(t, "resume")
+			o      = columnar.Options{
+				TargetBytes:   rapid.SampledFrom([]int64{1, 50_000, 1 << 30}).Draw(t, "target"),
+				RowGroupBytes: rapid.SampledFrom([]int64{1, 10_000, 1 << 30}).Draw(t, "row group"),
+				Each:          func(string, []byte, []byte) { runtime.Gosched() },
+			}
+		)
+		drawNDJSON(t, &input, 100, 300)
+
+		var want, got taken
+		once := columnar.NewLines(bytes.NewReader(input.Bytes()), max)
+		for want.part(t, o, once) {
+		}
+		o.Cores = columnar.NewCores(cores)
+		lines := columnar.NewLines(bytes.NewReader(input.Bytes()), max)
+		lines.SetBlock(block)
+		for got.part(t, o, lines) {
+			full++
+			if at := lines.Position(); resume {
+				lines = columnar.NewLinesAt(iotest.HalfReader(bytes.NewReader(input.Bytes()[at.Bytes:])), max, at)
+				lines.SetBlock(block)
+			}
+		}
+		if o.RowGroupBytes == 1<<30 && got.rowGroups > 2 { // there are two types
+			several++
+		}
+		if cores > 0 {
+			slices.Sort(want.rows)
+			slices.Sort(got.rows)
+			slices.SortFunc(got.bad, func(a, b inQuarantine) int { return cmp.Compare(a.Offset, b.Offset) })
+		}
+		if diff := gocmp.Diff(want.rows, got.rows); diff != "" {
+			t.Errorf("rows (-one lane +several):\n%s", diff)
+		}
+		if diff := gocmp.Diff(want.bad, got.bad); diff != "" {
+			t.Errorf("quarantine (-one lane +several):\n%s", diff)
+		}
+		if at := lines.Position(); want.read != got.read || at.Bytes != int64(input.Len()) || at != once.Position() {
+			t.Errorf("%+v and then %+v, not %+v and %+v", got.read, at, want.read, once.Position())
+		}
+	})
+	if several < 5 || full < 5 {
+		t.Errorf("%d parts were of several lanes, %d became full: the test covers too little", several, full)
+	}
+}
+
+// lanesOf are options with which lanes start early, and lines that they share.
+func lanesOf(t failer, o columnar.Options, r io.Reader) (*columnar.Writer, *columnar.Lines) {
+	t.Helper()
+	o.Cores = columnar.NewCores(coresToSpare)
+	each := o.Each
+	o.Each = func(resourceType string, id, version []byte) {
+		runtime.Gosched()
+		if each != nil {
+			each(resourceType, id, version)
+		}
+	}
+	lines := columnar.NewLines(r, 0)
+	lines.SetBlock(1)
+	return columnar.NewWriter(o), lines
+}
+
+// What fails in any lane comes back from Append, and nothing goes on behind it.
+func TestLanesFail(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	good := strings.Repeat(`{"resourceType":"Patient","id":"1"}`+"\n", 300)
+	text := func(s string) func() io.Reader { return func() io.Reader { return strings.NewReader(s) } }
+	fails := func(context.Context, columnar.Quarantined) error { return broken }
+	for _, tt := range []struct {
+		name   string
+		input  func() io.Reader
+		option func(o *columnar.Options)
+		want   error
+		rows   int64 // that there are at least
+	}{
+		{"the reader", func() io.Reader { return io.MultiReader(strings.NewReader(good), iotest.ErrReader(broken)) }, nil, broken, 300},
+		{"a line", text(good + "[]\n" + good), nil, nil, 200},
+		{"quarantine", text(good + "[]\n" + good), func(o *columnar.Options) { o.Quarantine = fails }, broken, 200},
+		{"quarantine, as if that were the end", text(good + "[]\n" + good),
+			func(o *columnar.Options) {
+				o.Quarantine = func(context.Context, columnar.Quarantined) error { return io.EOF }
+			}, io.EOF, 200},
+		{"Create", text(good + `{"resourceType":"Claim"}` + "\n" + good), func(o *columnar.Options) {
+			o.Create = func(_ context.Context, resourceType string) (io.Writer, error) {
+				if resourceType == "Claim" {
+					return nil, broken
+				}
+				return io.Discard, nil
+			}
+		}, broken, 200},
+		{"the part", text(good + good), func(o *columnar.Options) {
+			o.RowGroupBytes = 10
+			o.Create = func(context.Context, string) (io.Writer, error) { return &filling{left: 1_000_000}, nil }
+		}, errFull, 1},
+	} {
+		for range 20 {
+			var calls atomic.Int64
+			o := columnar.Options{Create: memory{}.create, Each: func(string, []byte, []byte) { calls.Add(1) }}
+			if tt.option != nil {
+				tt.option(&o)
+			}
+			w, lines := lanesOf(t, o, tt.input())
+			read, err := w.Append(t.Context(), lines, &origin)
+			after := calls.Load()
+			if bad := new(columnar.DataError); tt.want == nil && (!errors.As(err, &bad) || bad.Line != 301) || !errors.Is(err, cmp.Or(tt.want, err)) {
+				t.Errorf("%s: %v, not %v", tt.name, err, tt.want)
+			}
+			if read.Resources < tt.rows || read.Resources > 300+coresToSpare*2 {
+				t.Errorf("%s: %d rows", tt.name, read.Resources)
+			}
+			runtime.Gosched()
+			if n := calls.Load(); n != after || n < read.Resources {
+				t.Errorf("%s: there are rows after Append: %d, %d, %d", tt.name, read.Resources, after, n)
+			}
+		}
+	}
+}
+
+func TestLanesAreCanceled(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped by a signal")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var rows atomic.Int64
+	text, at := `{"resourceType":"Patient"}`+"\n", 0
+	endless := readerFunc(func(p []byte) (int, error) {
+		n := copy(p, text[at:])
+		at = (at + n) % len(text)
+		return n, nil
+	})
+	w, lines := lanesOf(t, columnar.Options{Create: memory{}.create, Each: func(string, []byte, []byte) {
+		if rows.Add(1) == 1000 {
+			cancel(stopped)
+		}
+	}}, endless)
+	read, err := w.Append(ctx, lines, nil)
+	if !errors.Is(err, stopped) || read.Resources != rows.Load() {
+		t.Errorf("%d rows of %d, %v", read.Resources, rows.Load(), err)
+	}
+}
+
+// Lines that are too long are read to their end by one lane while others work, and what
+// the caller gives is called by one at a time.
+func TestLanesLongLines(t *testing.T) {
+	t.Parallel()
+	const max, count = 100, 200
+	var (
+		input strings.Builder
+		busy  sync.Mutex
+		bad   []string
+		want  []string
+	)
+	for i := range count {
+		long := fmt.Sprintf(`{"id":"%d%s"}`, i, strings.Repeat("x", i*7))
+		fmt.Fprintf(&input, "{\"resourceType\":\"Patient\"}\n%s\n", long)
+		want = append(want, fmt.Sprintf("%d %s", 2*i+2, long))
+	}
+	alone := func() func() {
+		if !busy.TryLock() {
+			t.Error("two calls at the same time")
+			return func() {}
+		}
+		return busy.Unlock
+	}
+	for _, block := range []int{1, 50, 99, 500, columnar.ReadAhead} {
+		bad = nil
+		w := columnar.NewWriter(columnar.Options{Cores: columnar.NewCores(coresToSpare),
+			Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
+				defer alone()()
+				return io.Discard, nil
+			},
+			Quarantine: func(_ context.Context, q columnar.Quarantined) error {
+				defer alone()()
+				runtime.Gosched()
+				line := string(q.Bytes)
+				if q.Rest != nil {
+					rest, err := io.ReadAll(q.Rest)
+					if err != nil {
+						return err
+					}
+					line += string(rest)
+				}
+				bad = append(bad, fmt.Sprintf("%d %s", q.Line, strings.TrimSpace(line)))
+				return nil
+			}})
+		lines := columnar.NewLines(strings.NewReader(input.String()), max)
+		lines.SetBlock(block)
+		read, err := w.Append(t.Context(), lines, nil)
+		if err != nil || read.Resources != count || read.Quarantined != count || read.Bytes != int64(input.Len()) {
+			t.Errorf("blocks of %d: %+v, %v", block, read, err)
+		}
+		byNumber := func(a, b string) int { return cmp.Compare(number(a), number(b)) }
+		if slices.SortFunc(bad, byNumber); !slices.Equal(bad, want) {
+			t.Errorf("blocks of %d: quarantine has other lines", block)
+		}
+	}
+}
+
+func number(s string) (n int) {
+	_, _ = fmt.Sscan(s, &n)
+	return n
+}
+
+// Several files in turn go on in the lanes' row groups, so that there is one for each
+// lane and not for each file.
+func TestLanesGoOn(t *testing.T) {
+	t.Parallel()
+	m := memory{}
+	w, _ := lanesOf(t, columnar.Options{Create: m.create}, nil)
+	const files = 30
+	for range files {
+		lines := columnar.NewLines(strings.NewReader(ndjson(patients(50)...)), 0)
+		lines.SetBlock(1)
+		if _, err := w.Append(t.Context(), lines, &origin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part := m.finish(t, w)[0]
+	if n := len(open(t, part).RowGroups()); part.Rows != 50*files || n < 2 || n > 1+coresToSpare {
+		t.Errorf("%d rows in %d row groups", part.Rows, n)
+	}
+}
+
+// Small files have no lanes, nor have files that are converted while nobody has cores.
+func TestNoLanes(t *testing.T) {
+	t.Parallel()
+	want := roundTrip(t, columnar.Options{}, patients(500)...)[0]
+	used := columnar.NewCores(2)
+	defer used.Use()()
+	defer used.Use()()
+	for _, cores := range []*columnar.Cores{columnar.NewCores(0), columnar.NewCores(8), used} {
+		got := roundTrip(t, columnar.Options{Cores: cores}, patients(500)...)[0]
+		if !bytes.Equal(want.parquet, got.parquet) {
+			t.Error("another part comes out where there are Cores")
+		}
+	}
+}
