@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 )
@@ -62,7 +64,8 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer parts.Close()
 	defer state.Close()
-	work := &workshop{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state}
+	work := &workshop{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state,
+		cores: columnar.NewCores(runtime.GOMAXPROCS(0))}
 	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 
@@ -92,6 +95,7 @@ type workshop struct {
 	config       *config.Config
 	sources      sources
 	parts, state place
+	cores        *columnar.Cores
 }
 
 // options are a feed's as the pipeline has them.
@@ -110,6 +114,7 @@ func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
 		KeepJob:        keepJob(source.Source),
 		Turn:           source.turn,
 		Workers:        source.Downloads,
+		Cores:          w.cores,
 		PartBytes:      int64(feed.PartMiB) << 20,
 		MaxLine:        feed.MaxLineMiB << 20,
 		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
