@@ -37,8 +37,7 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	for more := true; more && err == nil && !(helper && in.w.options.Cores.crowded()); {
 		var b block
 		if b, more, err = in.next(ctx, l); more {
-			err = l.add(ctx, &b)
-			in.leave(l, b)
+			err = in.add(ctx, l, b)
 		}
 	}
 	in.mu.Lock()
@@ -80,17 +79,29 @@ func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err er
 	return b, false, nil
 }
 
-// leave ends a lane's use of a block.
-func (in *intake) leave(l *lane, b block) {
+// add has a lane make rows of a block. Once the Writer is full, the lines that are behind
+// all others which lanes have had stay for another Writer.
+func (in *intake) add(ctx context.Context, l *lane, b block) error {
+	err := l.add(ctx, &b, false)
+	if !in.leave(l, b) && err == nil {
+		err = l.add(ctx, &b, true)
+		in.leave(l, b)
+	}
+	return err
+}
+
+// leave ends a lane's use of a block; see [Lines.leave].
+func (in *intake) leave(l *lane, b block) (ok bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	l.memory = in.lines.leave(b)
+	l.memory, ok = in.lines.leave(b)
+	return ok
 }
 
 // help lets another lane work if there are more blocks, and a core for it.
 func (in *intake) help(ctx context.Context) {
 	w := in.w
-	if in.lines.ended() || len(in.idle) == 0 && w.blocks < laneBlocks*len(w.lanes) || !w.options.Cores.spare() {
+	if in.lines.ended() || len(in.idle) == 0 && w.blocks < w.laneBlocks*len(w.lanes) || !w.options.Cores.spare() {
 		return
 	}
 	var l *lane

@@ -59,8 +59,8 @@ func (l *lane) begin(origin *Origin) {
 	}
 }
 
-// add makes rows of a block, until the Writer is full.
-func (l *lane) add(ctx context.Context, b *block) error {
+// add makes rows of a block, of all of it or until the Writer is full.
+func (l *lane) add(ctx context.Context, b *block, all bool) error {
 	for turn := 1; ; turn++ {
 		if turn%256 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -76,7 +76,7 @@ func (l *lane) add(ctx context.Context, b *block) error {
 		default:
 			err = l.addResource(ctx, at)
 		}
-		if err != nil || l.w.full.Load() {
+		if err != nil || !all && l.w.full.Load() {
 			return err
 		}
 	}

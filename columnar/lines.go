@@ -127,9 +127,6 @@ func (l *Lines) read(ctx context.Context, memory []byte) (b block, err error) {
 	}
 	l.hold(read[end:])
 	if end == 0 {
-		if l.err == io.EOF {
-			l.done()
-		}
 		return b, l.err
 	}
 	b.lines = read[:end]
@@ -165,17 +162,21 @@ func (l *Lines) more(ctx context.Context, read []byte, limit int) ([]byte, error
 	return read, nil
 }
 
-// leave ends the use of a block. What is not taken of the last one comes again; of
-// another one it is lost. The memory that it returns is free again.
-func (l *Lines) leave(b block) (memory []byte) {
+// leave ends the use of a block. What is not taken of it comes again, which only the last
+// block can have; ok is false if it is another one, which is to be finished. The memory
+// that it returns is free again.
+func (l *Lines) leave(b block) (memory []byte, ok bool) {
 	if b.behind.Bytes > l.behind.Bytes {
 		l.behind = b.behind
 	}
-	if len(b.lines) == 0 || b.end() != l.offset {
-		return b.memory
+	if len(b.lines) == 0 {
+		return b.memory, true
+	}
+	if b.end() != l.offset {
+		return nil, false
 	}
 	l.left, l.number, l.offset = b, b.number, b.offset
-	return nil
+	return nil, true
 }
 
 // ended says whether the reader has no more.

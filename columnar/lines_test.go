@@ -47,7 +47,7 @@ func all(l *Lines) ([]found, error) {
 			}
 			lines = append(lines, found{string(line.bytes), line.number, line.offset})
 		}
-		memory = l.leave(b)
+		memory, _ = l.leave(b)
 	}
 }
 

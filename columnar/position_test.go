@@ -22,7 +22,8 @@ type taken struct {
 	bad  quarantine
 	read columnar.ReadStats
 
-	rowGroups int // most that a call of part has made
+	early     bool // several lanes begin at once
+	rowGroups int  // most that a call of part has made
 }
 
 // part fills one part from lines and adds it. It says whether there is more.
@@ -31,6 +32,9 @@ func (k *taken) part(t failer, o columnar.Options, lines *columnar.Lines) bool {
 	m := memory{}
 	o.Create, o.Quarantine = m.create, k.bad.take
 	w := columnar.NewWriter(o)
+	if k.early {
+		w.SetLaneBlocks(1)
+	}
 	read, err := w.Append(t.Context(), lines, &origin)
 	if err != nil {
 		t.Fatalf("appending: %v", err)

@@ -22,6 +22,7 @@ type Writer struct {
 	tombstones bool
 	lanes      []*lane // the first is Append's own goroutine's
 	blocks     int     // that the lanes have had
+	laneBlocks int     // a constant but in tests
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
@@ -31,7 +32,7 @@ type Writer struct {
 // NewWriter returns a Writer without parts.
 func NewWriter(o Options) *Writer {
 	o.setDefaults()
-	w := &Writer{options: o, parts: map[string]*part{}}
+	w := &Writer{options: o, laneBlocks: laneBlocks, parts: map[string]*part{}}
 	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {
 		w.lanes = []*lane{newLane(w)}
 	}

@@ -28,7 +28,8 @@ func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 		}
 		w.bad = &quarantine{staging}
 	}
-	if w.firstBad == "" {
+	if w.firstBad == "" || q.Line < w.badLine { // lines need not come in their order
+		w.badLine = q.Line
 		w.firstBad = fmt.Sprintf("%s, %v", transport.Redact(q.Origin.File), &q.DataError)
 	}
 	return w.bad.add(q)

@@ -34,6 +34,7 @@ type worker struct {
 	files  []fileEnd // in writer to their ends
 
 	firstBad string       // of the present file: reason and place
+	badLine  int64        // and line
 	again    atomic.Int64 // of the present file: resources that had come before
 }
 
@@ -93,7 +94,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad = here.Bad
+	w.firstBad, w.badLine = here.Bad, 0
 	w.again.Store(0)
 	for {
 		if w.writer == nil {

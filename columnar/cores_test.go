@@ -1,0 +1,52 @@
+package columnar
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestCores(t *testing.T) {
+	t.Parallel()
+	c := NewCores(2)
+	done := c.Use()
+	if !c.spare() || c.spare() || c.crowded() {
+		t.Error("of two cores, not one is to spare while one is used")
+	}
+	again := c.Use()
+	if !c.crowded() || c.spare() {
+		t.Error("three use two cores, and it is not crowded")
+	}
+	again()
+	again()
+	done()
+	if !c.spare() || c.spare() {
+		t.Error("of two cores, not one is to spare when others are done")
+	}
+	var none *Cores
+	defer none.Use()()
+	if none.spare() {
+		t.Error("no cores have one to spare")
+	}
+}
+
+// A lane that helps gives way to who needs its core; Append's own goes on.
+func TestLanesGiveWay(t *testing.T) {
+	t.Parallel()
+	const ndjson = `{"resourceType":"Patient"}` + "\n" + `{"resourceType":"Patient"}`
+	cores := NewCores(1)
+	defer cores.Use()()
+	defer cores.Use()()
+	w := NewWriter(Options{Cores: cores, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
+	lines := NewLines(strings.NewReader(ndjson), 0)
+	in := &intake{w: w, lines: lines, stop: func(error) {}}
+	in.run(t.Context(), newLane(w), true)
+	if at := lines.Position(); at != (Position{}) || in.read.Resources != 0 || len(in.idle) != 1 {
+		t.Errorf("the helper has done %+v, and %d lanes are idle", in.read, len(in.idle))
+	}
+	in.run(t.Context(), w.lanes[0], false)
+	if in.read.Resources != 2 || in.err != nil {
+		t.Errorf("Append's own lane has done %+v, %v", in.read, in.err)
+	}
+}
