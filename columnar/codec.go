@@ -71,6 +71,9 @@ func newCompressor(c Codec, level int) compressor {
 	if level > 0 {
 		options = append(options, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
 	}
+	// After the level, whose own choice this is. Ids and dictionaries' indices have few
+	// letters, but no two values have many in a row.
+	options = append(options, zstd.WithAllLitEntropyCompression(true))
 	w, err := zstd.NewWriter(nil, options...)
 	if err != nil {
 		panic(err) // the options are constants

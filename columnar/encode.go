@@ -1,12 +1,10 @@
 package columnar
 
 import (
-	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
 
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
-	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -32,14 +30,13 @@ type pageEncoder struct {
 	compress compressor
 	protocol thrift.CompactProtocol
 	raw      []byte // a page before compression
-	levels   []byte
-	packed   []byte
+	packed   []byte // and after
 	used     []bool
 	nulls    map[nullPage]page // of the row group that is being encoded
 }
 
 // nullPage identifies the page of a column without any value: all such columns of a
-// struct share it.
+// struct share it, often dozens, so that it pays to look for the shortest.
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
@@ -133,49 +130,32 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	if p, ok := e.nulls[key]; ok {
 		return p
 	}
-	e.raw = e.appendLevels(e.raw[:0], f, def, rep)
-	p := e.page(format.Plain, len(def), len(def))
-	e.nulls[key] = p
-	return p
+	var least page
+	for i, runsAlone := range []bool{false, true} {
+		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
+		if p := e.page(format.Plain, len(def), len(def)); i == 0 || len(p.bytes) < len(least.bytes) {
+			least = p
+		}
+	}
+	e.nulls[key] = least
+	return least
 }
 
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
-	e.raw = e.appendLevels(e.raw[:0], f, def, rep)
+	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
 	encoding := format.Plain
 	switch {
 	case f.Type == Boolean:
 		e.raw = appendBits(e.raw, c.plain)
 	case !c.plainly:
 		encoding = format.RLEDictionary
-		width := max(bits.Len(uint(len(c.dict.ends)-1)), 1)
+		width := indexWidth(len(c.dict.ends))
 		e.raw = append(e.raw, byte(width))
-		e.packed = encodeIndices(e.packed, c.index, width)
-		e.raw = append(e.raw, e.packed...)
+		e.raw = appendIndices(e.raw, c.index, width)
 	default:
 		e.raw = append(e.raw, c.plain...)
 	}
 	return e.page(encoding, len(def), len(def)-c.values)
-}
-
-// appendLevels appends repetition and definition levels, each with its length, as far
-// as the column has such.
-func (e *pageEncoder) appendLevels(to []byte, f *Field, def, rep []byte) []byte {
-	for _, l := range []struct {
-		max    uint8
-		levels []byte
-	}{{f.rep, rep}, {f.def, def}} {
-		if l.max == 0 {
-			continue
-		}
-		encoder := rle.Encoding{BitWidth: bits.Len8(l.max)}
-		var err error
-		if e.levels, err = encoder.EncodeLevels(e.levels, l.levels); err != nil {
-			panic(err) // levels are never wider than their width
-		}
-		to = binary.LittleEndian.AppendUint32(to, uint32(len(e.levels)))
-		to = append(to, e.levels...)
-	}
-	return to
 }
 
 // page compresses e.raw and puts a header before it.
@@ -228,16 +208,6 @@ func (e *pageEncoder) withHeader(h *format.PageHeader, body []byte) []byte {
 		panic(err) // a header of numbers always encodes
 	}
 	return append(append(make([]byte, 0, len(head)+len(body)), head...), body...)
-}
-
-// encodeIndices encodes a page's dictionary indices.
-func encodeIndices(to []byte, index []int32, width int) []byte {
-	encoder := rle.Encoding{BitWidth: width}
-	to, err := encoder.EncodeInt32(to, index)
-	if err != nil {
-		panic(err) // indices are never wider than their width
-	}
-	return to
 }
 
 // appendBits packs booleans of a byte each, the first in the lowest bit.
