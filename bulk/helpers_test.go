@@ -147,6 +147,12 @@ func sum(plain string) string {
 	return hex.EncodeToString(s[:])
 }
 
+func xxh128(plain string) string {
+	var sum bulk.XXH128
+	io.WriteString(&sum, plain)
+	return sum.String()
+}
+
 // requestsOf are the requests to an endpoint so far.
 func requestsOf(s *bulktest.Server, e bulktest.Endpoint) []bulktest.Request {
 	var some []bulktest.Request

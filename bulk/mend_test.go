@@ -73,7 +73,7 @@ func TestStreamMendsACutAnywhere(t *testing.T) {
 						second := min(max(k+again, 0), len(wire)-1)
 						url := server.add(cutFile(k, wire, header), cutFile(second, wire, header), file(wire, header))
 						got, stats, err := readURL(t, c, url)
-						want := bulk.StreamStats{Bytes: int64(len(content)), Lines: 2, SHA256: sum(content), Attempts: 3}
+						want := bulk.StreamStats{Bytes: int64(len(content)), Lines: 2, XXH128: xxh128(content), Attempts: 3}
 						if err != nil || got != content || stats != want {
 							t.Errorf("cut at %d and %d: got %q, %+v, %v", k, second, got, stats, err)
 						}
@@ -114,7 +114,7 @@ func TestStreamMendsAnyCuts(t *testing.T) {
 			n, err = s.Read(p)
 			got.Write(p[:n])
 		}
-		if err != io.EOF || got.String() != content || s.Stats().SHA256 != sum(content) || s.Stats().Attempts != len(steps) {
+		if err != io.EOF || got.String() != content || s.Stats().XXH128 != xxh128(content) || s.Stats().Attempts != len(steps) {
 			rt.Errorf("got %q, %+v, %v after %d steps", got.String(), s.Stats(), err, len(steps))
 		}
 	})
@@ -227,7 +227,7 @@ func TestStreamMendsAnExport(t *testing.T) {
 			_, m := export(t, c)
 			server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: fault})
 			got, stats, err := read(t.Context(), c, m, m.Output[0])
-			if err != nil || got != want || stats.SHA256 != sum(want) || stats.Bytes != int64(len(want)) {
+			if err != nil || got != want || stats.XXH128 != xxh128(want) || stats.Bytes != int64(len(want)) {
 				t.Errorf("got %d bytes, %+v, %v", len(got), stats, err)
 			}
 			if n := len(requestsOf(server, bulktest.FileEndpoint)); n != 2 {

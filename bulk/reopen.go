@@ -1,9 +1,7 @@
 package bulk
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -140,11 +138,11 @@ func (s *Stream) attempt() error {
 	if s.read == 0 || body.from > 0 {
 		return nil
 	}
-	prefix := sha256.New()
-	if n, err := io.CopyN(prefix, body, s.read); err != nil {
+	var prefix XXH128
+	if n, err := io.CopyN(&prefix, body, s.read); err != nil {
 		return &cutError{n, err}
 	}
-	if !bytes.Equal(prefix.Sum(nil), s.sum.Sum(nil)) {
+	if prefix.String() != s.sum.String() {
 		return s.broken(fmt.Errorf("the file changed between two attempts: its first %d bytes are others now", s.read), "run again")
 	}
 	return nil

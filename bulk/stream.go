@@ -33,7 +33,8 @@ type Stream struct {
 	public   bool // no credential goes to file.URL
 
 	body    *fileBody // nil between attempts
-	sum     hash.Hash // of the plain bytes given so far
+	sum     XXH128    // of the plain bytes given so far
+	sha256  hash.Hash // of the same, nil if the manifest has none to compare it with
 	read    int64     // how many they are
 	lines   int64     // line ends among them
 	tail    []byte    // the last of them
@@ -57,7 +58,7 @@ const tailBytes = 256
 type StreamStats struct {
 	Bytes    int64  // plain bytes
 	Lines    int64  // line ends, and a last line that has none
-	SHA256   string // of the plain bytes, in hex
+	XXH128   string // of the plain bytes, as the type XXH128 has it
 	Attempts int    // times the file was asked for
 }
 
@@ -66,7 +67,10 @@ type StreamStats struct {
 // Options.FileHosts too. A link that has expired is renewed from m.StatusURL.
 // Canceling ctx ends all reads of the stream. Close it.
 func (c *Client) Open(ctx context.Context, m *Manifest, f File) (*Stream, error) {
-	s := &Stream{client: c, ctx: ctx, manifest: m, listed: f, sum: sha256.New()}
+	s := &Stream{client: c, ctx: ctx, manifest: m, listed: f}
+	if f.SHA256 != "" {
+		s.sha256 = sha256.New()
+	}
 	if err := s.use(m, f); err != nil {
 		return nil, err
 	}
@@ -140,6 +144,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 // give notes what the reader gets.
 func (s *Stream) give(p []byte) {
 	s.sum.Write(p)
+	if s.sha256 != nil {
+		s.sha256.Write(p)
+	}
 	s.read += int64(len(p))
 	s.lines += int64(bytes.Count(p, []byte{'\n'}))
 	if t := bytes.TrimRight(p, " \t\r\n"); len(t) > 0 {
@@ -183,7 +190,7 @@ func (s *Stream) whole() error {
 		return fmt.Errorf("it ended there, and the manifest says %d bytes", want.Bytes)
 	case want.Bytes > 0 && want.Bytes < s.read:
 		return s.broken(fmt.Errorf("the file has %d bytes, and the manifest says %d", s.read, want.Bytes), "run again")
-	case want.SHA256 == "" || want.SHA256 == hex.EncodeToString(s.sum.Sum(nil)):
+	case s.sha256 == nil || want.SHA256 == hex.EncodeToString(s.sha256.Sum(nil)):
 		return nil
 	case s.fetched < 2 && want.Bytes == 0:
 		return errors.New("it ended there, and its SHA-256 is not the manifest's") // if it was cut between two lines, more will come
@@ -197,7 +204,7 @@ func (s *Stream) Stats() StreamStats {
 	if len(s.tail) > 0 && s.tail[len(s.tail)-1] != '\n' {
 		lines++
 	}
-	return StreamStats{Bytes: s.read, Lines: lines, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Attempts: s.attempts}
+	return StreamStats{Bytes: s.read, Lines: lines, XXH128: s.sum.String(), Attempts: s.attempts}
 }
 
 // Close ends the stream. It may be called at any time, more than once.

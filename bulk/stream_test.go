@@ -61,7 +61,7 @@ func TestStream(t *testing.T) {
 			if test.want != "" && !strings.HasSuffix(test.want, "\n") {
 				lines++
 			}
-			if want := (bulk.StreamStats{Bytes: int64(len(test.want)), Lines: lines, SHA256: sum(test.want), Attempts: 1}); stats != want || requests.Load() != 1 {
+			if want := (bulk.StreamStats{Bytes: int64(len(test.want)), Lines: lines, XXH128: xxh128(test.want), Attempts: 1}); stats != want || requests.Load() != 1 {
 				t.Errorf("got %+v after %d requests, want %+v", stats, requests.Load(), want)
 			}
 		})
@@ -179,7 +179,7 @@ func TestStreamReadAfterTheEnd(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if requests.Load() != 1 || s.Stats().SHA256 != sum(content) {
+	if requests.Load() != 1 || s.Stats().XXH128 != xxh128(content) {
 		t.Errorf("%d requests, %+v", requests.Load(), s.Stats())
 	}
 }

@@ -128,7 +128,7 @@ type place struct {
 	At     columnar.Position  `json:"at"`     // what is before it is in parts
 	Read   columnar.ReadStats `json:"read"`   // up to there
 	Bytes  int64              `json:"bytes"`  // read from the server, a little beyond At
-	SHA256 string             `json:"sha256"` // of those
+	XXH128 string             `json:"xxh128"` // of those; see [bulk.XXH128]
 	Bad    string             `json:"bad,omitempty"`
 }
 

@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -133,7 +130,7 @@ func (s *Files) Open(_ context.Context, _ *bulk.Manifest, f bulk.File) (Stream, 
 	if err != nil {
 		return nil, err
 	}
-	return &fileStream{ReadCloser: r, sum: sha256.New()}, nil
+	return &fileStream{ReadCloser: r}, nil
 }
 
 func (s *Files) open(path string) (io.ReadCloser, error) {
@@ -188,7 +185,7 @@ func (u *unpacked) Close() error {
 // fileStream counts and hashes what is read.
 type fileStream struct {
 	io.ReadCloser
-	sum   hash.Hash
+	sum   bulk.XXH128
 	read  int64
 	lines int64 // line ends
 	last  byte
@@ -212,5 +209,5 @@ func (s *fileStream) Stats() bulk.StreamStats {
 	if s.read > 0 && s.last != '\n' {
 		lines++
 	}
-	return bulk.StreamStats{Bytes: s.read, Lines: lines, SHA256: hex.EncodeToString(s.sum.Sum(nil)), Attempts: 1}
+	return bulk.StreamStats{Bytes: s.read, Lines: lines, XXH128: s.sum.String(), Attempts: 1}
 }

@@ -146,7 +146,7 @@ type FileReport struct {
 	Quarantined int64  `json:"quarantined,omitempty"`
 	Bytes       int64  `json:"bytes"`
 	Lines       int64  `json:"lines"`
-	SHA256      string `json:"sha256"`
+	XXH128      string `json:"xxh128"` // of the plain bytes; see [bulk.XXH128]
 	Attempts    int    `json:"attempts"`
 	Duplicates  *int64 `json:"duplicates,omitempty"` // that came before, here or in another file; see [Report]
 }
@@ -192,7 +192,7 @@ func (r *Report) addExport(level bulk.Level, x *export) {
 func (r *Report) addFile(f *exportFile) {
 	read, s, of := f.end.Read, f.end.Stats, kind{f.Type, f.Deleted}
 	file := FileReport{Type: f.Type, Deleted: f.Deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
-		Bytes: s.Bytes, Lines: s.Lines, SHA256: s.SHA256, Attempts: s.Attempts}
+		Bytes: s.Bytes, Lines: s.Lines, XXH128: s.XXH128, Attempts: s.Attempts}
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}

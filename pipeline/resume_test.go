@@ -1,11 +1,13 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +93,73 @@ func (c *clinic) wantGroupsAsked(t *testing.T, want ...string) {
 		want[i] = "/Group/" + want[i]
 	}
 	c.wantAsked(t, want...)
+}
+
+// A file of which a part is converted is gone on with only if its begin proves to be the
+// same; else the server is asked for another export.
+func TestGoingOnInAFile(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{"Patient": resources("Patient", 0, 2000)}
+	for name, test := range map[string]struct {
+		change func(*testing.T, *world)
+		anew   bool
+	}{
+		"the same": {func(*testing.T, *world) {}, false},
+		"another line": {func(_ *testing.T, w *world) {
+			w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: bulktest.EditBody(func(b []byte) []byte {
+				return bytes.Replace(b, []byte(`"n":1.50`), []byte(`"n":1.51`), 1)
+			})})
+		}, true},
+		"shorter": {func(_ *testing.T, w *world) {
+			w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: bulktest.EditBody(func(b []byte) []byte {
+				return b[:bytes.IndexByte(b, '\n')+1]
+			})})
+		}, true},
+		"a ledger without its hash": {func(t *testing.T, w *world) {
+			for _, name := range w.ledgers(t) {
+				name = filepath.Join(w.dir.String(), name)
+				b, err := os.ReadFile(name)
+				if err == nil {
+					b = regexp.MustCompile(`"xxh128":"\w+"`).ReplaceAll(b, []byte(`"sha256":"0123456789abcdef"`))
+					err = os.WriteFile(name, b, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", want["Patient"]...)}})
+			w.Workers, w.PartBytes, w.RowGroupBytes = 1, 1, 50_000
+			dying := &mortalStore{Dir: w.dir}
+			dying.lives.Store(20)
+			w.Sink = dying
+			if _, err := pipeline.Run(t.Context(), w.Options); !errors.Is(err, errDead) {
+				t.Fatalf("error %v", err)
+			}
+			if !slices.ContainsFunc(w.ledgers(t), func(name string) bool {
+				b, err := os.ReadFile(filepath.Join(w.dir.String(), name))
+				return err == nil && bytes.Contains(b, []byte(`"open":{`))
+			}) {
+				t.Fatal("it died before or after the file's parts")
+			}
+			test.change(t, w)
+			w.Sink = w.dir
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Resumed == test.anew || (w.kickOffs() > 1) != test.anew {
+				t.Errorf("resumed: %v, with %d kick-offs", report.Resumed, w.kickOffs())
+			}
+			if diff := cmp.Diff(want, w.published(t)); diff != "" {
+				t.Errorf("published (-want +got):\n%.2000s", diff)
+			}
+			w.wantTidy(t)
+		})
+	}
 }
 
 func TestConvertBeginsAgain(t *testing.T) {

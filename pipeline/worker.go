@@ -110,7 +110,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 			break
 		}
 		given := stream.Stats()
-		here.At, here.Bytes, here.SHA256 = lines.Position(), given.Bytes, given.SHA256
+		here.At, here.Bytes, here.XXH128 = lines.Position(), given.Bytes, given.XXH128
 		if err := w.commit(ctx, &here); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func after(stream Stream, p place) (io.Reader, error) {
 	if _, err := io.ReadFull(stream, ahead); err != nil {
 		return nil, changed(err)
 	}
-	if stream.Stats().SHA256 != p.SHA256 {
+	if p.XXH128 == "" || stream.Stats().XXH128 != p.XXH128 {
 		return nil, &ChangedError{Bytes: p.Bytes}
 	}
 	return io.MultiReader(bytes.NewReader(ahead), stream), nil
