@@ -23,8 +23,10 @@ import (
 // Safe for concurrent use, by several processes too, on one machine or on a network's
 // file system that has locks (flock).
 type Dir struct {
-	path string
-	root *os.Root // so that no key and no link leads out of the folder
+	path    string
+	root    *os.Root // so that no key and no link leads out of the folder
+	writes  bool
+	settled settled
 }
 
 const (
@@ -59,12 +61,13 @@ func OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	d := &Dir{path: abs, root: root}
+	d := &Dir{path: abs, root: root, writes: true}
 	if err := d.proveWritable(); err != nil {
 		root.Close()
 		return nil, failed(err)
 	}
 	d.sweepPuts()
+	d.pruneStaging()
 	return d, nil
 }
 
@@ -92,7 +95,13 @@ func (d *Dir) proveWritable() error {
 }
 
 // Close lets go of the folder.
-func (d *Dir) Close() error { return d.root.Close() }
+func (d *Dir) Close() error {
+	if d.writes {
+		d.pruneStaging()
+	}
+	d.settled.close()
+	return d.root.Close()
+}
 
 // String is the folder's path.
 func (d *Dir) String() string { return d.path }
@@ -229,11 +238,7 @@ func (d *Dir) createStaged(key string) (*os.File, error) {
 
 // move renames a synced file into its folder; syncUp makes that durable.
 func (d *Dir) move(from, to string) error {
-	if err := d.inFolder(path.Dir(to), func() error { return d.root.Rename(from, to) }); err != nil {
-		return err
-	}
-	d.prune(path.Dir(from))
-	return nil
+	return d.inFolder(path.Dir(to), func() error { return d.root.Rename(from, to) })
 }
 
 func (d *Dir) failed(doing, key string, err error) error {

@@ -58,6 +58,7 @@ func TestFullDisk(t *testing.T) {
 	if err := staging.Abort(t.Context()); err != nil {
 		t.Error(err)
 	}
+	d.Close()
 	if entries, err := os.ReadDir(root); err != nil || len(entries) > 0 {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
