@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -45,13 +46,25 @@ const (
 )
 
 func main() {
-	// Most of the memory is buffers that are used again; little garbage comes. To collect
-	// it at half the live memory instead of at all of it costs 2 % of the time and takes a
-	// quarter off the peak.
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(50)
+	floor := collectSeldom()
+	code := execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv})
+	runtime.KeepAlive(floor)
+	os.Exit(code)
+}
+
+// collectSeldom has garbage collected at half the live memory, unless GOGC says else. Most
+// of the memory is buffers that are used again, and little garbage comes: to collect it at
+// all of the live memory is 2 % faster and takes a third more.
+//
+// While little is live, that would be every few megabytes, and an eighth of the time of a
+// run of many small files. So memory that is never touched, and takes none, counts as live
+// as long as the caller keeps it: 16 MiB come before the next collection at least.
+func collectSeldom() (floor []byte) {
+	if _, set := os.LookupEnv("GOGC"); set {
+		return nil
 	}
-	os.Exit(execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv}))
+	debug.SetGCPercent(50)
+	return make([]byte, 32<<20)
 }
 
 // console is what a command sees of the world around it.
