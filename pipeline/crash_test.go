@@ -57,8 +57,13 @@ func (m *mortalStore) Discard(ctx context.Context, key string) error {
 	return m.call(func() error { return m.Dir.Discard(ctx, key) })
 }
 
-func (m *mortalStore) Remove(ctx context.Context, key string) error {
-	return m.call(func() error { return m.Dir.Remove(ctx, key) })
+func (m *mortalStore) Remove(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := m.call(func() error { return m.Dir.Remove(ctx, key) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *mortalStore) Put(ctx context.Context, key string, content []byte) error {

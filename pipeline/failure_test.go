@@ -200,11 +200,11 @@ func (b *brokenSink) Put(ctx context.Context, key string, content []byte) error 
 	return b.Dir.Put(ctx, key, content)
 }
 
-func (b *brokenSink) Remove(ctx context.Context, key string) error {
+func (b *brokenSink) Remove(ctx context.Context, keys ...string) error {
 	if b.fails("remove") {
 		return errBroken
 	}
-	return b.Dir.Remove(ctx, key)
+	return b.Dir.Remove(ctx, keys...)
 }
 
 type brokenStaging struct {

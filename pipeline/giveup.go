@@ -76,10 +76,9 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
 	}
-	for _, name := range []string{"parts.json", "report.json"} { // of a run that was about to be published
-		if err := r.State.Remove(ctx, ledger.Folder(r.id)+name); err != nil {
-			return err
-		}
+	folder := ledger.Folder(r.id)
+	if err := r.State.Remove(ctx, folder+"parts.json", folder+"report.json"); err != nil { // of a run that was about to be published
+		return err
 	}
 	r.deleteJobs(ctx)
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {

@@ -81,7 +81,7 @@ type Sink interface {
 	Put(ctx context.Context, key string, content []byte) error
 	Open(ctx context.Context, key string) (sink.Reader, error)
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
-	Remove(ctx context.Context, key string) error
+	Remove(ctx context.Context, keys ...string) error
 
 	// String is s3://bucket/prefix, or the path of a folder.
 	String() string

@@ -1,14 +1,15 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
@@ -39,20 +40,24 @@ func (o Options) putManifests(ctx context.Context, f ledger.Feed) error {
 	if !strings.Contains(root, "://") {
 		root = "file://" + root
 	}
-	for _, t := range slices.Sorted(maps.Keys(keys)) {
-		key, content := views.ManifestKey(t, f.Name), views.Manifest(root, keys[t])
-		there, err := o.content(ctx, key)
-		if err == nil && string(there) == string(content) {
-			continue
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := o.Sink.Put(ctx, key, content); err != nil {
-			return err
-		}
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(publishers)
+	for t, parts := range keys {
+		group.Go(func() error { return o.putIfOther(below, views.ManifestKey(t, f.Name), views.Manifest(root, parts)) })
 	}
-	return nil
+	return group.Wait()
+}
+
+// putIfOther writes a small file of the sink, unless it says that already.
+func (o Options) putIfOther(ctx context.Context, key string, content []byte) error {
+	there, err := o.content(ctx, key)
+	switch {
+	case err == nil && bytes.Equal(there, content):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return o.Sink.Put(ctx, key, content)
 }
 
 const manifestsFolder = "_fhirkiln/athena/"

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,13 +37,44 @@ func (d *Dir) Discard(ctx context.Context, key string) error {
 	return d.removeIf(key, func(there fs.FileInfo) bool { return there.Mode().IsRegular() })
 }
 
-// Remove removes a file that was published or put. If it is not there, it does
-// nothing.
-func (d *Dir) Remove(ctx context.Context, key string) error {
-	if err := check(ctx, key); err != nil {
-		return err
+// Remove removes files that were published or put, one after the other. One that is not
+// there is none to remove.
+//
+// After a power cut within it, those that are gone are the first ones only on file systems
+// that keep the order, as those with a journal do.
+func (d *Dir) Remove(ctx context.Context, keys ...string) error {
+	var folders []string // that have lost files, each once
+	err := d.unlink(ctx, keys, func(folder string) {
+		if !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	})
+	for _, folder := range folders {
+		err = errors.Join(err, d.removedFrom(folder))
 	}
-	return d.removeIf(key, func(there fs.FileInfo) bool { return there.Mode().IsRegular() })
+	return err
+}
+
+// unlink removes files without syncing their folders, with which it calls removed.
+func (d *Dir) unlink(ctx context.Context, keys []string, removed func(folder string)) error {
+	for _, key := range keys {
+		if err := check(ctx, key); err != nil {
+			return err
+		}
+		there, err := d.root.Lstat(key)
+		if err == nil && there.Mode().IsRegular() {
+			if err = d.root.Remove(key); err == nil {
+				removed(path.Dir(key))
+			}
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			d.prune(path.Dir(key)) // which a process that was killed may not have come to
+		case err != nil:
+			return d.failed("removing a file", key, err)
+		}
+	}
+	return nil
 }
 
 func (d *Dir) removeIf(key string, want func(there fs.FileInfo) bool) error {
@@ -59,14 +91,23 @@ func (d *Dir) removeIf(key string, want func(there fs.FileInfo) bool) error {
 // remove removes a file, if it is there, and the folders that it leaves empty.
 func (d *Dir) remove(name string) error {
 	err := d.root.Remove(name)
-	if err == nil {
-		// A file that a gc has removed must not be back after a power cut.
-		err = d.sync(path.Dir(name))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.prune(path.Dir(name))
+		return nil
+	case err != nil:
 		return d.failed("removing a part", name, err)
 	}
-	d.prune(path.Dir(name))
+	return d.removedFrom(path.Dir(name))
+}
+
+// removedFrom makes it durable that files are gone: one that a gc has removed must not be
+// back after a power cut.
+func (d *Dir) removedFrom(folder string) error {
+	if err := d.sync(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d.failed("removing from a folder", folder, err)
+	}
+	d.prune(folder)
 	return nil
 }
 

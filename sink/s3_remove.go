@@ -50,13 +50,18 @@ func (s *S3) Discard(ctx context.Context, key string) error {
 	return s.failed(ctx, removing, key, err)
 }
 
-// Remove removes a file that was published or put. If it is not there, it does
-// nothing.
-func (s *S3) Remove(ctx context.Context, key string) error {
-	if err := check(ctx, key); err != nil {
-		return err
+// Remove removes files that were published or put, one after the other. One that is not
+// there is none to remove.
+func (s *S3) Remove(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := check(ctx, key); err != nil {
+			return err
+		}
+		if err := s.remove(ctx, key); err != nil {
+			return s.failed(ctx, "removing a file", key, err)
+		}
 	}
-	return s.failed(ctx, "removing a file", key, s.remove(ctx, key))
+	return nil
 }
 
 func (s *S3) remove(ctx context.Context, key string) error {

@@ -46,8 +46,9 @@ type Store interface {
 	// List calls each for every key that starts with prefix, in the byte order of keys.
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 
-	// Remove removes an object durably. One that is not there is none to remove.
-	Remove(ctx context.Context, key string) error
+	// Remove removes objects durably, one after the other, so that a process that dies
+	// over it has removed the first ones. One that is not there is none to remove.
+	Remove(ctx context.Context, keys ...string) error
 
 	// Load reads an object whole, with its version; [fs.ErrNotExist] if it is not there.
 	Load(ctx context.Context, key string) ([]byte, sink.Version, error)

@@ -139,12 +139,11 @@ func (r *Run) Forget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var keys []string
 	for _, e := range there.removal(counted) {
-		if err := r.lease.store.Remove(ctx, entryKey(r.id, e)); err != nil {
-			return err
-		}
+		keys = append(keys, entryKey(r.id, e))
 	}
-	return nil
+	return r.lease.store.Remove(ctx, keys...)
 }
 
 // ReadRun reads the entries of a run that count at the moment, without a lease, in the

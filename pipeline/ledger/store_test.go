@@ -70,10 +70,12 @@ func (m *memory) List(ctx context.Context, prefix string, each func(string, int6
 	return nil
 }
 
-func (m *memory) Remove(ctx context.Context, key string) error {
+func (m *memory) Remove(ctx context.Context, keys ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, key)
+	for _, key := range keys {
+		delete(m.objects, key)
+	}
 	return nil
 }
 
@@ -163,8 +165,13 @@ func (p *process) List(ctx context.Context, prefix string, each func(string, int
 	return p.call(ctx, "list", prefix, func() error { return p.memory.List(ctx, prefix, each) })
 }
 
-func (p *process) Remove(ctx context.Context, key string) error {
-	return p.call(ctx, "remove", key, func() error { return p.memory.Remove(ctx, key) })
+func (p *process) Remove(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := p.call(ctx, "remove", key, func() error { return p.memory.Remove(ctx, key) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *process) Load(ctx context.Context, key string) (content []byte, v sink.Version, err error) {

@@ -3,6 +3,7 @@ package sinktest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"testing"
 	"time"
@@ -198,4 +199,19 @@ func testRemove(t *testing.T, open func() Sink) {
 		}
 	}
 	holds(t, s, map[string][]byte{"a/put.json2": kept})
+
+	var some []string
+	for n := range 10 {
+		some = append(some, fmt.Sprintf("c/%d/%d.json", n%3, n))
+		if err := s.Put(t.Context(), some[n], kept); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Remove(t.Context(), append([]string{"c/0/unknown.json"}, some[1:]...)...); err != nil {
+		t.Errorf("Remove of several: %v", err)
+	}
+	holds(t, s, map[string][]byte{"a/put.json2": kept, some[0]: kept})
+	if err := s.Remove(t.Context(), some[0]); err != nil {
+		t.Error(err)
+	}
 }

@@ -38,7 +38,7 @@ type Sink interface {
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
 	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
-	Remove(ctx context.Context, key string) error
+	Remove(ctx context.Context, keys ...string) error
 	Discard(ctx context.Context, key string) error
 	Confirm(ctx context.Context, r sink.Receipt) error
 	Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error
