@@ -94,7 +94,11 @@ func (s *Files) addFile(path string) error {
 		return err
 	}
 	defer r.Close()
-	s.files = append(s.files, bulk.File{Type: firstType(r), URL: path, Count: -1})
+	f := bulk.File{Type: firstType(r), URL: path, Count: -1}
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !r.packed {
+		f.Bytes = info.Size()
+	}
+	s.files = append(s.files, f)
 	return nil
 }
 
@@ -133,7 +137,7 @@ func (s *Files) Open(_ context.Context, _ *bulk.Manifest, f bulk.File) (Stream, 
 	return &fileStream{ReadCloser: r}, nil
 }
 
-func (s *Files) open(path string) (io.ReadCloser, error) {
+func (s *Files) open(path string) (*unpacked, error) {
 	if path == "-" {
 		return decompress(io.NopCloser(s.stdin))
 	}
@@ -145,34 +149,36 @@ func (s *Files) open(path string) (io.ReadCloser, error) {
 }
 
 // decompress reads what f holds, whatever it is packed with.
-func decompress(f io.ReadCloser) (io.ReadCloser, error) {
-	buffered := bufio.NewReaderSize(f, 256<<10)
+func decompress(f io.ReadCloser) (*unpacked, error) {
+	const packedBuffer = 256 << 10
+	buffered := bufio.NewReader(f) // small, since who reads much at once passes it by
 	magic, _ := buffered.Peek(4)
 	opened := &unpacked{Reader: buffered, file: f}
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		gz, err := gzip.NewReader(buffered)
+		gz, err := gzip.NewReader(bufio.NewReaderSize(buffered, packedBuffer))
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
-		opened.Reader = gz
+		opened.Reader, opened.packed = gz, true
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// One goroutine: others convert other files meanwhile.
-		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1))
+		z, err := zstd.NewReader(bufio.NewReaderSize(buffered, packedBuffer), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
-		opened.Reader, opened.end = z, z.Close
+		opened.Reader, opened.packed, opened.end = z, true, z.Close
 	}
 	return opened, nil
 }
 
 type unpacked struct {
 	io.Reader
-	file io.Closer
-	end  func() // of the decompressor, or nil
+	file   io.Closer
+	packed bool
+	end    func() // of the decompressor, or nil
 }
 
 func (u *unpacked) Close() error {

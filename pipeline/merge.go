@@ -14,7 +14,7 @@ import (
 
 // merge copies the rows of parts of one type into as few parts as may be.
 func (x *compaction) merge(ctx context.Context, resourceType string, parts []PartReport) error {
-	w := &worker{run: x.run, export: x.journal.exports[0], kind: kindOf(resourceType)}
+	w := &worker{run: x.run, export: x.journal.exports[0], queue: newQueue(), kind: kindOf(resourceType)}
 	err := func() error {
 		for _, p := range parts {
 			if err := x.mergePart(ctx, w, p); err != nil {

@@ -29,19 +29,27 @@ type queuedFile struct {
 	place    place          // what of it is converted already
 }
 
+// work is about how many bytes the file has, so far as the manifest tells, 1 if it does
+// not.
+func (f queuedFile) work() int64 {
+	const resource = 1000 // bytes; they are from some 200 to some 10,000
+	return max(f.Bytes, f.Count*resource, 1)
+}
+
 // queue deals files to workers, one type after the other to each, so that whole files
-// of one type fill its part. Files may still be added while it deals. Safe for
-// concurrent use.
+// of one type fill its part. Those with most work come first, so that at the end all
+// workers have some. Files may still be added while it deals. Safe for concurrent use.
 type queue struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	files  map[kind][]queuedFile
-	order  []kind // as they came
+	work   map[kind]int64 // of files
+	order  []kind         // as they came
 	closed bool
 }
 
 func newQueue() *queue {
-	q := &queue{files: map[kind][]queuedFile{}}
+	q := &queue{files: map[kind][]queuedFile{}, work: map[kind]int64{}}
 	q.more.L = &q.mu
 	return q
 }
@@ -54,6 +62,7 @@ func (q *queue) add(files []queuedFile) {
 			q.order = append(q.order, f.kind)
 		}
 		q.files[f.kind] = append(q.files[f.kind], f)
+		q.work[f.kind] += f.work()
 	}
 	q.more.Broadcast()
 }
@@ -66,7 +75,7 @@ func (q *queue) close() {
 	q.more.Broadcast()
 }
 
-// next deals a file: of kind k if there is one, else of the kind that has most files
+// next deals a file: of kind k if there is one, else of the kind that has most work
 // left. It waits for one; false says that there will be none.
 func (q *queue) next(k kind) (queuedFile, bool) {
 	q.mu.Lock()
@@ -74,13 +83,14 @@ func (q *queue) next(k kind) (queuedFile, bool) {
 	for {
 		if len(q.files[k]) == 0 {
 			for _, other := range q.order {
-				if len(q.files[other]) > len(q.files[k]) {
+				if q.work[other] > q.work[k] {
 					k = other
 				}
 			}
 		}
 		if files := q.files[k]; len(files) > 0 {
 			q.files[k] = files[1:]
+			q.work[k] -= files[0].work()
 			return files[0], true
 		}
 		if q.closed {
@@ -88,4 +98,17 @@ func (q *queue) next(k kind) (queuedFile, bool) {
 		}
 		q.more.Wait()
 	}
+}
+
+// waiting are the kinds of which there are files, at most so many.
+func (q *queue) waiting(most int) []kind {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var kinds []kind
+	for _, k := range q.order {
+		if len(q.files[k]) > 0 && len(kinds) < most {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
 }

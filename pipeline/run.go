@@ -91,6 +91,7 @@ type run struct {
 	opener  Opener
 	journal *journal // nil until begun
 	number  atomic.Int64
+	noted   notedKeys
 	started time.Time
 	seen    *seen // nil of a run that another process has begun
 

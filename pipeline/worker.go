@@ -3,11 +3,9 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"net/url"
@@ -169,7 +167,11 @@ func (w *worker) begin(m *bulk.Manifest) {
 		TargetBytes: w.PartBytes, RowGroupBytes: w.RowGroupBytes, Cores: w.Cores,
 		Quarantine: w.quarantine,
 		Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
-			staging, err := w.stage(ctx, w.key(kind{resourceType, w.kind.Deleted}))
+			key, err := w.notedKey(ctx, kind{resourceType, w.kind.Deleted}, w.queue)
+			if err != nil {
+				return nil, err
+			}
+			staging, err := w.storeOf(key).Stage(ctx, key)
 			if err != nil {
 				return nil, err
 			}
@@ -259,23 +261,6 @@ func (w *worker) abort(ctx context.Context) error {
 		failed = errors.Join(failed, w.bad.Abort(ctx))
 	}
 	return failed
-}
-
-// key is where a part is published. No two processes ever have the same one: whatever
-// an old holder of the lease still does, it does to its own keys.
-func (r *run) key(k kind) string {
-	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet",
-		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
-}
-
-func (r *run) partName(letter string) string {
-	return fmt.Sprintf("%s%05d-%d-%s", letter, r.number.Add(1), r.lease.Generation(), randomHex(4))
-}
-
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	rand.Read(b)
-	return hex.EncodeToString(b)
 }
 
 // counted shows the bytes and line ends that pass to a Progress.

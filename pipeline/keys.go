@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"fhirkiln/columnar"
+)
+
+// key is where a part is published. No two processes ever have the same one: whatever
+// an old holder of the lease still does, it does to its own keys.
+func (r *run) key(k kind) string {
+	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet",
+		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
+}
+
+func (r *run) partName(letter string) string {
+	return fmt.Sprintf("%s%05d-%d-%s", letter, r.number.Add(1), r.lease.Generation(), randomHex(4))
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// notedKeys are keys of parts that the ledger knows and nobody has used yet, at most one of
+// a kind.
+type notedKeys struct {
+	mu sync.Mutex // held while the ledger is written, so that not two workers do it
+	of map[kind]string
+}
+
+// notedKey returns a key for a part of kind k, of which the ledger knows. Keys for the parts
+// that come next, of the kinds that wait in q, are noted with it, so that those are staged
+// without an entry each. What is never used leaves nothing to clean up.
+func (r *run) notedKey(ctx context.Context, k kind, q *queue) (string, error) {
+	const most = 100 // in an entry
+	n := &r.noted
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := n.of[k]
+	delete(n.of, k)
+	if key != "" {
+		return key, nil
+	}
+	key = r.key(k)
+	fresh := map[kind]string{}
+	for _, other := range q.waiting(most) {
+		if n.of[other] == "" {
+			fresh[other] = r.key(other)
+		}
+	}
+	if err := r.journal.add(ctx, entry{Keys: append(slices.Sorted(maps.Values(fresh)), key)}); err != nil {
+		return "", err
+	}
+	if n.of == nil {
+		n.of = map[kind]string{}
+	}
+	maps.Copy(n.of, fresh)
+	return key, nil
+}
