@@ -140,5 +140,6 @@ func (d *decoder) check(cfg *Config) {
 		d.checkFeed(join("feeds", cfg.Feeds[i].Name), &cfg.Feeds[i], cfg.Sources)
 	}
 	cfg.Sink.URL = d.checkPlace("sink", cfg.Sink.URL, &cfg.Sink.S3)
+	d.checkParquet(join("sink", "parquet"), &cfg.Sink.Parquet)
 	d.checkState("state", &cfg.State, cfg.Sink)
 }

@@ -138,6 +138,12 @@ feeds:
   crow: {source: local, group_search: "Group?identifier=1"}
 sink:
   url: out/../lake
+  parquet:
+    compression: gzip
+    compression_level: 9
+    row_group_mib: 32
+    bloom_filter: true
+    identifying_statistics: true
 state:
   url: s3://state/a/
   s3:
@@ -250,7 +256,9 @@ log: {format: json, level: debug}
 				f.Level, f.GroupSearch = config.LevelGroup, "Group?identifier=1"
 			}),
 		},
-		Sink: config.Sink{URL: filepath.Join(dir, "lake"), S3: defaultS3()},
+		Sink: config.Sink{URL: filepath.Join(dir, "lake"), S3: defaultS3(), Parquet: config.Parquet{
+			Compression: config.CompressionGzip, CompressionLevel: 9, RowGroupMiB: 32, BloomFilter: true, IdentifyingStatistics: true,
+		}},
 		State: config.State{
 			URL: "s3://state/a",
 			S3: config.S3{
@@ -299,7 +307,7 @@ func TestDefaults(t *testing.T) {
 			Downloads:    4,
 		}},
 		Feeds:    []config.Feed{feed("f", "s", func(f *config.Feed) { f.Level = config.LevelSystem })},
-		Sink:     config.Sink{URL: "/data", S3: defaultS3()},
+		Sink:     config.Sink{URL: "/data", S3: defaultS3(), Parquet: config.Parquet{Compression: config.CompressionZstd}},
 		State:    config.State{URL: "/data", S3: defaultS3(), LeaseTTL: time.Minute},
 		Parallel: 4,
 		Log:      config.Log{Format: "text", Level: "info"},

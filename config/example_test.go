@@ -97,6 +97,11 @@ func TestExampleUncommented(t *testing.T) {
 	if diff := cmp.Diff(a, b); diff != "" {
 		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
 	}
+	parquet := active.Sink.Parquet
+	parquet.CompressionLevel, parquet.RowGroupMiB = 3, 64 // which hang on other values
+	if diff := cmp.Diff(parquet, cfg.Sink.Parquet); diff != "" {
+		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
+	}
 	if key := cfg.Sources["with-a-key"]; key.Auth.PrivateKey.Reveal() != "smart-key" || key.TLS.CA != secrets+"/smart-ca" {
 		t.Errorf("with-a-key: %+v", key)
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,7 @@ func generateSchema(t *testing.T) []byte {
 		p.PatternProperties = map[string]*jsonschema.Schema{"^[a-z][a-z0-9-]*$": item}
 	}
 	definitions["Auth"].AllOf = authRules()
+	definitions["Parquet"].AllOf = levelRules()
 	definitions["variable"] = &jsonschema.Schema{Type: "string", Pattern: `\$\{`, Description: "A value with ${VAR} or ${VAR:-default}."}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -188,6 +190,23 @@ func authRules() []*jsonschema.Schema {
 		is := jsonschema.NewProperties()
 		is.Set("type", &jsonschema.Schema{Const: string(t)})
 		rules = append(rules, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
+	}
+	return rules
+}
+
+// levelRules says which levels the compressions have that have fewer than the most.
+func levelRules() []*jsonschema.Schema {
+	var rules []*jsonschema.Schema
+	for _, c := range []Compression{CompressionSnappy, CompressionGzip, CompressionNone} {
+		is, level := jsonschema.NewProperties(), jsonschema.NewProperties()
+		is.Set("compression", &jsonschema.Schema{Const: string(c)})
+		if c.levels() == 0 {
+			level.Set("compression_level", jsonschema.FalseSchema)
+		} else {
+			level.Set("compression_level", &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+				{Type: "integer", Maximum: json.Number(strconv.Itoa(c.levels()))}, {Ref: "#/$defs/variable"}}})
+		}
+		rules = append(rules, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"compression"}}, Then: &jsonschema.Schema{Properties: level}})
 	}
 	return rules
 }

@@ -15,6 +15,8 @@ type Sink struct {
 	URL string `yaml:"url" jsonschema:"required" want:"a path, file:///path or s3://bucket/prefix"`
 	// How to reach and use the store, where url is s3://.
 	S3 S3 `yaml:"s3"`
+	// How the Parquet is written.
+	Parquet Parquet `yaml:"parquet"`
 }
 
 // State is where fhirkiln keeps what it must remember, some of it secret: ledgers, leases,

@@ -56,7 +56,8 @@ func (e *CompactBlockedError) Error() string {
 }
 
 // Compact merges the small parts of a feed's live runs, those of less than half of
-// o.PartBytes, into large ones. Runs that follow each other become one run, of the kind
+// o.PartBytes, into large ones, which are encoded as o.Parquet says; larger parts are
+// copied as they are. Runs that follow each other become one run, of the kind
 // compaction, with the same rows, each with its own __origin; readers see the old runs or
 // the new one, and those ones' files stay until [GC] removes them. Watermarks, members and
 // filters stay as they are.
@@ -73,6 +74,9 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 	o = o.withDefaults()
 	o.PartBytes = cmp.Or(o.PartBytes, 256<<20)
 	o.Server = nil
+	if err := o.Parquet.check(); err != nil {
+		return nil, err
+	}
 	done := &Compaction{Feed: o.Feed.Name, Runs: []CompactedRun{}}
 	feed, err := ledger.Read(ctx, o.State, o.Feed.Name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -203,6 +203,9 @@ type Options struct {
 	// groups only.
 	RowGroupBytes int64
 
+	// Parquet says how parts are encoded. Default: columnar's.
+	Parquet Parquet
+
 	// MaxLine is how long an NDJSON line may be, in bytes; longer ones go to quarantine.
 	// Default: columnar's.
 	MaxLine int

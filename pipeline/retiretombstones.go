@@ -24,18 +24,18 @@ type tombstones struct {
 // add writes a tombstone. An id that no URL can name has none.
 func (w *tombstones) add(ctx context.Context, resourceType, id string) (written bool, err error) {
 	if w.writer == nil {
-		w.writer = columnar.NewTombstoneWriter(columnar.Options{
-			TargetBytes: 1 << 40, // one part
-			Quarantine:  func(context.Context, columnar.Quarantined) error { return nil },
-			Create: func(ctx context.Context, _ string) (io.Writer, error) {
-				staging, err := (&worker{run: w.run}).stage(ctx, w.run.key(kindOf(columnar.Deleted)))
-				if err != nil {
-					return nil, err
-				}
-				w.part = &openPart{staging, sha256.New()}
-				return w.part, nil
-			},
-		})
+		options := w.run.columnar()
+		options.TargetBytes = 1 << 40 // one part
+		options.Quarantine = func(context.Context, columnar.Quarantined) error { return nil }
+		options.Create = func(ctx context.Context, _ string) (io.Writer, error) {
+			staging, err := (&worker{run: w.run}).stage(ctx, w.run.key(kindOf(columnar.Deleted)))
+			if err != nil {
+				return nil, err
+			}
+			w.part = &openPart{staging, sha256.New()}
+			return w.part, nil
+		}
+		w.writer = columnar.NewTombstoneWriter(options)
 	}
 	name, err := json.Marshal(resourceType + "/" + url.PathEscape(id))
 	if err != nil {

@@ -71,10 +71,12 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 // lead calls do while this process holds the feed's lease. There is a report in any case.
 func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
 	o = o.withDefaults()
-	err = hold(ctx, o, func(lease *ledger.Lease) (err error) {
-		report, err = do(lease.Context(), lease, o)
-		return err
-	})
+	if err = o.Parquet.check(); err == nil {
+		err = hold(ctx, o, func(lease *ledger.Lease) (err error) {
+			report, err = do(lease.Context(), lease, o)
+			return err
+		})
+	}
 	if report == nil {
 		report = newReport(o.Feed, o.Now())
 		report.failed(err)

@@ -163,22 +163,20 @@ func after(stream Stream, p place) (io.Reader, error) {
 
 func (w *worker) begin(m *bulk.Manifest) {
 	w.open = map[string]*openPart{}
-	options := columnar.Options{
-		TargetBytes: w.PartBytes, RowGroupBytes: w.RowGroupBytes, Cores: w.Cores,
-		Quarantine: w.quarantine,
-		Create: func(ctx context.Context, resourceType string) (io.Writer, error) {
-			key, err := w.notedKey(ctx, kind{resourceType, w.kind.Deleted}, w.queue)
-			if err != nil {
-				return nil, err
-			}
-			staging, err := w.storeOf(key).Stage(ctx, key)
-			if err != nil {
-				return nil, err
-			}
-			part := &openPart{staging, sha256.New()}
-			w.open[resourceType] = part
-			return part, nil
-		},
+	options := w.columnar()
+	options.Cores, options.Quarantine = w.Cores, w.quarantine
+	options.Create = func(ctx context.Context, resourceType string) (io.Writer, error) {
+		key, err := w.notedKey(ctx, kind{resourceType, w.kind.Deleted}, w.queue)
+		if err != nil {
+			return nil, err
+		}
+		staging, err := w.storeOf(key).Stage(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		part := &openPart{staging, sha256.New()}
+		w.open[resourceType] = part
+		return part, nil
 	}
 	if w.kind.Deleted {
 		w.writer = columnar.NewTombstoneWriter(options)

@@ -11,6 +11,7 @@ import (
 
 type compactCommand struct {
 	feedFlags
+	parquetFlags
 	Type      []string `placeholder:"TYPE" help:"Merge the files of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
 	TargetMiB int      `name:"target-mib" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: the feed's part_mib."`
 	JSON      bool     `name:"json" help:"Print what was merged as JSON, a line a feed."`
@@ -21,6 +22,8 @@ func (compactCommand) Help() string {
 	return `Nightly runs leave many small files, and queries open them all. This merges the runs that follow a full
 one into one run with large files: the same rows, with the same __origin. Readers see the old files or
 the new ones, as they ask; the old ones stay for gc. Watermarks stay as they are.
+What is merged is written as sink.parquet of the config or the flags here say; files that are large
+already stay as they are.
 
   fhirkiln compact --feed members
   fhirkiln compact --type Observation --target-mib 512`
@@ -39,6 +42,10 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err != nil {
 		return err
 	}
+	written, err := cmd.over(cfg.Sink.Parquet)
+	if err != nil {
+		return err
+	}
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
 	parts, state, err := openPlaces(ctx, cfg, ui.log)
@@ -52,12 +59,14 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 		if cmd.TargetMiB > 0 {
 			target = cmd.TargetMiB
 		}
-		done, err := pipeline.Compact(ctx, pipeline.Options{
+		o := pipeline.Options{
 			Feed: pipeline.Feed{Name: feed.Name},
 			Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
 			Workers:   2, // they compute, and do not wait for a network
 			PartBytes: int64(target) << 20,
-		}, pipeline.CompactOptions{Types: cmd.Type})
+		}
+		setParquet(written, &o)
+		done, err := pipeline.Compact(ctx, o, pipeline.CompactOptions{Types: cmd.Type})
 		if err != nil {
 			return err
 		}

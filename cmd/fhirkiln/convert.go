@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"os"
 
+	"fhirkiln/config"
 	"fhirkiln/pipeline"
 )
 
 type convertCommand struct {
 	Paths          []string `arg:"" placeholder:"PATH" help:"Files, folders or patterns of NDJSON, plain, .gz or .zst; - is stdin."`
 	Out            string   `required:"" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX."`
-	Config         string   `short:"c" placeholder:"FILE" help:"The config file whose sink.s3 says how a bucket is reached. Default: AWS's own environment variables and files."`
+	Config         string   `short:"c" placeholder:"FILE" help:"The config file whose sink.s3 says how a bucket is reached, and sink.parquet how Parquet is written. Default: AWS's own environment variables and files."`
 	Source         string   `default:"files" placeholder:"NAME" help:"Name of where the data is from: part of paths and of the column __origin. Default: files."`
 	Workers        int      `default:"2" placeholder:"N" help:"Files converted at once. Default: 2."`
 	MaxLineMiB     int      `name:"max-line-mib" default:"128" placeholder:"MIB" help:"Longer lines go to quarantine. Default: 128."`
 	MaxQuarantined percent  `default:"0.1%" placeholder:"PERCENT" help:"Share of a type's lines that may be no FHIR resources. Default: 0.1%."`
-	JSON           bool     `name:"json" help:"Print the report as JSON instead of a table."`
+	PartMiB        int      `name:"part-mib" default:"256" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: 256."`
+	parquetFlags
+	JSON bool `name:"json" help:"Print the report as JSON instead of a table."`
 }
 
 // Help is shown by fhirkiln convert --help.
@@ -28,6 +31,7 @@ func (convertCommand) Help() string {
   fhirkiln convert 'claims-*.ndjson.gz' --out lake
   zcat dump.gz | fhirkiln convert - --out lake
   AWS_REGION=eu-central-1 fhirkiln convert export/ --out s3://lake/claims
+  fhirkiln convert export/ --out lake --compression snappy --bloom-filter
 
 A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
 }
@@ -41,6 +45,19 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		return &usageError{error: fmt.Errorf("--workers must be at least 1, not %d", cmd.Workers)}
 	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 1024:
 		return &usageError{error: fmt.Errorf("--max-line-mib must be from 1 to 1024, not %d", cmd.MaxLineMiB)}
+	case cmd.PartMiB < 1 || cmd.PartMiB > 10240:
+		return &usageError{error: fmt.Errorf("--part-mib must be from 1 to 10240, not %d", cmd.PartMiB)}
+	}
+	var cfg *config.Config
+	if cmd.Config != "" {
+		var err error
+		if cfg, err = config.Load(cmd.Config, c.env); err != nil {
+			return err
+		}
+	}
+	written, err := cmd.over(sinkParquet(cfg))
+	if err != nil {
+		return err
 	}
 	files, err := pipeline.FindFiles(os.Stdin, cmd.Paths...)
 	if err != nil {
@@ -48,18 +65,21 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
-	out, err := openOut(ctx, cmd.Out, cmd.Config, c, ui.log)
+	out, err := openOut(ctx, cmd.Out, cfg, c, ui.log)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	report, err := ui.watch(pipeline.Options{
+	o := pipeline.Options{
 		Feed:           pipeline.Feed{Name: "convert-" + cmd.Source, Source: cmd.Source, Purpose: "convert"},
 		Sink:           out,
 		Workers:        cmd.Workers,
+		PartBytes:      int64(cmd.PartMiB) << 20,
 		MaxLine:        cmd.MaxLineMiB << 20,
 		MaxQuarantined: cmd.MaxQuarantined.orNone(),
-	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
+	}
+	setParquet(written, &o)
+	report, err := ui.watch(o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}

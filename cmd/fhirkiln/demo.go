@@ -32,7 +32,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
-	out, err := openOut(ctx, d.Out, "", c, ui.log)
+	out, err := openOut(ctx, d.Out, nil, c, ui.log)
 	if err != nil {
 		return err
 	}

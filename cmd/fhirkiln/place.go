@@ -120,15 +120,8 @@ func locate(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-// openOut opens a place that is on the command line, to be written to.
-func openOut(ctx context.Context, text, configFile string, c console, log *slog.Logger) (place, error) {
-	var cfg *config.Config
-	if configFile != "" {
-		var err error
-		if cfg, err = config.Load(configFile, c.env); err != nil {
-			return nil, err
-		}
-	}
+// openOut opens a place that is on the command line, to be written to. cfg may be nil.
+func openOut(ctx context.Context, text string, cfg *config.Config, c console, log *slog.Logger) (place, error) {
 	where, err := locate(text)
 	if err != nil {
 		return nil, err

@@ -105,7 +105,7 @@ func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
 	if err != nil {
 		return pipeline.Options{}, err
 	}
-	return pipeline.Options{
+	o := pipeline.Options{
 		Feed:           pipelineFeed(feed, source.Source),
 		Server:         pipeline.Client(client),
 		Sink:           w.parts,
@@ -118,7 +118,9 @@ func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
 		PartBytes:      int64(feed.PartMiB) << 20,
 		MaxLine:        feed.MaxLineMiB << 20,
 		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
-	}, nil
+	}
+	setParquet(w.config.Sink.Parquet, &o)
+	return o, nil
 }
 
 // errNotBegun stands for the result of a feed that had no turn before ctx ended.

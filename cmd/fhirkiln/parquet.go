@@ -1,0 +1,67 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"fhirkiln/columnar"
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+)
+
+// parquetFlags say how Parquet is written, over what sink.parquet of a config says.
+type parquetFlags struct {
+	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"How pages are compressed: zstd, snappy, gzip or none. Default: zstd."`
+	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 3 and 6."`
+	RowGroupMiB           int    `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 64."`
+	BloomFilter           *bool  `negatable:"" help:"A bloom filter of the resources' ids in each row group. Default: none."`
+	IdentifyingStatistics *bool  `negatable:"" help:"Least and greatest value of columns that identify people, in the clear. Default: none."`
+}
+
+// over is how Parquet is written, by the flags first and then by the config's c, which is
+// zero without one.
+func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
+	if codec := config.Compression(f.Compression); codec != "" && codec != c.Compression {
+		c.Compression, c.CompressionLevel = codec, 0 // the level was another one's
+	}
+	if f.CompressionLevel != nil {
+		if c.CompressionLevel = *f.CompressionLevel; c.CompressionLevel == 0 {
+			return c, &usageError{error: errors.New("--compression-level must be at least 1; --compression none is without")}
+		}
+	}
+	c.RowGroupMiB = cmp.Or(f.RowGroupMiB, c.RowGroupMiB)
+	if f.BloomFilter != nil {
+		c.BloomFilter = *f.BloomFilter
+	}
+	if f.IdentifyingStatistics != nil {
+		c.IdentifyingStatistics = *f.IdentifyingStatistics
+	}
+	c.Compression = cmp.Or(c.Compression, config.CompressionZstd)
+	if err := columnar.Codec(c.Compression).Check(c.CompressionLevel); err != nil {
+		return c, &usageError{error: fmt.Errorf("--compression-level: %w", err)}
+	}
+	if c.RowGroupMiB < 0 || c.RowGroupMiB > 1024 {
+		return c, &usageError{error: fmt.Errorf("--row-group-mib must be from 1 to 1024, not %d", c.RowGroupMiB)}
+	}
+	return c, nil
+}
+
+// sinkParquet is that of a config file, if there is one.
+func sinkParquet(cfg *config.Config) config.Parquet {
+	if cfg == nil {
+		return config.Parquet{}
+	}
+	return cfg.Sink.Parquet
+}
+
+// setParquet tells a pipeline how Parquet is written.
+func setParquet(c config.Parquet, o *pipeline.Options) {
+	o.RowGroupBytes = int64(c.RowGroupMiB) << 20
+	o.Parquet = pipeline.Parquet{
+		Codec:             columnar.Codec(c.Compression),
+		Level:             c.CompressionLevel,
+		BloomFilter:       c.BloomFilter,
+		IdentifyingBounds: c.IdentifyingStatistics,
+	}
+}
