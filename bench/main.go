@@ -75,6 +75,7 @@ func suites() []suite {
 		{"scan", "DuckDB's time to read fhirkiln's files against its own", false, scans},
 		{"memory", "peak memory: a large file, and 10,000 small ones", false, memory},
 		{"whole", "a run against a server on loopback; start-up; a night with nothing new", false, whole},
+		{"codecs", "what codecs and other options of Parquet cost", true, codecs},
 		{"growth", "how cost grows: rows, columns, files", true, growth},
 	}
 }

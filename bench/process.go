@@ -78,14 +78,14 @@ func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
 	return u, out.Bytes(), nil
 }
 
-// convert runs fhirkiln convert on so many cores, and returns the folder that holds the
-// Parquet until the next call with that name.
-func (b *bench) convert(ctx context.Context, name string, cores int, paths ...string) (u usage, lake string, err error) {
+// convert runs fhirkiln convert on so many cores, with paths and flags, and returns the
+// folder that holds the Parquet until the next call with that name.
+func (b *bench) convert(ctx context.Context, name string, cores int, more ...string) (u usage, lake string, err error) {
 	lake = filepath.Join(b.scratch, name)
 	if err := os.RemoveAll(lake); err != nil {
 		return u, "", err
 	}
-	args := append([]string{"convert", "--out", lake, "--workers", fmt.Sprint(cores), "--progress", "off"}, paths...)
+	args := append([]string{"convert", "--out", lake, "--workers", fmt.Sprint(cores), "--progress", "off"}, more...)
 	u, _, err = measure(exec.CommandContext(ctx, b.bin, args...), cores)
 	return u, lake, err
 }
