@@ -45,7 +45,7 @@ func codecs(ctx context.Context, b *bench) ([]result, error) {
 			for _, u := range all[0] {
 				peak = max(peak, u.peak)
 			}
-			results = append(results, result{what: t + ", `" + flags + "`",
+			results = append(results, result{table: "codecs", what: t + ", `" + flags + "`",
 				ours: fmt.Sprintf("%s, written in %s with %d MiB, read in %s", megabytes(size), b.time(all[0]).Round(10*time.Millisecond), peak>>20,
 					milliseconds(b.statement(read[0][1:]))),
 				ratio: float64(size) / float64(usual)})

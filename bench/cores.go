@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
-
-	"fhirkiln/bulk/bulktest/population"
 )
 
 // cores compares two cores with one, by the wall's time whatever the clock.
@@ -29,7 +26,7 @@ func cores(ctx context.Context, b *bench) ([]result, error) {
 			if err != nil {
 				return results, err
 			}
-			results = append(results, atLeast(t+", "+c.name+", two cores, one", fmt.Sprintf("%.0f MB/s", in.megabytesPer(two)),
+			results = append(results, atLeast(onTwoCores, t+", "+c.name+", two cores, one", fmt.Sprintf("%.0f MB/s", in.megabytesPer(two)),
 				fmt.Sprintf("%.0f MB/s", in.megabytesPer(one)), one/two, 1.8))
 		}
 	}
@@ -85,60 +82,4 @@ func (b *bench) split(in *input, pieces int) (string, error) {
 		text = text[end:]
 	}
 	return folder, os.Rename(unfinished, folder)
-}
-
-// mostMemory is the goal, in bytes.
-const mostMemory = 400 << 20
-
-// memory is the peak of resident memory on two cores.
-func memory(ctx context.Context, b *bench) ([]result, error) {
-	large, err := b.generated("Observation", b.bigMB)
-	if err != nil {
-		return nil, err
-	}
-	small, err := b.smallFiles(10_000)
-	if err != nil {
-		return nil, err
-	}
-	mix, err := b.mix(b.bigMB)
-	if err != nil {
-		return nil, err
-	}
-	var results []result
-	for _, c := range []struct {
-		name  string
-		paths []string
-	}{{fmt.Sprintf("one file of %d MB", b.bigMB), large.paths()}, {"10,000 small files", []string{small}}, {fmt.Sprintf("a mix of %d MB", b.bigMB), mix.paths()}} {
-		u, _, err := b.convert(ctx, "lake", 2, c.paths...)
-		if err != nil {
-			return results, err
-		}
-		results = append(results, within("peak resident memory, two cores, "+c.name, fmt.Sprintf("%d MiB", u.peak>>20), "≤ 400 MiB", u.peak <= mostMemory))
-	}
-	return results, nil
-}
-
-// smallFiles is a folder of so many files, of a patient each.
-func (b *bench) smallFiles(n int) (string, error) {
-	folder := filepath.Join(b.cache, fmt.Sprintf("small-%d-%d", seed, n))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
-	}
-	world := population.New(population.Options{Seed: seed, Patients: n})
-	for i := range n {
-		t := goalTypes[i%len(goalTypes)]
-		err := b.make(filepath.Join(folder, fmt.Sprintf("%s-%06d.ndjson", t, i)), func(w io.Writer) error {
-			r, err := world.Open(t, i, i+1)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			_, err = io.Copy(w, r)
-			return err
-		})
-		if err != nil {
-			return "", err
-		}
-	}
-	return folder, nil
 }

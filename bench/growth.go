@@ -25,7 +25,7 @@ func growth(ctx context.Context, b *bench) ([]result, error) {
 			return err
 		}
 		from, to := b.time(all[0]), b.time(all[1])
-		results = append(results, result{what: what, ours: fmt.Sprintf("%s: %s", more, to.Round(time.Millisecond)),
+		results = append(results, result{table: "growth", what: what, ours: fmt.Sprintf("%s: %s", more, to.Round(time.Millisecond)),
 			theirs: fmt.Sprintf("%s: %s", less, from.Round(time.Millisecond)), ratio: to.Seconds() / from.Seconds()})
 		return nil
 	}

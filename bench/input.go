@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"fhirkiln/bulk/bulktest/population"
 )
@@ -42,33 +40,34 @@ const seed = 1
 // goalTypes are the resource types that goals are about.
 var goalTypes = []string{"Observation", "ExplanationOfBenefit", "Claim", "Encounter"}
 
-// inputs are one for each of the goals' types, a day's mix, and the same of real data
-// if that is there.
+// mixName ends the name of an input of all types.
+const mixName = "a day's mix"
+
+// inputs are one for each of the goals' types and a day's mix; the same of real data, if
+// that is there; and a mix with all that real servers add to resources.
 func (b *bench) inputs() ([]*input, error) {
 	var all []*input
+	add := func(in *input, err error) error {
+		if err == nil {
+			all = append(all, in)
+		}
+		return err
+	}
 	for _, t := range goalTypes {
-		in, err := b.generated(t, b.mb)
-		if err != nil {
+		if err := add(b.generated(t, b.mb)); err != nil {
 			return nil, err
 		}
-		all = append(all, in)
 	}
-	mix, err := b.mix(b.mb)
-	if err != nil {
+	if err := add(b.mix(b.mb)); err != nil {
 		return nil, err
 	}
-	all = append(all, mix)
-	for _, t := range goalTypes {
-		in, err := b.sampled(t)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+	for _, t := range append(goalTypes, "") {
+		if err := add(b.real(t)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		all = append(all, in)
 	}
-	return all, nil
+	err := add(b.wider())
+	return all, err
 }
 
 // generated is a file of one type.
@@ -97,9 +96,11 @@ func generate(w io.Writer, resourceType string, size int64) error {
 	return nil
 }
 
+// bytesOfPatient is how much the generator has of a patient, of all types.
+const bytesOfPatient = 120_000
+
 // mix is a folder as a server exports it, of all types.
 func (b *bench) mix(mb int) (*input, error) {
-	const bytesOfPatient = 120_000
 	patients := mb*1e6/bytesOfPatient + 1
 	world := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: patients})
 	folder := filepath.Join(b.cache, fmt.Sprintf("mix-%d-%d", seed, mb))
@@ -123,37 +124,7 @@ func (b *bench) mix(mb int) (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput("a day's mix", files, nil)
-}
-
-// sampled is the sample data of a type, as often as it takes.
-func (b *bench) sampled(resourceType string) (*input, error) {
-	sample, err := os.Open(filepath.Join(b.samples, resourceType+".ndjson.gz"))
-	if err != nil {
-		return nil, err
-	}
-	defer sample.Close()
-	unzipped, err := gzip.NewReader(sample)
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(unzipped)
-	if err != nil {
-		return nil, err
-	}
-	if !strings.HasSuffix(string(text), "\n") {
-		text = append(text, '\n')
-	}
-	path := filepath.Join(b.cache, fmt.Sprintf("real-%s-%d.ndjson", resourceType, b.mb))
-	err = b.make(path, func(w io.Writer) error {
-		for size := 0; size < b.mb*1e6; size += len(text) {
-			if _, err := w.Write(text); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return newInput("real "+resourceType, []inputFile{{resourceType, path}}, err)
+	return newInput(mixName, files, nil)
 }
 
 // make writes a file unless it is there.

@@ -4,15 +4,16 @@
 //	go -C bench run .                           # everything that takes minutes
 //	go -C bench run . -list                     # what there is
 //	go -C bench run . -only columns,size -mb 50 # some of it, on less data
-//	go -C bench run . -write                    # and put the table into docs/performance.md
+//	go -C bench run . -big 10000 -write         # with a file of 10 GB; the tables go to docs/performance.md
 //
 // The two run as processes of their own, in turn, on the same input: what else the
 // machine does meets both. Each gets one core (GOMAXPROCS=1, threads=1), input in the page
 // cache, and zstd. Numbers are medians. On a machine that others use, -clock cpu compares
 // processor time instead of the wall's.
 //
-// Inputs come from the seeded generator of bulk/bulktest/population, and from the sample
-// data where that is there; they are kept in a cache folder for the next time.
+// Inputs come from the seeded generator of bulk/bulktest/population, as they are and with
+// all that real servers add, and from the sample data where that is there; they are kept in
+// a cache folder for the next time.
 package main
 
 import (
@@ -73,7 +74,7 @@ func suites() []suite {
 		{"cores", "two cores against one", false, cores},
 		{"size", "bytes of Parquet against DuckDB's, and of files of one row", false, sizes},
 		{"scan", "DuckDB's time to read fhirkiln's files against its own", false, scans},
-		{"memory", "peak memory: a large file, and 10,000 small ones", false, memory},
+		{"memory", "peak memory: a large file, 10,000 small ones, eight fetchers into S3", false, memory},
 		{"whole", "a run against a server on loopback; start-up; a night with nothing new", false, whole},
 		{"codecs", "what codecs and other options of Parquet cost", true, codecs},
 		{"growth", "how cost grows: rows, columns, files", true, growth},
@@ -90,11 +91,11 @@ func run(ctx context.Context) error {
 		only  = flag.String("only", "", "comma-separated `names` of what to measure; see -list")
 		list  = flag.Bool("list", false, "list what can be measured")
 		clock = flag.String("clock", "wall", "`wall` or cpu: the time that ratios are of")
-		write = flag.Bool("write", false, "put the table into docs/performance.md")
+		write = flag.Bool("write", false, "put the tables into docs/performance.md")
 	)
 	flag.StringVar(&b.cache, "cache", filepath.Join(cache, "fhirkiln-bench"), "`folder` for inputs, which are kept")
 	flag.IntVar(&b.mb, "mb", 200, "`megabytes` of NDJSON of an input")
-	flag.IntVar(&b.bigMB, "big", 1000, "`megabytes` of NDJSON of the memory test's large file; the goal is for 10000")
+	flag.IntVar(&b.bigMB, "big", 1000, "`megabytes` of NDJSON of the memory test's large file, which is made as it is read; the goal is for 10000")
 	flag.IntVar(&b.runs, "runs", 5, "`times` that everything runs")
 	flag.StringVar(&b.samples, "samples", "", "`folder` of real NDJSON (default ../shared/data/synthea beside the repository)")
 	flag.Parse()
@@ -129,6 +130,8 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	fmt.Println()
+	printSummary(os.Stdout, results)
 	if *write {
 		return writeDocument(filepath.Join(b.root, "docs", "performance.md"), facts, results)
 	}

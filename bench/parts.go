@@ -38,10 +38,10 @@ func parts(ctx context.Context, b *bench) ([]result, error) {
 	for _, t := range goalTypes {
 		most = max(most, median(all["BenchmarkShred/"+t+" allocs/resource"]))
 		ours, theirs := median(all["BenchmarkShred/"+t+" MB/s"]), median(all["BenchmarkTokens/"+t+" MB/s"])
-		results = append(results, atLeast(t+", scanning and shredding, jsontext's tokens",
+		results = append(results, atLeast(againstTokens, t+", scanning and shredding, jsontext's tokens",
 			fmt.Sprintf("%.0f MB/s", ours), fmt.Sprintf("%.0f MB/s", theirs), ours/theirs, 0.8))
 	}
-	return append(results, within("allocations for each resource, at most of these types", fmt.Sprintf("%.3f", most), "~0", most < 0.05)), nil
+	return append(results, within(ofAllocations, "allocations for each resource, at most of these types", fmt.Sprintf("%.3f", most), "~0", most, 0.05)), nil
 }
 
 // benchmarks adds the numbers of go test -bench to all.

@@ -8,40 +8,35 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
 
 // result is a row of the table.
 type result struct {
+	goal         goal   // 0 is none
+	table        string // of the document that it stands in, if it has no goal
 	what         string
 	ours, theirs string
 	ratio        float64 // 0 is none
-	goal         string
-	met          bool
+	limit        string
+	over         float64 // what is measured ÷ its limit, so that up to 1 is met
 }
 
-// atLeast is a result whose ratio is to be so large; 0 is no goal.
-func atLeast(what, ours, theirs string, ratio, goal float64) result {
-	r := result{what: what, ours: ours, theirs: theirs, ratio: ratio}
-	if goal > 0 {
-		r.goal, r.met = fmt.Sprintf("≥ %.1f ×", goal), ratio >= goal
-	}
-	return r
+// atLeast is a result whose ratio is to be so large.
+func atLeast(g goal, what, ours, theirs string, ratio, limit float64) result {
+	return result{goal: g, what: what, ours: ours, theirs: theirs, ratio: ratio, limit: fmt.Sprintf("≥ %.1f ×", limit), over: limit / ratio}
 }
 
-// atMost is a result whose ratio is to be so small; 0 is no goal.
-func atMost(what, ours, theirs string, ratio, goal float64) result {
-	r := result{what: what, ours: ours, theirs: theirs, ratio: ratio}
-	if goal > 0 {
-		r.goal, r.met = fmt.Sprintf("≤ %.2g ×", goal), ratio <= goal
-	}
-	return r
+// atMost is a result whose ratio is to be so small.
+func atMost(g goal, what, ours, theirs string, ratio, limit float64) result {
+	return result{goal: g, what: what, ours: ours, theirs: theirs, ratio: ratio, limit: fmt.Sprintf("≤ %.3g ×", limit), over: ratio / limit}
 }
 
-// within is a result that is to be no more than its goal.
-func within(what, ours, goal string, met bool) result {
-	return result{what: what, ours: ours, goal: goal, met: met}
+// within is a result that is to be no more than its limit, which is said in words.
+func within(g goal, what, ours, limit string, measured, most float64) result {
+	return result{goal: g, what: what, ours: ours, limit: limit, over: measured / most}
 }
 
 const tableHead = "| | fhirkiln | against | ratio | goal | |\n|---|---|---|---|---|---|\n"
@@ -55,13 +50,13 @@ func printTable(w io.Writer, results []result, head bool) {
 		if r.ratio > 0 {
 			ratio = fmt.Sprintf("%.2f", r.ratio)
 		}
-		if r.goal != "" {
+		if r.goal != 0 {
 			verdict = "no"
-			if r.met {
+			if r.over <= 1 {
 				verdict = "yes"
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", r.what, r.ours, r.theirs, ratio, r.goal, verdict)
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", r.what, r.ours, r.theirs, ratio, r.limit, verdict)
 	}
 }
 
@@ -101,29 +96,43 @@ func load() string {
 	return "unknown"
 }
 
-// The table in a document stands between these.
-const (
-	tableBegin = "<!-- bench: table -->\n"
-	tableEnd   = "<!-- bench: end -->\n"
-)
-
-// writeDocument replaces the table in a document.
+// writeDocument replaces what a document has between the lines "<!-- bench: NAME -->" and
+// "<!-- bench: end -->": "goals", if one of them was measured, and other tables.
 func writeDocument(path, facts string, results []result) error {
-	old, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(old, []byte(tableBegin))
-	_, after, also := bytes.Cut(rest, []byte(tableEnd))
-	if !ok || !also {
-		return fmt.Errorf("%s has no lines %q and %q to put the table between", path, tableBegin, tableEnd)
+	tables := map[string][]result{}
+	for _, r := range inOrder(results) {
+		name := r.table
+		if r.goal != 0 {
+			name = "goals"
+		}
+		tables[name] = append(tables[name], r)
 	}
-	var b bytes.Buffer
-	b.Write(before)
-	b.WriteString(tableBegin)
-	b.WriteString(facts + "\n")
-	printTable(&b, results, true)
-	b.WriteString(tableEnd)
-	b.Write(after)
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	for name, some := range tables {
+		var b bytes.Buffer
+		b.WriteString(facts + "\n")
+		if name == "goals" {
+			printSummary(&b, some)
+			b.WriteString("\nEach of them:\n\n")
+		}
+		printTable(&b, some, true)
+		if text, err = replaced(text, name, b.Bytes()); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+// replaced is a text with another part of that name.
+func replaced(text []byte, name string, with []byte) ([]byte, error) {
+	begin, end := "<!-- bench: "+name+" -->\n", "<!-- bench: end -->\n"
+	before, rest, ok := bytes.Cut(text, []byte(begin))
+	_, after, also := bytes.Cut(rest, []byte(end))
+	if !ok || !also {
+		return nil, fmt.Errorf("it has no lines %q and %q to put the table between", begin, end)
+	}
+	return slices.Concat(before, []byte(begin), with, []byte(end), after), nil
 }

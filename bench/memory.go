@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// memory is the peak of resident memory of the process on two cores.
+func memory(ctx context.Context, b *bench) ([]result, error) {
+	var results []result
+	for _, c := range []struct {
+		name    string
+		measure func(context.Context) (usage, error)
+	}{
+		{fmt.Sprintf("one file of %d MB", b.bigMB), b.largeFile},
+		{"10,000 output files of a server", b.manyFiles},
+		{fmt.Sprintf("S3 sink, 8 fetchers, %d MB", b.s3MB()), b.fetchers},
+	} {
+		u, err := c.measure(ctx)
+		if err != nil {
+			return results, fmt.Errorf("%s: %w", c.name, err)
+		}
+		results = append(results, within(ofMemory, "peak resident memory, two cores, "+c.name, fmt.Sprintf("%d MiB", u.peak>>20), "≤ 400 MiB", float64(u.peak), 400<<20))
+	}
+	return results, nil
+}
+
+// largeFile converts one file that is made while it is read, through stdin: one of 10 GB
+// need not lie on a disk.
+func (b *bench) largeFile(ctx context.Context) (usage, error) {
+	folder, err := b.folder("lake")
+	if err != nil {
+		return usage{}, err
+	}
+	cmd := exec.CommandContext(ctx, b.bin, "convert", "-", "--out", folder, "--workers", "2", "--progress", "off")
+	r, w := io.Pipe()
+	defer r.Close()
+	go func() { _ = w.CloseWithError(generate(w, "Observation", int64(b.bigMB)*1e6)) }()
+	cmd.Stdin = r
+	u, _, err := measure(cmd, 2)
+	return u, err
+}
+
+// manyFiles runs an export of 10,000 output files, of a patient each.
+func (b *bench) manyFiles(ctx context.Context) (usage, error) {
+	const files, patients = 10_000, 1000
+	all := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: 1}).Files()
+	if len(all) < files {
+		return usage{}, fmt.Errorf("%d patients have %d files only", patients, len(all))
+	}
+	server, err := bulktest.NewServer(bulktest.Options{Data: bulktest.Files(all[:files])})
+	if err != nil {
+		return usage{}, err
+	}
+	defer server.Close()
+	folder, err := b.configured(server, "lake", 4)
+	if err != nil {
+		return usage{}, err
+	}
+	u, report, err := b.runFeeds(ctx, folder, 2)
+	if err == nil && len(report.Files) != files {
+		err = fmt.Errorf("the run had %d output files", len(report.Files))
+	}
+	return u, err
+}
+
+// s3MB is how much goes into S3: enough for every fetcher to have filled its buffers many
+// times.
+func (b *bench) s3MB() int { return min(b.bigMB, 2000) }
+
+// fetchers runs an export of all types with eight fetchers, into a real S3 server.
+func (b *bench) fetchers(ctx context.Context) (usage, error) {
+	world := population.New(population.Options{Seed: seed, Patients: b.s3MB()*1e6/bytesOfPatient + 1, PatientsPerFile: 250})
+	server, err := bulktest.NewServer(bulktest.Options{Data: world})
+	if err != nil {
+		return usage{}, err
+	}
+	defer server.Close()
+	gateway, err := b.startGateway(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	defer gateway.stop()
+	folder, err := b.configured(server, gateway.sink(), 8)
+	if err != nil {
+		return usage{}, err
+	}
+	u, _, err := b.runFeeds(ctx, folder, 2)
+	if err != nil {
+		return u, err
+	}
+	// What lies there must be all of it, in a bucket that is a folder.
+	written, err := bytesIn(filepath.Join(gateway.folder, bucket), ".parquet")
+	if err == nil && written == 0 {
+		err = fmt.Errorf("there is no Parquet in %s", bucket)
+	}
+	return u, err
+}
+
+// configured is a new folder with a config.yaml for a server, the sink as YAML has it.
+func (b *bench) configured(server *bulktest.Server, sink string, downloads int) (string, error) {
+	folder, err := b.folder("run")
+	if err != nil {
+		return "", err
+	}
+	config := fmt.Sprintf(`
+sources:
+  payer:
+    fhir: %s
+    auth: {type: client_credentials, token_url: %s, client_id: %s, client_secret: %s, scope: "%s"}
+    poll: {min: 10ms, max: 100ms}
+    downloads: %d
+feeds:
+  everything: {source: payer, level: system}
+sink: {url: %s}
+`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope, downloads, sink)
+	return folder, os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o600)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// real is the sample data of a type, or of all for "": as often as it takes, each time of
+// other people. It is [fs.ErrNotExist] where there is no sample data.
+func (b *bench) real(resourceType string) (*input, error) {
+	texts, err := b.readSamples(resourceType)
+	if err != nil {
+		return nil, err
+	}
+	whole := 0
+	for _, text := range texts {
+		whole += len(text)
+	}
+	if whole == 0 {
+		return nil, fs.ErrNotExist
+	}
+	name, folder := resourceType, b.cache
+	if resourceType == "" {
+		name, folder = mixName, filepath.Join(b.cache, fmt.Sprintf("people-mix-%d", b.mb))
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	var files []inputFile
+	for _, t := range slices.Sorted(maps.Keys(texts)) {
+		file := inputFile{t, filepath.Join(folder, fmt.Sprintf("people-%s-%d.ndjson", t, b.mb))}
+		err := b.make(file.path, func(w io.Writer) error {
+			var other []byte
+			for n := range uint64(b.mb*1e6/whole + 1) {
+				other = appendOther(other[:0], texts[t], n)
+				if _, err := w.Write(other); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return newInput("real "+name, files, nil)
+}
+
+// readSamples reads the sample data of a type, or of all for "", by type: servers have cut
+// some into several files, Condition.ndjson.gz and Condition-2.ndjson.gz.
+func (b *bench) readSamples(resourceType string) (map[string][]byte, error) {
+	names, err := filepath.Glob(filepath.Join(b.samples, "*.ndjson.gz"))
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string][]byte{}
+	for _, name := range names {
+		t, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(name), ".ndjson.gz"), "-")
+		if resourceType != "" && t != resourceType {
+			continue
+		}
+		if texts[t], err = appendUnzipped(texts[t], name); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
+	return texts, nil
+}
+
+// appendUnzipped appends the lines of a file.
+func appendUnzipped(to []byte, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	to = append(to, text...)
+	if len(to) > 0 && to[len(to)-1] != '\n' {
+		to = append(to, '\n')
+	}
+	return to, nil
+}
+
+// appendOther appends NDJSON as it might be of other people in the nth part of the world:
+// every UUID is another one, the same wherever the same one stood, so that references
+// still lead somewhere; times of day are later by as much everywhere; and the last digit
+// of fractions differs. Else copies would be too easy for dictionaries. The 0th part is as
+// it was.
+func appendOther(to, text []byte, n uint64) []byte {
+	if n == 0 {
+		return append(to, text...)
+	}
+	later, digit := int(mix(n)%86_400), byte(mix(n+1<<32)%9)
+	from := len(to)
+	to = append(to, text...)
+	for i := from; i < len(to); i++ {
+		switch rest := to[i:]; {
+		case isUUID(rest):
+			otherUUID(rest[:36], n)
+			i += 35
+		case isTime(rest):
+			laterTime(rest[1:9], later)
+			i += 8
+		case rest[0] == '.' && i > from && isDigit(to[i-1]) && isFraction(to[from:i]):
+			for i+1 < len(to) && isDigit(to[i+1]) {
+				i++
+			}
+			if d := to[i]; d > '0' && d <= '9' { // trailing zeros stay
+				to[i] = '1' + (d-'1'+digit)%9
+			}
+		}
+	}
+	return to
+}
+
+// mix is SplitMix64's: each bit of n decides each bit of it.
+func mix(n uint64) uint64 {
+	n += 0x9e3779b97f4a7c15
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isFraction says whether a text ends with the whole part of a JSON number.
+func isFraction(before []byte) bool {
+	i := len(before)
+	for i > 0 && isDigit(before[i-1]) {
+		i--
+	}
+	if i > 0 && before[i-1] == '-' {
+		i--
+	}
+	return i > 0 && (before[i-1] == ':' || before[i-1] == '[' || before[i-1] == ',')
+}
+
+// isUUID says whether a text begins with a UUID in lower case, as Synthea writes them.
+func isUUID(b []byte) bool {
+	if len(b) < 36 || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
+		return false
+	}
+	for i, c := range b[:36] {
+		if hyphen := i == 8 || i == 13 || i == 18 || i == 23; !hyphen && !isDigit(c) && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// otherUUID makes another UUID of one.
+func otherUUID(uuid []byte, n uint64) {
+	const digits = "0123456789abcdef"
+	var halves [2]uint64
+	place := 0
+	for _, c := range uuid {
+		if c == '-' {
+			continue
+		}
+		value := c - '0'
+		if c >= 'a' {
+			value = c - 'a' + 10
+		}
+		halves[place/16] = halves[place/16]<<4 | uint64(value)
+		place++
+	}
+	halves[0] = mix(halves[0] ^ mix(n))
+	halves[1] = mix(halves[1] ^ mix(n+1))
+	place = 0
+	for i, c := range uuid {
+		if c != '-' {
+			uuid[i] = digits[halves[place/16]>>(60-4*(place%16))&15]
+			place++
+		}
+	}
+}
+
+// isTime says whether a text begins with the time of a dateTime, T12:34:56.
+func isTime(b []byte) bool {
+	return len(b) >= 9 && b[0] == 'T' && b[3] == ':' && b[6] == ':' &&
+		isDigit(b[1]) && isDigit(b[2]) && isDigit(b[4]) && isDigit(b[5]) && isDigit(b[7]) && isDigit(b[8])
+}
+
+// laterTime makes 12:34:56 a time so many seconds later, of the same day.
+func laterTime(b []byte, seconds int) {
+	two := func(i int) int { return int(b[i]-'0')*10 + int(b[i+1]-'0') }
+	t := (two(0)*3600 + two(3)*60 + two(6) + seconds) % 86_400
+	copy(b, fmt.Appendf(nil, "%02d:%02d:%02d", t/3600, t/60%60, t%60))
+}
