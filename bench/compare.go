@@ -14,7 +14,7 @@ func ourColumns(ctx context.Context, b *bench) ([]result, error) {
 
 func inferredColumns(ctx context.Context, b *bench) ([]result, error) {
 	return b.compare(ctx, againstInferred, inferred, "DuckDB with inferred columns", func(name string) float64 {
-		if strings.HasSuffix(name, mixName) {
+		if strings.HasPrefix(name, mixName) {
 			return 2
 		}
 		return 1.5

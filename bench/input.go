@@ -40,7 +40,7 @@ const seed = 1
 // goalTypes are the resource types that goals are about.
 var goalTypes = []string{"Observation", "ExplanationOfBenefit", "Claim", "Encounter"}
 
-// mixName ends the name of an input of all types.
+// mixName begins the names of inputs of several types.
 const mixName = "a day's mix"
 
 // inputs are one for each of the goals' types and a day's mix; the same of real data, if

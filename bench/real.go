@@ -26,9 +26,9 @@ func (b *bench) real(resourceType string) (*input, error) {
 	if whole == 0 {
 		return nil, fs.ErrNotExist
 	}
-	name, folder := resourceType, b.cache
+	name, folder := "real "+resourceType, b.cache
 	if resourceType == "" {
-		name, folder = mixName, filepath.Join(b.cache, fmt.Sprintf("people-mix-%d", b.mb))
+		name, folder = mixName+", real", filepath.Join(b.cache, fmt.Sprintf("people-mix-%d", b.mb))
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (b *bench) real(resourceType string) (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput("real "+name, files, nil)
+	return newInput(name, files, nil)
 }
 
 // readSamples reads the sample data of a type, or of all for "", by type: servers have cut

@@ -36,7 +36,7 @@ func (b *bench) wider() (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput("wider "+mixName, files, nil)
+	return newInput(mixName+", wider", files, nil)
 }
 
 // adder adds members to resources. What it adds follows from its seed.
