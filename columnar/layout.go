@@ -64,7 +64,7 @@ type Field struct {
 	start   *Field
 	lexeme  *Field
 	members []member // of its JSON object, in FHIR's order
-	byName  map[string]int
+	byName  map[string]*member
 }
 
 // role says what a shredder does with a value.
@@ -85,6 +85,7 @@ const (
 // member is one name that a struct's JSON object may have.
 type member struct {
 	name      string
+	index     int // among the struct's
 	nameBytes []byte // name
 	key       memberKey
 	to        memberKind
@@ -339,11 +340,11 @@ func (b *layoutBuilder) number(f, parent *Field) {
 		f.column = len(b.layout.columns)
 		b.layout.columns = append(b.layout.columns, f)
 	}
-	f.byName = make(map[string]int, len(f.members))
+	f.byName = make(map[string]*member, len(f.members))
 	for i := range f.members {
 		m := &f.members[i]
-		m.nameBytes, m.key = []byte(m.name), newMemberKey(m.name)
-		f.byName[m.name] = i
+		m.index, m.nameBytes, m.key = i, []byte(m.name), newMemberKey(m.name)
+		f.byName[m.name] = m
 	}
 	for _, child := range f.Fields {
 		b.number(child, f)

@@ -126,9 +126,7 @@ func (a *assembler) descend(n *node, steps []string) (*node, error) {
 			child := n.get(step)
 			var m *member
 			if f != nil {
-				if i, ok := f.byName[step]; ok {
-					m = &f.members[i]
-				}
+				m = f.byName[step]
 			}
 			if child == nil {
 				child = &node{kind: '{'}

@@ -17,12 +17,12 @@ type shredder struct {
 	scanner scanner
 	tape    []token // the scanner's, of the value that was scanned last
 
-	path      []step     // down to the struct that is being read
-	depth     int        // how many arrays and objects are open
-	elsewhere [][]byte   // names of the open structs' members that are in no column of theirs
-	residual  []byte     // the members of __residual so far, each with a comma behind it
-	whole     bool       // the line can only be kept as it is
-	likely    [][]uint16 // by stream and member: which member came next the last time
+	path      []step      // down to the struct that is being read
+	depth     int         // how many arrays and objects are open
+	elsewhere [][]byte    // names of the open structs' members that are in no column of theirs
+	residual  []byte      // the members of __residual so far, each with a comma behind it
+	whole     bool        // the line can only be kept as it is
+	likely    [][]*member // by stream and member: which member came next the last time
 	scratch   []byte
 	names     []byte // unescaped names, which elsewhere points to
 	unescaped []byte // texts of the row that are needed longer than the next one
@@ -43,7 +43,7 @@ type step struct {
 func newShredder(g *rowGroup) *shredder {
 	root := g.layout.root
 	e, c := root.field("__extension"), root.field("__contained")
-	s := &shredder{rows: g, likely: make([][]uint16, g.layout.streams)}
+	s := &shredder{rows: g, likely: make([][]*member, g.layout.streams)}
 	s.side = sideColumns{
 		resourceType: root.Fields[0], residual: root.field("__residual"),
 		extension: e, path: e.field("path"), modifier: e.field("modifier"), parent: e.field("parent"),
@@ -102,46 +102,44 @@ func (s *shredder) object(f *Field, i int) int {
 	base, names := len(s.elsewhere), len(s.names)
 	likely := s.likely[f.stream]
 	if likely == nil {
-		likely = make([]uint16, len(f.members)+1)
+		likely = make([]*member, len(f.members)+1)
 		s.likely[f.stream] = likely
 	}
 	s.depth++
-	last, most := -1, -1 // the last member that has a place, and the furthest
+	next, most := 0, 0 // behind the last member that has a place, and behind the furthest
 	for {
 		var name []byte
-		member := int(likely[last+1])
-		if member < len(f.members) && f.members[member].key.begins(line, i) {
-			i += len(f.members[member].key.text)
+		m := likely[next]
+		if m != nil && m.key.begins(line, i) {
+			i += len(m.key.text)
 		} else {
 			if name, i = s.name(i); i < 0 {
 				return invalid
 			}
-			var known bool
-			if member, known = f.byName[string(name)]; known {
-				likely[last+1] = uint16(member)
-			} else {
-				member = -1
+			if m = f.byName[string(name)]; m != nil {
+				likely[next] = m
 			}
 		}
 		if i < len(line) && line[i] <= ' ' {
 			i = skipSpace(line, i)
 		}
 		switch {
-		case member < 0:
+		case m == nil:
 			i = s.unknown(name, i, base)
-		case member <= most && s.cameBefore(&f.members[member], base):
+		case m.index < most && s.cameBefore(m, base):
 			s.whole = true // a name twice: the columns have the first
 			i = s.scan(i)
-		case f.members[member].to == memberText && at(line, i) == '"':
-			i = s.text(f.members[member].field, i)
+		case m.to == memberText && at(line, i) == '"':
+			i = s.text(m.field, i)
 		default:
-			i = s.known(&f.members[member], i)
-		}
-		if member >= 0 {
-			last, most = member, max(most, member)
+			i = s.known(m, i)
 		}
 		if i < 0 {
 			return invalid
+		}
+		if m != nil {
+			next = m.index + 1
+			most = max(most, next)
 		}
 		if at(line, i) <= ' ' {
 			i = skipSpace(line, i)
