@@ -76,6 +76,32 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkOneFile is a large file on all cores: run it with -cpu 1,2,4.
+func BenchmarkOneFile(b *testing.B) {
+	for _, name := range benchmarkTypes[:2] {
+		b.Run(name, func(b *testing.B) {
+			data := sample(b, name, 4<<20)
+			const times = 40
+			b.SetBytes(times * int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				w := NewWriter(Options{Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil },
+					Cores: NewCores(runtime.GOMAXPROCS(0) - 1)})
+				var file []io.Reader
+				for range times {
+					file = append(file, bytes.NewReader(data))
+				}
+				if _, err := w.Append(b.Context(), NewLines(io.MultiReader(file...), 0), &Origin{File: "1.ndjson"}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := w.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkShred is scanning and shredding alone: the rows are thrown away. It counts
 // allocations for each resource.
 func BenchmarkShred(b *testing.B) {

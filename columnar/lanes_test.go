@@ -46,7 +46,7 @@ func TestLanesProperty(t *testing.T) {
 				Each:          func(string, []byte, []byte) { runtime.Gosched() },
 			}
 		)
-		drawNDJSON(t, &input, 100, 300)
+		drawNDJSON(t, &input, 60, 300)
 
 		want, got := taken{}, taken{early: true}
 		once := columnar.NewLines(bytes.NewReader(input.Bytes()), max)
