@@ -53,7 +53,8 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	}
 }
 
-// next reads a block for a lane, if there is more for it.
+// next reads a block for a lane, if there is more for it. A line that is too long goes to
+// quarantine here: nobody can read on before its end.
 func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -81,7 +81,8 @@ func (l *Lines) block(ctx context.Context, memory []byte) (b block, err error) {
 			return block{memory: memory}, err
 		}
 	}
-	if b, l.left = l.left, b; len(b.lines) == 0 {
+	b, l.left = l.left, block{}
+	if len(b.lines) == 0 {
 		if b, err = l.read(ctx, memory); err != nil {
 			return b, err
 		}
