@@ -21,7 +21,10 @@ func (x *compaction) merge(ctx context.Context, resourceType string, parts []Par
 				return fmt.Errorf("compacting %s: %w", p.Key, err)
 			}
 		}
-		return w.commit(ctx, nil)
+		if err := w.commit(ctx, nil); err != nil {
+			return err
+		}
+		return w.committed()
 	}()
 	return errors.Join(err, w.abort(context.WithoutCancel(ctx)))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"hash"
 	"io"
@@ -29,7 +28,8 @@ type worker struct {
 	writer *columnar.Writer
 	open   map[string]*openPart // by resource type: the parts of writer
 	bad    *quarantine
-	files  []fileEnd // in writer to their ends
+	files  []fileEnd   // in writer to their ends
+	last   *commitment // what was in writer before; nil for nothing
 
 	firstBad string       // of the present file: reason and place
 	badLine  int64        // and line
@@ -61,14 +61,20 @@ func (w *worker) work(ctx context.Context) error {
 func (w *worker) take(ctx context.Context, f queuedFile, ok bool) error {
 	defer w.Cores.Use()()
 	if !ok || f.kind != w.kind {
-		if err := w.commit(ctx, nil); err != nil || !ok {
+		if err := w.commit(ctx, nil); err != nil {
 			return err
 		}
 	}
+	if !ok {
+		return w.committed()
+	}
 	w.kind = f.kind
 	if err := w.file(ctx, f); err != nil {
-		if ctx.Err() != nil {
+		switch failed := w.committed(); {
+		case ctx.Err() != nil:
 			return context.Cause(ctx) // not this file's fault
+		case failed != nil:
+			return failed // neither, but of those before it
 		}
 		return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
 	}
@@ -212,53 +218,6 @@ func (o Options) storeOf(key string) Sink {
 		return o.State
 	}
 	return o.Sink
-}
-
-// commit finishes the open parts and says in the ledger which files are in them; here
-// is how far the file is in them that goes on in the next part, nil for none.
-func (w *worker) commit(ctx context.Context, here *place) error {
-	s := &staged{Export: w.export.index, Files: w.files, Open: here}
-	if w.writer != nil {
-		stats, err := w.writer.Close()
-		if err != nil {
-			return err
-		}
-		for _, p := range stats {
-			part := w.open[p.ResourceType]
-			receipt, err := part.Finish(ctx)
-			if err != nil {
-				return err
-			}
-			s.Parts = append(s.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: w.kind, Rows: p.Rows,
-				SHA256: hex.EncodeToString(part.sum.Sum(nil)), Attachments: p.Attachments})
-		}
-	}
-	if w.bad != nil {
-		receipt, err := w.bad.Finish(ctx)
-		if err != nil {
-			return err
-		}
-		s.Quarantine = append(s.Quarantine, receipt)
-	}
-	if len(s.Files) > 0 || len(s.Parts) > 0 || here != nil {
-		if err := w.journal.add(ctx, entry{Staged: s}); err != nil {
-			return err
-		}
-	}
-	w.writer, w.open, w.bad, w.files = nil, nil, nil, nil
-	return nil
-}
-
-// abort throws away what is not committed.
-func (w *worker) abort(ctx context.Context) error {
-	var failed error
-	for _, p := range w.open {
-		failed = errors.Join(failed, p.Abort(ctx))
-	}
-	if w.bad != nil {
-		failed = errors.Join(failed, w.bad.Abort(ctx))
-	}
-	return failed
 }
 
 // counted shows the bytes and line ends that pass to a Progress.

@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"fhirkiln/columnar"
+)
+
+// commitment is what a worker has converted, on its way to a durable place and into the
+// ledger. It is there once an entry says so, or never.
+type commitment struct {
+	*run
+	entry *staged
+	kind  kind
+	open  map[string]*openPart // by resource type
+	stats []columnar.PartStats // of them
+	bad   *quarantine
+
+	done chan struct{} // closed when err is there
+	err  error
+}
+
+// commit closes the open parts, to be finished and to be said in the ledger with the files
+// that are in them, while the worker goes on: it would wait for the store, and a core with
+// it. here is how far the file is in them that goes on in the next part, nil for none.
+//
+// Of one worker's commits the ledger has each before the next. An error of one is that of
+// the commit after it, or of committed.
+func (w *worker) commit(ctx context.Context, here *place) error {
+	c := &commitment{run: w.run, kind: w.kind, done: make(chan struct{}),
+		entry: &staged{Export: w.export.index, Files: w.files}}
+	if here != nil {
+		at := *here // which the worker moves on
+		c.entry.Open = &at
+	}
+	if w.writer != nil {
+		var err error
+		if c.stats, err = w.writer.Close(); err != nil {
+			return err
+		}
+	}
+	if err := w.committed(); err != nil {
+		return err
+	}
+	c.open, c.bad = w.open, w.bad
+	w.writer, w.open, w.bad, w.files = nil, nil, nil, nil
+	w.last = c
+	go func() {
+		defer close(c.done)
+		c.err = c.finish(ctx)
+	}()
+	return nil
+}
+
+// committed waits until what the worker has committed is in the ledger.
+func (w *worker) committed() error {
+	if w.last == nil {
+		return nil
+	}
+	<-w.last.done
+	return w.last.err
+}
+
+func (c *commitment) finish(ctx context.Context) error {
+	for _, p := range c.stats {
+		part := c.open[p.ResourceType]
+		receipt, err := part.Finish(ctx)
+		if err != nil {
+			return err
+		}
+		c.entry.Parts = append(c.entry.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: c.kind, Rows: p.Rows,
+			SHA256: hex.EncodeToString(part.sum.Sum(nil)), Attachments: p.Attachments})
+	}
+	if c.bad != nil {
+		receipt, err := c.bad.Finish(ctx)
+		if err != nil {
+			return err
+		}
+		c.entry.Quarantine = append(c.entry.Quarantine, receipt)
+	}
+	if len(c.entry.Files) == 0 && len(c.entry.Parts) == 0 && c.entry.Open == nil {
+		return nil
+	}
+	return c.journal.add(ctx, entry{Staged: c.entry})
+}
+
+// abort throws away what is not committed.
+func (w *worker) abort(ctx context.Context) error {
+	var failed error
+	throwAway := func(open map[string]*openPart, bad *quarantine) {
+		for _, p := range open {
+			failed = errors.Join(failed, p.Abort(ctx))
+		}
+		if bad != nil {
+			failed = errors.Join(failed, bad.Abort(ctx))
+		}
+	}
+	if w.committed() != nil {
+		throwAway(w.last.open, w.last.bad)
+	}
+	throwAway(w.open, w.bad)
+	return failed
+}
