@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("x-a: &a {<<: *a}\nsink: *a\nfeeds: {f: {since: ${S}, groups: [\"${G}\"], types: [${T}]}}\nlog: {level: \"${L}\"}\n"))
 	f.Add([]byte("feeds: {f: {source: s, groups_file: secret, patients: [\"${P}\"], full_every: \"${D}\", keep_runs: \"${K}\"}, g: {group_search: \"${S}\"}}\n" +
 		"sources: {s: {headers: [{name: \"${N}\", value: \"${V}\"}, {value_file: secret}], parameters: [{name: \"${N}\", value: \"${V}\", type: integer}]}}\n" +
-		"sink: {url: \"s3://b\", s3: {endpoint: \"${E}\", kms_key: \"${K}\", session_token_file: secret}}\nstate: {s3: {region: \"${R}\"}}\n"))
+		"sink: {url: \"s3://b\", parquet: {compression: \"${C}\", compression_level: \"${L}\", row_group_mib: 9}, s3: {endpoint: \"${E}\", kms_key: \"${K}\", session_token_file: secret}}\nstate: {s3: {region: \"${R}\"}}\n"))
 	f.Add([]byte("sources: {s: {fhir: \"${F}\", downloads: \"${D}\", allow_http: \"${A}\", poll: {min: \"${M}\"}}}\nsink: {url: \"s3://${B}?\"}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if strings.Contains(strings.ToLower(string(data)), strings.ToLower(planted)) {

@@ -1,7 +1,5 @@
 package config
 
-import "fmt"
-
 // Parquet says how the sink's Parquet is written. It changes neither rows nor columns:
 // files that were written before stay as they are, and are read together with new ones.
 type Parquet struct {
@@ -52,6 +50,6 @@ func (d *decoder) checkParquet(path string, p *Parquet) {
 	case most == 0:
 		d.problemAt(level, "is not used with compression %s, which has no levels; want compression: zstd or gzip, or no compression_level", p.Compression)
 	case p.CompressionLevel > most:
-		d.problemAt(level, "%q is out of range; want a whole number from 1 to %d with compression %s", fmt.Sprint(p.CompressionLevel), most, p.Compression)
+		d.problemAt(level, "is out of range; want a whole number from 1 to %d with compression %s", most, p.Compression)
 	}
 }

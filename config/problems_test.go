@@ -242,7 +242,7 @@ func TestProblems(t *testing.T) {
 		"s3 chunk_mib":           {url, "  url: s3://lake\n  s3: {chunk_mib: 4}\n", `11:19: sink.s3.chunk_mib: "4" is out of range; want a whole number from 5 to 512`},
 		"compression":            {url, url + "  parquet: {compression: lz4, compression_level: 3}\n", `11:26: sink.parquet.compression: "lz4" is not known; want one of zstd, snappy, gzip, none`},
 		"level of zstd":          {url, url + "  parquet: {compression_level: 23}\n", `11:32: sink.parquet.compression_level: "23" is out of range; want a whole number from 1 to 22`},
-		"level of gzip":          {url, url + "  parquet: {compression: gzip, compression_level: 10}\n", `11:51: sink.parquet.compression_level: "10" is out of range; want a whole number from 1 to 9 with compression gzip`},
+		"level of gzip":          {url, url + "  parquet: {compression: gzip, compression_level: 10}\n", `11:51: sink.parquet.compression_level: is out of range; want a whole number from 1 to 9 with compression gzip`},
 		"level 0":                {url, url + "  parquet: {compression_level: 0}\n", `11:32: sink.parquet.compression_level: "0" is out of range; want a whole number from 1 to 22`},
 		"level of snappy":        {url, url + "  parquet:\n    compression: snappy\n    compression_level: 1\n", "13:24: sink.parquet.compression_level: is not used with compression snappy, which has no levels; want compression: zstd or gzip"},
 		"row_group_mib":          {url, url + "  parquet: {row_group_mib: 0}\n", `11:28: sink.parquet.row_group_mib: "0" is out of range; want a whole number from 1 to 1024`},
