@@ -56,3 +56,13 @@ func (b *block) next() (line, error) {
 	b.behind = Position{Lines: b.number, Bytes: b.offset}
 	return line{}, io.EOF
 }
+
+// trimSpace cuts off JSON's white space. It is bytes.Trim without a set to make for each
+// line.
+func trimSpace(b []byte) []byte {
+	i := skipSpace(b, 0)
+	for len(b) > i && b[len(b)-1] <= ' ' && skipSpace(b, len(b)-1) == len(b) {
+		b = b[:len(b)-1]
+	}
+	return b[i:]
+}

@@ -72,8 +72,11 @@ func (s *shard) add(sum uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if 4*(s.used+1) > 3*len(s.table) {
-		old := s.table
-		s.table = make([]uint64, max(2*len(old), 64))
+		old, by := s.table, 2
+		if len(old) < 1<<12 {
+			by = 4 // while that is cheap: each time all of them move
+		}
+		s.table = make([]uint64, max(by*len(old), 256))
 		for _, h := range old {
 			if h != 0 {
 				s.table[s.place(h)] = h
