@@ -82,7 +82,7 @@ func TestLanesProperty(t *testing.T) {
 			t.Errorf("%+v and then %+v, not %+v and %+v", got.read, at, want.read, once.Position())
 		}
 	})
-	if several == 0 || full == 0 { // how many, the scheduler decides
+	if !testing.Short() && (several == 0 || full == 0) { // how many, the scheduler decides
 		t.Errorf("%d parts were of several lanes, %d became full: the test covers too little", several, full)
 	}
 }
