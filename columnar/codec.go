@@ -2,12 +2,15 @@ package columnar
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
+
+	"fhirkiln/columnar/internal/strided"
 )
 
 // Codec is how pages are compressed.
@@ -39,12 +42,79 @@ func (c Codec) parquet() format.CompressionCodec {
 	return map[Codec]format.CompressionCodec{Zstd: format.Zstd, Snappy: format.Snappy, Gzip: format.Gzip, None: format.Uncompressed}[c]
 }
 
-// compressor compresses a page into the memory of to, as far as that is enough.
-type compressor func(to, page []byte) []byte
+// compressor compresses pages. It belongs to one goroutine.
+type compressor struct {
+	general func(to, page []byte) []byte // into the memory of to, as far as that is enough
+	strided *strided.Encoder             // nil but for Zstd
+	scratch []byte
+}
 
-// newCompressor returns a compressor for one goroutine. The level must be one that Check
-// has passed.
-func newCompressor(c Codec, level int) compressor {
+// values says where in a page they are, PLAIN-encoded: from where on, and how many bytes
+// each has, 0 if it has a length in front. The zero values are none.
+type values struct{ from, width int }
+
+// way is how a page is compressed.
+type way int
+
+const (
+	shorter way = iota // that which is, by a sample
+	generally
+	byStrides
+)
+
+// sampleBytes is how much of a page is compressed both ways to choose one. Chance
+// resemblance has shown by then.
+const sampleBytes = 64 << 10
+
+// compress compresses a page into the memory of to, and says in which way.
+func (c *compressor) compress(to, page []byte, v *values, how way) ([]byte, way) {
+	if c.strided == nil || v == nil || len(page)-v.from < 1<<10 {
+		return c.general(to, page), generally
+	}
+	if how == shorter {
+		end := v.end(page, sampleBytes)
+		byGeneral := c.general(to, page[:end])
+		other, ok := c.strided.Append(c.scratch[:0], page[:end], v.from, v.width)
+		c.scratch = other
+		switch {
+		case ok && len(other) < len(byGeneral) && end == len(page):
+			return append(byGeneral[:0], other...), byStrides
+		case ok && len(other) < len(byGeneral):
+			how = byStrides
+		case end == len(page):
+			return byGeneral, generally
+		}
+	}
+	if how == byStrides {
+		if b, ok := c.strided.Append(to, page, v.from, v.width); ok {
+			return b, byStrides
+		}
+	}
+	return c.general(to, page), generally
+}
+
+// end is where the value ends that has the byte after the first n, or the last value.
+func (v *values) end(page []byte, n int) int {
+	end := v.from
+	for end < len(page) && end < n {
+		if v.width > 0 {
+			end += v.width
+		} else {
+			end += 4 + int(binary.LittleEndian.Uint32(page[end:]))
+		}
+	}
+	return end
+}
+
+// newCompressor returns a compressor. The level must be one that Check has passed.
+func newCompressor(c Codec, level int) *compressor {
+	if c == Zstd {
+		return &compressor{general: newGeneral(c, level), strided: new(strided.Encoder)}
+	}
+	return &compressor{general: newGeneral(c, level)}
+}
+
+func newGeneral(c Codec, level int) func(to, page []byte) []byte {
 	switch c {
 	case Snappy:
 		return func(to, page []byte) []byte { return snappy.Encode(to[:cap(to)], page) }
