@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -158,8 +159,10 @@ func (r *run) add(ctx context.Context) error {
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
 	// What follows is not the run's success: the next one does it, if it fails here.
-	r.showManifests(ctx)
-	r.endJobs(ctx)
+	var after sync.WaitGroup
+	after.Go(func() { r.showManifests(ctx) })
+	after.Go(func() { r.endJobs(ctx) })
+	after.Wait()
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}
@@ -249,10 +252,15 @@ func (r *run) putReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.State.Put(ctx, folder+"parts.json", append(parts, '\n')); err != nil {
-		return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
-	}
-	return r.State.Put(ctx, folder+"report.json", report)
+	group, below := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.State.Put(below, folder+"report.json", report) })
+	group.Go(func() error {
+		if err := r.State.Put(below, folder+"parts.json", append(parts, '\n')); err != nil {
+			return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
+		}
+		return nil
+	})
+	return group.Wait()
 }
 
 // partList is parts.json.
