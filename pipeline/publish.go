@@ -159,10 +159,10 @@ func (r *run) add(ctx context.Context) error {
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
 	// What follows is not the run's success: the next one does it, if it fails here.
-	var after sync.WaitGroup
-	after.Go(func() { r.showManifests(ctx) })
-	after.Go(func() { r.endJobs(ctx) })
-	after.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { r.showManifests(ctx) })
+	r.endJobs(ctx) // before the ledger goes, which says what there is to delete
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}
