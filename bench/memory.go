@@ -21,7 +21,7 @@ func memory(ctx context.Context, b *bench) ([]result, error) {
 	}{
 		{fmt.Sprintf("one file of %d MB", b.bigMB), b.largeFile},
 		{"10,000 output files of a server", b.manyFiles},
-		{fmt.Sprintf("S3 sink, 8 fetchers, %d MB", b.s3MB()), b.fetchers},
+		{fmt.Sprintf("S3 sink, 8 fetchers, %d MB", b.bigMB), b.fetchers},
 	} {
 		u, err := c.measure(ctx)
 		if err != nil {
@@ -71,13 +71,9 @@ func (b *bench) manyFiles(ctx context.Context) (usage, error) {
 	return u, err
 }
 
-// s3MB is how much goes into S3: enough for every fetcher to have filled its buffers many
-// times.
-func (b *bench) s3MB() int { return min(b.bigMB, 2000) }
-
 // fetchers runs an export of all types with eight fetchers, into a real S3 server.
 func (b *bench) fetchers(ctx context.Context) (usage, error) {
-	world := population.New(population.Options{Seed: seed, Patients: b.s3MB()*1e6/bytesOfPatient + 1, PatientsPerFile: 250})
+	world := population.New(population.Options{Seed: seed, Patients: b.bigMB*1e6/bytesOfPatient + 1, PatientsPerFile: 250})
 	server, err := bulktest.NewServer(bulktest.Options{Data: world})
 	if err != nil {
 		return usage{}, err

@@ -26,10 +26,10 @@ func (b *bench) wider() (*input, error) {
 		err := b.make(file.path, func(w io.Writer) error {
 			size := int64(b.mb) * 1e6 / int64(len(goalTypes))
 			add := &adder{w: w, left: size, rand: rand.New(rand.NewPCG(seed, uint64(i)))}
-			r, make := io.Pipe()
-			defer r.Close()
-			go func() { _ = make.CloseWithError(generate(make, t, size)) }()
-			return add.lines(r)
+			plain, made := io.Pipe()
+			defer plain.Close()
+			go func() { _ = made.CloseWithError(generate(made, t, size)) }()
+			return add.lines(plain)
 		})
 		if err != nil {
 			return nil, err
