@@ -1,14 +1,10 @@
 package columnar
 
 import (
-	"encoding/binary"
-	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"sync"
 
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -31,14 +27,14 @@ type fileWriter struct {
 	at     int64 // bytes written
 	layout *Layout
 	codec  format.CompressionCodec
-	groups []format.RowGroup
-	pages  map[*format.ColumnMetaData][]indexedPage // of chunks that have several
+	groups []groupMeta
+	paged  bool // a chunk has several pages
 	rows   int64
 	err    error // the first of w's
 }
 
 func newFileWriter(w io.Writer, l *Layout, c Codec) *fileWriter {
-	f := &fileWriter{w: w, layout: l, codec: c.parquet(), pages: map[*format.ColumnMetaData][]indexedPage{}}
+	f := &fileWriter{w: w, layout: l, codec: c.parquet()}
 	f.write([]byte(magic))
 	return f
 }
@@ -67,17 +63,13 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	alone := last && len(f.groups) == 0
-	group := format.RowGroup{NumRows: int64(g.rows), FileOffset: f.at, Ordinal: int16(len(f.groups)),
-		Columns: make([]format.ColumnChunk, len(f.layout.columns))}
+	group := groupMeta{at: f.at, rows: int64(g.rows), chunks: make([]chunkMeta, len(f.layout.columns))}
 	for i, field := range f.layout.columns {
-		meta := &group.Columns[i].MetaData
-		f.chunk(meta, &g.columns[i], field, alone)
-		group.TotalByteSize += meta.TotalUncompressedSize
-		group.TotalCompressedSize += meta.TotalCompressedSize
+		group.chunks[i] = f.chunk(&g.columns[i], field, alone)
 	}
 	for i := range g.columns {
-		if c := &g.columns[i]; c.bloom {
-			f.bloomFilter(&group.Columns[i].MetaData, c)
+		if c := &g.columns[i]; len(c.hashes) > 0 {
+			group.chunks[i].bloom = f.bloomFilter(c)
 		}
 	}
 	f.groups = append(f.groups, group)
@@ -117,18 +109,15 @@ func (g *rowGroup) slotsOf(f *Field) int {
 	return len(def)
 }
 
-// chunk writes a column's pages, and what there is to say of them to meta. alone says
+// chunk writes a column's pages, and returns what there is to say of them. alone says
 // that the column has no other chunk.
-func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field, alone bool) {
+func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	start := f.at
-	*meta = format.ColumnMetaData{
-		Type: field.physical(), PathInSchema: field.parquetPath(), Codec: f.codec,
-		NumValues: int64(c.slots),
-	}
 	dict := c.inDictionary()
 	raw := alone && !dict && !slices.ContainsFunc(c.pages, func(p page) bool { return p.raw == nil })
+	meta, d := chunkMeta{values: int64(c.slots)}, chunkDetail{codec: f.codec, nulls: int64(c.nulls)}
 	if raw {
-		meta.Codec = format.Uncompressed
+		d.codec = format.Uncompressed
 	}
 	add := func(p page) (size int) {
 		b, whole := p.bytes, p.size
@@ -136,54 +125,37 @@ func (f *fileWriter) chunk(meta *format.ColumnMetaData, c *column, field *Field,
 			b, whole = p.raw, len(p.raw)
 		}
 		f.write(b)
-		meta.TotalUncompressedSize += int64(whole)
-		if !slices.Contains(meta.Encoding, p.encoding) {
-			meta.Encoding = append(meta.Encoding, p.encoding)
+		meta.raw += int64(whole)
+		if !slices.Contains(d.encodings, p.encoding) {
+			d.encodings = append(d.encodings, p.encoding)
 		}
 		return len(b)
 	}
 	if dict {
-		meta.DictionaryPageOffset = f.at
+		d.dict = f.at
 		add(c.dictPage)
 		c.noteDictionary(field)
 	}
-	meta.DataPageOffset = f.at
+	meta.at = f.at
 	for _, p := range c.pages {
 		at := f.at
 		size := add(p)
 		if len(c.pages) > 1 {
-			f.pages[meta] = append(f.pages[meta], indexedPage{at: at, size: size, row: p.row, nulls: p.nulls, empty: p.nulls == p.slots, bounds: p.bounds})
+			d.pages = append(d.pages, indexedPage{at: at, size: size, row: p.row, nulls: p.nulls, empty: p.nulls == p.slots, bounds: p.bounds})
+			f.paged = true
 		}
 	}
-	meta.Encoding = append(meta.Encoding, format.RLE) // the levels'; parquet-go takes the first for the values'
-	meta.TotalCompressedSize = f.at - start
-	meta.Statistics = format.Statistics{NullCount: int64(c.nulls), MinValue: c.bounds.least, MaxValue: c.bounds.most}
+	meta.size = f.at - start
+	d.bounds = c.bounds
+	if c.nulls < c.slots || len(c.pages) > 1 || d.codec != f.codec {
+		kept := d // most chunks have nulls alone, and keep none
+		meta.chunkDetail = &kept
+	}
+	return meta
 }
 
-// close writes the footer.
+// close writes the page index and the footer.
 func (f *fileWriter) close(metadata map[string]string) error {
 	f.pageIndex()
-	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
-	maps.Copy(all, metadata)
-	footer := format.FileMetaData{
-		Version: 1, Schema: f.layout.elements(), NumRows: f.rows, RowGroups: f.groups, CreatedBy: "fhirkiln",
-		ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns)),
-	}
-	for _, k := range slices.Sorted(maps.Keys(all)) {
-		footer.KeyValueMetadata = append(footer.KeyValueMetadata, format.KeyValue{Key: k, Value: all[k]})
-	}
-	for i := range footer.ColumnOrders {
-		footer.ColumnOrders[i].Value = &format.TypeDefinedOrder{}
-	}
-	if footer.RowGroups == nil {
-		footer.RowGroups = []format.RowGroup{}
-	}
-	b, err := thrift.Marshal(new(thrift.CompactProtocol), &footer)
-	if err != nil {
-		return fmt.Errorf("encoding the footer: %w", err)
-	}
-	f.write(b)
-	f.write(binary.LittleEndian.AppendUint32(nil, uint32(len(b))))
-	f.write([]byte(magic))
-	return f.err
+	return f.footer(metadata)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"github.com/parquet-go/parquet-go/bloom"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -28,46 +27,48 @@ type indexedPage struct {
 //
 // See https://parquet.apache.org/docs/file-format/pageindex/.
 func (f *fileWriter) pageIndex() {
-	if len(f.pages) == 0 {
+	if !f.paged {
 		return
 	}
-	each := func(write func(chunk *format.ColumnChunk, field *Field, pages []indexedPage)) {
-		for i := range f.groups {
-			for j := range f.groups[i].Columns {
-				chunk := &f.groups[i].Columns[j]
-				write(chunk, f.layout.columns[j], f.pagesOf(&chunk.MetaData))
+	for i := range f.groups {
+		g := &f.groups[i]
+		g.columnIndex, g.offsetIndex = make([]span, len(g.chunks)), make([]span, len(g.chunks))
+		for j := range g.chunks {
+			if d := g.chunks[j].chunkDetail; d != nil && d.bounds.least != nil {
+				g.columnIndex[j] = f.spanOf(columnIndex(f.layout.columns[j], f.pagesOf(&g.chunks[j])))
 			}
 		}
 	}
-	each(func(chunk *format.ColumnChunk, field *Field, pages []indexedPage) {
-		if chunk.MetaData.Statistics.MinValue != nil {
-			chunk.ColumnIndexOffset = f.at
-			f.thrift(columnIndex(field, pages))
-			chunk.ColumnIndexLength = int32(f.at - chunk.ColumnIndexOffset)
+	for i := range f.groups {
+		g := &f.groups[i]
+		for j := range g.chunks {
+			index := new(format.OffsetIndex)
+			for _, p := range f.pagesOf(&g.chunks[j]) {
+				index.PageLocations = append(index.PageLocations, format.PageLocation{Offset: p.at, CompressedPageSize: int32(p.size), FirstRowIndex: int64(p.row)})
+			}
+			g.offsetIndex[j] = f.spanOf(index)
 		}
-	})
-	each(func(chunk *format.ColumnChunk, _ *Field, pages []indexedPage) {
-		index := new(format.OffsetIndex)
-		for _, p := range pages {
-			index.PageLocations = append(index.PageLocations, format.PageLocation{Offset: p.at, CompressedPageSize: int32(p.size), FirstRowIndex: int64(p.row)})
-		}
-		chunk.OffsetIndexOffset = f.at
-		f.thrift(index)
-		chunk.OffsetIndexLength = int32(f.at - chunk.OffsetIndexOffset)
-	})
+	}
+}
+
+// spanOf writes a structure, and returns where it is.
+func (f *fileWriter) spanOf(v any) span {
+	at := f.at
+	f.thrift(v)
+	return span{at, int32(f.at - at)}
 }
 
 // pagesOf is a chunk's data pages. If there is one, the chunk says all of it.
-func (f *fileWriter) pagesOf(m *format.ColumnMetaData) []indexedPage {
-	if pages := f.pages[m]; pages != nil {
-		return pages
+func (f *fileWriter) pagesOf(c *chunkMeta) []indexedPage {
+	d := f.detail(c)
+	if d.pages != nil {
+		return d.pages
 	}
-	size := m.TotalCompressedSize
-	if m.DictionaryPageOffset > 0 {
-		size -= m.DataPageOffset - m.DictionaryPageOffset
+	size := c.size
+	if d.dict > 0 {
+		size -= c.at - d.dict
 	}
-	return []indexedPage{{at: m.DataPageOffset, size: int(size), nulls: int(m.Statistics.NullCount), empty: m.Statistics.NullCount == m.NumValues,
-		bounds: bounds{least: m.Statistics.MinValue, most: m.Statistics.MaxValue}}}
+	return []indexedPage{{at: c.at, size: int(size), nulls: int(d.nulls), empty: d.nulls == c.values, bounds: d.bounds}}
 }
 
 // columnIndex is what is in a chunk's pages.
@@ -95,16 +96,14 @@ func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 // that are not there seems to be.
 const bloomBits = 10
 
-// bloomFilter writes the split-block bloom filter of a chunk whose pages are written.
+// bloomFilter writes the split-block bloom filter of a chunk whose pages are written, and
+// which has values.
 //
 // See https://parquet.apache.org/docs/file-format/bloomfilter/.
-func (f *fileWriter) bloomFilter(m *format.ColumnMetaData, c *column) {
-	if len(c.hashes) == 0 {
-		return
-	}
+func (f *fileWriter) bloomFilter(c *column) span {
 	filter := make(bloom.SplitBlockFilter, bloom.NumSplitBlocksOf(int64(len(c.hashes)), bloomBits))
 	filter.InsertBulk(c.hashes)
-	m.BloomFilterOffset = f.at
+	at := f.at
 	f.thrift(&format.BloomFilterHeader{
 		NumBytes:    int32(len(filter.Bytes())),
 		Algorithm:   format.BloomFilterAlgorithm{Value: &format.SplitBlockAlgorithm{}},
@@ -112,14 +111,5 @@ func (f *fileWriter) bloomFilter(m *format.ColumnMetaData, c *column) {
 		Compression: format.BloomFilterCompression{Value: &format.BloomFilterUncompressed{}},
 	})
 	f.write(bytes.Clone(filter.Bytes()))
-	m.BloomFilterLength = int32(f.at - m.BloomFilterOffset)
-}
-
-// thrift writes a structure of the footer.
-func (f *fileWriter) thrift(v any) {
-	b, err := thrift.Marshal(new(thrift.CompactProtocol), v)
-	if err != nil {
-		panic(err) // numbers and bytes always encode
-	}
-	f.write(b)
+	return span{at, int32(f.at - at)}
 }

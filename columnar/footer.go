@@ -1,0 +1,147 @@
+package columnar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// groupMeta is what the footer says of a row group. It is kept until the file ends, and a
+// part may have a hundred of them, of a thousand columns each, most of which hold nulls
+// alone: Parquet's own structures would take more memory than all else of a Writer. They
+// are made row group by row group as the footer is written.
+type groupMeta struct {
+	at     int64 // in the file
+	rows   int64
+	chunks []chunkMeta // by column
+
+	columnIndex, offsetIndex []span // by column, if there is a page index
+}
+
+// chunkMeta is what the footer says of a column chunk.
+type chunkMeta struct {
+	at           int64 // of the first data page, in the file
+	values       int64 // with nulls
+	size         int64 // in the file
+	raw          int64 // before compression
+	*chunkDetail       // nil of a chunk of nulls alone in one page, PLAIN and of the file's codec
+}
+
+// chunkDetail is what few chunks need.
+type chunkDetail struct {
+	codec     format.CompressionCodec
+	encodings []format.Encoding // of the values
+	dict      int64             // where the dictionary page is in the file, 0 if there is none
+	nulls     int64
+	bounds    bounds
+	pages     []indexedPage // if there are several
+	bloom     span
+}
+
+// span is where something is in the file. Zero is nowhere.
+type span struct {
+	at     int64
+	length int32
+}
+
+// detail is a chunk's, of nulls alone too.
+func (f *fileWriter) detail(c *chunkMeta) *chunkDetail {
+	if c.chunkDetail != nil {
+		return c.chunkDetail
+	}
+	return &chunkDetail{codec: f.codec, encodings: plainAlone, nulls: c.values}
+}
+
+var plainAlone = []format.Encoding{format.Plain}
+
+// parquet makes Parquet's own structure of the nth row group.
+func (f *fileWriter) parquet(n int) format.RowGroup {
+	g := &f.groups[n]
+	all := format.RowGroup{NumRows: g.rows, FileOffset: g.at, Ordinal: int16(n), Columns: make([]format.ColumnChunk, len(g.chunks))}
+	for i := range g.chunks {
+		c, field := &g.chunks[i], f.layout.columns[i]
+		d := f.detail(c)
+		to := &all.Columns[i]
+		to.MetaData = format.ColumnMetaData{
+			Type: field.physical(), PathInSchema: field.parquetPath(), Codec: d.codec, NumValues: c.values,
+			Encoding:              append(slices.Clone(d.encodings), format.RLE), // the levels'; parquet-go takes the first for the values'
+			TotalUncompressedSize: c.raw, TotalCompressedSize: c.size, DataPageOffset: c.at, DictionaryPageOffset: d.dict,
+			Statistics:        format.Statistics{NullCount: d.nulls, MinValue: d.bounds.least, MaxValue: d.bounds.most},
+			BloomFilterOffset: d.bloom.at, BloomFilterLength: d.bloom.length,
+		}
+		if g.offsetIndex != nil {
+			to.ColumnIndexOffset, to.ColumnIndexLength = g.columnIndex[i].at, g.columnIndex[i].length
+			to.OffsetIndexOffset, to.OffsetIndexLength = g.offsetIndex[i].at, g.offsetIndex[i].length
+		}
+		all.TotalByteSize += c.raw
+		all.TotalCompressedSize += c.size
+	}
+	return all
+}
+
+// The footer, a [format.FileMetaData], is written in three parts: what comes before the row
+// groups, those, and the rest, whose fields are numbered from the row groups' on.
+type (
+	footerHead struct {
+		Version int32                              `thrift:"1,required"`
+		Schema  thrift.Slice[format.SchemaElement] `thrift:"2,required"`
+		NumRows int64                              `thrift:"3,required"`
+	}
+	footerTail struct {
+		KeyValueMetadata thrift.Slice[format.KeyValue]    `thrift:"1,optional"`
+		CreatedBy        string                           `thrift:"2,optional"`
+		ColumnOrders     thrift.Slice[format.ColumnOrder] `thrift:"3,optional"`
+	}
+)
+
+// footer writes the footer, its size and the magic bytes that end the file.
+func (f *fileWriter) footer(metadata map[string]string) error {
+	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
+	maps.Copy(all, metadata)
+	tail := footerTail{CreatedBy: "fhirkiln", ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns))}
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		tail.KeyValueMetadata = append(tail.KeyValueMetadata, format.KeyValue{Key: k, Value: all[k]})
+	}
+	for i := range tail.ColumnOrders {
+		tail.ColumnOrders[i].Value = &format.TypeDefinedOrder{}
+	}
+	start := f.at
+	f.write(f.openHead())
+	for n := range f.groups {
+		f.thrift(f.parquet(n))
+	}
+	f.thrift(tail)
+	size := f.at - start
+	if size > 1<<31-1 {
+		return fmt.Errorf("the footer has %d bytes, more than Parquet can say", size)
+	}
+	f.write(binary.LittleEndian.AppendUint32(nil, uint32(size)))
+	f.write([]byte(magic))
+	return f.err
+}
+
+// openHead is the footer up to the first row group.
+func (f *fileWriter) openHead() []byte {
+	b := marshal(footerHead{Version: 1, Schema: f.layout.elements(), NumRows: f.rows})
+	to := bytes.NewBuffer(b[:len(b)-1]) // without the byte that ends a structure
+	w := new(thrift.CompactProtocol).NewWriter(to)
+	_ = w.WriteField(thrift.Field{ID: 1, Type: thrift.LIST, Delta: true}) // a buffer takes all
+	_ = w.WriteList(thrift.List{Size: int32(len(f.groups)), Type: thrift.STRUCT})
+	return to.Bytes()
+}
+
+// thrift writes a structure.
+func (f *fileWriter) thrift(v any) { f.write(marshal(v)) }
+
+func marshal(v any) []byte {
+	b, err := thrift.Marshal(new(thrift.CompactProtocol), v)
+	if err != nil {
+		panic(err) // numbers and bytes always encode
+	}
+	return b
+}
