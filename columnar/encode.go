@@ -131,15 +131,25 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	if p, ok := e.nulls[key]; ok {
 		return p
 	}
-	var least page
-	for i, runsAlone := range []bool{false, true} {
-		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
-		if p := e.page(format.Plain, len(def), len(def), nil, generally); i == 0 || len(p.bytes) < len(least.bytes) {
-			least = p
-		}
+	e.raw = appendLevels(e.raw[:0], f, def, rep, e.runsAlone(f, def, rep))
+	p := e.page(format.Plain, len(def), len(def), nil, generally)
+	e.nulls[key] = p
+	return p
+}
+
+// runsAlone says whether levels are shorter as runs alone, by the first of them.
+func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
+	const sample = 16 << 10
+	n := min(len(def), sample)
+	if def = def[:n]; rep != nil {
+		rep = rep[:n]
 	}
-	e.nulls[key] = least
-	return least
+	size := func(runsAlone bool) int {
+		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
+		e.packed, _ = e.compress.compress(e.packed[:0], e.raw, nil, generally)
+		return len(e.packed)
+	}
+	return size(true) < size(false)
 }
 
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
