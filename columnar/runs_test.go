@@ -1,0 +1,85 @@
+package columnar_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"fhirkiln/columnar"
+)
+
+// Levels in runs of all lengths around those at which they are written another way.
+func TestRunsOfLevels(t *testing.T) {
+	t.Parallel()
+	forms := []string{``, `,"name":[{}]`, `,"name":[{"given":["a"]}]`, `,"name":[{"given":["a","b"]},{"family":"c"}]`, `,"name":[]`,
+		`,"name":[{"given":["` + strings.Repeat(`a","`, 99) + `"]}]`, `,"active":true`, `,"contact":[{"gender":"male"},{"telecom":[{"value":"1"},{}]}]`}
+	lengths := []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 55, 56, 57, 63, 64, 65, 71, 72, 73, 500}
+	for seed := range uint64(3) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var lines []string
+		for len(lines) < 2000 {
+			form := forms[r.IntN(len(forms))]
+			for range lengths[r.IntN(len(lengths))] {
+				lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"%d"%s}`, len(lines), form))
+			}
+		}
+		check(t, roundTrip(t, columnar.Options{}, lines...)[0])
+		check(t, roundTrip(t, columnar.Options{PageBytes: 999, RowGroupBytes: 100_000}, lines...)[0])
+	}
+}
+
+// Dictionaries of sizes at which their indices become wider.
+func TestWidthsOfIndices(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 3, 4, 5, 15, 16, 17, 255, 256, 257, 4000, 65_537} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && n > 60_000 {
+				t.Skip("a large one")
+			}
+			r := rand.New(rand.NewPCG(uint64(n), 2))
+			var lines []string
+			for len(lines) < 3*n || len(lines) < 2000 {
+				i := len(lines) / 3 % n
+				if r.IntN(2) == 0 {
+					i = r.IntN(i + 1)
+				}
+				for range []int{1, 1, 1, 1, 1, 1, 1, 80}[r.IntN(8)*min(1, 4000/n)] {
+					lines = append(lines, fmt.Sprintf(`{"resourceType":"Basic","language":"%d"}`, i))
+				}
+			}
+			part := roundTrip(t, columnar.Options{}, lines...)[0]
+			check(t, part)
+			for _, c := range open(t, part).Metadata().RowGroups[0].Columns {
+				if strings.Join(c.MetaData.PathInSchema, ".") == "language" && c.MetaData.DictionaryPageOffset == 0 {
+					t.Error("there is no dictionary")
+				}
+			}
+		})
+	}
+}
+
+// Values of one form, of several lengths, in several pages and in dictionaries: they are
+// compressed in another way, which a reader must not see.
+func TestValuesOfOneForm(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	var lines []string
+	for i := range 10_000 {
+		id := fmt.Sprintf("%08x-%04x-%012x", r.Uint32(), r.Uint32N(1<<16), r.Uint64N(1<<48))
+		who := fmt.Sprintf("Patient/%016x", uint64(i/9)*0x9e3779b97f4a7c15)
+		when := fmt.Sprintf("20%02d-%02d-%02dT%02d:%02d:%02d.%03dZ", r.IntN(30), 1+r.IntN(12), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1000))
+		if i%7 == 0 {
+			when = when[:10]
+		}
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Observation","id":"%s","subject":{"reference":"%s"},"effectiveDateTime":"%s","valueQuantity":{"value":%d.%d}}`,
+			id, who, when, r.IntN(1000), r.IntN(1000)))
+	}
+	part := roundTrip(t, columnar.Options{PageBytes: 100_000}, lines...)[0]
+	check(t, part)
+	general := roundTrip(t, columnar.Options{PageBytes: 100_000, Codec: columnar.Gzip}, lines...)[0]
+	if part.Bytes >= general.Bytes {
+		t.Errorf("zstd makes %d bytes, gzip %d", part.Bytes, general.Bytes)
+	}
+}
