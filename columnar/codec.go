@@ -66,9 +66,13 @@ const (
 // resemblance has shown by then.
 const sampleBytes = 64 << 10
 
+// stridedBytes is the largest page that is compressed by strides: its frame has a window
+// as large as itself, and decoders need not have a larger one than this.
+const stridedBytes = 8 << 20
+
 // compress compresses a page into the memory of to, and says in which way.
 func (c *compressor) compress(to, page []byte, v *values, how way) ([]byte, way) {
-	if c.strided == nil || v == nil || len(page)-v.from < 1<<10 {
+	if c.strided == nil || v == nil || len(page)-v.from < 1<<10 || len(page) > stridedBytes {
 		return c.general(to, page), generally
 	}
 	if how == shorter {
