@@ -18,7 +18,7 @@ type attachmentFinder struct {
 	origins [][]byte
 	r4      *fhir.Definitions
 
-	hosts [][]byte // of the origins: what comes behind "://"
+	hosts []hostFinder // of the origins
 
 	scanner scanner
 	line    []byte
@@ -30,7 +30,7 @@ func newAttachmentFinder(origins []string) *attachmentFinder {
 	for _, o := range origins {
 		o = strings.TrimRight(o, "/")
 		_, host, _ := strings.Cut(o, "://")
-		a.origins, a.hosts = append(a.origins, []byte(o)), append(a.hosts, []byte(host))
+		a.origins, a.hosts = append(a.origins, []byte(o)), append(a.hosts, newHostFinder(host))
 	}
 	return a
 }
@@ -53,18 +53,67 @@ func (a *attachmentFinder) in(line []byte) bool {
 // mayBeIn says whether a line holds one of the hosts at all: of most lines, that spares
 // the rest. Slashes and letters may be escaped.
 func (a *attachmentFinder) mayBeIn(line []byte) bool {
-	for rest := line; ; {
-		i := bytes.Index(rest, []byte("://"))
-		if i < 0 {
-			return bytes.Contains(line, []byte(`\/`)) || bytes.Contains(line, []byte(`\u`))
+	for i := range a.hosts {
+		if a.hosts[i].in(line) {
+			return true
 		}
-		rest = rest[i+len("://"):]
-		for _, h := range a.hosts {
-			if len(rest) >= len(h) && bytes.EqualFold(rest[:len(h)], h) {
+	}
+	for rest := line; ; {
+		i := bytes.IndexByte(rest, '\\')
+		if i < 0 || i+1 == len(rest) {
+			return false
+		}
+		if c := rest[i+1]; c == '/' || c == 'u' {
+			return true
+		}
+		rest = rest[i+2:]
+	}
+}
+
+// hostFinder finds a host in lines. It goes by the one of its bytes that lines hold
+// least of: to look for its first byte, or for "://", would stop at every few bytes.
+type hostFinder struct {
+	host []byte
+	at   int    // of that byte in host; -1 if it has none that is known
+	rare string // that byte, in both cases if it is a letter
+}
+
+func newHostFinder(host string) hostFinder {
+	// What is in FHIR's lines, from the most frequent to the rarest.
+	const frequent = "ei:tocrasndlp0ymgu-fh1b2v.43759z68wxqkj"
+	host = strings.ToLower(host)
+	f := hostFinder{host: []byte(host), at: -1}
+	rank := -1
+	for i := range f.host {
+		if r := strings.IndexByte(frequent, f.host[i]); r > rank {
+			rank, f.at, f.rare = r, i, host[i:i+1]
+		}
+	}
+	if upper := strings.ToUpper(f.rare); upper != f.rare {
+		f.rare += upper
+	}
+	return f
+}
+
+// in says whether a line may hold the host.
+func (f *hostFinder) in(line []byte) bool {
+	if f.at < 0 {
+		return true
+	}
+	for _, c := range []byte(f.rare) {
+		for i := 0; ; i++ {
+			next := bytes.IndexByte(line[i:], c)
+			if next < 0 {
+				break
+			}
+			i += next
+			start, end := i-f.at, i-f.at+len(f.host)
+			if start >= 0 && end <= len(line) && bytes.EqualFold(line[start:end], f.host) {
 				return true
 			}
 		}
 	}
+	return false
 }
 
 // isURL says whether the key at i is url.
