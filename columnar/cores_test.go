@@ -40,7 +40,7 @@ func TestLanesGiveWay(t *testing.T) {
 	defer cores.Use()()
 	w := NewWriter(Options{Cores: cores, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
 	lines := NewLines(strings.NewReader(ndjson), 0)
-	in := &intake{w: w, lines: lines, stop: func(error) {}}
+	in := &intake{w: w, lines: lines}
 	in.run(t.Context(), newLane(w), true)
 	if at := lines.Position(); at != (Position{}) || in.read.Resources != 0 || len(in.idle) != 1 {
 		t.Errorf("the helper has done %+v, and %d lanes are idle", in.read, len(in.idle))

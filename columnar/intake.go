@@ -15,14 +15,13 @@ import (
 type intake struct {
 	w      *Writer
 	origin *Origin
-	stop   context.CancelCauseFunc // of the lanes' ctx
-	others sync.WaitGroup          // lanes beside Append's own
+	others sync.WaitGroup // lanes beside Append's own
 
 	mu    sync.Mutex // held by the lane that reads
 	lines *Lines
 	idle  []*lane
 	read  ReadStats
-	err   error // the first
+	err   error // the first; it ends every lane at the end of its block
 }
 
 // laneBlocks is how many blocks, 4 MiB, a Writer has had for each of its lanes before it
@@ -49,7 +48,6 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	in.idle = append(in.idle, l)
 	if err != nil && in.err == nil {
 		in.err = err
-		in.stop(err)
 	}
 }
 
@@ -58,7 +56,7 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for !in.w.full.Load() {
+	for !in.w.full.Load() && in.err == nil {
 		if ctx.Err() != nil {
 			return b, false, context.Cause(ctx)
 		}

@@ -11,7 +11,8 @@ type Options struct {
 	// Create opens the part that rows of a resource type go to. A Writer calls it from
 	// Append, at most once for each type, and only when there is a row for it. What it
 	// returns gets a whole Parquet file by the time that [Writer.Close] returns; the
-	// Writer does not close it. A Writer calls Create, Quarantine and a part's Write from
+	// Writer does not close it. ctx is Append's own, so that what is opened with it lasts
+	// as long as that. A Writer calls Create, Quarantine and a part's Write from
 	// any of its goroutines, but of Create and Quarantine together only one at a time, and
 	// of a part's Writes too.
 	Create func(ctx context.Context, resourceType string) (io.Writer, error)

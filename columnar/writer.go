@@ -50,9 +50,7 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (Read
 	if w.wrong != nil {
 		return ReadStats{}, w.wrong
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	in := &intake{w: w, origin: origin, stop: stop, idle: slices.Clone(w.lanes[1:]), lines: lines}
+	in := &intake{w: w, origin: origin, idle: slices.Clone(w.lanes[1:]), lines: lines}
 	in.run(ctx, w.lanes[0], false)
 	in.others.Wait()
 	in.read.Bytes = lines.since()

@@ -209,3 +209,32 @@ func patients(n int) []string {
 	}
 	return lines
 }
+
+// TestPartsOutliveAppend: what Create opens and Quarantine keeps goes on after the Append
+// that it was opened in, so its ctx must too: sinks send what is written in the background.
+func TestPartsOutliveAppend(t *testing.T) {
+	t.Parallel()
+	var given []context.Context
+	w := columnar.NewWriter(columnar.Options{
+		Create: func(ctx context.Context, _ string) (io.Writer, error) {
+			given = append(given, ctx)
+			return io.Discard, nil
+		},
+		Quarantine: func(ctx context.Context, _ columnar.Quarantined) error {
+			given = append(given, ctx)
+			return nil
+		},
+		Cores: columnar.NewCores(coresToSpare),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := w.Append(ctx, columnar.NewLines(strings.NewReader(`{"resourceType":"Patient"}`+"\n{}\n"), 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(given) != 2 || given[0].Err() != nil || given[1].Err() != nil {
+		t.Errorf("after Append: %v", given)
+	}
+	if cancel(); given[0].Err() == nil || given[1].Err() == nil {
+		t.Errorf("after the end of Append's ctx: %v", given)
+	}
+}
