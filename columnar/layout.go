@@ -85,7 +85,7 @@ const (
 // member is one name that a struct's JSON object may have.
 type member struct {
 	name      string
-	index     int // among the struct's
+	index     int    // among the struct's
 	nameBytes []byte // name
 	key       memberKey
 	to        memberKind
