@@ -51,13 +51,16 @@ func (p *openPart) Write(b []byte) (int, error) {
 func (w *worker) work(ctx context.Context) error {
 	for {
 		f, ok := w.queue.next(w.kind)
-		if err := w.take(ctx, f, ok); err != nil || !ok {
+		if err := w.take(ctx, f, ok); err != nil {
 			return err
+		}
+		if !ok {
+			return w.committed() // which takes no core: others may have it
 		}
 	}
 }
 
-// take converts a file that was dealt, or finishes what is open when there is none.
+// take converts a file that was dealt, or closes what is open when there is none.
 func (w *worker) take(ctx context.Context, f queuedFile, ok bool) error {
 	defer w.Cores.Use()()
 	if !ok || f.kind != w.kind {
@@ -66,7 +69,7 @@ func (w *worker) take(ctx context.Context, f queuedFile, ok bool) error {
 		}
 	}
 	if !ok {
-		return w.committed()
+		return nil
 	}
 	w.kind = f.kind
 	if err := w.file(ctx, f); err != nil {
