@@ -24,7 +24,7 @@ const (
 	// dictionaryCost is about what the page of a dictionary costs beside its values.
 	dictionaryCost = 32
 	// dictionaryTrial is after how many values it must have shown its worth.
-	dictionaryTrial = 16384
+	dictionaryTrial = 4096
 )
 
 // hashSeed decides where in a dictionary's table a value is. What is written does not

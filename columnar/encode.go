@@ -15,7 +15,6 @@ type page struct {
 	raw      []byte // without compression, if it is so small that this may be less
 	size     int    // before compression, with the header
 	encoding format.Encoding
-	way      way
 	row      int // of the row group, that it begins with
 	slots    int
 	nulls    int
@@ -28,7 +27,7 @@ type page struct {
 // Pages are version 1, which every reader knows: the levels and the values are
 // compressed together.
 type pageEncoder struct {
-	compress *compressor
+	compress compressor
 	protocol thrift.CompactProtocol
 	raw      []byte // a page before compression
 	packed   []byte // and after
@@ -44,7 +43,7 @@ type nullPage struct {
 	repWidth, defWidth int
 }
 
-func newPageEncoder(c *compressor) *pageEncoder {
+func newPageEncoder(c compressor) *pageEncoder {
 	return &pageEncoder{compress: c, nulls: map[nullPage]page{}}
 }
 
@@ -132,7 +131,7 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 		return p
 	}
 	e.raw = appendLevels(e.raw[:0], f, def, rep, e.runsAlone(f, def, rep))
-	p := e.page(format.Plain, len(def), len(def), nil, generally)
+	p := e.page(format.Plain, len(def), len(def))
 	e.nulls[key] = p
 	return p
 }
@@ -146,7 +145,7 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 	}
 	size := func(runsAlone bool) int {
 		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
-		e.packed, _ = e.compress.compress(e.packed[:0], e.raw, nil, generally)
+		e.packed = e.compress(e.packed[:0], e.raw)
 		return len(e.packed)
 	}
 	return size(true) < size(false)
@@ -155,8 +154,6 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
 	encoding := format.Plain
-	var v *values
-	how := shorter
 	switch {
 	case f.Type == Boolean:
 		e.raw = appendBits(e.raw, c.plain)
@@ -166,18 +163,14 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.index, width)
 	default:
-		v = &values{len(e.raw), c.fixed}
 		e.raw = append(e.raw, c.plain...)
-		if n := len(c.pages); n > 0 && c.pages[n-1].encoding == encoding {
-			how = c.pages[n-1].way
-		}
 	}
-	return e.page(encoding, len(def), len(def)-c.values, v, how)
+	return e.page(encoding, len(def), len(def)-c.values)
 }
 
 // page compresses e.raw and puts a header before it.
-func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, v *values, how way) page {
-	return e.finish(encoding, v, how, func(h *format.PageHeader) {
+func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
+	return e.finish(encoding, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
 			NumValues: int32(slots), Encoding: encoding,
@@ -190,14 +183,14 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, v *values
 // dictionaryPage is the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
-	return e.finish(format.Plain, &values{0, d.fixed}, shorter, func(h *format.PageHeader) {
+	return e.finish(format.Plain, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.ends)), Encoding: format.Plain})
 	})
 }
 
-func (e *pageEncoder) finish(encoding format.Encoding, v *values, how way, kind func(*format.PageHeader)) page {
-	compressed, how := e.compress.compress(e.packed[:0], e.raw, v, how)
+func (e *pageEncoder) finish(encoding format.Encoding, kind func(*format.PageHeader)) page {
+	compressed := e.compress(e.packed[:0], e.raw)
 	e.packed = compressed
 	header := format.PageHeader{
 		UncompressedPageSize: int32(len(e.raw)),
@@ -205,7 +198,7 @@ func (e *pageEncoder) finish(encoding format.Encoding, v *values, how way, kind 
 		CRC:                  int32(crc32.ChecksumIEEE(compressed)),
 	}
 	kind(&header)
-	p := page{encoding: encoding, way: how, bytes: e.withHeader(&header, compressed)}
+	p := page{encoding: encoding, bytes: e.withHeader(&header, compressed)}
 	p.size = len(p.bytes) - len(compressed) + len(e.raw)
 	if len(e.raw) < len(compressed) && len(e.raw) < tinyPage {
 		header.CompressedPageSize = int32(len(e.raw))

@@ -59,27 +59,3 @@ func TestWidthsOfIndices(t *testing.T) {
 		})
 	}
 }
-
-// Values of one form, of several lengths, in several pages and in dictionaries: they are
-// compressed in another way, which a reader must not see.
-func TestValuesOfOneForm(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(3, 4))
-	var lines []string
-	for i := range 10_000 {
-		id := fmt.Sprintf("%08x-%04x-%012x", r.Uint32(), r.Uint32N(1<<16), r.Uint64N(1<<48))
-		who := fmt.Sprintf("Patient/%016x", uint64(i/9)*0x9e3779b97f4a7c15)
-		when := fmt.Sprintf("20%02d-%02d-%02dT%02d:%02d:%02d.%03dZ", r.IntN(30), 1+r.IntN(12), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1000))
-		if i%7 == 0 {
-			when = when[:10]
-		}
-		lines = append(lines, fmt.Sprintf(`{"resourceType":"Observation","id":"%s","subject":{"reference":"%s"},"effectiveDateTime":"%s","valueQuantity":{"value":%d.%d}}`,
-			id, who, when, r.IntN(1000), r.IntN(1000)))
-	}
-	part := roundTrip(t, columnar.Options{PageBytes: 100_000}, lines...)[0]
-	check(t, part)
-	general := roundTrip(t, columnar.Options{PageBytes: 100_000, Codec: columnar.Gzip}, lines...)[0]
-	if part.Bytes >= general.Bytes {
-		t.Errorf("zstd makes %d bytes, gzip %d", part.Bytes, general.Bytes)
-	}
-}
