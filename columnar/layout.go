@@ -84,16 +84,15 @@ const (
 
 // member is one name that a struct's JSON object may have.
 type member struct {
-	name      string
-	index     int    // among the struct's
-	nameBytes []byte // name
-	key       memberKey
-	to        memberKind
-	// field is what a memberColumn goes to; for a memberOpen the struct {type, value,
-	// json}, and typ the type that its name says.
-	field *Field
-	typ   string
+	key   memberKey
+	field *Field // what a member with a column goes to; for a memberOpen the struct {type, value, json}
+	index int32  // among the struct's
+	to    memberKind
 	list  bool // a memberSibling of a list
+
+	name      string
+	nameBytes []byte // name
+	typ       string // of a memberOpen: the type that its name says
 }
 
 type memberKind uint8
@@ -343,7 +342,7 @@ func (b *layoutBuilder) number(f, parent *Field) {
 	f.byName = make(map[string]*member, len(f.members))
 	for i := range f.members {
 		m := &f.members[i]
-		m.index, m.nameBytes, m.key = i, []byte(m.name), newMemberKey(m.name)
+		m.index, m.nameBytes, m.key = int32(i), []byte(m.name), newMemberKey(m.name)
 		f.byName[m.name] = m
 	}
 	for _, child := range f.Fields {

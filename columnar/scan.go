@@ -1,6 +1,7 @@
 package columnar
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -299,16 +300,13 @@ func hex4(s []byte) (rune, bool) {
 // appendText appends the text of a string that a scan has passed. A lone surrogate
 // becomes U+FFFD.
 func appendText(to, s []byte) []byte {
-	for i := 0; i < len(s); {
-		if s[i] != '\\' {
-			run := i
-			for i < len(s) && s[i] != '\\' {
-				i++
-			}
-			to = append(to, s[run:i]...)
-			continue
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(to, s...)
 		}
-		n, lone := escape(s[i:])
+		to = append(to, s[:i]...)
+		n := 2
 		switch c := s[i+1]; c {
 		case 'b':
 			to = append(to, '\b')
@@ -321,6 +319,8 @@ func appendText(to, s []byte) []byte {
 		case 't':
 			to = append(to, '\t')
 		case 'u':
+			var lone bool
+			n, lone = escape(s[i:])
 			r, _ := hex4(s[i:])
 			if lone {
 				r = utf8.RuneError
@@ -332,9 +332,8 @@ func appendText(to, s []byte) []byte {
 		default:
 			to = append(to, c)
 		}
-		i += n
+		s = s[i+n:]
 	}
-	return to
 }
 
 // scanNumber returns the end of the number that begins at i (RFC 8259 6).

@@ -106,7 +106,7 @@ func (s *shredder) object(f *Field, i int) int {
 		s.likely[f.stream] = likely
 	}
 	s.depth++
-	next, most := 0, 0 // behind the last member that has a place, and behind the furthest
+	next, most := int32(0), int32(0) // behind the last member that has a place, and behind the furthest
 	for {
 		var name []byte
 		m := likely[next]
