@@ -1,6 +1,9 @@
 package columnar
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // rowGroup holds the rows that are being shredded as columns, in the form in which
 // Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
@@ -112,9 +115,9 @@ func (g *rowGroup) catchUp(f *Field, n int) {
 	if s.seen >= to {
 		return
 	}
-	s.def = append(s.def, around.def[s.seen:to]...)
+	s.def = append(roomFor(s.def, to-s.seen), around.def[s.seen:to]...)
 	if f.List {
-		s.rep = append(s.rep, g.repeats(f.parent)[s.seen:to]...)
+		s.rep = append(roomFor(s.rep, to-s.seen), g.repeats(f.parent)[s.seen:to]...)
 	}
 	s.seen = to
 }
@@ -141,7 +144,7 @@ func (g *rowGroup) taken(f *Field) bool {
 func (g *rowGroup) enter(f *Field) {
 	g.catchUp(f, 1)
 	s := &g.streams[f.stream]
-	s.def = append(s.def, f.def)
+	s.def = append(roomFor(s.def, 1), f.def)
 	s.seen++
 }
 
@@ -160,14 +163,14 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 		return
 	}
 	s := &g.streams[f.stream]
-	s.def, s.rep = append(s.def, def), append(s.rep, f.rep)
+	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), f.rep)
 }
 
 func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
-	s.def, s.rep = append(s.def, def), append(s.rep, repeats[s.seen])
+	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), repeats[s.seen])
 	s.seen++
 }
 
@@ -177,9 +180,9 @@ func (g *rowGroup) leaf(f *Field) *column {
 	c, around := &g.columns[f.column], &g.streams[f.parent.stream]
 	slots := len(around.def)
 	if n := len(c.def); n < slots-1 {
-		c.def = append(c.def, around.def[n:slots-1]...)
+		c.def = append(roomFor(c.def, slots-n), around.def[n:slots-1]...)
 	}
-	c.def = append(c.def, f.def)
+	c.def = append(roomFor(c.def, 1), f.def)
 	return c
 }
 
@@ -214,7 +217,7 @@ func (c *column) guessed(line []byte, i int) int {
 func (g *rowGroup) asGuessed(f *Field, c *column) {
 	c.values++
 	i, another := c.dict.asGuessed()
-	if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
+	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 	if another {
@@ -231,7 +234,7 @@ func (g *rowGroup) repeat(f *Field) bool {
 	}
 	g.leaf(f)
 	c.values++
-	if c.index = append(c.index, int32(c.dict.last)); len(c.index) == g.pageBytes {
+	if c.index = append(roomFor(c.index, 1), int32(c.dict.last)); len(c.index) == g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 	return true
@@ -253,7 +256,7 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 			c.dict = newDictionary(c.fixed)
 		}
 		if i, ok := c.dict.add(v, asIs); ok {
-			if c.index = append(c.index, int32(i)); len(c.index) == g.pageBytes {
+			if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.pageBytes {
 				g.marks = append(g.marks, f.column)
 			}
 			c.guess = c.dict.guess()
@@ -264,7 +267,7 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 	if c.fixed == 0 {
 		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
 	}
-	c.plain = append(c.plain, v...)
+	c.plain = append(roomFor(c.plain, len(v)), v...)
 	if before < g.pageBytes && len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
@@ -303,4 +306,13 @@ func (c *column) dropDictionary() {
 	}
 	c.leaveDictionary()
 	c.plainOnce = true
+}
+
+// roomFor is s with room for n more, and for twice as many as now if it has to move: append
+// would make it a quarter larger, and move all that is in it four times as often.
+func roomFor[T any](s []T, n int) []T {
+	if cap(s)-len(s) < n {
+		s = slices.Grow(s, max(n, len(s)))
+	}
+	return s
 }
