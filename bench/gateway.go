@@ -44,7 +44,7 @@ func (b *bench) startGateway(ctx context.Context) (*gateway, error) {
 		return nil, err
 	}
 	address := free.Addr().String()
-	free.Close()
+	_ = free.Close()
 	cmd := exec.CommandContext(ctx, strings.TrimSpace(string(program)), "--port", address, "--region", "eu-central-1", "--quiet", "--keep-alive", "posix", folder)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, folder
@@ -59,7 +59,7 @@ func (b *bench) startGateway(ctx context.Context) (*gateway, error) {
 	}()
 	for {
 		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
-			conn.Close()
+			_ = conn.Close()
 			return g, nil
 		}
 		select {

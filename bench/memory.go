@@ -41,7 +41,7 @@ func (b *bench) largeFile(ctx context.Context) (usage, error) {
 	}
 	cmd := exec.CommandContext(ctx, b.bin, "convert", "-", "--out", folder, "--workers", "2", "--progress", "off")
 	r, w := io.Pipe()
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	go func() { _ = w.CloseWithError(generate(w, "Observation", int64(b.bigMB)*1e6)) }()
 	cmd.Stdin = r
 	u, _, err := measure(cmd, 2)

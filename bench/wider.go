@@ -27,7 +27,7 @@ func (b *bench) wider() (*input, error) {
 			size := int64(b.mb) * 1e6 / int64(len(goalTypes))
 			add := &adder{w: w, left: size, rand: rand.New(rand.NewPCG(seed, uint64(i)))}
 			plain, made := io.Pipe()
-			defer plain.Close()
+			defer func() { _ = plain.Close() }()
 			go func() { _ = made.CloseWithError(generate(made, t, size)) }()
 			return add.lines(plain)
 		})

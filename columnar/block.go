@@ -42,7 +42,7 @@ func (b *block) next() (line, error) {
 		if start == 0 {
 			text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 		}
-		text = bytes.Trim(text, " \t\r\n")
+		text = trimSpace(text)
 		tooLong := len(raw) > b.max+slack || len(text) > b.max
 		if len(text) == 0 && !tooLong {
 			continue

@@ -155,7 +155,7 @@ func (l *Lines) more(ctx context.Context, read []byte, limit int) ([]byte, error
 	var n int
 	for range 100 { // as bufio has it
 		n, l.err = l.r.Read(read[len(read):min(cap(read), limit)])
-		if n > 0 || l.err != nil {
+		if some := n > 0 || l.err != nil; some {
 			return read[:len(read)+n], nil
 		}
 	}
