@@ -47,24 +47,9 @@ const (
 
 func main() {
 	floor := collectSeldom()
-	code := execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv})
+	code := execute(os.Args[1:], console{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, limitMemory: debug.SetMemoryLimit})
 	runtime.KeepAlive(floor)
 	os.Exit(code)
-}
-
-// collectSeldom has garbage collected at half the live memory, unless GOGC says else. Most
-// of the memory is buffers that are used again, and little garbage comes: to collect it at
-// all of the live memory is 2 % faster and takes a third more.
-//
-// While little is live, that would be every few megabytes, and an eighth of the time of a
-// run of many small files. So memory that is never touched, and takes none, counts as live
-// as long as the caller keeps it: 16 MiB come before the next collection at least.
-func collectSeldom() (floor []byte) {
-	if _, set := os.LookupEnv("GOGC"); set {
-		return nil
-	}
-	debug.SetGCPercent(50)
-	return make([]byte, 32<<20)
 }
 
 // console is what a command sees of the world around it.
@@ -72,6 +57,7 @@ type console struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
 	patience       patience
+	limitMemory    func(bytes int64) int64 // [debug.SetMemoryLimit]; nil is not called
 }
 
 // execute runs a command line and returns the exit code.

@@ -66,6 +66,11 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	defer state.Close()
 	work := &workshop{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state,
 		cores: columnar.NewCores(runtime.GOMAXPROCS(0))}
+	downloads := 0
+	for _, s := range cfg.Sources {
+		downloads = max(downloads, s.Downloads)
+	}
+	c.makeRoom(min(len(feeds), max(r.parallel(cfg), 1)), downloads, int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
 	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 

@@ -1,0 +1,34 @@
+package main
+
+import "testing"
+
+func TestMakeRoom(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		env           string
+		runs, workers int
+		rowGroup      int64
+		want          int64 // MiB, 0 for none
+	}{
+		{"convert", "", 1, 2, 0, 288},
+		{"eight downloads", "", 1, 8, 0, 384},
+		{"four feeds at once", "", 4, 8, 0, 4 * 384},
+		{"row groups as large as they are anyhow", "", 1, 4, 64 << 20, 320},
+		{"large row groups", "", 1, 4, 256 << 20, 320 + 768},
+		{"GOMEMLIMIT", "1GiB", 4, 8, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := int64(0)
+			c := console{
+				env:         func(name string) (string, bool) { return tt.env, name == "GOMEMLIMIT" && tt.env != "" },
+				limitMemory: func(bytes int64) int64 { got = bytes; return 0 },
+			}
+			if c.makeRoom(tt.runs, tt.workers, tt.rowGroup); got != tt.want<<20 {
+				t.Errorf("the limit is %d MiB, not %d", got>>20, tt.want)
+			}
+		})
+	}
+}
