@@ -61,21 +61,62 @@ func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
 	cmd.Stdout, cmd.Stderr = &out, &failed
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", cores))
 	start := time.Now()
-	err := cmd.Run()
-	u := usage{wall: time.Since(start)}
+	err := cmd.Start()
+	if err != nil {
+		return usage{}, nil, err
+	}
+	peak := watchPeak(cmd.Process.Pid)
+	err = cmd.Wait()
+	u := usage{wall: time.Since(start), peak: peak()}
 	if cmd.ProcessState != nil {
 		u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			u.peak = r.Maxrss
-			if runtime.GOOS == "linux" {
-				u.peak <<= 10 // KiB there, bytes on macOS
-			}
+		if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && runtime.GOOS != "linux" {
+			u.peak = r.Maxrss // in bytes on macOS
 		}
 	}
 	if err != nil {
 		return u, nil, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, &failed)
 	}
 	return u, out.Bytes(), nil
+}
+
+// watchPeak looks at a process's peak of resident memory every now and then, until the
+// function that it returns is called for the last one. The peak that Linux reports of a
+// process that has ended will not do: it is never less than that of whoever started it.
+func watchPeak(pid int) (peak func() int64) {
+	stop, last := make(chan struct{}), make(chan int64)
+	go func() {
+		most := int64(0)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				most = max(most, peakOf(pid))
+			case <-stop:
+				last <- most
+				return
+			}
+		}
+	}()
+	return func() int64 {
+		close(stop)
+		return <-last
+	}
+}
+
+// peakOf is a process's peak of resident memory in bytes, 0 if that is not known.
+func peakOf(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
+		return 0
+	}
+	return kib << 10
 }
 
 // convert runs fhirkiln convert on so many cores, with paths and flags, and returns the

@@ -26,7 +26,7 @@ type Options struct {
 	// uploaded again.
 	TargetBytes int64
 
-	// RowGroupBytes is the NDJSON that goes into one row group. Default 64 MiB: a few
+	// RowGroupBytes is the NDJSON that goes into one row group. Default 128 MiB: some
 	// MiB of Parquet. It bounds the memory of an open part, on each core that works at it,
 	// to about half of it; each row group has dictionaries and pages of its own for a
 	// thousand columns.
@@ -81,7 +81,7 @@ type Options struct {
 
 func (o *Options) setDefaults() {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
-	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 64<<20)
+	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 128<<20)
 	o.PageBytes = cmp.Or(o.PageBytes, 1<<20)
 	o.Codec = cmp.Or(o.Codec, Zstd)
 }
