@@ -31,7 +31,6 @@ type files interface {
 	Open(ctx context.Context, key string) (sink.Reader, error)
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
-	Remove(ctx context.Context, keys ...string) error
 	Close() error
 }
 
@@ -109,8 +108,6 @@ func (noFiles) List(context.Context, string, func(string, int64) error) error { 
 func (noFiles) Load(context.Context, string) ([]byte, sink.Version, error) {
 	return nil, "", fs.ErrNotExist
 }
-func (noFiles) Remove(context.Context, ...string) error { return nil }
-
 func (noFiles) Close() error { return nil }
 
 // watch calls step at each write to a folder that it sees, until the end: whatever is

@@ -127,6 +127,17 @@ func (l *Lease) lose(why error) error {
 	return err
 }
 
+// certain makes sure that the lease is held. That is known as long as the last write of
+// the feed's object is younger than a TTL. If it is older, this process was stopped, and
+// may have been woken at this moment: whether another has taken the lease since, the next
+// write tells.
+func (l *Lease) certain(ctx context.Context) error {
+	if time.Since(l.now.Load().sent) < l.opts.TTL {
+		return context.Cause(ctx)
+	}
+	return l.Update(ctx, func(*Feed) error { return nil })
+}
+
 // under is ctx that also ends when the lease is lost or released.
 func (l *Lease) under(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)

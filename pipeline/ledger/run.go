@@ -102,7 +102,7 @@ func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
 	}
 	ctx, cancel := r.lease.under(ctx)
 	defer cancel()
-	if err := context.Cause(ctx); err != nil {
+	if err := r.lease.certain(ctx); err != nil {
 		return err
 	}
 	key := entryKey(r.id, entry{r.lease.generation, r.number.Add(1)})

@@ -179,8 +179,31 @@ func TestDamagedEntries(t *testing.T) {
 
 // The feed's object was put back from a backup, so that its generation is behind.
 
-// Under a lease that is lost while the store hangs, nothing is said to be appended.
+// Who was stopped for longer than a lease lasts asks before anything is written: what it
+// adds would lie about in a run that is over.
+func TestAppendAfterAStop(t *testing.T) {
+	in(t, func(t *testing.T) {
+		m := newMemory()
+		old := acquire(t, lockable{&process{memory: m}})
+		r := open(t, old)
+		old.Stop(ttl)
+		if err := r.Append(old.Context(), json.RawMessage("1")); err != nil {
+			t.Errorf("nobody else has it: %v", err)
+		}
+		successor(t, m)
+		before := m.keys("")
+		old.Stop(ttl)
+		if err := r.Append(old.Context(), json.RawMessage("2")); !errors.Is(err, ledger.ErrLost) {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(before, m.keys("")); diff != "" {
+			t.Errorf("the old holder has left something (-before +after):\n%s", diff)
+		}
+		release(t, old)
+	})
+}
 
+// Under a lease that is lost while the store hangs, nothing is said to be appended.
 func TestAppendDuringTheLoss(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
