@@ -11,9 +11,9 @@ import (
 // some origins.
 //
 // Nearly all resources have no member url with such a value anywhere, as their bytes or
-// at least their tape tell. The others are gone through along R4's types, since the url of an extension or
-// of a ValueSet is none. Where R4 does not know a member or a resource type, any url
-// that is not an extension's counts: it may be one.
+// at least their tape tell. The others are gone through along R4's types, since the url
+// of an extension or of a ValueSet is none. Where R4 does not know a member or a resource
+// type, any url that is not an extension's counts: it may be one.
 type attachmentFinder struct {
 	origins [][]byte
 	r4      *fhir.Definitions

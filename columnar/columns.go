@@ -1,9 +1,6 @@
 package columnar
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // rowGroup holds the rows that are being shredded as columns, in the form in which
 // Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
@@ -194,118 +191,6 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 		}
 	}
 	g.marks = g.marks[:0]
-}
-
-// scannedText is a text of JSON.
-type scannedText struct {
-	bytes []byte
-	asIs  bool // it stands in the line as it is, without escapes
-}
-
-// guessed says where a text ends that begins at i of a line, if it is the one that the
-// column guesses, behind its quote; else it is 0. That one needs no other look at its
-// bytes.
-func (c *column) guessed(line []byte, i int) int {
-	end := i + len(c.guess)
-	if c.guess == nil || end >= len(line) || line[end] != '"' || string(line[i:end]) != string(c.guess) {
-		return 0
-	}
-	return end + 1
-}
-
-// asGuessed adds the text that the column guesses.
-func (g *rowGroup) asGuessed(f *Field, c *column) {
-	c.values++
-	i, another := c.dict.asGuessed()
-	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.pageBytes {
-		g.marks = append(g.marks, f.column)
-	}
-	if another {
-		c.guess = c.dict.guess()
-	}
-}
-
-// repeat opens the slot of a leaf that is not a list for the value that it had last, in
-// this row group. It returns false if that is not known any more: then nothing is done.
-func (g *rowGroup) repeat(f *Field) bool {
-	c := &g.columns[f.column]
-	if c.plainly || c.dict == nil || len(c.dict.ends) == 0 {
-		return false
-	}
-	g.leaf(f)
-	c.values++
-	if c.index = append(roomFor(c.index, 1), int32(c.dict.last)); len(c.index) == g.pageBytes {
-		g.marks = append(g.marks, f.column)
-	}
-	return true
-}
-
-// bytes adds a value of the open slot. v is copied.
-func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.value(f, c, v, false) }
-
-// text is bytes for a text.
-func (g *rowGroup) text(f *Field, c *column, t scannedText) { g.value(f, c, t.bytes, t.asIs) }
-
-// value adds a value of the open slot. asIs says of a text that it stands in JSON as it
-// is: so it may be what the column guesses later.
-func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
-	c.values++
-	before := len(c.plain)
-	if !c.plainly {
-		if c.dict == nil {
-			c.dict = newDictionary(c.fixed)
-		}
-		if i, ok := c.dict.add(v, asIs); ok {
-			if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.pageBytes {
-				g.marks = append(g.marks, f.column)
-			}
-			c.guess = c.dict.guess()
-			return
-		}
-		c.leaveDictionary()
-	}
-	if c.fixed == 0 {
-		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
-	}
-	c.plain = append(roomFor(c.plain, len(v)), v...)
-	if before < g.pageBytes && len(c.plain) >= g.pageBytes {
-		g.marks = append(g.marks, f.column)
-	}
-}
-
-// bool adds a value of the open slot, a byte each until the page is encoded.
-func (c *column) bool(v bool) {
-	c.values++
-	b := byte(0)
-	if v {
-		b = 1
-	}
-	c.plain = append(c.plain, b)
-}
-
-// leaveDictionary gives the dictionary up for the open page and all that follow; pages
-// before it keep it.
-func (c *column) leaveDictionary() {
-	for _, i := range c.index {
-		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
-	}
-	c.index, c.plainly, c.guess = c.index[:0], true, nil
-}
-
-// dropDictionary writes the open page, which is the chunk's only one, without its
-// dictionary if that takes no more room: so it is where hardly a value came twice.
-func (c *column) dropDictionary() {
-	if c.plainly || c.values == 0 {
-		return
-	}
-	size := 0
-	for _, i := range c.index {
-		if size += len(c.dict.encoded(uint32(i))); size > len(c.dict.plain)+dictionaryCost {
-			return
-		}
-	}
-	c.leaveDictionary()
-	c.plainOnce = true
 }
 
 // roomFor is s with room for n more, and for twice as many as now if it has to move: append
