@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 	}
 	patients := int(envNumber(t, memoryVariable, 0))
 	g := newGateway(t, nil, nil, nil)
-	p := newBucket(t, g)
+	p := newBucket(t, g, "1m")
 	server, err := bulktest.NewServer(bulktest.Options{Data: population.New(population.Options{Seed: 1, Patients: patients, PatientsPerFile: max(1, patients/8)})})
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +43,8 @@ sources:
 feeds:
   everything: {source: practice, level: system}
 %s`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope,
-		// As a user has it: directly, and with chunks and lease as they are by default.
-		strings.NewReplacer(p.proxy.URL, g.endpoint, ", chunk_mib: 5", "", "1s", "1m").Replace(p.config))
+		// As a user has it: directly, and with chunks and a lease as they are by default.
+		strings.NewReplacer(p.proxy.URL, g.endpoint, ", chunk_mib: 5", "").Replace(p.config))
 	if err := os.WriteFile(filepath.Join(w.dir, "config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func places(t *testing.T) map[string]func(t *testing.T) *place {
 	g := newGateway(t, nil, nil, nil)
 	return map[string]func(t *testing.T) *place{
 		"disk": newFolder,
-		"s3":   func(t *testing.T) *place { return newBucket(t, g) },
+		"s3":   func(t *testing.T) *place { return newBucket(t, g, "1s") },
 	}
 }
 
@@ -75,7 +75,9 @@ func stagedNames(folder string) []string {
 	return names
 }
 
-func newBucket(t *testing.T, g *gateway) *place {
+// newBucket is a bucket whose lease is lost to others after ttl without a sign of life:
+// a short one is waited for less, and lost on a machine that is busy for so long.
+func newBucket(t *testing.T, g *gateway, ttl string) *place {
 	t.Helper()
 	p := newProxy(t, g)
 	bucket := g.bucket(t)
@@ -85,8 +87,8 @@ func newBucket(t *testing.T, g *gateway) *place {
 sink:
   url: s3://%s/%s
   s3: {region: %s, endpoint: "%s", allow_http: true, access_key_id: %s, secret_access_key: %s, chunk_mib: 5}
-state: {lease_ttl: 1s}
-`, bucket, o.Prefix, o.Region, p.URL, o.AccessKeyID, o.SecretAccessKey),
+state: {lease_ttl: %s}
+`, bucket, o.Prefix, o.Region, p.URL, o.AccessKeyID, o.SecretAccessKey, ttl),
 		open: func(t *testing.T) files {
 			t.Helper()
 			s, err := sink.ReadS3(t.Context(), o)

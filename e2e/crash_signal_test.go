@@ -79,7 +79,7 @@ func (w *crashWorld) signalMidway(t *testing.T, signal os.Signal) *process {
 	t.Helper()
 	w.shutGate()
 	p := w.start(t)
-	w.awaitOpen(t)
+	w.awaitOpen(t, p)
 	if err := p.Process.Signal(signal); err != nil {
 		t.Error(err)
 	}

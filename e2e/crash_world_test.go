@@ -173,8 +173,8 @@ func (w *crashWorld) openGate() {
 	w.gate = nil
 }
 
-// awaitOpen waits until the ledger says that a part of the large file is staged.
-func (w *crashWorld) awaitOpen(t *testing.T) {
+// awaitOpen waits until the ledger says that p has staged a part of the large file.
+func (w *crashWorld) awaitOpen(t *testing.T, p *process) {
 	t.Helper()
 	for {
 		f := w.open(t)
@@ -186,8 +186,8 @@ func (w *crashWorld) awaitOpen(t *testing.T) {
 		}
 		f.Close()
 		select {
-		case <-t.Context().Done():
-			t.Fatal("there never was a part of the large file")
+		case <-p.ended:
+			t.Fatalf("it has ended, and there never was a part of the large file: %s", &p.stderr)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
@@ -41,6 +43,9 @@ var builtIn = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// A program that takes longer than patience hangs: it is asked where, and then ended.
+const patience = 3 * time.Minute
+
 // fhirkiln is a command of the built program in the folder dir.
 func fhirkiln(ctx context.Context, t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -48,8 +53,12 @@ func fhirkiln(ctx context.Context, t *testing.T, dir string, args ...string) *ex
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "fhirkiln"), args...)
 	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
 

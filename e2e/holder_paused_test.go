@@ -36,9 +36,11 @@ func TestPausedHolder(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, newBucket(t, g), false, 1)
+			w := newCrashWorld(t, newBucket(t, g, "5s"), false, 1)
 			var first *process
 			stopped, done := make(chan struct{}), make(chan struct{})
+			letGo := sync.OnceFunc(func() { close(done) })
+			defer letGo()
 			stop := sync.OnceFunc(func() {
 				if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 					t.Error(err)
@@ -79,7 +81,7 @@ func TestPausedHolder(t *testing.T) {
 			first = w.start(t)
 			close(started)
 			if tt.operation == "" {
-				w.awaitOpen(t)
+				w.awaitOpen(t, first)
 				stop()
 			}
 			select {
@@ -102,7 +104,7 @@ func TestPausedHolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := keys(t, f, "")
-			close(done)
+			letGo()
 			if err := first.Process.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +133,7 @@ func TestPausedOnDisk(t *testing.T) {
 	w.shutGate()
 	first := w.start(t)
 	defer first.kill()
-	w.awaitOpen(t)
+	w.awaitOpen(t, first)
 	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
