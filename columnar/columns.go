@@ -18,6 +18,7 @@ type rowGroup struct {
 	rows      int
 	marks     []int // columns that want to begin a new page when the row is over
 	pageBytes int   // size from which a page is closed, before compression
+	indices   int   // and of values in the dictionary, how many
 }
 
 // stream is the levels of a struct's or list's slots: a slot for each place where the
@@ -53,7 +54,8 @@ type column struct {
 }
 
 func newRowGroup(l *Layout, o *Options) *rowGroup {
-	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)), pageBytes: o.PageBytes}
+	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
+		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes)}
 	for i, f := range l.columns {
 		c := &g.columns[i]
 		c.bounded = f.bounded(o.IdentifyingBounds)

@@ -179,6 +179,31 @@ func TestPageIndex(t *testing.T) {
 	}
 }
 
+// A page is closed when it is large enough, also where a column leaves its dictionary with
+// more than a page.
+func TestPagesAreBounded(t *testing.T) {
+	t.Parallel()
+	const pageBytes, idBytes = 800, 64
+	var lines []string
+	for i := range 8000 { // the first 4096 in a dictionary, whose open page has 46 then
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"%0*d"}`, idBytes, i))
+	}
+	part := roundTrip(t, columnar.Options{PageBytes: pageBytes, Codec: columnar.None}, lines...)[0]
+	check(t, part)
+	pages := 0
+	for _, index := range open(t, part).OffsetIndexes() {
+		for _, p := range index.PageLocations {
+			pages++
+			if most := int32(pageBytes/16*(4+idBytes) + 200); p.CompressedPageSize > most {
+				t.Errorf("a page that begins with row %d has %d bytes, more than %d", p.FirstRowIndex, p.CompressedPageSize, most)
+			}
+		}
+	}
+	if pages < 100 {
+		t.Errorf("%d pages", pages)
+	}
+}
+
 // Every codec and level is read back.
 func TestCodecs(t *testing.T) {
 	t.Parallel()

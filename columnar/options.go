@@ -28,7 +28,7 @@ type Options struct {
 
 	// RowGroupBytes is the NDJSON that goes into one row group. Default 128 MiB: some
 	// MiB of Parquet. It bounds the memory of an open part, on each core that works at it,
-	// to about half of it; each row group has dictionaries and pages of its own for a
+	// to half of it; each row group has dictionaries and pages of its own for a
 	// thousand columns.
 	RowGroupBytes int64
 
@@ -54,9 +54,9 @@ type Options struct {
 	// from several goroutines at once where there are Cores. Nil is not called.
 	Each func(resourceType string, id, version []byte)
 
-	// PageBytes is the size from which a page is closed, before compression. Default
-	// 1 MiB: who looks for one row reads a page at least, and thousands of columns pay
-	// for every page more.
+	// PageBytes is the size from which a page is closed, before compression; a value that
+	// is in a dictionary counts for 16 bytes. Default 512 KiB, 32,768 values: who looks for
+	// one row reads a page at least, and what is open of thousands of columns is in memory.
 	PageBytes int
 
 	// Codec compresses the pages, at a level of its own; see there. Default [Zstd], at
@@ -79,9 +79,12 @@ type Options struct {
 	Metadata map[string]string
 }
 
+// indexedBytes is what a value in a dictionary adds to a page as PageBytes has it.
+const indexedBytes = 16
+
 func (o *Options) setDefaults() {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 128<<20)
-	o.PageBytes = cmp.Or(o.PageBytes, 1<<20)
+	o.PageBytes = cmp.Or(o.PageBytes, 512<<10)
 	o.Codec = cmp.Or(o.Codec, Zstd)
 }

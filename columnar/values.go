@@ -22,7 +22,7 @@ func (c *column) guessed(line []byte, i int) int {
 // place adds a value of the open slot that is in the column's dictionary.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
-	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.pageBytes {
+	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.indices {
 		g.marks = append(g.marks, f.column)
 	}
 }
@@ -57,6 +57,7 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) { g.value(f, c, t.by
 // value adds a value of the open slot. asIs says of a text that it stands in JSON as it
 // is: so it may be what the column guesses later.
 func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
+	before := len(c.plain) // and before what was in the dictionary comes to it
 	if !c.plainly {
 		if c.dict == nil {
 			c.dict = newDictionary(c.fixed)
@@ -69,7 +70,6 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 		c.leaveDictionary()
 	}
 	c.values++
-	before := len(c.plain)
 	if c.fixed == 0 {
 		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
 	}
