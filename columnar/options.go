@@ -26,7 +26,7 @@ type Options struct {
 	// uploaded again.
 	TargetBytes int64
 
-	// RowGroupBytes is the NDJSON that goes into one row group. Default 128 MiB: some
+	// RowGroupBytes is the NDJSON that goes into one row group. Default 256 MiB: some
 	// MiB of Parquet. It bounds the memory of an open part, on each core that works at it,
 	// to half of it; each row group has dictionaries and pages of its own for a
 	// thousand columns.
@@ -84,7 +84,7 @@ const indexedBytes = 16
 
 func (o *Options) setDefaults() {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
-	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 128<<20)
+	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 256<<20)
 	o.PageBytes = cmp.Or(o.PageBytes, 512<<10)
 	o.Codec = cmp.Or(o.Codec, Zstd)
 }

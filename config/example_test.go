@@ -98,7 +98,7 @@ func TestExampleUncommented(t *testing.T) {
 		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
 	}
 	parquet := active.Sink.Parquet
-	parquet.CompressionLevel, parquet.RowGroupMiB = 1, 128 // which hang on other values
+	parquet.CompressionLevel, parquet.RowGroupMiB = 1, 256 // which hang on other values
 	if diff := cmp.Diff(parquet, cfg.Sink.Parquet); diff != "" {
 		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
 	}

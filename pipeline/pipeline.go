@@ -197,10 +197,10 @@ type Options struct {
 	PartBytes int64
 
 	// RowGroupBytes is the NDJSON that goes into one row group, which each worker, and each
-	// core that helps it, has in memory. Default: 128 MiB, or as much as makes 256 MiB for
-	// all workers or cores, since memory shall not grow with them; on machines of more than
-	// 16 cores it does, by 16 MiB each. Less for small parts, which are closed between row
-	// groups only.
+	// core that helps it, has in memory, in half as many bytes. Default: 256 MiB, or as much
+	// as makes 512 MiB for all cores or 384 MiB for all workers, since memory shall not grow
+	// with them; on machines of more than 32 cores it does, by 16 MiB each. Less for small
+	// parts, which are closed between row groups only.
 	RowGroupBytes int64
 
 	// Parquet says how parts are encoded. Default: columnar's.
@@ -245,7 +245,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.RowGroupBytes == 0 {
 		cores := int64(runtime.GOMAXPROCS(0))
-		o.RowGroupBytes = min(128<<20, 256<<20/int64(o.Workers), max(256<<20/cores, 16<<20))
+		o.RowGroupBytes = min(256<<20, 384<<20/int64(o.Workers), max(512<<20/cores, 16<<20))
 		if o.PartBytes > 0 {
 			// NDJSON becomes Parquet of a tenth of its size and less, but for attachments in line.
 			o.RowGroupBytes = min(o.RowGroupBytes, 4*o.PartBytes)

@@ -24,13 +24,14 @@ func collectSeldom() (floor []byte) {
 // so many runs at once need, unless GOMEMLIMIT says else. It is no bound, and nothing
 // fails by it: it is so far above what is live that only garbage is in the way.
 //
-// A run needs row groups, of 256 MiB of NDJSON for all its workers unless rowGroup, in
-// bytes, is more for each; and for each worker what it downloads and uploads.
+// A run needs row groups, which are about half of the NDJSON that is in them: of 512 MiB
+// at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
+// for each worker what it downloads and uploads.
 func (c console) makeRoom(runs, workers int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
 	}
-	const common, each = 256 << 20, 16 << 20
+	const common, each = 256 << 20, 8 << 20
 	one := common + int64(workers)*each + max(0, int64(workers)*rowGroup-common)
 	c.limitMemory(int64(runs) * one)
 }

@@ -11,11 +11,11 @@ func TestMakeRoom(t *testing.T) {
 		rowGroup      int64
 		want          int64 // MiB, 0 for none
 	}{
-		{"convert", "", 1, 2, 0, 288},
-		{"eight downloads", "", 1, 8, 0, 384},
-		{"four feeds at once", "", 4, 8, 0, 4 * 384},
-		{"row groups as large as they are anyhow", "", 1, 4, 64 << 20, 320},
-		{"large row groups", "", 1, 4, 256 << 20, 320 + 768},
+		{"convert", "", 1, 2, 0, 272},
+		{"eight downloads", "", 1, 8, 0, 320},
+		{"four feeds at once", "", 4, 8, 0, 4 * 320},
+		{"row groups as large as they are anyhow", "", 1, 4, 64 << 20, 288},
+		{"large row groups", "", 1, 4, 256 << 20, 288 + 768},
 		{"GOMEMLIMIT", "1GiB", 4, 8, 0, 0},
 	}
 	for _, tt := range tests {
