@@ -116,7 +116,10 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 		t.Errorf("%s: %d values, %d nulls, %d bytes in pages; the chunk says %d, %d, %d",
 			name, values, nulls, uncompressed, m.NumValues, m.Statistics.NullCount, m.TotalUncompressedSize)
 	}
-	if encodings = append(encodings, format.RLE); !slices.Equal(encodings, m.Encoding) {
+	if nulls < values {
+		encodings = append(encodings, format.RLE)
+	}
+	if !slices.Equal(encodings, m.Encoding) {
 		t.Errorf("%s: the pages have encodings %v, the chunk says %v", name, encodings, m.Encoding)
 	}
 	return end

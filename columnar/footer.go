@@ -69,10 +69,15 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 		to := &all.Columns[i]
 		to.MetaData = format.ColumnMetaData{
 			Type: field.physical(), PathInSchema: field.parquetPath(), Codec: d.codec, NumValues: c.values,
-			Encoding:              append(slices.Clone(d.encodings), format.RLE), // the levels'; parquet-go takes the first for the values'
+			Encoding:              d.encodings,
 			TotalUncompressedSize: c.raw, TotalCompressedSize: c.size, DataPageOffset: c.at, DictionaryPageOffset: d.dict,
 			Statistics:        format.Statistics{NullCount: d.nulls, MinValue: d.bounds.least, MaxValue: d.bounds.most},
 			BloomFilterOffset: d.bloom.at, BloomFilterLength: d.bloom.length,
+		}
+		if d.nulls < c.values {
+			// The levels' encoding; parquet-go takes the first for the values'. Who knows nulls
+			// knows the levels', and a thousand columns may have nothing else.
+			to.MetaData.Encoding = append(slices.Clone(d.encodings), format.RLE)
 		}
 		if g.offsetIndex != nil {
 			to.ColumnIndexOffset, to.ColumnIndexLength = g.columnIndex[i].at, g.columnIndex[i].length
