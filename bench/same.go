@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// same compares fhirkiln's files with files into which DuckDB has copied them. DuckDB reads
+// less of NDJSON than fhirkiln, so that the files which it makes of that have fewer columns
+// and values: these have the same ones, and differ only in how they are written.
+func same(ctx context.Context, b *bench) ([]result, error) {
+	inputs, err := b.inputs()
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	add := func(what, ours, theirs string, ratio float64) {
+		results = append(results, result{table: "same", what: what, ours: ours, theirs: theirs, ratio: ratio})
+	}
+	for _, in := range inputs {
+		_, ours, err := b.convert(ctx, "lake", 1, in.paths()...)
+		if err != nil {
+			return results, err
+		}
+		theirs, err := b.folder("duckdb")
+		if err != nil {
+			return results, err
+		}
+		j := job{Threads: 1, Times: 1}
+		for _, f := range in.files {
+			j.Timed = append(j.Timed, fmt.Sprintf("COPY (FROM read_parquet(%s, hive_partitioning = false)) TO %s (FORMAT parquet, COMPRESSION zstd)",
+				text(partsOf(ours, f.resourceType)), text(filepath.Join(theirs, f.resourceType+".parquet"))))
+		}
+		if _, _, err := duckDB(ctx, j); err != nil {
+			return results, fmt.Errorf("%s: %w", in.name, err)
+		}
+		mine, its, err := bytesOfBoth(ours, theirs)
+		if err != nil {
+			return results, err
+		}
+		add(in.name+", Parquet", megabytes(mine), megabytes(its), float64(mine)/float64(its))
+		if !slices.Contains(goalTypes, in.name) {
+			continue
+		}
+		for _, what := range []struct{ name, columns string }{{"five columns", typicalColumns[in.name]}, {"all columns", "*"}} {
+			mine, its, err := b.reads(ctx, what.columns, partsOf(ours, in.name), filepath.Join(theirs, in.name+".parquet"))
+			if err != nil {
+				return results, err
+			}
+			add(in.name+", DuckDB reads "+what.name, milliseconds(mine), milliseconds(its), mine.Seconds()/its.Seconds())
+		}
+	}
+	return results, nil
+}
