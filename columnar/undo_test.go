@@ -3,6 +3,7 @@ package columnar_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -100,6 +101,53 @@ func TestSpoiledLines(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
 		checkSpoiled(t, seed)
+	}
+}
+
+// A line that is not JSON leaves nothing in a part, also where a column leaves its
+// dictionary within the line and pages that are finished keep theirs. Pages are closed
+// after that as before.
+func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
+	t.Parallel()
+	const trial, pageBytes = 4096, 1000
+	var lines []string
+	add := func(given string) {
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","name":[{"given":[%s]}]}`, given))
+	}
+	for i := range trial { // half of them are new: one more half, and the dictionary is left
+		add(fmt.Sprintf(`"given-%d"`, i%(trial/2)))
+	}
+	good := len(lines)
+	var secrets []string
+	for i := range 40 {
+		secrets = append(secrets, fmt.Sprintf(`"secret-%d-%s"`, i, strings.Repeat("x", 100)))
+	}
+	add(strings.Join(secrets, ","))
+	lines[good] = strings.TrimSuffix(lines[good], "}")
+	for i := range trial {
+		add(fmt.Sprintf(`"after-%d"`, i))
+	}
+	files, refused := memory{}, 0
+	w := columnar.NewWriter(columnar.Options{Create: files.create, PageBytes: pageBytes, Codec: columnar.None, IdentifyingBounds: true,
+		Quarantine: func(context.Context, columnar.Quarantined) error { refused++; return nil }})
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(ndjson(lines...)), 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range files.finish(t, w) {
+		check(t, part)
+		if bytes.Contains(part.parquet, []byte("secret")) {
+			t.Error("a part has what is in a line that was refused")
+		}
+		for _, index := range open(t, part).OffsetIndexes() {
+			for _, p := range index.PageLocations {
+				if p.CompressedPageSize > 5*pageBytes {
+					t.Errorf("a page that begins with row %d has %d bytes", p.FirstRowIndex, p.CompressedPageSize)
+				}
+			}
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d lines were refused", refused)
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *column) guessed(line []byte, i int) int {
 // place adds a value of the open slot that is in the column's dictionary.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
-	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) == g.indices {
+	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) >= g.indices {
 		g.marks = append(g.marks, f.column)
 	}
 }
@@ -57,7 +57,6 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) { g.value(f, c, t.by
 // value adds a value of the open slot. asIs says of a text that it stands in JSON as it
 // is: so it may be what the column guesses later.
 func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
-	before := len(c.plain) // and before what was in the dictionary comes to it
 	if !c.plainly {
 		if c.dict == nil {
 			c.dict = newDictionary(c.fixed)
@@ -74,7 +73,7 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
 	}
 	c.plain = append(roomFor(c.plain, len(v)), v...)
-	if before < g.pageBytes && len(c.plain) >= g.pageBytes {
+	if len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 }
@@ -89,12 +88,14 @@ func (c *column) bool(v bool) {
 	c.plain = append(c.plain, b)
 }
 
-// leaveDictionary gives the dictionary up for the open page and all that follow; pages
-// before it keep it.
+// leaveDictionary gives the dictionary up for the open page and all that follow. Pages
+// before it keep it, with the values that they know: others may be of a line that is not
+// JSON in the end, and have no place in a file then.
 func (c *column) leaveDictionary() {
 	for _, i := range c.index {
 		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
+	c.dict.truncate(c.inPages, 0)
 	c.index, c.plainly, c.guess = c.index[:0], true, nil
 }
 
