@@ -102,7 +102,7 @@ func BenchmarkOneFile(b *testing.B) {
 	}
 }
 
-// shredBytes is how much is shredded before a row group begins anew: an eighth of what one
+// shredBytes is how much is shredded before a row group begins anew: a part of what one
 // has. With less, dictionaries are in their infancy all the time.
 const shredBytes = 8 << 20
 

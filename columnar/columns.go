@@ -16,6 +16,7 @@ type rowGroup struct {
 	streams   []stream
 	columns   []column
 	rows      int
+	finished  int   // bytes of the finished pages
 	marks     []int // columns that want to begin a new page when the row is over
 	pageBytes int   // size from which a page is closed, before compression
 	indices   int   // and of values in the dictionary, how many
@@ -92,7 +93,7 @@ func (g *rowGroup) reset() {
 			c.dict.reset()
 		}
 	}
-	g.rows, g.marks = 0, g.marks[:0]
+	g.rows, g.finished, g.marks = 0, 0, g.marks[:0]
 }
 
 // beginRow opens a row's slot in the root.

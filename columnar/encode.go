@@ -83,6 +83,7 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c.slots += p.slots
 	c.nulls += p.nulls
 	c.pages = append(c.pages, p)
+	g.finished += len(p.bytes)
 	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
 	if c.dict != nil {
 		c.inPages = len(c.dict.ends)

@@ -2,7 +2,9 @@ package columnar_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -185,7 +187,7 @@ func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	const pageBytes, idBytes = 800, 64
 	var lines []string
-	for i := range 8000 { // the first 4096 in a dictionary, whose open page has 46 then
+	for i := range 8000 { // the first 4096 in a dictionary, whose open page has 45 then
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"%0*d"}`, idBytes, i))
 	}
 	part := roundTrip(t, columnar.Options{PageBytes: pageBytes, Codec: columnar.None}, lines...)[0]
@@ -201,6 +203,32 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	if pages < 100 {
 		t.Errorf("%d pages", pages)
+	}
+}
+
+// What does not become smaller, as attachments in line, makes smaller row groups: all their
+// pages are in memory.
+func TestRowGroupsOfWhatDoesNotCompress(t *testing.T) {
+	t.Parallel()
+	const rowGroup, page, dictionary = 4_000_000, 100_000, 1 << 20
+	var lines []string
+	for i := range 200 {
+		data := make([]byte, 30_000)
+		for n := range data {
+			data[n] = byte(rand.Uint32())
+		}
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Binary","id":"%d","data":"%s"}`, i, base64.StdEncoding.EncodeToString(data)))
+	}
+	part := roundTrip(t, columnar.Options{RowGroupBytes: rowGroup, PageBytes: page}, lines...)[0]
+	check(t, part)
+	groups := open(t, part).Metadata().RowGroups
+	for i, g := range groups {
+		if most := int64(rowGroup/4 + page + dictionary); g.TotalCompressedSize > most {
+			t.Errorf("row group %d has %d bytes, more than %d", i, g.TotalCompressedSize, most)
+		}
+	}
+	if len(groups) < 5 {
+		t.Errorf("%d row groups", len(groups))
 	}
 }
 

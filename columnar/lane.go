@@ -145,7 +145,7 @@ func (l *lane) endRow(s *share, bytes int) error {
 	s.pending += int64(bytes)
 	l.pending += int64(bytes)
 	switch most := l.w.options.RowGroupBytes; {
-	case s.pending >= most:
+	case s.pending >= most, int64(s.rows.finished) >= most/4:
 		return l.flush(s)
 	case l.pending >= 2*most: // many types at once share the memory of two
 		for _, other := range l.shares {

@@ -27,9 +27,10 @@ type Options struct {
 	TargetBytes int64
 
 	// RowGroupBytes is the NDJSON that goes into one row group. Default 256 MiB: some
-	// MiB of Parquet. It bounds the memory of an open part, on each core that works at it,
-	// to half of it; each row group has dictionaries and pages of its own for a
-	// thousand columns.
+	// MiB of Parquet, and where that would be more than a quarter, as of attachments in
+	// line, a row group has less. It bounds the memory of an open part, on each core that
+	// works at it, to about half of it; each row group has dictionaries and pages of its
+	// own for a thousand columns.
 	RowGroupBytes int64
 
 	// Cores are those that nobody uses: beside its own goroutine, Append lets so many work

@@ -27,11 +27,11 @@ func collectSeldom() (floor []byte) {
 // A run needs row groups, which are about half of the NDJSON that is in them: of 512 MiB
 // at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
 // for each worker what it downloads and uploads.
-func (c console) makeRoom(runs, workers int, rowGroup int64) {
+func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
 	}
 	const common, each = 256 << 20, 8 << 20
-	one := common + int64(workers)*each + max(0, int64(workers)*rowGroup-common)
+	one := max(common, int64(max(workers, cores))*rowGroup/2) + int64(workers)*each
 	c.limitMemory(int64(runs) * one)
 }

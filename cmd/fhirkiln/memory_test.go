@@ -8,15 +8,17 @@ func TestMakeRoom(t *testing.T) {
 		name          string
 		env           string
 		runs, workers int
+		cores         int
 		rowGroup      int64
 		want          int64 // MiB, 0 for none
 	}{
-		{"convert", "", 1, 2, 0, 272},
-		{"eight downloads", "", 1, 8, 0, 320},
-		{"four feeds at once", "", 4, 8, 0, 4 * 320},
-		{"row groups as large as they are anyhow", "", 1, 4, 64 << 20, 288},
-		{"large row groups", "", 1, 4, 256 << 20, 288 + 768},
-		{"GOMEMLIMIT", "1GiB", 4, 8, 0, 0},
+		{"convert", "", 1, 2, 2, 0, 272},
+		{"eight downloads", "", 1, 8, 2, 0, 320},
+		{"four feeds at once", "", 4, 8, 64, 0, 4 * 320},
+		{"row groups as large as they are anyhow", "", 1, 4, 2, 64 << 20, 288},
+		{"large row groups", "", 1, 4, 2, 256 << 20, 512 + 32},
+		{"a large one on each core", "", 1, 1, 8, 256 << 20, 1024 + 8},
+		{"GOMEMLIMIT", "1GiB", 4, 8, 2, 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -26,7 +28,7 @@ func TestMakeRoom(t *testing.T) {
 				env:         func(name string) (string, bool) { return tt.env, name == "GOMEMLIMIT" && tt.env != "" },
 				limitMemory: func(bytes int64) int64 { got = bytes; return 0 },
 			}
-			if c.makeRoom(tt.runs, tt.workers, tt.rowGroup); got != tt.want<<20 {
+			if c.makeRoom(tt.runs, tt.workers, tt.cores, tt.rowGroup); got != tt.want<<20 {
 				t.Errorf("the limit is %d MiB, not %d", got>>20, tt.want)
 			}
 		})

@@ -70,7 +70,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	for _, s := range cfg.Sources {
 		downloads = max(downloads, s.Downloads)
 	}
-	c.makeRoom(min(len(feeds), max(r.parallel(cfg), 1)), downloads, int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
+	c.makeRoom(min(len(feeds), max(r.parallel(cfg), 1)), downloads, runtime.GOMAXPROCS(0), int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
 	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 
