@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -41,7 +42,8 @@ type process struct {
 	stderr bytes.Buffer
 	ended  chan struct{}
 	err    error
-	killed bool // by a signal that nobody survives
+	asked  atomic.Bool // kill was called
+	killed bool        // and the signal ended it
 }
 
 func (w *crashWorld) start(t *testing.T, args ...string) *process {
@@ -53,13 +55,16 @@ func (w *crashWorld) start(t *testing.T, args ...string) *process {
 	}
 	go func() {
 		p.err = p.Cmd.Wait()
-		p.killed = exitCode(p.err) == -1
+		p.killed = exitCode(p.err) == -1 && p.asked.Load()
 		close(p.ended)
 	}()
 	return p
 }
 
-func (p *process) kill() { p.Process.Kill() }
+func (p *process) kill() {
+	p.asked.Store(true)
+	p.Process.Kill()
+}
 
 // code waits for the end.
 func (p *process) code() int {

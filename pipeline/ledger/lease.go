@@ -128,11 +128,12 @@ func (l *Lease) lose(why error) error {
 }
 
 // certain makes sure that the lease is held. That is known as long as the last write of
-// the feed's object is younger than a TTL. If it is older, this process was stopped, and
-// may have been woken at this moment: whether another has taken the lease since, the next
-// write tells.
+// the feed's object is younger than a TTL. If it is older, this process was stopped, or its
+// machine, and may have been woken at this moment: whether another has taken the lease
+// since, the next write tells. While a machine sleeps, only the wall's clock goes on.
 func (l *Lease) certain(ctx context.Context) error {
-	if time.Since(l.now.Load().sent) < l.opts.TTL {
+	sent := l.now.Load().sent
+	if time.Since(sent) < l.opts.TTL && time.Since(sent.Round(0)) < l.opts.TTL {
 		return context.Cause(ctx)
 	}
 	return l.Update(ctx, func(*Feed) error { return nil })

@@ -177,8 +177,6 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// The feed's object was put back from a backup, so that its generation is behind.
-
 // Who was stopped for longer than a lease lasts asks before anything is written: what it
 // adds would lie about in a run that is over.
 func TestAppendAfterAStop(t *testing.T) {
