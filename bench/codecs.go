@@ -20,7 +20,7 @@ func codecs(ctx context.Context, b *bench) ([]result, error) {
 		usual := int64(0)
 		for _, flags := range []string{"--compression zstd", "--compression zstd --compression-level 1", "--compression zstd --compression-level 9",
 			"--compression zstd --compression-level 19", "--compression snappy", "--compression gzip", "--compression none",
-			"--bloom-filter", "--identifying-statistics", "--row-group-mib 16", "--row-group-mib 256"} {
+			"--bloom-filter", "--identifying-statistics", "--row-group-mib 64", "--row-group-mib 512"} {
 			var lake string
 			all, err := b.inTurn(ctx, func() (u usage, err error) {
 				u, lake, err = b.convert(ctx, "lake", 1, append(strings.Fields(flags), in.paths()...)...)

@@ -30,7 +30,7 @@ func cores(ctx context.Context, b *bench) ([]result, error) {
 			if err != nil {
 				return results, err
 			}
-			results = append(results, atLeast(onTwoCores, t+", "+c.name+", two cores, one", fmt.Sprintf("%.0f MB/s", in.megabytesPer(two)),
+			results = append(results, atLeast(onTwoCores, fmt.Sprintf("%s, %s of %d MB, two cores, one", t, c.name, large*b.mb), fmt.Sprintf("%.0f MB/s", in.megabytesPer(two)),
 				fmt.Sprintf("%.0f MB/s", in.megabytesPer(one)), one/two, 1.8))
 		}
 	}

@@ -74,7 +74,7 @@ func suites() []suite {
 		{"cores", "two cores against one", false, cores},
 		{"size", "bytes of Parquet against DuckDB's, and of files of one row", false, sizes},
 		{"scan", "DuckDB's time to read fhirkiln's files against its own", false, scans},
-		{"same", "the same, against files into which DuckDB has copied fhirkiln's", false, same},
+		{"same", "bytes, and time to read, against files into which DuckDB has copied fhirkiln's", false, same},
 		{"memory", "peak memory: a large file, 10,000 small ones, eight fetchers into S3", false, memory},
 		{"whole", "a run against a server on loopback; start-up; a night with nothing new", false, whole},
 		{"codecs", "what codecs and other options of Parquet cost", true, codecs},

@@ -16,7 +16,7 @@ import (
 // extensions, modifier extensions, extensions of primitives and within data types,
 // contained resources, elements that FHIR does not know, long narratives.
 func (b *bench) wider() (*input, error) {
-	// The 2 is for another kind of them: who has the first in the cache gets this.
+	// The 2 is because a cache may still have those of before, with other narratives.
 	folder := filepath.Join(b.cache, fmt.Sprintf("wider-2-%d-%d", seed, b.mb))
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
