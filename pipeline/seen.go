@@ -11,21 +11,25 @@ import (
 // they belong to, and some in one export.
 //
 // It holds 64 bits of each, by a hash that is seeded by chance: of 3 million resources,
-// one is mistaken for another in one of four million runs. Past that many, which take
-// 32 MiB, it lets go of them, and what came twice is not known.
+// one is mistaken for another in one of four million runs. Past about that many, which
+// take 32 MiB, it lets go of them, and what came twice is not known.
 //
 // Safe for concurrent use.
 type seen struct {
 	max    int64
 	seed   maphash.Seed
-	shards [64]shard // each grows by itself, so that none is copied whole
-	count  atomic.Int64
+	shards [64]shard    // each grows by itself, so that none is copied whole
+	count  atomic.Int64 // in the shards, but for up to countEach of each
 
 	mu     sync.Mutex
 	byType map[string]int64 // those that had come before
 }
 
-// maxSeen is how many resources a run may have for its duplicates to be known.
+// countEach is how many resources a shard counts before it tells: cores that add to one
+// number with each resource wait for each other.
+const countEach = 64
+
+// maxSeen is about how many resources a run may have for its duplicates to be known.
 const maxSeen = 3_000_000
 
 func newSeen(maximum int64) *seen {
@@ -55,24 +59,25 @@ func (s *seen) look(resourceType string, id, version []byte) (again bool) {
 	if sum == 0 {
 		sum = 1
 	}
-	if again = !shard.add(sum); again {
+	fresh, used := shard.add(sum)
+	if !fresh {
 		s.mu.Lock()
 		s.byType[resourceType]++
 		s.mu.Unlock()
-	} else if s.count.Add(1) > s.max {
+	} else if used%countEach == 0 && s.count.Add(countEach) > s.max {
 		for i := range s.shards {
 			s.shards[i].drop()
 		}
 	}
-	return again
+	return !fresh
 }
 
 // firstTable is how many places a shard begins with, 64 KiB: so a run of 300,000 resources
 // never moves one.
 const firstTable = 8192
 
-// add says whether sum is new.
-func (s *shard) add(sum uint64) bool {
+// add says whether sum is new, and how many there are with it.
+func (s *shard) add(sum uint64) (fresh bool, used int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if 4*(s.used+1) > 3*len(s.table) {
@@ -86,11 +91,11 @@ func (s *shard) add(sum uint64) bool {
 	}
 	at := s.place(sum)
 	if s.table[at] == sum {
-		return false
+		return false, s.used
 	}
 	s.table[at] = sum
 	s.used++
-	return true
+	return true, s.used
 }
 
 // place is where sum is, or where it belongs.

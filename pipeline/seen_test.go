@@ -23,8 +23,12 @@ func TestSeen(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if total := again[0] + again[1] + again[2] + again[3]; total != 3*each || s.byType["Patient"] != 3*each || s.count.Load() != each {
-		t.Errorf("%v were there before, %v by type, of %d", again, s.byType, s.count.Load())
+	used := 0
+	for i := range s.shards {
+		used += s.shards[i].used
+	}
+	if total := again[0] + again[1] + again[2] + again[3]; total != 3*each || s.byType["Patient"] != 3*each || used != each {
+		t.Errorf("%v were there before, %v by type, of %d", again, s.byType, used)
 	}
 	for _, test := range []struct {
 		resourceType, id, version string
@@ -46,18 +50,20 @@ func TestSeen(t *testing.T) {
 
 func TestSeenLetsGo(t *testing.T) {
 	t.Parallel()
-	s := newSeen(1000)
-	for i := range 1000 {
+	const most = 10_000
+	s := newSeen(most)
+	for i := range most {
 		s.look("Patient", fmt.Append(nil, i), nil)
 	}
-	if !s.known() {
-		t.Error("it does not know as many as it may")
+	for range most {
+		s.look("Patient", []byte("1"), nil)
 	}
-	s.look("Patient", []byte("1"), nil)
 	if !s.known() {
-		t.Error("one that was there before is too many")
+		t.Error("it does not know as many as it may, or one that was there before is too many")
 	}
-	s.look("Patient", []byte("x"), nil)
+	for i := range countEach * len(s.shards) {
+		s.look("Patient", fmt.Append(nil, "more", i), nil)
+	}
 	if s.known() {
 		t.Error("it pretends to know")
 	}
