@@ -41,13 +41,26 @@ type shard struct {
 	mu    sync.Mutex
 	table []uint64 // as long as a power of two
 	used  int
+	late  []late
 }
 
-// look notes a resource, and says whether it came before. A resource without an id is
-// like no other.
-func (s *seen) look(resourceType string, id, version []byte) (again bool) {
+// late is a resource that was not looked for yet.
+type late struct {
+	sum          uint64
+	resourceType string
+	again        *atomic.Int64
+}
+
+// together is how many resources a shard looks for at once. A table is larger than a
+// core's cache, and to wait for memory for each resource alone was a twelfth of the time
+// of all for small ones: so the core waits for several at once.
+const together = 16
+
+// look notes a resource. If it came before, again is one higher, by the next settle at the
+// latest. A resource without an id is like no other.
+func (s *seen) look(resourceType string, id, version []byte, again *atomic.Int64) {
 	if len(id) == 0 || s.count.Load() > s.max {
-		return false
+		return
 	}
 	key := append(make([]byte, 0, 256), resourceType...) // on the stack, unless it is longer
 	key = append(key, 0)
@@ -56,30 +69,55 @@ func (s *seen) look(resourceType string, id, version []byte) (again bool) {
 	key = append(key, version...)
 	sum := maphash.Bytes(s.seed, key)
 	shard := &s.shards[sum>>58]
-	if sum == 0 {
-		sum = 1
+	if shard.put(late{max(sum, 1), resourceType, again}) >= together {
+		s.settleShard(shard)
 	}
-	fresh, used := shard.add(sum)
-	if !fresh {
-		s.mu.Lock()
-		s.byType[resourceType]++
-		s.mu.Unlock()
-	} else if used%countEach == 0 && s.count.Add(countEach) > s.max {
+}
+
+// settle looks for all resources that were noted. A nil seen has none.
+func (s *seen) settle() {
+	if s != nil {
+		for i := range s.shards {
+			s.settleShard(&s.shards[i])
+		}
+	}
+}
+
+func (s *seen) settleShard(shard *shard) {
+	shard.mu.Lock()
+	told := shard.used / countEach
+	for _, l := range shard.late {
+		if !shard.add(l.sum) {
+			l.again.Add(1)
+			s.mu.Lock()
+			s.byType[l.resourceType]++
+			s.mu.Unlock()
+		}
+	}
+	shard.late = shard.late[:0]
+	told = shard.used/countEach - told
+	shard.mu.Unlock()
+	if told > 0 && s.count.Add(int64(told)*countEach) > s.max {
 		for i := range s.shards {
 			s.shards[i].drop()
 		}
 	}
-	return !fresh
+}
+
+// put notes a resource, and says how many are noted.
+func (s *shard) put(l late) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = append(s.late, l)
+	return len(s.late)
 }
 
 // firstTable is how many places a shard begins with, 64 KiB: so a run of 300,000 resources
 // never moves one.
 const firstTable = 8192
 
-// add says whether sum is new, and how many there are with it.
-func (s *shard) add(sum uint64) (fresh bool, used int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// add says whether sum is new.
+func (s *shard) add(sum uint64) (fresh bool) {
 	if 4*(s.used+1) > 3*len(s.table) {
 		old := s.table
 		s.table = make([]uint64, max(2*len(old), firstTable))
@@ -91,11 +129,11 @@ func (s *shard) add(sum uint64) (fresh bool, used int) {
 	}
 	at := s.place(sum)
 	if s.table[at] == sum {
-		return false, s.used
+		return false
 	}
 	s.table[at] = sum
 	s.used++
-	return true, s.used
+	return true
 }
 
 // place is where sum is, or where it belongs.
@@ -111,9 +149,9 @@ func (s *shard) place(sum uint64) uint64 {
 func (s *shard) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table, s.used = nil, 0
+	s.table, s.used, s.late = nil, 0, nil
 }
 
-// known says whether all of the run's resources were looked at. A nil seen knows
-// nothing.
+// known says whether all of the run's resources were looked at, once they are settled. A
+// nil seen knows nothing.
 func (s *seen) known() bool { return s != nil && s.count.Load() <= s.max }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
@@ -10,6 +11,7 @@ import (
 func BenchmarkSeen(b *testing.B) {
 	s := newSeen(maxSeen)
 	var id []byte
+	var again atomic.Int64
 	version := []byte("1")
 	b.ReportAllocs()
 	n := 0
@@ -18,6 +20,6 @@ func BenchmarkSeen(b *testing.B) {
 			n, s = 0, newSeen(maxSeen)
 		}
 		id = strconv.AppendInt(append(id[:0], "6f1f2f3c-9be3-4a07-8df8-"...), int64(n), 10)
-		s.look("Observation", id, version)
+		s.look("Observation", id, version, &again)
 	}
 }

@@ -126,6 +126,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	w.Progress.fileDone()
+	w.seen.settle()
 	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again.Load()})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
@@ -201,9 +202,7 @@ func (w *worker) begin(m *bulk.Manifest) {
 
 // look counts a resource that has come before. It is called from several goroutines.
 func (w *worker) look(resourceType string, id, version []byte) {
-	if w.seen.look(resourceType, id, version) {
-		w.again.Add(1)
-	}
+	w.seen.look(resourceType, id, version, &w.again)
 }
 
 // stage begins to write a file under key, once the ledger knows that something may be
