@@ -2,7 +2,6 @@ package columnar
 
 import (
 	"bytes"
-	"encoding/binary"
 	"hash/maphash"
 )
 
@@ -107,11 +106,8 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 		return 0, false
 	}
 	i = uint32(len(d.ends))
-	if d.fixed == 0 {
-		d.plain = binary.LittleEndian.AppendUint32(d.plain, uint32(len(v)))
-	}
-	d.plain = append(d.plain, v...)
-	d.ends, d.next, d.asIs = append(d.ends, uint32(len(d.plain))), append(d.next, i), append(d.asIs, false)
+	d.plain = appendPlain(d.plain, v, d.fixed)
+	d.ends, d.next, d.asIs = append(roomFor(d.ends, 1), uint32(len(d.plain))), append(roomFor(d.next, 1), i), append(roomFor(d.asIs, 1), false)
 	d.slots[h] = i + 1
 	if len(d.ends)*2 > len(d.slots) {
 		d.grow()

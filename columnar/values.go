@@ -69,13 +69,19 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 		c.leaveDictionary()
 	}
 	c.values++
-	if c.fixed == 0 {
-		c.plain = binary.LittleEndian.AppendUint32(c.plain, uint32(len(v)))
-	}
-	c.plain = append(roomFor(c.plain, len(v)), v...)
+	c.plain = appendPlain(c.plain, v, c.fixed)
 	if len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
+}
+
+// appendPlain appends the PLAIN encoding of a value; fixed is its size, 0 for a BYTE_ARRAY.
+func appendPlain(to, v []byte, fixed int) []byte {
+	to = roomFor(to, 4+len(v))
+	if fixed == 0 {
+		to = binary.LittleEndian.AppendUint32(to, uint32(len(v)))
+	}
+	return append(to, v...)
 }
 
 // bool adds a value of the open slot, a byte each until the page is encoded.
@@ -92,6 +98,11 @@ func (c *column) bool(v bool) {
 // before it keep it, with the values that they know: others may be of a line that is not
 // JSON in the end, and have no place in a file then.
 func (c *column) leaveDictionary() {
+	size := 0
+	for _, i := range c.index {
+		size += len(c.dict.encoded(uint32(i)))
+	}
+	c.plain = roomFor(c.plain, size)
 	for _, i := range c.index {
 		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
