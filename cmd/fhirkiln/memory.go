@@ -11,13 +11,14 @@ import (
 //
 // While little is live, that would be every few megabytes, and an eighth of the time of a
 // run of many small files. So memory that is never touched, and takes none, counts as live
-// as long as the caller keeps it: 16 MiB come before the next collection at least.
+// as long as the caller keeps it: 32 MiB come before the next collection at least. While one
+// goes on, each slice that grows is told to it, which takes as long as the collection.
 func collectSeldom() (floor []byte) {
 	if _, set := os.LookupEnv("GOGC"); set {
 		return nil
 	}
 	debug.SetGCPercent(50)
-	return make([]byte, 32<<20)
+	return make([]byte, 64<<20)
 }
 
 // makeRoom has garbage collected more often where the process would become larger than
