@@ -36,7 +36,6 @@ type Stream struct {
 	sum     XXH128    // of the plain bytes given so far
 	sha256  hash.Hash // of the same, nil if the manifest has none to compare it with
 	read    int64     // how many they are
-	lines   int64     // line ends among them
 	tail    []byte    // the last of them
 	last    byte      // last byte that is not white space
 	version version   // of the file that they are from
@@ -57,7 +56,6 @@ const tailBytes = 256
 // StreamStats is the last word on a file that was read to its end.
 type StreamStats struct {
 	Bytes    int64  // plain bytes
-	Lines    int64  // line ends, and a last line that has none
 	XXH128   string // of the plain bytes, as the type XXH128 has it
 	Attempts int    // times the file was asked for
 }
@@ -148,7 +146,6 @@ func (s *Stream) give(p []byte) {
 		s.sha256.Write(p)
 	}
 	s.read += int64(len(p))
-	s.lines += int64(bytes.Count(p, []byte{'\n'}))
 	if t := bytes.TrimRight(p, " \t\r\n"); len(t) > 0 {
 		s.last = t[len(t)-1]
 	}
@@ -200,11 +197,7 @@ func (s *Stream) whole() error {
 
 // Stats is right once Read has returned [io.EOF].
 func (s *Stream) Stats() StreamStats {
-	lines := s.lines
-	if len(s.tail) > 0 && s.tail[len(s.tail)-1] != '\n' {
-		lines++
-	}
-	return StreamStats{Bytes: s.read, Lines: lines, XXH128: s.sum.String(), Attempts: s.attempts}
+	return StreamStats{Bytes: s.read, XXH128: s.sum.String(), Attempts: s.attempts}
 }
 
 // Close ends the stream. It may be called at any time, more than once.

@@ -29,9 +29,9 @@ func TestEachIsToldOfEveryRow(t *testing.T) {
 	w := columnar.NewWriter(columnar.Options{
 		Create:     func(context.Context, string) (io.Writer, error) { return io.Discard, nil },
 		Quarantine: func(context.Context, columnar.Quarantined) error { return nil },
-		Each: func(resourceType string, id, version []byte) {
+		Each: each(func(resourceType string, id, version []byte) {
 			got = append(got, fmt.Sprintf("%s %s %s", resourceType, id, version))
-		},
+		}),
 	})
 	if _, err := w.Append(t.Context(), columnar.NewLines(bytes.NewReader([]byte(strings.Join(lines, "\n"))), 0), nil); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ type lane struct {
 	pending int64             // bytes of NDJSON in the shares' row groups
 	memory  []byte            // of a block, between two of them
 
+	each func(resourceType string, id, version []byte) // Options.Each's, or nil
+
 	deletions   *deletions        // nil in a Writer of resources
 	attachments *attachmentFinder // nil if there are no origins
 
@@ -38,6 +40,9 @@ type share struct {
 
 func newLane(w *Writer) *lane {
 	l := &lane{w: w, encoder: newPageEncoder(newCompressor(w.options.Codec, w.options.Level)), shares: map[string]*share{}}
+	if w.options.Each != nil {
+		l.each = w.options.Each()
+	}
 	if w.tombstones {
 		l.deletions = new(deletions)
 	}

@@ -43,7 +43,7 @@ func TestLanesProperty(t *testing.T) {
 			o      = columnar.Options{
 				TargetBytes:   rapid.SampledFrom([]int64{1, 20_000, 1 << 30}).Draw(t, "target"),
 				RowGroupBytes: rapid.SampledFrom([]int64{1, 3000, 1 << 30}).Draw(t, "row group"),
-				Each:          func(string, []byte, []byte) { runtime.Gosched() },
+				Each:          each(func(string, []byte, []byte) { runtime.Gosched() }),
 			}
 		)
 		drawNDJSON(t, &input, 60, 300)
@@ -87,17 +87,23 @@ func TestLanesProperty(t *testing.T) {
 	}
 }
 
+// each has one function for all goroutines.
+func each(f func(resourceType string, id, version []byte)) func() func(string, []byte, []byte) {
+	return func() func(string, []byte, []byte) { return f }
+}
+
 // lanesOf are options with which lanes start early, and lines that they share.
 func lanesOf(t failer, o columnar.Options, r io.Reader) (*columnar.Writer, *columnar.Lines) {
 	t.Helper()
 	o.Cores = columnar.NewCores(coresToSpare)
-	each := o.Each
-	o.Each = func(resourceType string, id, version []byte) {
-		runtime.Gosched()
-		if each != nil {
-			each(resourceType, id, version)
-		}
+	own := func(string, []byte, []byte) {}
+	if o.Each != nil {
+		own = o.Each()
 	}
+	o.Each = each(func(resourceType string, id, version []byte) {
+		runtime.Gosched()
+		own(resourceType, id, version)
+	})
 	lines := columnar.NewLines(r, 0)
 	lines.SetBlock(1)
 	return columnar.NewWriter(o), lines
@@ -139,7 +145,7 @@ func TestLanesFail(t *testing.T) {
 	} {
 		for range 20 {
 			var calls atomic.Int64
-			o := columnar.Options{Create: memory{}.create, Each: func(string, []byte, []byte) { calls.Add(1) }}
+			o := columnar.Options{Create: memory{}.create, Each: each(func(string, []byte, []byte) { calls.Add(1) })}
 			if tt.option != nil {
 				tt.option(&o)
 			}
@@ -171,11 +177,11 @@ func TestLanesAreCanceled(t *testing.T) {
 		at = (at + n) % len(text)
 		return n, nil
 	})
-	w, lines := lanesOf(t, columnar.Options{Create: memory{}.create, Each: func(string, []byte, []byte) {
+	w, lines := lanesOf(t, columnar.Options{Create: memory{}.create, Each: each(func(string, []byte, []byte) {
 		if rows.Add(1) == 1000 {
 			cancel(stopped)
 		}
-	}}, endless)
+	})}, endless)
 	read, err := w.Append(ctx, lines, nil)
 	if !errors.Is(err, stopped) || read.Resources != rows.Load() {
 		t.Errorf("%d rows of %d, %v", read.Resources, rows.Load(), err)

@@ -50,10 +50,12 @@ type Options struct {
 	// its job. Default: nothing is counted.
 	AttachmentOrigins []string
 
-	// Each is called for each row that was made of a resource, with its id and
-	// meta.versionId, nil where it has none. They are good until it returns. It is called
-	// from several goroutines at once where there are Cores. Nil is not called.
-	Each func(resourceType string, id, version []byte)
+	// Each returns what is to be called for each row that is made of a resource, with its id
+	// and meta.versionId, nil where it has none; they are good until that returns. Where
+	// there are Cores, goroutines that make rows at the same time have one each, which no
+	// other calls meanwhile. Each itself is called from any of them, one at a time. Nil:
+	// nothing is called.
+	Each func() func(resourceType string, id, version []byte)
 
 	// PageBytes is the size from which a page is closed, before compression; a value that
 	// is in a dictionary counts for 16 bytes. Default 512 KiB, 32,768 values: who looks for

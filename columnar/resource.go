@@ -33,8 +33,8 @@ func (l *lane) addResource(ctx context.Context, at line) error {
 	if l.attachments != nil && l.attachments.in(at.bytes) {
 		s.attachments++
 	}
-	if l.w.options.Each != nil {
-		l.w.options.Each(s.part.file.layout.ResourceType, s.shredder.id, s.shredder.version)
+	if l.each != nil {
+		l.each(s.part.file.layout.ResourceType, s.shredder.id, s.shredder.version)
 	}
 	l.read.Resources++
 	return l.endRow(s, len(at.bytes))

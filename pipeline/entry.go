@@ -115,6 +115,7 @@ type fileEnd struct {
 	File    int                `json:"file"` // its place among the export's files
 	Read    columnar.ReadStats `json:"read"`
 	Stats   bulk.StreamStats   `json:"stats"`
+	Lines   int64              `json:"lines"` // blank ones too
 	Started time.Time          `json:"started"`
 	Ended   time.Time          `json:"ended"`
 	Bad     string             `json:"bad,omitempty"` // reason and place of the first quarantined line

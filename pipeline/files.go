@@ -191,10 +191,8 @@ func (u *unpacked) Close() error {
 // fileStream counts and hashes what is read.
 type fileStream struct {
 	io.ReadCloser
-	sum   bulk.XXH128
-	read  int64
-	lines int64 // line ends
-	last  byte
+	sum  bulk.XXH128
+	read int64
 }
 
 // Read implements [io.Reader].
@@ -202,18 +200,10 @@ func (s *fileStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	_, _ = s.sum.Write(p[:n]) // a hash takes all
 	s.read += int64(n)
-	if n > 0 {
-		s.lines += int64(bytes.Count(p[:n], []byte{'\n'}))
-		s.last = p[n-1]
-	}
 	return n, err
 }
 
 // Stats implements [Stream].
 func (s *fileStream) Stats() bulk.StreamStats {
-	lines := s.lines
-	if s.read > 0 && s.last != '\n' {
-		lines++
-	}
-	return bulk.StreamStats{Bytes: s.read, Lines: lines, XXH128: s.sum.String(), Attempts: 1}
+	return bulk.StreamStats{Bytes: s.read, XXH128: s.sum.String(), Attempts: 1}
 }

@@ -37,7 +37,7 @@ type Snapshot struct {
 	Files     int       // in the manifests read so far
 	FilesDone int
 	Bytes     int64 // NDJSON read
-	Resources int64 // lines read
+	Resources int64 // lines dealt with
 	Expected  int64 // resources by the manifests' counts, -1 if one has none
 
 	BytesBefore, ResourcesBefore int64 // Bytes and Resources when the phase began

@@ -192,7 +192,7 @@ func (r *Report) addExport(level bulk.Level, x *export) {
 func (r *Report) addFile(f *exportFile) {
 	read, s, of := f.end.Read, f.end.Stats, kind{f.Type, f.Deleted}
 	file := FileReport{Type: f.Type, Deleted: f.Deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
-		Bytes: s.Bytes, Lines: s.Lines, XXH128: s.XXH128, Attempts: s.Attempts}
+		Bytes: s.Bytes, Lines: f.end.Lines, XXH128: s.XXH128, Attempts: s.Attempts}
 	if f.Count >= 0 {
 		file.Count = &f.Count
 	}

@@ -14,7 +14,7 @@ import (
 // one is mistaken for another in one of four million runs. Past about that many, which
 // take 32 MiB, it lets go of them, and what came twice is not known.
 //
-// Safe for concurrent use.
+// Safe for concurrent use, by a looker for each goroutine.
 type seen struct {
 	max    int64
 	seed   maphash.Seed
@@ -41,25 +41,30 @@ type shard struct {
 	mu    sync.Mutex
 	table []uint64 // as long as a power of two
 	used  int
-	late  []late
 }
 
-// late is a resource that was not looked for yet.
+// looker notes resources, to look for them in seen. It belongs to one goroutine at a time.
+type looker struct {
+	seen  *seen
+	again int64 // how many of those that were looked for had come before
+	late  [64][]late
+}
+
+// late is a resource that was noted and not looked for yet.
 type late struct {
 	sum          uint64
 	resourceType string
-	again        *atomic.Int64
 }
 
-// together is how many resources a shard looks for at once. A table is larger than a
-// core's cache, and to wait for memory for each resource alone was a twelfth of the time
-// of all for small ones: so the core waits for several at once.
+// together is how many resources of a shard are looked for at once. A shard's table is
+// larger than a core's cache, and to wait for memory for each resource alone was a twelfth
+// of the time of all for small ones: so the core waits for several at once. Nor do cores
+// wait for each other at each.
 const together = 16
 
-// look notes a resource. If it came before, again is one higher, by the next settle at the
-// latest. A resource without an id is like no other.
-func (s *seen) look(resourceType string, id, version []byte, again *atomic.Int64) {
-	if len(id) == 0 || s.count.Load() > s.max {
+// look notes a resource. One without an id is like no other.
+func (l *looker) look(resourceType string, id, version []byte) {
+	if len(id) == 0 {
 		return
 	}
 	key := append(make([]byte, 0, 256), resourceType...) // on the stack, unless it is longer
@@ -67,49 +72,57 @@ func (s *seen) look(resourceType string, id, version []byte, again *atomic.Int64
 	key = append(key, id...)
 	key = append(key, 0)
 	key = append(key, version...)
-	sum := maphash.Bytes(s.seed, key)
-	shard := &s.shards[sum>>58]
-	if shard.put(late{max(sum, 1), resourceType, again}) >= together {
-		s.settleShard(shard)
+	sum := maphash.Bytes(l.seen.seed, key)
+	n := sum >> 58
+	l.late[n] = append(l.late[n], late{max(sum, 1), resourceType})
+	if len(l.late[n]) == together {
+		l.settle(int(n))
 	}
 }
 
-// settle looks for all resources that were noted. A nil seen has none.
-func (s *seen) settle() {
-	if s != nil {
-		for i := range s.shards {
-			s.settleShard(&s.shards[i])
-		}
+// settled looks for all that were noted, and returns how many had come before since it was
+// called last.
+func (l *looker) settled() (again int64) {
+	for n := range l.late {
+		l.settle(n)
 	}
+	again, l.again = l.again, 0
+	return again
 }
 
-func (s *seen) settleShard(shard *shard) {
-	shard.mu.Lock()
-	told := shard.used / countEach
-	for _, l := range shard.late {
-		if !shard.add(l.sum) {
-			l.again.Add(1)
-			s.mu.Lock()
-			s.byType[l.resourceType]++
-			s.mu.Unlock()
-		}
+// settle looks for what was noted of a shard.
+func (l *looker) settle(n int) {
+	s := l.seen
+	defer func() { l.late[n] = l.late[n][:0] }()
+	if len(l.late[n]) == 0 || s.count.Load() > s.max {
+		return
 	}
-	shard.late = shard.late[:0]
-	told = shard.used/countEach - told
-	shard.mu.Unlock()
-	if told > 0 && s.count.Add(int64(told)*countEach) > s.max {
+	if told := s.shards[n].take(l.late[n], l.cameBefore); told > 0 && s.count.Add(told) > s.max {
 		for i := range s.shards {
 			s.shards[i].drop()
 		}
 	}
 }
 
-// put notes a resource, and says how many are noted.
-func (s *shard) put(l late) int {
+func (l *looker) cameBefore(resourceType string) {
+	l.again++
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	l.seen.byType[resourceType]++
+}
+
+// take adds resources, and calls back for those that were there. It returns how many it
+// has to tell of, a multiple of countEach.
+func (s *shard) take(some []late, cameBefore func(resourceType string)) (told int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.late = append(s.late, l)
-	return len(s.late)
+	before := s.used / countEach
+	for _, l := range some {
+		if !s.add(l.sum) {
+			cameBefore(l.resourceType)
+		}
+	}
+	return int64(s.used/countEach-before) * countEach
 }
 
 // firstTable is how many places a shard begins with, 64 KiB: so a run of 300,000 resources
@@ -149,9 +162,9 @@ func (s *shard) place(sum uint64) uint64 {
 func (s *shard) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table, s.used, s.late = nil, 0, nil
+	s.table, s.used = nil, 0
 }
 
-// known says whether all of the run's resources were looked at, once they are settled. A
-// nil seen knows nothing.
+// known says whether all of the run's resources were looked for, once lookers are settled.
+// A nil seen knows nothing.
 func (s *seen) known() bool { return s != nil && s.count.Load() <= s.max }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"strconv"
-	"sync/atomic"
 	"testing"
 )
 
@@ -11,15 +10,15 @@ import (
 func BenchmarkSeen(b *testing.B) {
 	s := newSeen(maxSeen)
 	var id []byte
-	var again atomic.Int64
+	l := &looker{seen: s}
 	version := []byte("1")
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		if n++; n == maxSeen {
-			n, s = 0, newSeen(maxSeen)
+			n, l.seen = 0, newSeen(maxSeen)
 		}
 		id = strconv.AppendInt(append(id[:0], "6f1f2f3c-9be3-4a07-8df8-"...), int64(n), 10)
-		s.look("Observation", id, version, &again)
+		l.look("Observation", id, version)
 	}
 }

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -13,42 +12,39 @@ func TestSeen(t *testing.T) {
 	// Four workers see the same: whoever comes first, three times in four it was there.
 	const each = 20_000
 	var all sync.WaitGroup
-	again := make([]atomic.Int64, 4)
+	again := make([]int64, 4)
 	for n := range again {
 		all.Go(func() {
+			l := &looker{seen: s}
 			for i := range each {
-				s.look("Patient", fmt.Append(nil, i), nil, &again[n])
+				l.look("Patient", fmt.Append(nil, i), nil)
 			}
-			s.settle() // beside the others' look
+			again[n] = l.settled()
 		})
 	}
 	all.Wait()
-	used, total := 0, int64(0)
+	used := 0
 	for i := range s.shards {
 		used += s.shards[i].used
 	}
-	for i := range again {
-		total += again[i].Load()
+	if total := again[0] + again[1] + again[2] + again[3]; total != 3*each || s.byType["Patient"] != 3*each || used != each {
+		t.Errorf("%v were there before, %v by type, of %d", again, s.byType, used)
 	}
-	if total != 3*each || s.byType["Patient"] != 3*each || used != each {
-		t.Errorf("%d were there before, %v by type, of %d", total, s.byType, used)
-	}
+	l := &looker{seen: s}
 	for _, test := range []struct {
 		resourceType, id, version string
-		again                     bool
+		again                     int64
 	}{
-		{"Patient", "7", "", true},
-		{"Patient", "7", "1", false},
-		{"Patient", "7", "2", false},
-		{"Patient", "7", "1", true},
-		{"Device", "7", "", false},
-		{"Patient", "", "", false},
-		{"Patient", "", "", false},
+		{"Patient", "7", "", 1},
+		{"Patient", "7", "1", 0},
+		{"Patient", "7", "2", 0},
+		{"Patient", "7", "1", 1},
+		{"Device", "7", "", 0},
+		{"Patient", "", "", 0},
+		{"Patient", "", "", 0},
 	} {
-		var again atomic.Int64
-		s.look(test.resourceType, []byte(test.id), []byte(test.version), &again)
-		s.settle()
-		if was := again.Load() == 1; was != test.again {
+		l.look(test.resourceType, []byte(test.id), []byte(test.version))
+		if was := l.settled(); was != test.again {
 			t.Errorf("%+v: %v", test, was)
 		}
 	}
@@ -58,35 +54,34 @@ func TestSeenLetsGo(t *testing.T) {
 	t.Parallel()
 	const most = 10_000
 	s := newSeen(most)
-	var again atomic.Int64
+	l := &looker{seen: s}
 	for i := range most {
-		s.look("Patient", fmt.Append(nil, i), nil, &again)
+		l.look("Patient", fmt.Append(nil, i), nil)
 	}
 	for range most {
-		s.look("Patient", []byte("1"), nil, &again)
+		l.look("Patient", []byte("1"), nil)
 	}
-	if s.settle(); !s.known() || again.Load() != most {
+	if again := l.settled(); !s.known() || again != most {
 		t.Error("it does not know as many as it may, or one that was there before is too many")
 	}
 	for i := range countEach * len(s.shards) {
-		s.look("Patient", fmt.Append(nil, "more", i), nil, &again)
+		l.look("Patient", fmt.Append(nil, "more", i), nil)
 	}
-	if s.settle(); s.known() {
+	if l.settled(); s.known() {
 		t.Error("it pretends to know")
 	}
 	for i := range s.shards {
-		if s.shards[i].table != nil || s.shards[i].late != nil {
+		if s.shards[i].table != nil {
 			t.Fatal("it holds what it needs no longer")
 		}
 	}
 	for range 2 {
-		s.look("Patient", []byte("x"), nil, &again)
+		l.look("Patient", []byte("x"), nil)
 	}
-	if s.settle(); again.Load() != most {
+	if l.settled() != 0 {
 		t.Error("it tells what it does not know")
 	}
-	none := (*seen)(nil)
-	if none.settle(); none.known() {
+	if (*seen)(nil).known() {
 		t.Error("none at all knows")
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
@@ -31,9 +30,11 @@ type worker struct {
 	files  []fileEnd   // in writer to their ends
 	last   *commitment // what was in writer before; nil for nothing
 
-	firstBad string       // of the present file: reason and place
-	badLine  int64        // and line
-	again    atomic.Int64 // of the present file: resources that had come before
+	firstBad string // of the present file: reason and place
+	badLine  int64  // and line
+	again    int64  // of its resources had come before
+
+	lookers []*looker // of writer's goroutines
 }
 
 // openPart is a part that is being written.
@@ -96,13 +97,14 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	if err != nil {
 		return err
 	}
-	lines := columnar.NewLinesAt(&counted{r: rest, to: w.Progress}, w.MaxLine, f.place.At)
+	reader := &counted{r: rest, to: w.Progress, at: f.place.At.Lines}
+	lines := columnar.NewLinesAt(reader, w.MaxLine, f.place.At)
+	reader.lines = lines
 	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.WithoutQuery(f.URL),
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad, w.badLine = here.Bad, 0
-	w.again.Store(0)
+	w.firstBad, w.badLine, w.again = here.Bad, 0, 0
 	for {
 		if w.writer == nil {
 			w.begin(f.manifest)
@@ -125,9 +127,10 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	if err := checkCount(f, here.Read); err != nil {
 		return err
 	}
+	reader.count()
 	w.Progress.fileDone()
-	w.seen.settle()
-	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again.Load()})
+	w.look()
+	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Lines: lines.Position().Lines, Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
 }
@@ -172,7 +175,8 @@ func after(stream Stream, p place) (io.Reader, error) {
 }
 
 func (w *worker) begin(m *bulk.Manifest) {
-	w.open = map[string]*openPart{}
+	w.look()
+	w.open, w.lookers = map[string]*openPart{}, nil
 	options := w.columnar()
 	options.Cores, options.Quarantine = w.Cores, w.quarantine
 	options.Create = func(ctx context.Context, resourceType string) (io.Writer, error) {
@@ -195,14 +199,20 @@ func (w *worker) begin(m *bulk.Manifest) {
 	options.SkipHeaders = m.OrganizedBy != ""
 	options.AttachmentOrigins = origins(m)
 	if w.seen != nil {
-		options.Each = w.look
+		options.Each = func() func(string, []byte, []byte) {
+			l := &looker{seen: w.seen}
+			w.lookers = append(w.lookers, l)
+			return l.look
+		}
 	}
 	w.writer = columnar.NewWriter(options)
 }
 
-// look counts a resource that has come before. It is called from several goroutines.
-func (w *worker) look(resourceType string, id, version []byte) {
-	w.seen.look(resourceType, id, version, &w.again)
+// look finds out which of the resources so far had come before.
+func (w *worker) look() {
+	for _, l := range w.lookers {
+		w.again += l.settled()
+	}
 }
 
 // stage begins to write a file under key, once the ledger knows that something may be
@@ -222,17 +232,26 @@ func (o Options) storeOf(key string) Sink {
 	return o.Sink
 }
 
-// counted shows the bytes and line ends that pass to a Progress.
+// counted is the reader of a Lines. It shows a Progress the bytes that pass, and the lines
+// that are done.
 type counted struct {
-	r  io.Reader
-	to *Progress
+	r     io.Reader
+	to    *Progress
+	lines *columnar.Lines // whose calls of Read come one at a time
+	at    int64           // lines that were shown, or in parts before
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.to.bytes.Add(int64(n))
-	c.to.resources.Add(int64(bytes.Count(p[:n], []byte{'\n'})))
+	c.count()
 	return n, err
+}
+
+func (c *counted) count() {
+	now := c.lines.Position().Lines
+	c.to.resources.Add(now - c.at)
+	c.at = now
 }
 
 // origins are the hosts that would forget attachments with the export: those of its
