@@ -20,6 +20,9 @@ type rowGroup struct {
 	marks     []int // columns that want to begin a new page when the row is over
 	pageBytes int   // size from which a page is closed, before compression
 	indices   int   // and of values in the dictionary, how many
+	epoch     int   // changes when places in dictionaries are no longer what they were
+	noting    bool  // what is done is noted
+	notes     []op
 }
 
 // stream is the levels of a struct's or list's slots: a slot for each place where the
@@ -94,10 +97,12 @@ func (g *rowGroup) reset() {
 		}
 	}
 	g.rows, g.finished, g.marks = 0, 0, g.marks[:0]
+	g.epoch++
 }
 
 // beginRow opens a row's slot in the root.
 func (g *rowGroup) beginRow() {
+	g.noting = false
 	root := &g.streams[g.layout.root.stream]
 	root.def, root.rep = append(root.def, 0), append(root.rep, 0)
 	root.seen++
@@ -146,6 +151,9 @@ func (g *rowGroup) enter(f *Field) {
 	s := &g.streams[f.stream]
 	s.def = append(roomFor(s.def, 1), f.def)
 	s.seen++
+	if g.noting {
+		g.note(f, opEnter, 0)
+	}
 }
 
 // emptyList says that a list is there and has no element. The field must not be taken.
@@ -162,16 +170,28 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 		g.firstElement(f, def)
 		return
 	}
-	s := &g.streams[f.stream]
-	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), f.rep)
+	g.nextElement(f, def)
 }
 
+// nextElement opens the slot of an element that is not its list's first.
+func (g *rowGroup) nextElement(f *Field, def uint8) {
+	s := &g.streams[f.stream]
+	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), f.rep)
+	if g.noting {
+		g.note(f, opNextElement, uint32(def))
+	}
+}
+
+// firstElement opens the slot of a list's first element, or that of its having none.
 func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
 	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), repeats[s.seen])
 	s.seen++
+	if g.noting {
+		g.note(f, opFirstElement, uint32(def))
+	}
 }
 
 // leaf opens the slot of a leaf that is not a list, for the value that follows. The
@@ -183,6 +203,9 @@ func (g *rowGroup) leaf(f *Field) *column {
 		c.def = append(roomFor(c.def, slots-n), around.def[n:slots-1]...)
 	}
 	c.def = append(roomFor(c.def, 1), f.def)
+	if g.noting {
+		g.note(f, opLeaf, 0)
+	}
 	return c
 }
 

@@ -139,7 +139,7 @@ func (c *copier) value(f *Field) {
 	var b []byte
 	switch f.Type {
 	case Boolean:
-		to.bool(v.Boolean())
+		c.rows.bool(f, to, v.Boolean())
 	case Int:
 		b = binary.LittleEndian.AppendUint32(c.scratch[:0], uint32(v.Int32()))
 	case Long, Timestamp:

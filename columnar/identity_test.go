@@ -20,6 +20,7 @@ func TestEachIsToldOfEveryRow(t *testing.T) {
 		`{"id":"2","meta":{"lastUpdated":"2020-01-01T00:00:00Z","versionId":"7"},"resourceType":"Patient","contact":[{"id":"x","meta":{"versionId":"no"}}]}`,
 		`{"resourceType":"Device","meta":{"versionId":"8","extension":[{"id":"y"}]},"id":"a\u00620c"}`,
 		`{"resourceType":"Device","meta":{"versionId":"9"}}`,
+		`{"resourceType":"Device","meta":{"versionId":"9"},"id":"b"}`, // the same object again
 		`{"resourceType":"Device","id":5,"meta":{"versionId":6}}`,
 		`{"resourceType":"Device","meta":[{"versionId":"9"}],"id":"3","id":"4"}`,
 		`{"resourceType":"Device","id":"bad"`,
@@ -39,7 +40,7 @@ func TestEachIsToldOfEveryRow(t *testing.T) {
 	if _, err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Patient 1 ", "Patient 2 7", "Device ab0c 8", "Device  9", "Device  ", "Device 3 ", "Bundle  "}
+	want := []string{"Patient 1 ", "Patient 2 7", "Device ab0c 8", "Device  9", "Device b 9", "Device  ", "Device 3 ", "Bundle  "}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

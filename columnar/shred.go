@@ -23,6 +23,7 @@ type shredder struct {
 	residual  []byte      // the members of __residual so far, each with a comma behind it
 	whole     bool        // the line can only be kept as it is
 	likely    [][]*member // by stream and member: which member came next the last time
+	echoes    []echoes    // by stream
 	scratch   []byte
 	names     []byte // unescaped names, which elsewhere points to
 	unescaped []byte // texts of the row that are needed longer than the next one
@@ -43,7 +44,7 @@ type step struct {
 func newShredder(g *rowGroup) *shredder {
 	root := g.layout.root
 	e, c := root.field("__extension"), root.field("__contained")
-	s := &shredder{rows: g, likely: make([][]*member, g.layout.streams)}
+	s := &shredder{rows: g, likely: make([][]*member, g.layout.streams), echoes: make([]echoes, g.layout.streams)}
 	s.side = sideColumns{
 		resourceType: root.Fields[0], residual: root.field("__residual"),
 		extension: e, path: e.field("path"), modifier: e.field("modifier"), parent: e.field("parent"),

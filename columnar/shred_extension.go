@@ -123,7 +123,7 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	e.count++
 	s.rows.element(side.extension, index == 0, false)
 	s.put(side.path, e.path)
-	s.rows.leaf(side.modifier).bool(modifier)
+	s.rows.bool(side.modifier, s.rows.leaf(side.modifier), modifier)
 	if parent >= 0 {
 		s.put(side.parent, binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(parent)))
 	}

@@ -15,7 +15,7 @@ func (s *shredder) list(f *Field, i int) int {
 		if f.role == roleStruct && at(line, i) == '{' {
 			s.rows.element(f, n == 0, false)
 			s.path = append(s.path, step{f.Name, n})
-			i = s.object(f, i)
+			i = s.nested(f, i)
 			s.path = s.path[:len(s.path)-1]
 		} else {
 			i = s.element(f, n, i)
@@ -78,7 +78,7 @@ func (s *shredder) element(f *Field, n, i int) int {
 	case roleBoolean:
 		if v, end := s.boolean(i); end > 0 {
 			s.rows.element(f, first, false)
-			column.bool(v)
+			s.rows.bool(f, column, v)
 			return end
 		}
 	case roleInt, roleDecimal:

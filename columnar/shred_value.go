@@ -15,7 +15,7 @@ func (s *shredder) column(f *Field, i int) int {
 		if c == '{' {
 			s.rows.enter(f)
 			s.path = append(s.path, step{f.Name, -1})
-			i = s.object(f, i)
+			i = s.nested(f, i)
 			s.path = s.path[:len(s.path)-1]
 			return i
 		}
@@ -39,7 +39,7 @@ func (s *shredder) column(f *Field, i int) int {
 	case f.role == roleBoolean:
 		v, end := s.boolean(i)
 		if end > 0 {
-			s.rows.leaf(f).bool(v)
+			s.rows.bool(f, s.rows.leaf(f), v)
 		}
 		return end
 	case c == '-' || c-'0' <= 9:
@@ -76,6 +76,7 @@ func (s *shredder) identity(m *member, i int) int {
 		s.id = t.bytes
 	} else {
 		s.version = t.bytes
+		s.rows.once(m.field)
 	}
 	return end
 }

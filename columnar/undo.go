@@ -13,6 +13,7 @@ func (g *rowGroup) undo() {
 	root.def, root.rep, root.seen = root.def[:g.rows], root.rep[:g.rows], g.rows
 	g.undoFields(g.layout.root)
 	g.marks = g.marks[:0]
+	g.epoch++
 }
 
 // undoFields undoes the fields of a struct, whose own slots are undone.

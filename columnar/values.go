@@ -25,6 +25,9 @@ func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) >= g.indices {
 		g.marks = append(g.marks, f.column)
 	}
+	if g.noting {
+		g.note(f, opPlace, i)
+	}
 }
 
 // asGuessed adds the text that the column guesses.
@@ -67,6 +70,10 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 			return
 		}
 		c.leaveDictionary()
+		g.epoch++
+	}
+	if g.noting {
+		g.note(f, opOnce, 0)
 	}
 	c.values++
 	c.plain = appendPlain(c.plain, v, c.fixed)
@@ -85,11 +92,14 @@ func appendPlain(to, v []byte, fixed int) []byte {
 }
 
 // bool adds a value of the open slot, a byte each until the page is encoded.
-func (c *column) bool(v bool) {
+func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	c.values++
-	b := byte(0)
+	b, kind := byte(0), opFalse
 	if v {
-		b = 1
+		b, kind = 1, opTrue
+	}
+	if g.noting {
+		g.note(f, kind, 0)
 	}
 	c.plain = append(c.plain, b)
 }

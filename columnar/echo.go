@@ -1,0 +1,183 @@
+package columnar
+
+import "slices"
+
+// Much of a resource is objects that have come before, byte for byte: a category, a code,
+// a reference to the patient whose resources these are. What such an object did to the
+// columns is done again without reading it: it need only be compared. What is written is
+// the same as if each object were read.
+
+// op is one thing that is done to a row group: what the method of its name does.
+type op struct {
+	field *Field
+	kind  opKind
+	arg   uint32 // a definition level, or a place in the column's dictionary
+}
+
+type opKind uint8
+
+const (
+	opEnter        opKind = iota
+	opFirstElement        // with a definition level
+	opNextElement         // with a definition level
+	opLeaf
+	opPlace     // with a place in the dictionary
+	opLeafPlace // both
+	opTrue      // bool
+	opFalse     // bool
+	opOnce      // what cannot be done again
+)
+
+// note adds to what was done since noting began.
+func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
+	if n := len(g.notes) - 1; kind == opPlace && n >= 0 && g.notes[n].kind == opLeaf {
+		g.notes[n] = op{f, opLeafPlace, arg}
+		return
+	}
+	g.notes = append(g.notes, op{f, kind, arg})
+}
+
+// once says that what was noted last is not all that is done, and cannot be done again.
+func (g *rowGroup) once(f *Field) {
+	if g.noting {
+		g.note(f, opOnce, 0)
+	}
+}
+
+// again does what was noted in this epoch, in another slot of the same field.
+func (g *rowGroup) again(ops []op) {
+	for i := range ops {
+		o := &ops[i]
+		switch f := o.field; o.kind {
+		case opEnter:
+			g.enter(f)
+		case opFirstElement:
+			g.firstElement(f, uint8(o.arg))
+		case opNextElement:
+			g.nextElement(f, uint8(o.arg))
+		case opLeaf:
+			g.leaf(f)
+		case opPlace:
+			g.placeAgain(f, &g.columns[f.column], o.arg)
+		case opLeafPlace:
+			g.placeAgain(f, g.leaf(f), o.arg)
+		case opTrue, opFalse:
+			g.bool(f, &g.columns[f.column], o.kind == opTrue)
+		}
+	}
+}
+
+// placeAgain is place for a value that did not come by way of the dictionary.
+func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
+	c.dict.adds++
+	g.place(f, c, i)
+}
+
+// echoes are the objects that a struct or a list of structs has had in an epoch of a row
+// group, and what each did there. The zero value has none.
+type echoes struct {
+	objects *dictionary // which guesses the next one
+	ops     []op
+	ends    []uint32 // of each object's ops
+	epoch   int
+
+	guess        []byte // the object that is likely the next one; nil for none
+	guessed      []op   // and what it did
+	hits, misses int    // of guesses
+}
+
+const (
+	// echoBytes is how many bytes of objects a field has at most before it begins anew:
+	// of what comes in turn, as what one patient's resources share, the last few matter.
+	echoBytes = 16 << 10
+	// echoTrial is how many guesses may be wrong before it matters.
+	echoTrial = 64
+)
+
+// begin forgets all: what the ops of another epoch say of dictionaries is wrong by now.
+func (e *echoes) begin(epoch int) {
+	if e.objects == nil {
+		e.objects = newDictionary(0)
+	}
+	e.epoch, e.hits, e.misses = epoch, 0, 0
+	e.forget()
+}
+
+func (e *echoes) forget() {
+	e.objects.reset()
+	e.ops, e.ends, e.guess = e.ops[:0], e.ends[:0], nil
+}
+
+// pay says whether to look for objects at all. To note one that does not come again takes
+// about as long as one that does spares.
+func (e *echoes) pay() bool { return e.misses <= e.hits+echoTrial }
+
+// likely guesses the next object.
+func (e *echoes) likely() {
+	e.guess = e.objects.guess()
+	n, start := e.objects.next[e.objects.last], uint32(0)
+	if n > 0 {
+		start = e.ends[n-1]
+	}
+	e.guessed = e.ops[start:e.ends[n]]
+}
+
+// hit says what the object does that was as guessed.
+func (e *echoes) hit() []op {
+	ops := e.guessed
+	e.hits++
+	if _, another := e.objects.asGuessed(); another {
+		e.likely()
+	}
+	return ops
+}
+
+// learn keeps what an object did, if it can be done again.
+func (e *echoes) learn(object []byte, ops []op) {
+	if len(object) > echoBytes/4 || slices.ContainsFunc(ops, func(o op) bool { return o.kind == opOnce }) {
+		return
+	}
+	if len(e.objects.plain)+len(object) > echoBytes {
+		e.forget()
+	}
+	i, ok := e.objects.add(object, true)
+	if !ok {
+		e.forget()
+		return
+	}
+	if int(i) == len(e.ends) {
+		e.ops = append(e.ops, ops...)
+		e.ends = append(e.ends, uint32(len(e.ops)))
+	}
+	e.likely()
+}
+
+// nested reads the object at i into the open slot of f, which is not the root. It notes
+// what it does if it may come again.
+func (s *shredder) nested(f *Field, i int) int {
+	e, g := &s.echoes[f.stream], s.rows
+	if e.objects == nil || e.epoch != g.epoch {
+		e.begin(g.epoch)
+	}
+	if !e.pay() {
+		return s.object(f, i)
+	}
+	if end := i + len(e.guess); e.guess != nil && end <= len(s.line) && string(s.line[i:end]) == string(e.guess) {
+		g.again(e.hit())
+		return end
+	}
+	e.misses++
+	within := g.noting
+	if !within {
+		g.noting, g.notes = true, g.notes[:0]
+	}
+	from, residual, extensions := len(g.notes), len(s.residual), s.extensions.count
+	end := s.object(f, i)
+	g.noting = within
+	// What goes to the side columns tells where in the row it is from.
+	aside := s.whole || len(s.residual) > residual || s.extensions.count > extensions
+	if end > 0 && !aside {
+		e.learn(s.line[i:end], g.notes[from:])
+	}
+	return end
+}

@@ -1,0 +1,165 @@
+package columnar_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"fhirkiln/bulk/bulktest/population"
+	"fhirkiln/columnar"
+)
+
+// apart makes each of a line's objects another one, by white space in it: none comes again
+// as the same bytes, and none says anything else.
+func apart(r *rand.Rand, line string) string {
+	var b strings.Builder
+	within := false
+	for i := range len(line) {
+		b.WriteByte(line[i])
+		switch c := line[i]; {
+		case within && c == '\\':
+			return line // hardly one has escapes
+		case c == '"':
+			within = !within
+		case c == '{' && !within:
+			b.WriteString(strings.Repeat(" ", r.IntN(3)) + strings.Repeat("\t", r.IntN(50)) + strings.Repeat(" ", r.IntN(50)))
+		}
+	}
+	return b.String()
+}
+
+// checkAlike fails if lines make another file where their objects come again as the same
+// bytes than where none does.
+func checkAlike(t *testing.T, what string, o columnar.Options, lines []string) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 3))
+	var others, alike []string
+	for _, line := range lines {
+		other := apart(r, line)
+		others = append(others, other)
+		alike = append(alike, "{"+strings.Repeat(" ", len(other)-len(line))+line[1:]) // row groups end by bytes
+	}
+	want, _ := convert(t, o, strings.NewReader(ndjson(others...)))
+	got, _ := convert(t, o, strings.NewReader(ndjson(alike...)))
+	for i, part := range want {
+		check(t, got[i])
+		if !bytes.Equal(part.parquet, got[i].parquet) {
+			t.Errorf("%s: the part is another one", what)
+		}
+	}
+}
+
+// Objects that come again do to the columns what they would do if they were read.
+func TestObjectsThatComeAgain(t *testing.T) {
+	t.Parallel()
+	world := population.New(population.Options{Seed: 2, Patients: 20})
+	for _, f := range world.Files() {
+		file, err := world.Open(f.Type, 0, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(file)
+		file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+		lines = slices.DeleteFunc(lines, func(l string) bool { // white space in those is kept
+			return strings.Contains(l, `xtension":`) || strings.Contains(l, `"contained":`)
+		})
+		checkAlike(t, f.Type, columnar.Options{RowGroupBytes: 50_000, PageBytes: 500, BloomFilter: true}, lines[:min(len(lines), 400)])
+	}
+}
+
+// An object that has come before is read again once a column of its has left the
+// dictionary, and that happens when it would if each object were read.
+func TestObjectsAfterTheirDictionary(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	add := func(given string) {
+		lines = append(lines, `{"resourceType":"Patient","active":true,"name":[{"given":[`+given+`]}]}`)
+	}
+	for range 1500 {
+		add(`"common"`)
+	}
+	for i := range 10 {
+		var names []string
+		for n := range 500 {
+			names = append(names, fmt.Sprintf(`"given-%d-%d"`, i, n))
+		}
+		add(strings.Join(names, ","))
+	}
+	for range 100 {
+		add(`"common"`)
+	}
+	checkAlike(t, "Patient", columnar.Options{PageBytes: 2000}, lines)
+}
+
+// checkEchoes fails if resources that have most of their objects in common do not come
+// back, whatever is in those, and whatever is between them.
+func checkEchoes(t failer, seed uint64) {
+	t.Helper()
+	g := newGenerator(seed, []float64{0.05, 0.1, 0.2}[seed%3])
+	types := everyType()
+	name := types[g.r.IntN(len(types))]
+	var lines, bad []string
+	for range 3 {
+		base := g.nasty(name, g.r.IntN(4))
+		for range 8 {
+			v, err := parse(base)
+			if err != nil {
+				t.Fatalf("%s: %v", base, err)
+			}
+			for range g.r.IntN(3) {
+				g.mutate(v)
+			}
+			if line := v.String(); strings.HasPrefix(line, fmt.Sprintf(`{"resourceType":%q`, name)) && strings.Count(line, `"resourceType"`) == strings.Count(base, `"resourceType"`) {
+				lines = append(lines, line)
+				bad = append(bad, spoil(g.r, line))
+			}
+		}
+	}
+	for _, p := range roundTrip(t, columnar.Options{RowGroupBytes: 1 << 40, PageBytes: 500}, lines...) {
+		check(t, p)
+	}
+	// The same among lines that are taken back when half of them is read.
+	var mixed []string
+	for i, line := range lines {
+		if mixed = append(mixed, line); !strings.HasPrefix(strings.TrimSpace(bad[i]), "\uFEFF") {
+			mixed = append(mixed, bad[i])
+		}
+	}
+	_, refused := rowsOf(t, mixed)
+	good := slices.Clone(mixed)
+	for _, line := range refused {
+		if at := slices.Index(good, line); at >= 0 {
+			good = slices.Delete(good, at, at+1)
+		}
+	}
+	all, _ := rowsOf(t, mixed)
+	alone, _ := rowsOf(t, good)
+	for name, file := range alone {
+		if all[name] == nil || !bytes.Equal(file.Bytes(), all[name].Bytes()) {
+			t.Errorf("seed %d: bad lines change the part of %s", seed, name)
+		}
+	}
+}
+
+// TestEchoes takes a few seeds, FuzzEchoes as many as there is time for.
+func TestEchoes(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(60) {
+		if checkEchoes(t, seed); t.Failed() {
+			t.Fatalf("it is seed %d", seed)
+		}
+	}
+}
+
+func FuzzEchoes(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { checkEchoes(t, seed) })
+}
