@@ -22,7 +22,7 @@ type rowGroup struct {
 	indices   int   // and of values in the dictionary, how many
 	epoch     int   // changes when places in dictionaries are no longer what they were
 	noting    bool  // what is done is noted
-	notes     []op
+	notes     []op  // of the outermost object that is noted
 }
 
 // stream is the levels of a struct's or list's slots: a slot for each place where the
@@ -102,7 +102,6 @@ func (g *rowGroup) reset() {
 
 // beginRow opens a row's slot in the root.
 func (g *rowGroup) beginRow() {
-	g.noting = false
 	root := &g.streams[g.layout.root.stream]
 	root.def, root.rep = append(root.def, 0), append(root.rep, 0)
 	root.seen++

@@ -22,22 +22,26 @@ const (
 	opNextElement         // with a definition level
 	opLeaf
 	opPlace     // with a place in the dictionary
-	opLeafPlace // both
+	opLeafPlace // opLeaf, then opPlace
 	opTrue      // bool
 	opFalse     // bool
 	opOnce      // what cannot be done again
 )
 
-// note adds to what was done since noting began.
+// maxNotes is how many ops are noted, 128 KiB of them: an object may have millions.
+const maxNotes = 8192
+
+// note adds to what was done since noting began, up to maxNotes.
 func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
-	if n := len(g.notes) - 1; kind == opPlace && n >= 0 && g.notes[n].kind == opLeaf {
-		g.notes[n] = op{f, opLeafPlace, arg}
-		return
+	switch n := len(g.notes); {
+	case kind == opPlace && n > 0 && g.notes[n-1].kind == opLeaf:
+		g.notes[n-1] = op{f, opLeafPlace, arg}
+	case n < maxNotes:
+		g.notes = append(g.notes, op{f, kind, arg})
 	}
-	g.notes = append(g.notes, op{f, kind, arg})
 }
 
-// once says that what was noted last is not all that is done, and cannot be done again.
+// once says that what is being noted cannot be done again: it does more than is noted.
 func (g *rowGroup) once(f *Field) {
 	if g.noting {
 		g.note(f, opOnce, 0)
@@ -83,14 +87,15 @@ type echoes struct {
 
 	guess        []byte // the object that is likely the next one; nil for none
 	guessed      []op   // and what it did
-	hits, misses int    // of guesses
+	hits, misses int    // how many came as guessed, and how many were read
 }
 
 const (
-	// echoBytes is how many bytes of objects a field has at most before it begins anew:
-	// of what comes in turn, as what one patient's resources share, the last few matter.
+	// echoBytes is how many bytes of objects a field keeps, and about as much of their ops,
+	// before it begins anew. What one patient's resources share comes for some time and
+	// then no more, so that little is worth keeping.
 	echoBytes = 16 << 10
-	// echoTrial is how many guesses may be wrong before it matters.
+	// echoTrial is how many objects are read before it matters how many came as guessed.
 	echoTrial = 64
 )
 
@@ -108,8 +113,8 @@ func (e *echoes) forget() {
 	e.ops, e.ends, e.guess = e.ops[:0], e.ends[:0], nil
 }
 
-// pay says whether to look for objects at all. To note one that does not come again takes
-// about as long as one that does spares.
+// pay says whether to look for objects at all. Noting one that does not come again costs
+// about what one that does saves.
 func (e *echoes) pay() bool { return e.misses <= e.hits+echoTrial }
 
 // likely guesses the next object.
@@ -176,7 +181,7 @@ func (s *shredder) nested(f *Field, i int) int {
 	g.noting = within
 	// What goes to the side columns tells where in the row it is from.
 	aside := s.whole || len(s.residual) > residual || s.extensions.count > extensions
-	if end > 0 && !aside {
+	if end > 0 && !aside && len(g.notes) < maxNotes {
 		e.learn(s.line[i:end], g.notes[from:])
 	}
 	return end

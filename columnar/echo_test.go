@@ -45,6 +45,9 @@ func checkAlike(t *testing.T, what string, o columnar.Options, lines []string) {
 	}
 	want, _ := convert(t, o, strings.NewReader(ndjson(others...)))
 	got, _ := convert(t, o, strings.NewReader(ndjson(alike...)))
+	if len(want) != 1 || len(got) != 1 {
+		t.Fatalf("%s: %d parts and %d", what, len(want), len(got))
+	}
 	for i, part := range want {
 		check(t, got[i])
 		if !bytes.Equal(part.parquet, got[i].parquet) {
@@ -56,7 +59,7 @@ func checkAlike(t *testing.T, what string, o columnar.Options, lines []string) {
 // Objects that come again do to the columns what they would do if they were read.
 func TestObjectsThatComeAgain(t *testing.T) {
 	t.Parallel()
-	world := population.New(population.Options{Seed: 2, Patients: 20})
+	world, types := population.New(population.Options{Seed: 2, Patients: 20}), 0
 	for _, f := range world.Files() {
 		file, err := world.Open(f.Type, 0, 20)
 		if err != nil {
@@ -71,8 +74,43 @@ func TestObjectsThatComeAgain(t *testing.T) {
 		lines = slices.DeleteFunc(lines, func(l string) bool { // white space in those is kept
 			return strings.Contains(l, `xtension":`) || strings.Contains(l, `"contained":`)
 		})
+		if len(lines) < 10 {
+			continue
+		}
+		types++
 		checkAlike(t, f.Type, columnar.Options{RowGroupBytes: 50_000, PageBytes: 500, BloomFilter: true}, lines[:min(len(lines), 400)])
 	}
+	if types < 10 {
+		t.Errorf("there are %d types alone", types)
+	}
+}
+
+// What comes again is not read.
+func TestEchoesHit(t *testing.T) {
+	t.Parallel()
+	w := columnar.NewWriter(columnar.Options{Create: memory{}.create})
+	line := `{"resourceType":"Observation","code":{"coding":[{"system":"http://loinc.org","code":"8302-2"}]},"subject":{"reference":"Patient/%d"}}`
+	var lines []string
+	for i := range 100 {
+		lines = append(lines, fmt.Sprintf(line, i/10))
+	}
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(ndjson(lines...)), 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	if hits := w.EchoHits(); hits != 99+90 {
+		t.Errorf("%d of 200 objects were not read", hits)
+	}
+}
+
+// An object may be too large to be noted; those in it may come again all the same.
+func TestLargeObjectsAndSmallOnes(t *testing.T) {
+	t.Parallel()
+	concepts := strings.Repeat(`{"code":"a","display":"A"},`, 5000) + strings.Repeat(`{"code":"b","display":"B"},`, 3) + `{"code":"c"}`
+	line := `{"resourceType":"ValueSet","compose":{"include":[{"concept":[` + concepts + `]}]}}`
+	small := `{"resourceType":"ValueSet","compose":{"include":[{"concept":[{"code":"b","display":"B"},{"code":"c"}]}]}}`
+	lines := []string{line, small, small, line, small}
+	roundTrip(t, columnar.Options{}, lines...)
+	checkAlike(t, "ValueSet", columnar.Options{}, lines)
 }
 
 // An object that has come before is read again once a column of its has left the

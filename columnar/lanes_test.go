@@ -166,6 +166,34 @@ func TestLanesFail(t *testing.T) {
 	}
 }
 
+// What Each returns belongs to one goroutine at a time: so the counters need not be atomic.
+func TestLanesCallTheirOwn(t *testing.T) {
+	t.Parallel()
+	var all []*int64
+	w := columnar.NewWriter(columnar.Options{Create: memory{}.create, Cores: columnar.NewCores(coresToSpare),
+		Each: func() func(string, []byte, []byte) {
+			n := new(int64)
+			all = append(all, n)
+			return func(string, []byte, []byte) {
+				*n++
+				runtime.Gosched()
+			}
+		}})
+	lines := columnar.NewLines(strings.NewReader(strings.Repeat(`{"resourceType":"Patient"}`+"\n", 2000)), 0)
+	lines.SetBlock(1)
+	read, err := w.Append(t.Context(), lines, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, n := range all {
+		sum += *n
+	}
+	if sum != 2000 || read.Resources != 2000 || len(all) < 2 {
+		t.Errorf("%d functions were called %d times for %d rows", len(all), sum, read.Resources)
+	}
+}
+
 func TestLanesAreCanceled(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped by a signal")

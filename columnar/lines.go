@@ -68,8 +68,8 @@ func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 // one that is too long as long as quarantine has not read to its end.
 //
 // The reader is further than that, by up to [ReadAhead] bytes. Who keeps a hash of the
-// file up to here must hold those back. It may ask too, from its Read: to show how far
-// things are.
+// file up to here must hold those back. The reader's own Read may call it too, to show
+// progress.
 func (l *Lines) Position() Position { return l.behind }
 
 // block returns the next lines, or [io.EOF] at the end; they are in memory, which may be

@@ -50,11 +50,11 @@ type Options struct {
 	// its job. Default: nothing is counted.
 	AttachmentOrigins []string
 
-	// Each returns what is to be called for each row that is made of a resource, with its id
-	// and meta.versionId, nil where it has none; they are good until that returns. Where
-	// there are Cores, goroutines that make rows at the same time have one each, which no
-	// other calls meanwhile. Each itself is called from any of them, one at a time. Nil:
-	// nothing is called.
+	// Each returns a function that is called for each row that is made of a resource, with
+	// its id and meta.versionId, nil where it has none; they are good until the function
+	// returns. Where there are Cores, goroutines that make rows at the same time have a
+	// function each, which no other calls meanwhile. Each itself is called by NewWriter and
+	// from any of Append's goroutines, one at a time. Nil: nothing is called.
 	Each func() func(resourceType string, id, version []byte)
 
 	// PageBytes is the size from which a page is closed, before compression; a value that

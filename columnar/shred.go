@@ -6,7 +6,8 @@ package columnar
 // What the layout has a place for is read in one pass over the line: a member's name is
 // compared with the one that came there the last time, and a text with the one that its
 // column guesses. Only the rest (extensions, contained resources, what has no column)
-// is put on the scanner's tape first, value by value.
+// is put on the scanner's tape first, value by value. An object that came before, byte for
+// byte, is not read at all; see echoes.
 //
 // What reads the line returns where it goes on, [invalid] if the line is not JSON. A
 // value's index is that of its first byte.

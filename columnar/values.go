@@ -72,9 +72,7 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 		c.leaveDictionary()
 		g.epoch++
 	}
-	if g.noting {
-		g.note(f, opOnce, 0)
-	}
+	g.once(f)
 	c.values++
 	c.plain = appendPlain(c.plain, v, c.fixed)
 	if len(c.plain) >= g.pageBytes {

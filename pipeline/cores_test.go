@@ -45,6 +45,9 @@ func TestCores(t *testing.T) {
 			_, o.Why, _ = strings.Cut(err.Error(), ", line ") // without the server's port
 			return o
 		}
+		if f := report.Files[0]; *report.Duplicates != 7 || *f.Duplicates != 7 || f.Lines != int64(len(lines)) {
+			t.Errorf("%d cores: %d duplicates, in the file %d; it has %d lines", cores, *report.Duplicates, *f.Duplicates, f.Lines)
+		}
 		if len(report.Parts) < 2 {
 			t.Errorf("%d cores: there is only one part", cores)
 		}

@@ -146,10 +146,14 @@ func TestGoingOnInAFile(t *testing.T) {
 				t.Fatal("it died before or after the file's parts")
 			}
 			test.change(t, w)
-			w.Sink = w.dir
+			w.Sink, w.Progress = w.dir, new(pipeline.Progress)
 			report, err := pipeline.Run(t.Context(), w.Options)
 			if err != nil {
 				t.Fatal(err)
+			}
+			lines := int64(len(want["Patient"]))
+			if now := w.Progress.Snapshot().Resources; report.Files[0].Lines != lines || now > lines || (now == lines) != test.anew {
+				t.Errorf("the file has %d lines of %d, %d of them new", report.Files[0].Lines, lines, now)
 			}
 			if report.Resumed == test.anew || (w.kickOffs() > 1) != test.anew {
 				t.Errorf("resumed: %v, with %d kick-offs", report.Resumed, w.kickOffs())

@@ -64,7 +64,7 @@ const together = 16
 
 // look notes a resource. One without an id is like no other.
 func (l *looker) look(resourceType string, id, version []byte) {
-	if len(id) == 0 {
+	if len(id) == 0 || l.seen.count.Load() > l.seen.max {
 		return
 	}
 	key := append(make([]byte, 0, 256), resourceType...) // on the stack, unless it is longer

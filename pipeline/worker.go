@@ -32,7 +32,7 @@ type worker struct {
 
 	firstBad string // of the present file: reason and place
 	badLine  int64  // and line
-	again    int64  // of its resources had come before
+	again    int64  // and how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
 }
@@ -129,7 +129,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	}
 	reader.count()
 	w.Progress.fileDone()
-	w.look()
+	w.settle()
 	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Lines: lines.Position().Lines, Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
@@ -175,7 +175,7 @@ func after(stream Stream, p place) (io.Reader, error) {
 }
 
 func (w *worker) begin(m *bulk.Manifest) {
-	w.look()
+	w.settle()
 	w.open, w.lookers = map[string]*openPart{}, nil
 	options := w.columnar()
 	options.Cores, options.Quarantine = w.Cores, w.quarantine
@@ -208,8 +208,8 @@ func (w *worker) begin(m *bulk.Manifest) {
 	w.writer = columnar.NewWriter(options)
 }
 
-// look finds out which of the resources so far had come before.
-func (w *worker) look() {
+// settle counts which of the present file's resources so far had come before.
+func (w *worker) settle() {
 	for _, l := range w.lookers {
 		w.again += l.settled()
 	}

@@ -12,14 +12,16 @@ import (
 // While little is live, that would be every few megabytes, and an eighth of the time of a
 // run of many small files. So memory that is never touched, and takes none, counts as live
 // as long as the caller keeps it: 32 MiB come before the next collection at least. While one
-// goes on, each slice that grows is told to it, which takes as long as the collection.
+// goes on, to store a pointer takes longer, in all as long as the collection itself.
 func collectSeldom() (floor []byte) {
 	if _, set := os.LookupEnv("GOGC"); set {
 		return nil
 	}
 	debug.SetGCPercent(50)
-	return make([]byte, 64<<20)
+	return make([]byte, floorBytes)
 }
+
+const floorBytes = 64 << 20
 
 // makeRoom has garbage collected more often where the process would become larger than
 // so many runs at once need, unless GOMEMLIMIT says else. It is no bound, and nothing
@@ -32,7 +34,7 @@ func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
 	}
-	const common, each = 256 << 20, 8 << 20
+	const common, each = 224 << 20, 8 << 20
 	one := max(common, int64(max(workers, cores))*rowGroup/2) + int64(workers)*each
-	c.limitMemory(int64(runs) * one)
+	c.limitMemory(floorBytes + int64(runs)*one)
 }

@@ -12,12 +12,12 @@ func TestMakeRoom(t *testing.T) {
 		rowGroup      int64
 		want          int64 // MiB, 0 for none
 	}{
-		{"convert", "", 1, 2, 2, 0, 272},
-		{"eight downloads", "", 1, 8, 2, 0, 320},
-		{"four feeds at once", "", 4, 8, 64, 0, 4 * 320},
-		{"row groups as large as they are anyhow", "", 1, 4, 2, 64 << 20, 288},
-		{"large row groups", "", 1, 4, 2, 256 << 20, 512 + 32},
-		{"a large one on each core", "", 1, 1, 8, 256 << 20, 1024 + 8},
+		{"convert", "", 1, 2, 2, 0, 64 + 240},
+		{"eight downloads", "", 1, 8, 2, 0, 64 + 288},
+		{"four feeds at once", "", 4, 8, 64, 0, 64 + 4*288},
+		{"row groups as large as they are anyhow", "", 1, 4, 2, 64 << 20, 64 + 256},
+		{"large row groups", "", 1, 4, 2, 256 << 20, 64 + 512 + 32},
+		{"a large one on each core", "", 1, 1, 8, 256 << 20, 64 + 1024 + 8},
 		{"GOMEMLIMIT", "1GiB", 4, 8, 2, 0, 0},
 	}
 	for _, tt := range tests {
