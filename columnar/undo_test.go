@@ -70,6 +70,13 @@ func checkSpoiled(t failer, seed uint64) {
 			}
 		}
 	}
+	checkRefused(t, seed, lines)
+}
+
+// checkRefused fails if those of lines that are refused leave anything in the parts of the
+// others. Lines that quarantine would not have as they are are left out.
+func checkRefused(t failer, seed uint64, lines []string) {
+	t.Helper()
 	lines = slices.DeleteFunc(lines, func(line string) bool {
 		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "\uFEFF") || strings.TrimSpace(line) != line
 	})
