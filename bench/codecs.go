@@ -18,7 +18,7 @@ func codecs(ctx context.Context, b *bench) ([]result, error) {
 			return results, err
 		}
 		usual := int64(0)
-		for _, flags := range []string{"--compression zstd", "--compression zstd --compression-level 1", "--compression zstd --compression-level 9",
+		for _, flags := range []string{"--compression zstd", "--compression zstd --compression-level 3", "--compression zstd --compression-level 9",
 			"--compression zstd --compression-level 19", "--compression snappy", "--compression gzip", "--compression none",
 			"--bloom-filter", "--identifying-statistics", "--row-group-mib 64", "--row-group-mib 512"} {
 			var lake string

@@ -20,7 +20,7 @@ type rowGroup struct {
 	marks     []int // columns that want to begin a new page when the row is over
 	pageBytes int   // size from which a page is closed, before compression
 	indices   int   // and of values in the dictionary, how many
-	epoch     int   // changes when places in dictionaries are no longer what they were
+	epoch     int   // changes when places in dictionaries are no longer what they were; never 0
 	noting    bool  // what is done is noted
 	notes     []op  // of the outermost object that is noted
 }
@@ -59,7 +59,7 @@ type column struct {
 
 func newRowGroup(l *Layout, o *Options) *rowGroup {
 	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
-		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes)}
+		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes), epoch: 1}
 	for i, f := range l.columns {
 		c := &g.columns[i]
 		c.bounded = f.bounded(o.IdentifyingBounds)
@@ -150,9 +150,7 @@ func (g *rowGroup) enter(f *Field) {
 	s := &g.streams[f.stream]
 	s.def = append(roomFor(s.def, 1), f.def)
 	s.seen++
-	if g.noting {
-		g.note(f, opEnter, 0)
-	}
+	g.note(f, opEnter, 0)
 }
 
 // emptyList says that a list is there and has no element. The field must not be taken.
@@ -176,9 +174,7 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 func (g *rowGroup) nextElement(f *Field, def uint8) {
 	s := &g.streams[f.stream]
 	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), f.rep)
-	if g.noting {
-		g.note(f, opNextElement, uint32(def))
-	}
+	g.note(f, opNextElement, uint32(def))
 }
 
 // firstElement opens the slot of a list's first element, or that of its having none.
@@ -188,9 +184,7 @@ func (g *rowGroup) firstElement(f *Field, def uint8) {
 	s := &g.streams[f.stream]
 	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), repeats[s.seen])
 	s.seen++
-	if g.noting {
-		g.note(f, opFirstElement, uint32(def))
-	}
+	g.note(f, opFirstElement, uint32(def))
 }
 
 // leaf opens the slot of a leaf that is not a list, for the value that follows. The
@@ -202,9 +196,7 @@ func (g *rowGroup) leaf(f *Field) *column {
 		c.def = append(roomFor(c.def, slots-n), around.def[n:slots-1]...)
 	}
 	c.def = append(roomFor(c.def, 1), f.def)
-	if g.noting {
-		g.note(f, opLeaf, 0)
-	}
+	g.note(f, opLeaf, 0)
 	return c
 }
 

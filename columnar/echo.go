@@ -25,26 +25,26 @@ const (
 	opLeafPlace // opLeaf, then opPlace
 	opTrue      // bool
 	opFalse     // bool
-	opOnce      // what cannot be done again
+	opOnce      // what cannot be done again: it is more than a note tells
 )
 
 // maxNotes is how many ops are noted, 128 KiB of them: an object may have millions.
 const maxNotes = 8192
 
-// note adds to what was done since noting began, up to maxNotes.
+// note adds to what is being noted, if anything is.
 func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
+	if g.noting {
+		g.addNote(f, kind, arg)
+	}
+}
+
+// addNote adds to what was done since noting began, up to maxNotes.
+func (g *rowGroup) addNote(f *Field, kind opKind, arg uint32) {
 	switch n := len(g.notes); {
 	case kind == opPlace && n > 0 && g.notes[n-1].kind == opLeaf:
 		g.notes[n-1] = op{f, opLeafPlace, arg}
 	case n < maxNotes:
 		g.notes = append(g.notes, op{f, kind, arg})
-	}
-}
-
-// once says that what is being noted cannot be done again: it does more than is noted.
-func (g *rowGroup) once(f *Field) {
-	if g.noting {
-		g.note(f, opOnce, 0)
 	}
 }
 
@@ -161,7 +161,7 @@ func (e *echoes) learn(object []byte, ops []op) {
 // what it does if it may come again.
 func (s *shredder) nested(f *Field, i int) int {
 	e, g := &s.echoes[f.stream], s.rows
-	if e.objects == nil || e.epoch != g.epoch {
+	if e.epoch != g.epoch {
 		e.begin(g.epoch)
 	}
 	if !e.pay() {

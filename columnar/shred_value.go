@@ -76,7 +76,7 @@ func (s *shredder) identity(m *member, i int) int {
 		s.id = t.bytes
 	} else {
 		s.version = t.bytes
-		s.rows.once(m.field) // done again, it would not set s.version
+		s.rows.note(m.field, opOnce, 0) // done again, it would not set s.version
 	}
 	return end
 }

@@ -25,9 +25,7 @@ func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) >= g.indices {
 		g.marks = append(g.marks, f.column)
 	}
-	if g.noting {
-		g.note(f, opPlace, i)
-	}
+	g.note(f, opPlace, i)
 }
 
 // asGuessed adds the text that the column guesses.
@@ -72,7 +70,7 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 		c.leaveDictionary()
 		g.epoch++
 	}
-	g.once(f)
+	g.note(f, opOnce, 0)
 	c.values++
 	c.plain = appendPlain(c.plain, v, c.fixed)
 	if len(c.plain) >= g.pageBytes {
@@ -96,9 +94,7 @@ func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	if v {
 		b, kind = 1, opTrue
 	}
-	if g.noting {
-		g.note(f, kind, 0)
-	}
+	g.note(f, kind, 0)
 	c.plain = append(c.plain, b)
 }
 
@@ -114,7 +110,9 @@ func (c *column) leaveDictionary() {
 	for _, i := range c.index {
 		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
-	c.dict.truncate(c.inPages, 0)
+	if c.inPages > 0 {
+		c.dict.truncate(c.inPages, 0)
+	}
 	c.index, c.plainly, c.guess = c.index[:0], true, nil
 }
 

@@ -7,7 +7,7 @@ type Parquet struct {
 	Compression Compression `yaml:"compression" jsonschema:"enum=zstd,enum=snappy,enum=gzip,enum=none,default=zstd"`
 	// How hard to compress: zstd has 1 (fast) to 22 (small), gzip 1 to 9, snappy and none have no levels. Left out: 1 for zstd, 6 for gzip.
 	CompressionLevel int `yaml:"compression_level" jsonschema:"minimum=1,maximum=22"`
-	// NDJSON, in MiB, whose rows make one row group; its Parquet is about a tenth. Each file that is being written has one in memory. Left out: 256, or what makes 384 for all downloads together if that is less.
+	// NDJSON, in MiB, whose rows make one row group; its Parquet is about a tenth. Each file that is being written has one in memory. Left out: 256, or what makes 384 for all downloads or 512 for all cores together if that is less.
 	RowGroupMiB int `yaml:"row_group_mib" jsonschema:"minimum=1,maximum=1024"`
 	// Adds a bloom filter of the resources' ids to each row group, for queries that look for single ones.
 	BloomFilter bool `yaml:"bloom_filter" jsonschema:"default=false"`

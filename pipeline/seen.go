@@ -11,25 +11,21 @@ import (
 // they belong to, and some in one export.
 //
 // It holds 64 bits of each, by a hash that is seeded by chance: of 3 million resources,
-// one is mistaken for another in one of four million runs. Past about that many, which
-// take 32 MiB, it lets go of them, and what came twice is not known.
+// one is mistaken for another in one of four million runs. Past that many, which take
+// 32 MiB, it lets go of them, and what came twice is not known.
 //
 // Safe for concurrent use, by a looker for each goroutine.
 type seen struct {
 	max    int64
 	seed   maphash.Seed
-	shards [64]shard    // each grows by itself, so that none is copied whole
-	count  atomic.Int64 // in the shards, but for up to countEach of each
+	shards [64]shard // each grows by itself, so that none is copied whole
+	count  atomic.Int64
 
 	mu     sync.Mutex
 	byType map[string]int64 // those that had come before
 }
 
-// countEach is how many resources a shard counts before it tells: cores that add to one
-// number with each resource wait for each other.
-const countEach = 64
-
-// maxSeen is about how many resources a run may have for its duplicates to be known.
+// maxSeen is how many resources a run may have for its duplicates to be known.
 const maxSeen = 3_000_000
 
 func newSeen(maximum int64) *seen {
@@ -46,8 +42,8 @@ type shard struct {
 // looker notes resources, to look for them in seen. It belongs to one goroutine at a time.
 type looker struct {
 	seen  *seen
-	again int64 // how many of those that were looked for had come before
-	late  [64][]late
+	again int64      // how many of those that were looked for had come before
+	late  [64][]late // by shard
 }
 
 // late is a resource that was noted and not looked for yet.
@@ -59,7 +55,7 @@ type late struct {
 // together is how many resources of a shard are looked for at once. A shard's table is
 // larger than a core's cache, and to wait for memory for each resource alone was a twelfth
 // of the time of all for small ones: so the core waits for several at once. Nor do cores
-// wait for each other at each.
+// wait for each other, at a shard or at what all count, for each resource.
 const together = 16
 
 // look notes a resource. One without an id is like no other.
@@ -92,12 +88,12 @@ func (l *looker) settled() (again int64) {
 
 // settle looks for what was noted of a shard.
 func (l *looker) settle(n int) {
-	s := l.seen
-	defer func() { l.late[n] = l.late[n][:0] }()
-	if len(l.late[n]) == 0 || s.count.Load() > s.max {
+	s, some := l.seen, l.late[n]
+	l.late[n] = some[:0]
+	if len(some) == 0 || s.count.Load() > s.max {
 		return
 	}
-	if told := s.shards[n].take(l.late[n], l.cameBefore); told > 0 && s.count.Add(told) > s.max {
+	if fresh := s.shards[n].take(some, l.cameBefore); fresh > 0 && s.count.Add(fresh) > s.max {
 		for i := range s.shards {
 			s.shards[i].drop()
 		}
@@ -111,18 +107,19 @@ func (l *looker) cameBefore(resourceType string) {
 	l.seen.byType[resourceType]++
 }
 
-// take adds resources, and calls back for those that were there. It returns how many it
-// has to tell of, a multiple of countEach.
-func (s *shard) take(some []late, cameBefore func(resourceType string)) (told int64) {
+// take adds resources, and calls back for those that were there. It returns how many were
+// not.
+func (s *shard) take(some []late, cameBefore func(resourceType string)) (fresh int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.used / countEach
 	for _, l := range some {
-		if !s.add(l.sum) {
+		if s.add(l.sum) {
+			fresh++
+		} else {
 			cameBefore(l.resourceType)
 		}
 	}
-	return int64(s.used/countEach-before) * countEach
+	return fresh
 }
 
 // firstTable is how many places a shard begins with, 64 KiB: so a run of 300,000 resources

@@ -27,8 +27,8 @@ const floorBytes = 64 << 20
 // so many runs at once need, unless GOMEMLIMIT says else. It is no bound, and nothing
 // fails by it: it is so far above what is live that only garbage is in the way.
 //
-// A run needs row groups, which are about half of the NDJSON that is in them: of 512 MiB
-// at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
+// A run needs row groups, which are less than half of the NDJSON that is in them: of 512
+// MiB at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
 // for each worker what it downloads and uploads.
 func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
