@@ -1,7 +1,5 @@
 package columnar
 
-import "slices"
-
 // rowGroup holds the rows that are being shredded as columns, in the form in which
 // Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
 // byte each.
@@ -214,7 +212,7 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 // would make it a quarter larger, and move all that is in it four times as often.
 func roomFor[T any](s []T, n int) []T {
 	if cap(s)-len(s) < n {
-		s = slices.Grow(s, max(n, len(s)))
+		s = append(make([]T, 0, len(s)+max(n, len(s))), s...)
 	}
 	return s
 }
