@@ -7,14 +7,19 @@ import (
 
 // dictionary is the distinct values of a column chunk, in the order of their coming.
 type dictionary struct {
-	fixed int      // bytes of a value; 0 is a BYTE_ARRAY
-	plain []byte   // the dictionary page: the values, PLAIN-encoded
-	ends  []uint32 // of each value in plain
-	slots []uint32 // hash table: index + 1, 0 is free
-	next  []uint32 // by index: of the value that came after it the last time
-	asIs  []bool   // by index: a text that stands in JSON as it is, without escapes
-	last  uint32   // index of the value that came last
-	adds  int
+	fixed  int      // bytes of a value; 0 is a BYTE_ARRAY
+	plain  []byte   // the dictionary page: the values, PLAIN-encoded
+	values []value  // by index
+	slots  []uint32 // hash table: index + 1, 0 is free
+	last   uint32   // index of the value that came last
+	adds   int
+}
+
+// value is what is known of a value in a dictionary.
+type value struct {
+	end  uint32 // in plain
+	next uint32 // index of the value that came after it the last time
+	asIs bool   // a text that stands in JSON as it is, without escapes
 }
 
 const (
@@ -36,7 +41,7 @@ func newDictionary(fixed int) *dictionary {
 
 func (d *dictionary) reset() {
 	clear(d.slots)
-	d.plain, d.ends, d.next, d.asIs, d.last, d.adds = d.plain[:0], d.ends[:0], d.next[:0], d.asIs[:0], 0, 0
+	d.plain, d.values, d.last, d.adds = d.plain[:0], d.values[:0], 0, 0
 }
 
 // value is the bytes of a value, without its length.
@@ -52,15 +57,18 @@ func (d *dictionary) value(i uint32) []byte {
 func (d *dictionary) encoded(i uint32) []byte {
 	start := uint32(0)
 	if i > 0 {
-		start = d.ends[i-1]
+		start = d.values[i-1].end
 	}
-	return d.plain[start:d.ends[i]]
+	return d.plain[start:d.values[i].end]
 }
+
+// likely is the index of the value that came after the last one the last time.
+func (d *dictionary) likely() uint32 { return d.values[d.last].next }
 
 // guess is the text that is likely the next value, as it stands in JSON; nil for none.
 // Resources of a type are much alike: what came after a value comes after it again.
 func (d *dictionary) guess() []byte {
-	if next := d.next[d.last]; d.asIs[next] {
+	if next := d.likely(); d.values[next].asIs {
 		return d.value(next)
 	}
 	return nil
@@ -70,9 +78,9 @@ func (d *dictionary) guess() []byte {
 // now.
 func (d *dictionary) asGuessed() (i uint32, another bool) {
 	d.adds++
-	i = d.next[d.last]
+	i = d.likely()
 	d.last = i
-	return i, d.next[i] != i
+	return i, d.likely() != i
 }
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is
@@ -80,15 +88,17 @@ func (d *dictionary) asGuessed() (i uint32, another bool) {
 // as it is.
 func (d *dictionary) add(v []byte, asIs bool) (i uint32, ok bool) {
 	d.adds++
-	if len(d.ends) > 0 && bytes.Equal(d.value(d.next[d.last]), v) {
-		i = d.next[d.last]
+	if len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
+		i = d.likely()
 	} else {
 		if i, ok = d.index(v); !ok {
 			return 0, false
 		}
-		d.next[d.last] = i
+		d.values[d.last].next = i
 	}
-	d.asIs[i] = d.asIs[i] || asIs
+	if asIs {
+		d.values[i].asIs = true
+	}
 	d.last = i
 	return i, true
 }
@@ -102,14 +112,14 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 			return i, true
 		}
 	}
-	if len(d.plain)+len(v) > dictionaryBytes || d.adds >= dictionaryTrial && len(d.ends) > d.adds/2 {
+	if len(d.plain)+len(v) > dictionaryBytes || d.adds >= dictionaryTrial && len(d.values) > d.adds/2 {
 		return 0, false
 	}
-	i = uint32(len(d.ends))
+	i = uint32(len(d.values))
 	d.plain = appendPlain(d.plain, v, d.fixed)
-	d.ends, d.next, d.asIs = append(roomFor(d.ends, 1), uint32(len(d.plain))), append(roomFor(d.next, 1), i), append(roomFor(d.asIs, 1), false)
+	d.values = append(roomFor(d.values, 1), value{end: uint32(len(d.plain)), next: i})
 	d.slots[h] = i + 1
-	if len(d.ends)*2 > len(d.slots) {
+	if len(d.values)*2 > len(d.slots) {
 		d.grow()
 	}
 	return i, true
@@ -118,11 +128,11 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 // truncate takes back the values from the n-th on, and the last adds.
 func (d *dictionary) truncate(n, adds int) {
 	d.adds -= adds
-	if len(d.ends) == n {
+	if len(d.values) == n {
 		return
 	}
 	mask := uint64(len(d.slots) - 1)
-	for i := len(d.ends) - 1; i >= n; i-- { // no value's way to its slot leads over those of later ones
+	for i := len(d.values) - 1; i >= n; i-- { // no value's way to its slot leads over those of later ones
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
 		for d.slots[h] != uint32(i)+1 {
 			h = (h + 1) & mask
@@ -131,12 +141,12 @@ func (d *dictionary) truncate(n, adds int) {
 	}
 	end := uint32(0)
 	if n > 0 {
-		end = d.ends[n-1]
+		end = d.values[n-1].end
 	}
-	d.plain, d.ends, d.next, d.asIs, d.last = d.plain[:end], d.ends[:n], d.next[:n], d.asIs[:n], 0
-	for i, next := range d.next {
-		if int(next) >= n {
-			d.next[i] = uint32(i)
+	d.plain, d.values, d.last = d.plain[:end], d.values[:n], 0
+	for i := range d.values {
+		if v := &d.values[i]; int(v.next) >= n {
+			v.next = uint32(i)
 		}
 	}
 }
@@ -144,7 +154,7 @@ func (d *dictionary) truncate(n, adds int) {
 func (d *dictionary) grow() {
 	d.slots = make([]uint32, 4*len(d.slots))
 	mask := uint64(len(d.slots) - 1)
-	for i := range d.ends {
+	for i := range d.values {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
 		for d.slots[h] != 0 {
 			h = (h + 1) & mask

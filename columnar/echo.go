@@ -120,7 +120,7 @@ func (e *echoes) pay() bool { return e.misses <= e.hits+echoTrial }
 // likely guesses the next object.
 func (e *echoes) likely() {
 	e.guess = e.objects.guess()
-	n, start := e.objects.next[e.objects.last], uint32(0)
+	n, start := e.objects.likely(), uint32(0)
 	if n > 0 {
 		start = e.ends[n-1]
 	}

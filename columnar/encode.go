@@ -86,7 +86,7 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	g.finished += len(p.bytes)
 	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
 	if c.dict != nil {
-		c.inPages = len(c.dict.ends)
+		c.inPages = len(c.dict.values)
 	}
 }
 
@@ -160,7 +160,7 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = appendBits(e.raw, c.plain)
 	case !c.plainly:
 		encoding = format.RLEDictionary
-		width := indexWidth(len(c.dict.ends))
+		width := indexWidth(len(c.dict.values))
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.index, width)
 	default:
@@ -186,7 +186,7 @@ func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
 	return e.finish(format.Plain, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
-		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.ends)), Encoding: format.Plain})
+		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})
 	})
 }
 

@@ -45,7 +45,7 @@ func (b *bounds) merge(f *Field, other bounds) {
 // noteIndices widens the bounds by the values of a dictionary that have these indices.
 // used is scratch space, and comes back.
 func (b *bounds) noteIndices(f *Field, d *dictionary, index []int32, used []bool) []bool {
-	used = slices.Grow(used[:0], len(d.ends))[:len(d.ends)]
+	used = slices.Grow(used[:0], len(d.values))[:len(d.values)]
 	clear(used)
 	for _, i := range index {
 		used[i] = true
@@ -63,7 +63,7 @@ func (c *column) noteDictionary(f *Field) {
 	if !c.bounded && !c.bloom {
 		return
 	}
-	for i := range c.dict.ends {
+	for i := range c.dict.values {
 		if c.bounded {
 			c.bounds.note(f, c.dict.value(uint32(i)))
 		}

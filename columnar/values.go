@@ -41,7 +41,7 @@ func (g *rowGroup) asGuessed(f *Field, c *column) {
 // this row group. It returns false if that is not known any more: then nothing is done.
 func (g *rowGroup) repeat(f *Field) bool {
 	c := &g.columns[f.column]
-	if c.plainly || c.dict == nil || len(c.dict.ends) == 0 {
+	if c.plainly || c.dict == nil || len(c.dict.values) == 0 {
 		return false
 	}
 	g.leaf(f)
