@@ -13,7 +13,12 @@ type dirStaging struct {
 	key  string
 	file *os.File // nil once finished or aborted
 	size int64
+	back int64 // so much of it is on its way to the disk
 }
+
+// writeBackBytes is after how many bytes the system is to bring them to the disk: while a
+// part is made, there is time, and Finish has less to wait for.
+const writeBackBytes = 1 << 20
 
 var _ Staging = (*dirStaging)(nil)
 
@@ -24,6 +29,10 @@ func (s *dirStaging) Write(p []byte) (int, error) {
 	}
 	n, err := s.file.Write(p)
 	s.size += int64(n)
+	if s.size-s.back >= writeBackBytes {
+		writeBack(s.file, s.back, s.size-s.back)
+		s.back = s.size
+	}
 	return n, s.dir.failed("writing a part", s.key, err)
 }
 
