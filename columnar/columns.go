@@ -45,6 +45,7 @@ type column struct {
 	plain        []byte      // or PLAIN-encoded
 	values       int         // in the open page
 	pages        []page      // that are finished
+	packing      packing     // of those that are PLAIN-encoded
 	dictPage     page        // that comes before them, once the row group is encoded
 	nulls, slots int         // in them
 	from         int         // slot that the open page starts with

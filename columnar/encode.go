@@ -28,6 +28,8 @@ type page struct {
 // compressed together.
 type pageEncoder struct {
 	compress compressor
+	strides  *strides // nil unless pages are frames of Zstandard
+	other    []byte   // a page compressed in another way
 	protocol thrift.CompactProtocol
 	raw      []byte // a page before compression
 	packed   []byte // and after
@@ -43,8 +45,13 @@ type nullPage struct {
 	repWidth, defWidth int
 }
 
-func newPageEncoder(c compressor) *pageEncoder {
-	return &pageEncoder{compress: c, nulls: map[nullPage]page{}}
+// newPageEncoder takes a level that Codec.Check has passed.
+func newPageEncoder(c Codec, level int) *pageEncoder {
+	e := &pageEncoder{compress: newCompressor(c, level), nulls: map[nullPage]page{}}
+	if c == Zstd {
+		e.strides = new(strides)
+	}
+	return e
 }
 
 // cutPage closes a column's open page; more says that another may follow. The row must
@@ -132,7 +139,7 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 		return p
 	}
 	e.raw = appendLevels(e.raw[:0], f, def, rep, e.runsAlone(f, def, rep))
-	p := e.page(format.Plain, len(def), len(def))
+	p := e.page(format.Plain, len(def), len(def), sameSize{})
 	e.nulls[key] = p
 	return p
 }
@@ -154,7 +161,7 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
-	encoding := format.Plain
+	encoding, of := format.Plain, sameSize{}
 	switch {
 	case f.Type == Boolean:
 		e.raw = appendBits(e.raw, c.plain)
@@ -164,14 +171,15 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.index, width)
 	default:
+		of = sameSize{len(e.raw), plainSize(c.plain, c.fixed), &c.packing}
 		e.raw = append(e.raw, c.plain...)
 	}
-	return e.page(encoding, len(def), len(def)-c.values)
+	return e.page(encoding, len(def), len(def)-c.values, of)
 }
 
 // page compresses e.raw and puts a header before it.
-func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
-	return e.finish(encoding, func(h *format.PageHeader) {
+func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of sameSize) page {
+	return e.finish(encoding, of, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
 			NumValues: int32(slots), Encoding: encoding,
@@ -184,15 +192,16 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int) page {
 // dictionaryPage is the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
-	return e.finish(format.Plain, func(h *format.PageHeader) {
+	of := sameSize{0, plainSize(d.plain, d.fixed), new(packing)}
+	return e.finish(format.Plain, of, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})
 	})
 }
 
-func (e *pageEncoder) finish(encoding format.Encoding, kind func(*format.PageHeader)) page {
-	compressed := e.compress(e.packed[:0], e.raw)
-	e.packed = compressed
+func (e *pageEncoder) finish(encoding format.Encoding, of sameSize, kind func(*format.PageHeader)) page {
+	e.pack(of)
+	compressed := e.packed
 	header := format.PageHeader{
 		UncompressedPageSize: int32(len(e.raw)),
 		CompressedPageSize:   int32(len(compressed)),
@@ -207,6 +216,47 @@ func (e *pageEncoder) finish(encoding format.Encoding, kind func(*format.PageHea
 		p.raw = e.withHeader(&header, e.raw)
 	}
 	return p
+}
+
+// sameSize tells of values that all have one size where they are in a page.
+type sameSize struct {
+	start, size int      // size 0: they have not
+	packing     *packing // of the column's pages
+}
+
+// packing is what makes a column's pages the smallest, by the first of them.
+type packing uint8
+
+const (
+	packingUnknown packing = iota
+	packingMatches
+	packingStrides
+)
+
+// leastStrided is the size of a page from which it is worth to look what makes it smaller.
+const leastStrided = 4 << 10
+
+// pack compresses e.raw into e.packed.
+func (e *pageEncoder) pack(of sameSize) {
+	try := e.strides != nil && of.size > 0 && len(e.raw) >= leastStrided
+	var ok bool
+	if try && *of.packing == packingStrides {
+		if e.packed, ok = e.strides.frame(e.packed[:0], e.raw, of.start, of.size); ok {
+			return
+		}
+	}
+	e.packed = e.compress(e.packed[:0], e.raw)
+	if !try || *of.packing != packingUnknown {
+		return
+	}
+	*of.packing = packingMatches
+	if 5*len(e.packed) < 2*len(e.raw) {
+		return // hardly anything is as small letter by letter
+	}
+	if e.other, ok = e.strides.frame(e.other[:0], e.raw, of.start, of.size); ok && len(e.other) < len(e.packed) {
+		*of.packing = packingStrides
+		e.packed, e.other = e.other, e.packed
+	}
 }
 
 // tinyPage is the size below which a page is kept in both forms.

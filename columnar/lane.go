@@ -39,7 +39,7 @@ type share struct {
 }
 
 func newLane(w *Writer) *lane {
-	l := &lane{w: w, encoder: newPageEncoder(newCompressor(w.options.Codec, w.options.Level)), shares: map[string]*share{}}
+	l := &lane{w: w, encoder: newPageEncoder(w.options.Codec, w.options.Level), shares: map[string]*share{}}
 	if w.options.Each != nil {
 		l.each = w.options.Each()
 	}

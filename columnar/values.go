@@ -87,6 +87,20 @@ func appendPlain(to, v []byte, fixed int) []byte {
 	return append(to, v...)
 }
 
+// plainSize is how many bytes each of PLAIN-encoded values has, with its length; 0 if they differ.
+func plainSize(plain []byte, fixed int) int {
+	if fixed > 0 || len(plain) < 4 {
+		return fixed
+	}
+	size := binary.LittleEndian.Uint32(plain)
+	for rest := plain; len(rest) > 0; rest = rest[4+size:] {
+		if binary.LittleEndian.Uint32(rest) != size {
+			return 0
+		}
+	}
+	return 4 + int(size)
+}
+
 // bool adds a value of the open slot, a byte each until the page is encoded.
 func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	c.values++

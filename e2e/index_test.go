@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -21,10 +22,14 @@ import (
 func TestPhysicalOptions(t *testing.T) {
 	t.Parallel()
 	const n = 5000
-	var ndjson strings.Builder
+	var ndjson, uuids strings.Builder
 	for i := range n {
-		fmt.Fprintf(&ndjson, `{"resourceType":"Observation","id":"id-%d","status":"final","valueQuantity":{"value":%d.%d},"component":[{"valueInteger":%d},{}]}`+"\n", i, i-n/2, i%10, i)
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		uuid := fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+		uuids.WriteString(uuid)
+		fmt.Fprintf(&ndjson, `{"resourceType":"Observation","id":"id-%d","implicitRules":"%s","status":"final","valueQuantity":{"value":%d.%d},"component":[{"valueInteger":%d},{}]}`+"\n", i, uuid, i-n/2, i%10, i)
 	}
+	allUUIDs := fmt.Sprintf("%x", sha256.Sum256([]byte(uuids.String())))
 	for _, tt := range []struct {
 		columnar.Options
 		codecs string
@@ -52,6 +57,7 @@ func TestPhysicalOptions(t *testing.T) {
 			db := session(t)
 			for query, want := range map[string]string{
 				"SELECT count(*) || ' ' || sum(valueQuantity.value) || ' ' || count(DISTINCT id) FROM '%s'":       "5000 -2500.000000000 5000",
+				"SELECT sha256(string_agg(implicitRules, '' ORDER BY component[1].valueInteger)) FROM '%s'":       allUUIDs,
 				"SELECT id FROM '%s' WHERE valueQuantity.value < -2499.5":                                         "id-0",
 				"SELECT id FROM '%s' WHERE valueQuantity.value = 2495.5":                                          "id-4995",
 				"SELECT count(*) FROM '%s' WHERE valueQuantity.value BETWEEN -0.5 AND 0.9":                        "1",

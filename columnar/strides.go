@@ -1,0 +1,181 @@
+package columnar
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/klauspost/compress/huff0"
+)
+
+// strides makes frames of Zstandard (RFC 8878) of values that all have one size, such as
+// UUIDs. In each value the same bytes are those of the one before it (its length, a
+// prefix), and the others are coded letter by letter. An encoder that looks for matches
+// finds some of a few bytes there, which take more room than those bytes, and more time.
+//
+// It belongs to one goroutine.
+type strides struct {
+	huffman  huff0.Scratch
+	literals []byte
+	varies   []byte
+}
+
+const (
+	// leastRun is from how many bytes on that are the same they are not coded.
+	leastRun = 4
+	// mostStride bounds the size of values.
+	mostStride = 256
+	// blockBytes is how many bytes a block may stand for (RFC 8878 3.1.1.2.4).
+	blockBytes = 128 << 10
+)
+
+// frame appends a frame of page, whose values begin at start and have size bytes each. ok
+// is false if it is none for strides: then to comes back as it was.
+func (s *strides) frame(to, page []byte, start, size int) (_ []byte, ok bool) {
+	from, same := s.sameRun(page[start:], size)
+	if same < leastRun {
+		return to, false
+	}
+	to = append(to, 0x28, 0xB5, 0x2F, 0xFD, 2<<6|1<<5) // magic number; a single segment, its size in four bytes
+	to = binary.LittleEndian.AppendUint32(to, uint32(len(page)))
+	for head := start + from + same; head > 0; { // up to where the run ends for the first time
+		n := min(head, blockBytes)
+		to = s.block(to, page[:n], sequences{}, false)
+		page, head = page[n:], head-n
+	}
+	q := sequences{literals: size - same, match: same, offset: size + 3}
+	for last := false; !last; {
+		q.count = min(len(page), blockBytes-size) / size
+		s.literals = s.literals[:0]
+		for range q.count {
+			s.literals = append(s.literals, page[:size-same]...)
+			page = page[size:]
+		}
+		if last = len(page) < size; last {
+			s.literals = append(s.literals, page...)
+		}
+		to = s.block(to, s.literals, q, last)
+		q.offset = 1 // as far back as the last one
+	}
+	return to, true
+}
+
+// sameRun finds the longest run of bytes that are the same in all values. It may go on at
+// the beginning of the next value.
+func (s *strides) sameRun(values []byte, size int) (from, n int) {
+	if size == 0 || size > mostStride || len(values) < 3*size {
+		return 0, 0
+	}
+	s.varies = slices.Grow(s.varies[:0], size)[:size]
+	clear(s.varies)
+	for last, v := values[:size], values[size:]; len(v) >= size; last, v = v[:size], v[size:] {
+		i := 0
+		for ; i+8 <= size; i += 8 {
+			other := binary.LittleEndian.Uint64(v[i:]) ^ binary.LittleEndian.Uint64(last[i:])
+			binary.LittleEndian.PutUint64(s.varies[i:], binary.LittleEndian.Uint64(s.varies[i:])|other)
+		}
+		for ; i < size; i++ {
+			s.varies[i] |= v[i] ^ last[i]
+		}
+	}
+	run := 0
+	for i := 0; i < 2*size && run < size-1; i++ {
+		if s.varies[i%size] != 0 {
+			run = 0
+		} else if run++; run > n {
+			from, n = i+1-run, run
+		}
+	}
+	return from, n
+}
+
+// block appends a block of literals, and sequences in which each takes its share of them
+// (RFC 8878 3.1.1.2 and 3.1.1.3).
+func (s *strides) block(to, literals []byte, q sequences, last bool) []byte {
+	const raw, compressed = 0, 2 // kinds of a block, and of its literals
+	kind, at := compressed, len(to)
+	to = append(to, 0, 0, 0)
+	s.huffman.Reuse = huff0.ReusePolicyNone
+	code, _, err := huff0.Compress4X(literals, &s.huffman)
+	switch {
+	case err == nil: // four streams, both sizes in 18 bits
+		header := compressed | 3<<2 | uint64(len(literals))<<4 | uint64(len(code))<<22
+		to = append(to, byte(header), byte(header>>8), byte(header>>16), byte(header>>24), byte(header>>32))
+		to = q.append(append(to, code...))
+	case q.count > 0: // they would not be shorter; the size in 20 bits
+		header := raw | 3<<2 | uint32(len(literals))<<4
+		to = append(to, byte(header), byte(header>>8), byte(header>>16))
+		to = q.append(append(to, literals...))
+	default:
+		kind = raw
+		to = append(to, literals...)
+	}
+	header := uint32(len(to)-at-3)<<3 | uint32(kind)<<1
+	if last {
+		header |= 1
+	}
+	to[at], to[at+1], to[at+2] = byte(header), byte(header>>8), byte(header>>16)
+	return to
+}
+
+// sequences are a block's, which are all the same: so many literals, and then a match.
+type sequences struct {
+	count    int
+	literals int // up to mostStride
+	match    int // from leastRun to mostStride bytes
+	offset   int // 3 more than how far back the match is; 1: as far as the last one
+}
+
+// append appends the sequences' section. Their codes have one value each, so that only
+// the bits behind the codes are there for each sequence.
+func (q sequences) append(to []byte) []byte {
+	switch {
+	case q.count == 0:
+		return append(to, 0)
+	case q.count < 128:
+		to = append(to, byte(q.count))
+	default: // below 0x7F00, by leastRun
+		to = append(to, byte(q.count>>8)+128, byte(q.count))
+	}
+	literals := codeOf(q.literals, 16, literalBits)
+	match := codeOf(q.match, 35, matchBits)
+	offset := lengthCode{code: bits.Len(uint(q.offset)) - 1}
+	offset.extra, offset.bits = q.offset-1<<offset.code, offset.code
+	const once = 1<<6 | 1<<4 | 1<<2 // RLE_Mode for all three
+	to = append(to, once, byte(literals.code), byte(offset.code), byte(match.code-3))
+	// Bits are read from the last one on, and begin behind the highest that is set.
+	extra := uint64(literals.extra) | uint64(match.extra)<<literals.bits | uint64(offset.extra)<<(literals.bits+match.bits)
+	var stream uint64
+	n := 0
+	for range q.count {
+		stream |= extra << n
+		for n += literals.bits + match.bits + offset.bits; n >= 8; n -= 8 {
+			to, stream = append(to, byte(stream)), stream>>8
+		}
+	}
+	return append(to, byte(stream|1<<n))
+}
+
+// lengthCode is a code of RFC 8878 3.1.1.3.2.1.1, with bits that tell which of its lengths
+// is meant.
+type lengthCode struct{ code, extra, bits int }
+
+// Up to some length codes have one length each. Then they have 1 << bits each.
+var (
+	literalBits = []int{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8}
+	matchBits   = []int{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8}
+)
+
+// codeOf is the code of a length; first is the least whose code has several.
+func codeOf(length, first int, bits []int) lengthCode {
+	if length < first {
+		return lengthCode{code: length}
+	}
+	code := first
+	for length >= first+1<<bits[0] {
+		first += 1 << bits[0]
+		bits = bits[1:]
+		code++
+	}
+	return lengthCode{code, length - first, bits[0]}
+}

@@ -1,0 +1,170 @@
+package columnar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"pgregory.net/rapid"
+)
+
+// wantStrides has another's decoder read a frame.
+func wantStrides(t interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}, s *strides, page []byte, start, size int) (frame []byte, ok bool) {
+	t.Helper()
+	before := []byte("before")
+	to, ok := s.frame(bytes.Clone(before), page, start, size)
+	frame, same := bytes.CutPrefix(to, before)
+	if !same || !ok && len(frame) > 0 {
+		t.Fatalf("%d bytes, values of %d from %d: what was there before is not as it was", len(page), size, start)
+	}
+	if !ok {
+		return nil, false
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer d.Close()
+	if got, err := d.DecodeAll(frame, nil); err != nil || !bytes.Equal(got, page) {
+		t.Fatalf("%d bytes, values of %d from %d: %d bytes came back, %v", len(page), size, start, len(got), err)
+	}
+	return frame, true
+}
+
+// Values of any size, in which a run of any length is the same and may go on in the next
+// value, behind levels of any length, come back.
+func TestStrides(t *testing.T) {
+	t.Parallel()
+	var s strides
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.OneOf(rapid.IntRange(1, mostStride+2), rapid.SampledFrom([]int{1000, blockBytes + 1})).Draw(t, "size")
+		run := rapid.IntRange(0, size).Draw(t, "run")
+		at := rapid.IntRange(0, size-1).Draw(t, "at")
+		count := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 100, 127, 128, 129, 20_000}).Draw(t, "count")
+		if size > mostStride {
+			count %= 10
+		}
+		letters := rapid.SampledFrom([]int{1, 2, 16, 256}).Draw(t, "letters")
+		start := rapid.SampledFrom([]int{0, 1, 8, 1000, blockBytes - 5, 2*blockBytes + 3}).Draw(t, "start")
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		page := make([]byte, start+count*size)
+		for i := range page {
+			page[i] = byte(r.IntN(letters))
+			if v := (i - start) % size; i >= start && (v-at+size)%size < run {
+				page[i] = byte(v)
+			}
+		}
+		if _, ok := wantStrides(t, &s, page, start, size); ok != (count >= 3) && run >= leastRun && run < size && size <= mostStride {
+			t.Fatalf("a frame: %v", ok)
+		}
+	})
+}
+
+func FuzzStrides(f *testing.F) {
+	f.Add([]byte("\x04\x00\x00\x00abcd\x04\x00\x00\x00efgh\x04\x00\x00\x00ijkl"), 0, 8, 9)
+	f.Add(bytes.Repeat([]byte("an id: 7 "), 99), 3, 9, 2000)
+	f.Fuzz(func(t *testing.T, some []byte, start, size, times int) {
+		if len(some) == 0 || times < 1 || len(some)*times > 1<<20 {
+			return
+		}
+		page := bytes.Repeat(some, times)
+		if start < 0 || size < 0 || start > len(page) || (size > 0 && (len(page)-start)%size != 0) {
+			return
+		}
+		wantStrides(t, new(strides), page, start, size)
+	})
+}
+
+// uuids are n texts, each a random UUID in a form, PLAIN-encoded.
+func uuids(r *rand.Rand, form string, n int) []byte {
+	var plain []byte
+	for range n {
+		u := fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<16), r.IntN(1<<16), r.Uint64()>>16)
+		u = fmt.Sprintf(form, u)
+		plain = appendPlain(plain, []byte(u), 0)
+	}
+	return plain
+}
+
+// Ids take hardly more than what they tell.
+func TestUUIDs(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, form := range []string{"%s", "Patient/%s", "https://fhir.example/r4/Encounter/%s", "%s/_history/1"} {
+		plain := uuids(r, form, 10_000)
+		frame, ok := wantStrides(t, new(strides), plain, 0, plainSize(plain, 0))
+		if most := 10_000 * 39 / 2; !ok || len(frame) > most { // 16 of them are at random, four are dashes
+			t.Errorf("%q: %d bytes for 10,000 UUIDs, more than %d", form, len(frame), most)
+		}
+	}
+}
+
+// A column's first page says how its pages are made smallest.
+func TestPacking(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	few := uuids(r, "Patient/%s", 50)
+	repeated := bytes.Repeat(few, 100)
+	var some []byte // of which one in four came before
+	for range 100 {
+		now := uuids(r, "%s", 30)
+		some = append(append(some, now...), now[:400]...)
+	}
+	times := make([]byte, 0, 8*5000)
+	for range 5000 {
+		times = binary.LittleEndian.AppendUint64(times, uint64(r.Int64N(1e9))*1e6)
+	}
+	odd := append(uuids(r, "%s", 5000), appendPlain(nil, []byte("short"), 0)...)
+	for _, tt := range []struct {
+		name        string
+		level       int
+		first, then []byte
+		want        packing
+	}{
+		{"ids", 0, uuids(r, "%s", 5000), uuids(r, "%s", 5000), packingStrides},
+		{"ids, level 19", 19, uuids(r, "%s", 5000), uuids(r, "%s", 5000), packingStrides},
+		{"ids, then one of another length", 0, uuids(r, "%s", 5000), odd, packingStrides},
+		{"one of another length, then ids", 0, odd, uuids(r, "%s", 5000), packingStrides},
+		{"references that come again", 0, repeated, uuids(r, "%s", 5000), packingMatches},
+		{"references of which some come again", 0, some, uuids(r, "%s", 5000), packingMatches},
+		{"too few to tell", 0, repeated[:80*48], uuids(r, "%s", 5000), packingStrides},
+		{"times", 0, times, times, packingMatches},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := newPageEncoder(Zstd, tt.level)
+			d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			fixed := 0
+			if tt.name == "times" {
+				fixed = 8
+			}
+			var p packing
+			for _, page := range [][]byte{tt.first, tt.then} {
+				e.raw = append(e.raw[:0], page...)
+				e.pack(sameSize{0, plainSize(page, fixed), &p})
+				if got, err := d.DecodeAll(e.packed, nil); err != nil || !bytes.Equal(got, page) {
+					t.Fatalf("%d bytes came back of %d, %v", len(got), len(page), err)
+				}
+			}
+			if p != tt.want {
+				t.Errorf("packing %d, want %d", p, tt.want)
+			}
+		})
+	}
+	// Other codecs are left alone.
+	e, p := newPageEncoder(Snappy, 0), packingUnknown
+	e.raw = uuids(r, "%s", 5000)
+	if e.pack(sameSize{0, 40, &p}); p != packingUnknown {
+		t.Error("snappy's pages are Zstandard's")
+	}
+}
