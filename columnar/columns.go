@@ -102,7 +102,8 @@ func (g *rowGroup) reset() {
 // beginRow opens a row's slot in the root.
 func (g *rowGroup) beginRow() {
 	root := &g.streams[g.layout.root.stream]
-	root.def, root.rep = append(root.def, 0), append(root.rep, 0)
+	push(&root.def, 0)
+	push(&root.rep, 0)
 	root.seen++
 	g.rows++
 }
@@ -147,7 +148,7 @@ func (g *rowGroup) taken(f *Field) bool {
 func (g *rowGroup) enter(f *Field) {
 	g.catchUp(f, 1)
 	s := &g.streams[f.stream]
-	s.def = append(roomFor(s.def, 1), f.def)
+	push(&s.def, f.def)
 	s.seen++
 	g.note(f, opEnter, 0)
 }
@@ -172,7 +173,8 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 // nextElement opens the slot of an element that is not its list's first.
 func (g *rowGroup) nextElement(f *Field, def uint8) {
 	s := &g.streams[f.stream]
-	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), f.rep)
+	push(&s.def, def)
+	push(&s.rep, f.rep)
 	g.note(f, opNextElement, uint32(def))
 }
 
@@ -181,7 +183,8 @@ func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
-	s.def, s.rep = append(roomFor(s.def, 1), def), append(roomFor(s.rep, 1), repeats[s.seen])
+	push(&s.def, def)
+	push(&s.rep, repeats[s.seen])
 	s.seen++
 	g.note(f, opFirstElement, uint32(def))
 }
@@ -194,7 +197,7 @@ func (g *rowGroup) leaf(f *Field) *column {
 	if n := len(c.def); n < slots-1 {
 		c.def = append(roomFor(c.def, slots-n), around.def[n:slots-1]...)
 	}
-	c.def = append(roomFor(c.def, 1), f.def)
+	push(&c.def, f.def)
 	g.note(f, opLeaf, 0)
 	return c
 }
@@ -207,6 +210,15 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 		}
 	}
 	g.marks = g.marks[:0]
+}
+
+// push appends a value. As long as there is room, nothing but the length is written: not the
+// pointer, which the garbage collector would want to know of.
+func push[T any](s *[]T, v T) {
+	if len(*s) == cap(*s) {
+		*s = roomFor(*s, 1)
+	}
+	*s = append(*s, v)
 }
 
 // roomFor is s with room for n more, and for twice as many as now if it has to move: append

@@ -116,8 +116,8 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 		return 0, false
 	}
 	i = uint32(len(d.values))
-	d.plain = appendPlain(d.plain, v, d.fixed)
-	d.values = append(roomFor(d.values, 1), value{end: uint32(len(d.plain)), next: i})
+	pushPlain(&d.plain, v, d.fixed)
+	push(&d.values, value{end: uint32(len(d.plain)), next: i})
 	d.slots[h] = i + 1
 	if len(d.values)*2 > len(d.slots) {
 		d.grow()

@@ -34,6 +34,9 @@ func int32Of(lexeme []byte) (int32, bool) {
 // decimalScale is how many decimal places a Decimal has.
 const decimalScale = 9
 
+// tenTo has the powers of ten up to that.
+var tenTo = [decimalScale + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+
 // decimalOf makes a DECIMAL(38, 9), big-endian as Parquet has it, of a JSON number.
 // fits is false if it has more than 29 digits before the point; more than 9 behind it
 // are rounded, half to even. plain says that the column alone tells how the number was
@@ -63,13 +66,8 @@ func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
 	if n == 0 && negative {
 		plain = false
 	}
-	for places = max(places, 0); places < decimalScale; places++ {
-		if n > (1<<63-1)/10 {
-			return decimalSlow(lexeme)
-		}
-		n *= 10
-	}
-	if n > 1<<63-1 {
+	over, n := bits.Mul64(n, tenTo[decimalScale-max(places, 0)])
+	if over > 0 || n > 1<<63-1 {
 		return decimalSlow(lexeme)
 	}
 	signed := int64(n)

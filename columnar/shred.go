@@ -152,7 +152,8 @@ func (s *shredder) object(f *Field, i int) int {
 				i = skipSpace(line, i)
 			}
 		case '}':
-			s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
+			s.elsewhere = s.elsewhere[:base]
+			s.names = s.names[:names]
 			s.depth--
 			return i + 1
 		default:

@@ -1,6 +1,7 @@
 package columnar
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -24,11 +25,14 @@ func (b *bounds) note(f *Field, v []byte) {
 		b.least, b.most = nil, nil
 		return
 	}
-	if b.least == nil || f.compare(v, b.least) < 0 {
+	switch {
+	case b.least == nil:
 		b.least = slices.Clone(v)
-	}
-	if b.most == nil || f.compare(v, b.most) > 0 {
+		b.most = b.least
+	case f.compare(v, b.most) > 0:
 		b.most = slices.Clone(v)
+	case f.compare(v, b.least) < 0:
+		b.least = slices.Clone(v)
 	}
 }
 
@@ -128,10 +132,10 @@ func (f *Field) compare(a, b []byte) int {
 	case Long, Timestamp:
 		return cmp.Compare(int64(binary.LittleEndian.Uint64(a)), int64(binary.LittleEndian.Uint64(b)))
 	case Decimal: // signed and big-endian
-		if c := cmp.Compare(int8(a[0]), int8(b[0])); c != 0 {
+		if c := cmp.Compare(int64(binary.BigEndian.Uint64(a)), int64(binary.BigEndian.Uint64(b))); c != 0 {
 			return c
 		}
-		return slices.Compare(a[1:], b[1:])
+		return cmp.Compare(binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:]))
 	}
-	return slices.Compare(a, b)
+	return bytes.Compare(a, b)
 }

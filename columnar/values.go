@@ -22,7 +22,8 @@ func (c *column) guessed(line []byte, i int) int {
 // place adds a value of the open slot that is in the column's dictionary.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
-	if c.index = append(roomFor(c.index, 1), int32(i)); len(c.index) >= g.indices {
+	push(&c.index, int32(i))
+	if len(c.index) >= g.indices {
 		g.marks = append(g.marks, f.column)
 	}
 	g.note(f, opPlace, i)
@@ -72,19 +73,26 @@ func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
 	}
 	g.note(f, opOnce, 0)
 	c.values++
-	c.plain = appendPlain(c.plain, v, c.fixed)
+	pushPlain(&c.plain, v, c.fixed)
 	if len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 }
 
-// appendPlain appends the PLAIN encoding of a value; fixed is its size, 0 for a BYTE_ARRAY.
-func appendPlain(to, v []byte, fixed int) []byte {
-	to = roomFor(to, 4+len(v))
+// pushPlain appends the PLAIN encoding of a value; fixed is its size, 0 for a BYTE_ARRAY. See push.
+func pushPlain(to *[]byte, v []byte, fixed int) {
+	start, head := len(*to), 0
 	if fixed == 0 {
-		to = binary.LittleEndian.AppendUint32(to, uint32(len(v)))
+		head = 4
 	}
-	return append(to, v...)
+	if cap(*to)-start < head+len(v) {
+		*to = roomFor(*to, head+len(v))
+	}
+	*to = (*to)[:start+head+len(v)]
+	if head > 0 {
+		binary.LittleEndian.PutUint32((*to)[start:], uint32(len(v)))
+	}
+	copy((*to)[start+head:], v)
 }
 
 // plainSize is how many bytes each of PLAIN-encoded values has, with its length; 0 if they differ.
