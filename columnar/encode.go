@@ -146,6 +146,9 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 
 // runsAlone says whether levels are shorter as runs alone, by the first of them.
 func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
+	if rep == nil && run(def) == len(def) {
+		return true // one of them, in any case
+	}
 	const sample = 16 << 10
 	n := min(len(def), sample)
 	if def = def[:n]; rep != nil {
