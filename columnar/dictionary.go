@@ -68,6 +68,9 @@ func (d *dictionary) likely() uint32 { return d.values[d.last].next }
 // guess is the text that is likely the next value, as it stands in JSON; nil for none.
 // Resources of a type are much alike: what came after a value comes after it again.
 func (d *dictionary) guess() []byte {
+	if d.fixed > 0 {
+		return nil // they are no texts
+	}
 	if next := d.likely(); d.values[next].asIs {
 		return d.value(next)
 	}
@@ -85,10 +88,10 @@ func (d *dictionary) asGuessed() (i uint32, another bool) {
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is
 // full, or nearly every value is a new one. asIs says of a text that it stands in JSON
-// as it is.
-func (d *dictionary) add(v []byte, asIs bool) (i uint32, ok bool) {
+// as it is, and missed that the value is not the one that guess returns.
+func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	d.adds++
-	if len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
+	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
 		i = d.likely()
 	} else {
 		if i, ok = d.index(v); !ok {

@@ -145,7 +145,7 @@ func (e *echoes) learn(object []byte, ops []op) {
 	if len(e.objects.plain)+len(object) > echoBytes {
 		e.forget()
 	}
-	i, ok := e.objects.add(object, true)
+	i, ok := e.objects.add(object, true, e.guess != nil)
 	if !ok {
 		e.forget()
 		return

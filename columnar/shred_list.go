@@ -52,6 +52,7 @@ func (s *shredder) element(f *Field, n, i int) int {
 			}
 			t, end := s.string(i)
 			if end > 0 {
+				t.missed = column.guess != nil
 				s.rows.element(f, first, false)
 				s.rows.text(f, column, t)
 			}

@@ -58,6 +58,7 @@ func (s *shredder) text(f *Field, i int) int {
 	}
 	t, end := s.string(i)
 	if end > 0 {
+		t.missed = c.guess != nil
 		s.rows.leaf(f)
 		s.rows.text(f, c, t)
 	}
@@ -130,14 +131,14 @@ func (s *shredder) string(i int) (t scannedText, end int) {
 	}
 	raw := line[i:end:end]
 	if flags == 0 {
-		return scannedText{raw, true}, end + 1
+		return scannedText{bytes: raw, asIs: true}, end + 1
 	}
 	if flags&flagSurrogate != 0 {
 		s.whole = true // U+FFFD stands in the column
 	}
 	start := len(s.unescaped)
 	s.unescaped = appendText(s.unescaped, raw)
-	return scannedText{s.unescaped[start:len(s.unescaped):len(s.unescaped)], false}, end + 1
+	return scannedText{bytes: s.unescaped[start:len(s.unescaped):len(s.unescaped)]}, end + 1
 }
 
 // raw is a value as it stands in the line.

@@ -6,6 +6,8 @@ import "encoding/binary"
 type scannedText struct {
 	bytes []byte
 	asIs  bool // it stands in the line as it is, without escapes
+
+	missed bool // it is not what its column guesses
 }
 
 // guessed says where a text ends that begins at i of a line, if it is the one that the
@@ -51,19 +53,17 @@ func (g *rowGroup) repeat(f *Field) bool {
 }
 
 // bytes adds a value of the open slot. v is copied.
-func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.value(f, c, v, false) }
+func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.text(f, c, scannedText{bytes: v}) }
 
-// text is bytes for a text.
-func (g *rowGroup) text(f *Field, c *column, t scannedText) { g.value(f, c, t.bytes, t.asIs) }
-
-// value adds a value of the open slot. asIs says of a text that it stands in JSON as it
-// is: so it may be what the column guesses later.
-func (g *rowGroup) value(f *Field, c *column, v []byte, asIs bool) {
+// text is bytes for a text. One that stands in JSON as it is may be what the column guesses
+// later.
+func (g *rowGroup) text(f *Field, c *column, t scannedText) {
+	v := t.bytes
 	if !c.plainly {
 		if c.dict == nil {
 			c.dict = newDictionary(c.fixed)
 		}
-		if i, ok := c.dict.add(v, asIs); ok {
+		if i, ok := c.dict.add(v, t.asIs, t.missed); ok {
 			g.place(f, c, i)
 			c.guess = c.dict.guess()
 			return
