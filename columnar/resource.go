@@ -9,16 +9,16 @@ import (
 
 // addResource makes a row of a line.
 func (l *lane) addResource(ctx context.Context, at line) error {
-	resourceType, err := l.typeOf(at.bytes)
-	if err != nil {
-		return l.refuse(ctx, at, err)
-	}
-	if l.w.options.SkipHeaders && string(resourceType) == "Parameters" && l.scanner.scan(at.bytes) == nil && isHeader(at.bytes, l.scanner.tape) {
-		l.read.Headers++
-		return nil
-	}
-	s := l.shares[string(resourceType)]
+	s := l.likelyShare(at.bytes)
 	if s == nil {
+		resourceType, err := l.typeOf(at.bytes)
+		if err != nil {
+			return l.refuse(ctx, at, err)
+		}
+		if l.w.options.SkipHeaders && string(resourceType) == "Parameters" && isHeader(at.bytes, l.scanner.tape) {
+			l.read.Headers++
+			return nil
+		}
 		s, err = l.shareOf(ctx, string(resourceType))
 		if errors.Is(err, errTypes) {
 			return l.refuse(ctx, at, err)
@@ -48,19 +48,26 @@ func (l *lane) wrongWith(line []byte) error {
 	return errUnread
 }
 
-// typeOf is the resourceType of a line, which it mostly begins with. If the lane has had
-// that type before, nobody else has looked at the line.
-func (l *lane) typeOf(line []byte) ([]byte, error) {
-	if rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`)); ok {
-		if n := bytes.IndexByte(rest, '"'); n >= 0 && l.shares[string(rest[:n])] != nil {
-			return rest[:n], nil
-		}
+// likelyShare is the share of a line's resourceType, if the line begins with that and the
+// lane has had it before: nobody else has looked at the line. It is nil for others, and for
+// what may be a header.
+func (l *lane) likelyShare(line []byte) *share {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`))
+	n := bytes.IndexByte(rest, '"')
+	if !ok || n < 0 {
+		return nil
 	}
-	return l.scan(line)
+	if l.last == nil || l.last.part.file.layout.ResourceType != string(rest[:n]) {
+		l.last = l.shares[string(rest[:n])]
+	}
+	if l.w.options.SkipHeaders && string(rest[:n]) == "Parameters" {
+		return nil
+	}
+	return l.last
 }
 
-// scan checks a line and returns its resourceType.
-func (l *lane) scan(line []byte) ([]byte, error) {
+// typeOf checks a line and returns its resourceType. The line's tokens are on the tape.
+func (l *lane) typeOf(line []byte) ([]byte, error) {
 	if err := l.scanner.scan(line); err != nil {
 		return nil, err
 	}
