@@ -39,6 +39,7 @@ type column struct {
 	dict         *dictionary // nil before the first value, and for booleans
 	inPages      int         // how many values of dict the finished pages know
 	guess        []byte      // the text in dict that is likely the next value; nil for none
+	starts       starts      // of dates
 	plainly      bool        // the dictionary is given up, for the row groups to come too
 	plainOnce    bool        // but not for those: this one is small
 	index        []int32     // the open page's values, as places in the dictionary
@@ -87,7 +88,7 @@ func (g *rowGroup) reset() {
 	for i := range g.columns {
 		c := &g.columns[i]
 		*c = column{fixed: c.fixed, plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
-			dict: c.dict, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
+			dict: c.dict, starts: c.starts, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
 		switch {
 		case c.plainly:
 			c.dict = nil

@@ -21,14 +21,7 @@ func (s *shredder) column(f *Field, i int) int {
 		}
 	case f.role == roleDate:
 		if c == '"' {
-			t, end := s.string(i)
-			if end > 0 {
-				s.rows.text(f, s.rows.leaf(f), t)
-				if start, ok := startOf(t.bytes); ok {
-					s.put(f.start, s.timestamp(start))
-				}
-			}
-			return end
+			return s.date(f, i)
 		}
 	case f.role == roleJSON:
 		end := s.scan(i)
@@ -63,6 +56,36 @@ func (s *shredder) text(f *Field, i int) int {
 		s.rows.text(f, c, t)
 	}
 	return end
+}
+
+// date reads the string at i into the column f of the open struct, and its start into the
+// one beside it.
+func (s *shredder) date(f *Field, i int) int {
+	c := &s.rows.columns[f.column]
+	if end := c.guessed(s.line, i+1); end > 0 {
+		s.rows.leaf(f)
+		s.rows.asGuessed(f, c)
+		s.start(f, c, s.line[i+1:end-1])
+		return end
+	}
+	t, end := s.string(i)
+	if end > 0 {
+		t.missed = c.guess != nil
+		s.rows.text(f, s.rows.leaf(f), t)
+		s.start(f, c, t.bytes)
+	}
+	return end
+}
+
+// start adds the start of a date that was added to c.
+func (s *shredder) start(f *Field, c *column, date []byte) {
+	to := &s.rows.columns[f.start.column]
+	if at, ok := c.starts.of(s.rows.epoch, c); ok {
+		s.rows.placeAgain(f.start, s.rows.leaf(f.start), at)
+	} else if start, ok := startOf(date); ok {
+		s.put(f.start, s.timestamp(start))
+		c.starts.learn(s.rows.epoch, c, to)
+	}
 }
 
 // identity is text for what tells a resource from others, and keeps it.
