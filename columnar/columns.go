@@ -88,7 +88,7 @@ func (g *rowGroup) reset() {
 	for i := range g.columns {
 		c := &g.columns[i]
 		*c = column{fixed: c.fixed, plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
-			dict: c.dict, starts: c.starts, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
+			dict: c.dict, starts: c.starts, packing: c.packing, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
 		switch {
 		case c.plainly:
 			c.dict = nil
@@ -223,10 +223,13 @@ func push[T any](s *[]T, v T) {
 }
 
 // roomFor is s with room for n more, and for twice as many as now if it has to move: append
-// would make it a quarter larger, and move all that is in it four times as often.
+// would make it a quarter larger, and move all that is in it four times as often. It and
+// slices.Grow also clear the room that is left; what make gets from the system is clear, and
+// what is never used is never touched then.
 func roomFor[T any](s []T, n int) []T {
+	const least = 16
 	if cap(s)-len(s) < n {
-		s = append(make([]T, 0, len(s)+max(n, len(s))), s...)
+		s = append(make([]T, 0, len(s)+max(n, len(s), least)), s...)
 	}
 	return s
 }

@@ -7,16 +7,16 @@ import (
 
 // dictionary is the distinct values of a column chunk, in the order of their coming.
 type dictionary struct {
-	fixed  int      // bytes of a value; 0 is a BYTE_ARRAY
-	plain  []byte   // the dictionary page: the values, PLAIN-encoded
-	values []value  // by index
-	slots  []uint32 // hash table: index + 1, 0 is free
-	last   uint32   // index of the value that came last
+	fixed  int               // bytes of a value; 0 is a BYTE_ARRAY
+	plain  []byte            // the dictionary page: the values, PLAIN-encoded
+	values []dictionaryValue // by index
+	slots  []uint32          // hash table: index + 1, 0 is free
+	last   uint32            // index of the value that came last
 	adds   int
 }
 
-// value is what is known of a value in a dictionary.
-type value struct {
+// dictionaryValue is what is known of a value, beside its bytes.
+type dictionaryValue struct {
 	end  uint32 // in plain
 	next uint32 // index of the value that came after it the last time
 	asIs bool   // a text that stands in JSON as it is, without escapes
@@ -88,7 +88,8 @@ func (d *dictionary) asGuessed() (i uint32, another bool) {
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is
 // full, or nearly every value is a new one. asIs says of a text that it stands in JSON
-// as it is, and missed that the value is not the one that guess returns.
+// as it is, and missed that it was compared with the guess, as it stands there. It may still
+// be the same text, written otherwise.
 func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	d.adds++
 	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
@@ -120,7 +121,7 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 	}
 	i = uint32(len(d.values))
 	pushPlain(&d.plain, v, d.fixed)
-	push(&d.values, value{end: uint32(len(d.plain)), next: i})
+	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i})
 	d.slots[h] = i + 1
 	if len(d.values)*2 > len(d.slots) {
 		d.grow()

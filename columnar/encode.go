@@ -139,7 +139,7 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 		return p
 	}
 	e.raw = appendLevels(e.raw[:0], f, def, rep, e.runsAlone(f, def, rep))
-	p := e.page(format.Plain, len(def), len(def), sameSize{})
+	p := e.page(format.Plain, len(def), len(def), pageValues{})
 	e.nulls[key] = p
 	return p
 }
@@ -147,7 +147,7 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 // runsAlone says whether levels are shorter as runs alone, by the first of them.
 func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 	if rep == nil && run(def) == len(def) {
-		return true // one of them, in any case
+		return true // it is one, and never longer so
 	}
 	const sample = 16 << 10
 	n := min(len(def), sample)
@@ -164,7 +164,7 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
-	encoding, of := format.Plain, sameSize{}
+	encoding, of := format.Plain, pageValues{}
 	switch {
 	case f.Type == Boolean:
 		e.raw = appendBits(e.raw, c.plain)
@@ -174,14 +174,14 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.index, width)
 	default:
-		of = sameSize{len(e.raw), plainSize(c.plain, c.fixed), &c.packing}
+		of = pageValues{len(e.raw), c.fixed, &c.packing}
 		e.raw = append(e.raw, c.plain...)
 	}
 	return e.page(encoding, len(def), len(def)-c.values, of)
 }
 
 // page compresses e.raw and puts a header before it.
-func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of sameSize) page {
+func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageValues) page {
 	return e.finish(encoding, of, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
@@ -195,14 +195,14 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of sameSi
 // dictionaryPage is the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
-	of := sameSize{0, plainSize(d.plain, d.fixed), new(packing)}
+	of := pageValues{0, d.fixed, new(packing)}
 	return e.finish(format.Plain, of, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})
 	})
 }
 
-func (e *pageEncoder) finish(encoding format.Encoding, of sameSize, kind func(*format.PageHeader)) page {
+func (e *pageEncoder) finish(encoding format.Encoding, of pageValues, kind func(*format.PageHeader)) page {
 	e.pack(of)
 	compressed := e.packed
 	header := format.PageHeader{
@@ -219,47 +219,6 @@ func (e *pageEncoder) finish(encoding format.Encoding, of sameSize, kind func(*f
 		p.raw = e.withHeader(&header, e.raw)
 	}
 	return p
-}
-
-// sameSize tells of values that all have one size where they are in a page.
-type sameSize struct {
-	start, size int      // size 0: they have not
-	packing     *packing // of the column's pages
-}
-
-// packing is what makes a column's pages the smallest, by the first of them.
-type packing uint8
-
-const (
-	packingUnknown packing = iota
-	packingMatches
-	packingStrides
-)
-
-// leastStrided is the size of a page from which it is worth to look what makes it smaller.
-const leastStrided = 4 << 10
-
-// pack compresses e.raw into e.packed.
-func (e *pageEncoder) pack(of sameSize) {
-	try := e.strides != nil && of.size > 0 && len(e.raw) >= leastStrided
-	var ok bool
-	if try && *of.packing == packingStrides {
-		if e.packed, ok = e.strides.frame(e.packed[:0], e.raw, of.start, of.size); ok {
-			return
-		}
-	}
-	e.packed = e.compress(e.packed[:0], e.raw)
-	if !try || *of.packing != packingUnknown {
-		return
-	}
-	*of.packing = packingMatches
-	if 5*len(e.packed) < 2*len(e.raw) {
-		return // hardly anything is as small letter by letter
-	}
-	if e.other, ok = e.strides.frame(e.other[:0], e.raw, of.start, of.size); ok && len(e.other) < len(e.packed) {
-		*of.packing = packingStrides
-		e.packed, e.other = e.other, e.packed
-	}
 }
 
 // tinyPage is the size below which a page is kept in both forms.

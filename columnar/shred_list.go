@@ -50,9 +50,8 @@ func (s *shredder) element(f *Field, n, i int) int {
 				s.rows.asGuessed(f, column)
 				return end
 			}
-			t, end := s.string(i)
+			t, end := s.notGuessed(column, i)
 			if end > 0 {
-				t.missed = column.guess != nil
 				s.rows.element(f, first, false)
 				s.rows.text(f, column, t)
 			}

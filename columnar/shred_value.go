@@ -49,9 +49,8 @@ func (s *shredder) text(f *Field, i int) int {
 		s.rows.asGuessed(f, c)
 		return end
 	}
-	t, end := s.string(i)
+	t, end := s.notGuessed(c, i)
 	if end > 0 {
-		t.missed = c.guess != nil
 		s.rows.leaf(f)
 		s.rows.text(f, c, t)
 	}
@@ -68,9 +67,8 @@ func (s *shredder) date(f *Field, i int) int {
 		s.start(f, c, s.line[i+1:end-1])
 		return end
 	}
-	t, end := s.string(i)
+	t, end := s.notGuessed(c, i)
 	if end > 0 {
-		t.missed = c.guess != nil
 		s.rows.text(f, s.rows.leaf(f), t)
 		s.start(f, c, t.bytes)
 	}
@@ -142,6 +140,13 @@ func (s *shredder) boolean(i int) (v bool, end int) {
 		return false, i + 5
 	}
 	return false, 0
+}
+
+// notGuessed is string for one that is not what c guesses.
+func (s *shredder) notGuessed(c *column, i int) (t scannedText, end int) {
+	t, end = s.string(i)
+	t.missed = c.guess != nil
+	return t, end
 }
 
 // string reads the string at i. Its bytes are good until the row is over.

@@ -20,6 +20,11 @@ type strides struct {
 	varies   []byte
 }
 
+// stride is how the values of a page are alike: from start on there are values of size
+// bytes, and same of those bytes, beginning at from, are the same in each. They may go on at
+// the beginning of the next value.
+type stride struct{ start, size, from, same int }
+
 const (
 	// leastRun is from how many bytes on that are the same they are not coded.
 	leastRun = 4
@@ -29,26 +34,36 @@ const (
 	blockBytes = 128 << 10
 )
 
-// frame appends a frame of page, whose values begin at start and have size bytes each. ok
-// is false if it is none for strides: then to comes back as it was.
-func (s *strides) frame(to, page []byte, start, size int) (_ []byte, ok bool) {
-	from, same := s.sameRun(page[start:], size)
-	if same < leastRun {
-		return to, false
+// letters is how many bytes of so many are coded.
+func (f stride) letters(bytes int) int { return bytes / f.size * (f.size - f.same) }
+
+// of finds how the values of a page are alike that begin at start and have size bytes each.
+// ok is false if they are not, or not enough.
+func (s *strides) of(page []byte, start, size int) (f stride, ok bool) {
+	n := len(page) - start
+	if size < leastRun || size > mostStride || n < 3*size || n%size != 0 || len(page) > windowBytes {
+		return f, false
 	}
+	from, same := s.sameRun(page[start:], size)
+	return stride{start, size, from, same}, same >= leastRun
+}
+
+// frame appends a frame of page.
+func (s *strides) frame(to, page []byte, f stride) []byte {
 	to = append(to, 0x28, 0xB5, 0x2F, 0xFD, 2<<6|1<<5) // magic number; a single segment, its size in four bytes
 	to = binary.LittleEndian.AppendUint32(to, uint32(len(page)))
-	for head := start + from + same; head > 0; { // up to where the run ends for the first time
+	for head := f.start + f.from + f.same; head > 0; { // up to where the run ends for the first time
 		n := min(head, blockBytes)
 		to = s.block(to, page[:n], sequences{}, false)
 		page, head = page[n:], head-n
 	}
-	q := sequences{literals: size - same, match: same, offset: size + 3}
+	size, coded := f.size, f.size-f.same
+	q := sequences{literals: coded, match: f.same, offset: size + 3}
 	for last := false; !last; {
 		q.count = min(len(page), blockBytes-size) / size
 		s.literals = s.literals[:0]
 		for range q.count {
-			s.literals = append(s.literals, page[:size-same]...)
+			s.literals = append(s.literals, page[:coded]...)
 			page = page[size:]
 		}
 		if last = len(page) < size; last {
@@ -57,15 +72,11 @@ func (s *strides) frame(to, page []byte, start, size int) (_ []byte, ok bool) {
 		to = s.block(to, s.literals, q, last)
 		q.offset = 1 // as far back as the last one
 	}
-	return to, true
+	return to
 }
 
-// sameRun finds the longest run of bytes that are the same in all values. It may go on at
-// the beginning of the next value.
+// sameRun finds the longest run of bytes that are the same in all values.
 func (s *strides) sameRun(values []byte, size int) (from, n int) {
-	if size == 0 || size > mostStride || len(values) < 3*size {
-		return 0, 0
-	}
 	s.varies = slices.Grow(s.varies[:0], size)[:size]
 	clear(s.varies)
 	for last, v := values[:size], values[size:]; len(v) >= size; last, v = v[:size], v[size:] {
@@ -98,7 +109,7 @@ func (s *strides) block(to, literals []byte, q sequences, last bool) []byte {
 	s.huffman.Reuse = huff0.ReusePolicyNone
 	code, _, err := huff0.Compress4X(literals, &s.huffman)
 	switch {
-	case err == nil: // four streams, both sizes in 18 bits
+	case err == nil && 5+len(code) < len(literals): // four streams, both sizes in 18 bits
 		header := compressed | 3<<2 | uint64(len(literals))<<4 | uint64(len(code))<<22
 		to = append(to, byte(header), byte(header>>8), byte(header>>16), byte(header>>24), byte(header>>32))
 		to = q.append(append(to, code...))

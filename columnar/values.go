@@ -7,7 +7,7 @@ type scannedText struct {
 	bytes []byte
 	asIs  bool // it stands in the line as it is, without escapes
 
-	missed bool // it is not what its column guesses
+	missed bool // it does not stand there as its column guesses
 }
 
 // guessed says where a text ends that begins at i of a line, if it is the one that the

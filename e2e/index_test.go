@@ -75,6 +75,12 @@ func TestPhysicalOptions(t *testing.T) {
 			if codecs != tt.codecs {
 				t.Errorf("the columns have %s", codecs)
 			}
+			if tt.Codec == "" { // those UUIDs are coded letter by letter: as matches they would take more
+				size := one(t, db, fmt.Sprintf("SELECT total_compressed_size < 20 * %d FROM parquet_metadata('%s') WHERE path_in_schema = 'implicitRules'", n, name))
+				if size != "true" {
+					t.Error("the UUIDs take more than 20 bytes each")
+				}
+			}
 			probe := func(id string) string {
 				return one(t, db, fmt.Sprintf("SELECT bool_and(bloom_filter_excludes) FROM parquet_bloom_probe('%s', 'id', '%s')", name, id))
 			}

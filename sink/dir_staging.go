@@ -16,8 +16,9 @@ type dirStaging struct {
 	back int64 // so much of it is on its way to the disk
 }
 
-// writeBackBytes is after how many bytes the system is to bring them to the disk: while a
-// part is made, there is time, and Finish has less to wait for.
+// writeBackBytes is of how many bytes at once the system is to begin to bring them to the
+// disk, once as many have come behind them, so that no page is on its way that is written to:
+// while a part is made, there is time, and Finish has less to wait for.
 const writeBackBytes = 1 << 20
 
 var _ Staging = (*dirStaging)(nil)
@@ -29,9 +30,9 @@ func (s *dirStaging) Write(p []byte) (int, error) {
 	}
 	n, err := s.file.Write(p)
 	s.size += int64(n)
-	if s.size-s.back >= writeBackBytes {
-		writeBack(s.file, s.back, s.size-s.back)
-		s.back = s.size
+	if whole := s.size - s.size%writeBackBytes - writeBackBytes; whole > s.back {
+		writeBack(s.file, s.back, whole-s.back)
+		s.back = whole
 	}
 	return n, s.dir.failed("writing a part", s.key, err)
 }

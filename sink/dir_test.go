@@ -332,3 +332,35 @@ func TestPutIsAtomic(t *testing.T) {
 	readers.Wait()
 	tidy(t, root)
 }
+
+// A part of several megabytes, written in odd pieces, has them all.
+func TestDirLargePart(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := openDir(t, root)
+	s, err := d.Stage(t.Context(), "folder/part.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []byte
+	for n := 1; len(want) < 9<<20; n = (n*7 + 13) % (3 << 20) {
+		piece := bytes.Repeat([]byte{byte(n)}, n)
+		if _, err := s.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, piece...)
+	}
+	r, err := s.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(want); err == nil {
+		t.Error("there is no error of a write after the end")
+	}
+	if err := d.Publish(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(root, r.Key)); err != nil || !bytes.Equal(got, want) || r.Size != int64(len(want)) {
+		t.Errorf("%d bytes are there, the receipt says %d, want %d, %v", len(got), r.Size, len(want), err)
+	}
+}

@@ -1,0 +1,56 @@
+package columnar
+
+// pageValues tells of the values that a page has PLAIN-encoded.
+type pageValues struct {
+	start   int      // where they begin
+	fixed   int      // bytes of each; 0 are BYTE_ARRAYs
+	packing *packing // of the column's pages; nil if there are no such values
+}
+
+// packing is what makes a column's pages the smallest.
+type packing struct {
+	pages   int // that may be either
+	strides bool
+}
+
+const (
+	// leastStrided is the size of a page from which it is worth to look what makes it smaller.
+	leastStrided = 4 << 10
+	// packingTrial is how many pages it holds for.
+	packingTrial = 16
+)
+
+// pack compresses e.raw into e.packed.
+func (e *pageEncoder) pack(of pageValues) {
+	p := of.packing
+	matches := func() { e.packed = e.compress(e.packed[:0], e.raw) }
+	if e.strides == nil || p == nil || len(e.raw) < leastStrided {
+		matches()
+		return
+	}
+	trial := p.pages%packingTrial == 0
+	if !trial && !p.strides {
+		p.pages++
+		matches()
+		return
+	}
+	how, alike := e.strides.of(e.raw, of.start, plainSize(e.raw[of.start:], of.fixed))
+	if !alike { // which tells nothing of the next page
+		matches()
+		return
+	}
+	p.pages++
+	if !trial {
+		e.packed = e.strides.frame(e.packed[:0], e.raw, how)
+		return
+	}
+	matches()
+	p.strides = false
+	if 5*len(e.packed) < 2*how.letters(len(e.raw)) {
+		return // letter by letter, hardly anything is as small
+	}
+	if e.other = e.strides.frame(e.other[:0], e.raw, how); len(e.other) < len(e.packed) {
+		p.strides = true
+		e.packed, e.other = e.other, e.packed
+	}
+}
