@@ -78,8 +78,8 @@ func newRowGroup(l *Layout, o *Options) *rowGroup {
 	return g
 }
 
-// reset empties the row group and keeps its memory, and what it has learned about
-// which columns repeat themselves.
+// reset empties the row group and keeps its memory, and what it has learned: which columns
+// repeat themselves, and what makes their pages small.
 func (g *rowGroup) reset() {
 	for i := range g.streams {
 		s := &g.streams[i]
@@ -223,11 +223,11 @@ func push[T any](s *[]T, v T) {
 }
 
 // roomFor is s with room for n more, and for twice as many as now if it has to move: append
-// would make it a quarter larger, and move all that is in it four times as often. It and
+// would make it a quarter larger, and move all that is in it four times as often. append and
 // slices.Grow also clear the room that is left; what make gets from the system is clear, and
 // what is never used is never touched then.
 func roomFor[T any](s []T, n int) []T {
-	const least = 16
+	const least = 16 // values are seldom alone
 	if cap(s)-len(s) < n {
 		s = append(make([]T, 0, len(s)+max(n, len(s), least)), s...)
 	}

@@ -11,7 +11,7 @@ type dictionary struct {
 	plain  []byte            // the dictionary page: the values, PLAIN-encoded
 	values []dictionaryValue // by index
 	slots  []uint32          // hash table: index + 1, 0 is free
-	last   uint32            // index of the value that came last
+	last   uint32            // index that add or asGuessed returned last; truncate may reset it
 	adds   int
 }
 
@@ -88,8 +88,8 @@ func (d *dictionary) asGuessed() (i uint32, another bool) {
 
 // add returns a value's index. ok is false when the dictionary does not pay: it is
 // full, or nearly every value is a new one. asIs says of a text that it stands in JSON
-// as it is, and missed that it was compared with the guess, as it stands there. It may still
-// be the same text, written otherwise.
+// as it is, and missed that it does not stand there as guess returns it: it may still be the
+// same text, written otherwise.
 func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	d.adds++
 	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {

@@ -15,7 +15,7 @@ type lane struct {
 	scanner scanner
 	encoder *pageEncoder
 	shares  map[string]*share // by resource type
-	last    *share            // the one that was taken last by the likely way
+	last    *share            // the one that likelyShare looked up last
 	pending int64             // bytes of NDJSON in the shares' row groups
 	memory  []byte            // of a block, between two of them
 

@@ -9,14 +9,14 @@ type pageValues struct {
 
 // packing is what makes a column's pages the smallest.
 type packing struct {
-	pages   int // that may be either
+	pages   int // since the first trial; while strides is set, those that are alike
 	strides bool
 }
 
 const (
 	// leastStrided is the size of a page from which it is worth to look what makes it smaller.
 	leastStrided = 4 << 10
-	// packingTrial is how many pages it holds for.
+	// packingTrial is for how many pages a trial's result holds, its own page included.
 	packingTrial = 16
 )
 
@@ -46,7 +46,7 @@ func (e *pageEncoder) pack(of pageValues) {
 	}
 	matches()
 	p.strides = false
-	if 5*len(e.packed) < 2*how.letters(len(e.raw)) {
+	if 5*len(e.packed) < 2*how.letters(len(e.raw)-of.start) {
 		return // letter by letter, hardly anything is as small
 	}
 	if e.other = e.strides.frame(e.other[:0], e.raw, how); len(e.other) < len(e.packed) {

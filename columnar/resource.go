@@ -49,19 +49,19 @@ func (l *lane) wrongWith(line []byte) error {
 }
 
 // likelyShare is the share of a line's resourceType, if the line begins with that and the
-// lane has had it before: nobody else has looked at the line. It is nil for others, and for
-// what may be a header.
+// lane has had it before: the line is not checked yet. It is nil for others, and for what may
+// be a header.
 func (l *lane) likelyShare(line []byte) *share {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`))
 	n := bytes.IndexByte(rest, '"')
 	if !ok || n < 0 {
 		return nil
 	}
-	if l.last == nil || l.last.part.file.layout.ResourceType != string(rest[:n]) {
-		l.last = l.shares[string(rest[:n])]
-	}
 	if l.w.options.SkipHeaders && string(rest[:n]) == "Parameters" {
 		return nil
+	}
+	if l.last == nil || l.last.part.file.layout.ResourceType != string(rest[:n]) {
+		l.last = l.shares[string(rest[:n])]
 	}
 	return l.last
 }

@@ -152,7 +152,7 @@ func (s *shredder) object(f *Field, i int) int {
 				i = skipSpace(line, i)
 			}
 		case '}':
-			s.elsewhere = s.elsewhere[:base] // in two lines only lengths are written
+			s.elsewhere = s.elsewhere[:base] // in two lines, only lengths are written: see push
 			s.names = s.names[:names]
 			s.depth--
 			return i + 1

@@ -75,14 +75,13 @@ func (s *shredder) date(f *Field, i int) int {
 	return end
 }
 
-// start adds the start of a date that was added to c.
+// start adds the start of a date that was just added to c, by text or asGuessed.
 func (s *shredder) start(f *Field, c *column, date []byte) {
-	to := &s.rows.columns[f.start.column]
-	if at, ok := c.starts.of(s.rows.epoch, c); ok {
+	if at, ok := c.knownStart(s.rows.epoch); ok {
 		s.rows.placeAgain(f.start, s.rows.leaf(f.start), at)
 	} else if start, ok := startOf(date); ok {
 		s.put(f.start, s.timestamp(start))
-		c.starts.learn(s.rows.epoch, c, to)
+		c.learnStart(s.rows.epoch, &s.rows.columns[f.start.column])
 	}
 }
 
@@ -142,7 +141,7 @@ func (s *shredder) boolean(i int) (v bool, end int) {
 	return false, 0
 }
 
-// notGuessed is string for one that is not what c guesses.
+// notGuessed is string for one that does not stand there as c guesses.
 func (s *shredder) notGuessed(c *column, i int) (t scannedText, end int) {
 	t, end = s.string(i)
 	t.missed = c.guess != nil

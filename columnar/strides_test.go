@@ -47,7 +47,7 @@ func TestStrides(t *testing.T) {
 		size := rapid.OneOf(rapid.IntRange(1, mostStride+2), rapid.SampledFrom([]int{1000, blockBytes + 1})).Draw(t, "size")
 		run := rapid.IntRange(0, size).Draw(t, "run")
 		at := rapid.IntRange(0, size-1).Draw(t, "at")
-		count := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 100, 127, 128, 129, 20_000}).Draw(t, "count")
+		count := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 100, 127, 128, 129, 1500, 4000, 20_000}).Draw(t, "count")
 		if size > mostStride {
 			count %= 10
 		}

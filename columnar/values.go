@@ -41,7 +41,9 @@ func (g *rowGroup) asGuessed(f *Field, c *column) {
 }
 
 // repeat opens the slot of a leaf that is not a list for the value that it had last, in
-// this row group. It returns false if that is not known any more: then nothing is done.
+// this row group. It returns false if that is not known any more: then nothing is done. It is
+// for columns that no object's notes are of, and of which no line that is refused has a value
+// of its own.
 func (g *rowGroup) repeat(f *Field) bool {
 	c := &g.columns[f.column]
 	if c.plainly || c.dict == nil || len(c.dict.values) == 0 {

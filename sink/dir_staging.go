@@ -16,10 +16,12 @@ type dirStaging struct {
 	back int64 // so much of it is on its way to the disk
 }
 
-// writeBackBytes is of how many bytes at once the system is to begin to bring them to the
-// disk, once as many have come behind them, so that no page is on its way that is written to:
-// while a part is made, there is time, and Finish has less to wait for.
-const writeBackBytes = 1 << 20
+// writeBackTo is how much of a part of so many bytes is to be on its way to the disk, so that
+// Finish waits less. It is one step behind the end, for the page there is still written to.
+func writeBackTo(size int64) int64 {
+	const step = 1 << 20
+	return max(0, size-size%step-step)
+}
 
 var _ Staging = (*dirStaging)(nil)
 
@@ -30,9 +32,9 @@ func (s *dirStaging) Write(p []byte) (int, error) {
 	}
 	n, err := s.file.Write(p)
 	s.size += int64(n)
-	if whole := s.size - s.size%writeBackBytes - writeBackBytes; whole > s.back {
-		writeBack(s.file, s.back, whole-s.back)
-		s.back = whole
+	if to := writeBackTo(s.size); to > s.back {
+		writeBack(s.file, s.back, to-s.back)
+		s.back = to
 	}
 	return n, s.dir.failed("writing a part", s.key, err)
 }
