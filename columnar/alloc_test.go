@@ -14,16 +14,7 @@ import (
 func TestRowsDoNotAllocate(t *testing.T) {
 	world := population.New(population.Options{Seed: 1, Patients: 5})
 	for _, f := range world.Files() {
-		r, err := world.Open(f.Type, 0, 5)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+		lines := bytes.Split(bytes.TrimSpace(NDJSONOf(t, world, f.Type, 0, 5)), []byte("\n"))
 		checkAllocations(t, f.Type, lines[:min(len(lines), 200)])
 	}
 	// What is rare: numbers that are long or have an exponent, escapes, what has no column.

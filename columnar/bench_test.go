@@ -22,16 +22,7 @@ func sample(b *testing.B, resourceType string, size int) []byte {
 	world := population.New(population.Options{Seed: 1, Patients: people})
 	var all []byte
 	for n := 0; n < people && len(all) < size; n++ {
-		r, err := world.Open(resourceType, n, n+1)
-		if err != nil {
-			b.Fatal(err)
-		}
-		some, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			b.Fatal(err)
-		}
-		all = append(all, some...)
+		all = append(all, NDJSONOf(b, world, resourceType, n, n+1)...)
 	}
 	return all
 }

@@ -3,7 +3,6 @@ package columnar_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -59,16 +58,7 @@ func TestObjectsThatComeAgain(t *testing.T) {
 	t.Parallel()
 	world, types := population.New(population.Options{Seed: 2, Patients: 20}), 0
 	for _, f := range world.Files() {
-		file, err := world.Open(f.Type, 0, 20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(file)
-		file.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+		lines := strings.Split(strings.TrimSpace(string(columnar.NDJSONOf(t, world, f.Type, 0, 20))), "\n")
 		lines = slices.DeleteFunc(lines, func(l string) bool { // white space in those is kept
 			return strings.Contains(l, `xtension":`) || strings.Contains(l, `"contained":`)
 		})

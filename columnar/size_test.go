@@ -1,7 +1,6 @@
 package columnar_test
 
 import (
-	"io"
 	"strings"
 	"testing"
 
@@ -14,16 +13,7 @@ func TestOneRowSize(t *testing.T) {
 	t.Parallel()
 	world := population.New(population.Options{Seed: 7, Patients: 3})
 	for name, most := range map[string]int64{"Patient": 30_000, "Observation": 68_000, "ExplanationOfBenefit": 155_000} {
-		r, err := world.Open(name, 0, 3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, _, _ := strings.Cut(string(all), "\n")
+		line, _, _ := strings.Cut(string(columnar.NDJSONOf(t, world, name, 0, 3)), "\n")
 		part := roundTrip(t, columnar.Options{}, line)[0]
 		t.Logf("a file of one %s has %d bytes", name, part.Bytes)
 		if part.Bytes > most {

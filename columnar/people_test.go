@@ -1,0 +1,23 @@
+package columnar
+
+import (
+	"io"
+	"testing"
+
+	"fhirkiln/bulk/bulktest/population"
+)
+
+// NDJSONOf is what a world's people from one up to another have of a resource type.
+func NDJSONOf(t testing.TB, world *population.World, resourceType string, from, to int) []byte {
+	t.Helper()
+	r, err := world.Open(resourceType, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	all, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
