@@ -21,7 +21,11 @@ func (s *shredder) column(f *Field, i int) int {
 		}
 	case f.role == roleDate:
 		if c == '"' {
-			return s.date(f, i)
+			date, end := s.text(f, i)
+			if end > 0 {
+				s.start(f, date)
+			}
+			return end
 		}
 	case f.role == roleJSON:
 		end := s.scan(i)
@@ -41,42 +45,26 @@ func (s *shredder) column(f *Field, i int) int {
 	return 0
 }
 
-// text reads the string at i into the column f of the open struct.
-func (s *shredder) text(f *Field, i int) int {
+// text reads the string at i into the column f of the open struct. v is good until the row is
+// over.
+func (s *shredder) text(f *Field, i int) (v []byte, end int) {
 	c := &s.rows.columns[f.column]
 	if end := c.guessed(s.line, i+1); end > 0 {
 		s.rows.leaf(f)
 		s.rows.asGuessed(f, c)
-		return end
+		return s.line[i+1 : end-1], end
 	}
 	t, end := s.notGuessed(c, i)
 	if end > 0 {
 		s.rows.leaf(f)
 		s.rows.text(f, c, t)
 	}
-	return end
+	return t.bytes, end
 }
 
-// date reads the string at i into the column f of the open struct, and its start into the
-// one beside it.
-func (s *shredder) date(f *Field, i int) int {
+// start adds the start of a date that text has just added to the column f.
+func (s *shredder) start(f *Field, date []byte) {
 	c := &s.rows.columns[f.column]
-	if end := c.guessed(s.line, i+1); end > 0 {
-		s.rows.leaf(f)
-		s.rows.asGuessed(f, c)
-		s.start(f, c, s.line[i+1:end-1])
-		return end
-	}
-	t, end := s.notGuessed(c, i)
-	if end > 0 {
-		s.rows.text(f, s.rows.leaf(f), t)
-		s.start(f, c, t.bytes)
-	}
-	return end
-}
-
-// start adds the start of a date that was just added to c, by text or asGuessed.
-func (s *shredder) start(f *Field, c *column, date []byte) {
 	if at, ok := c.knownStart(s.rows.epoch); ok {
 		s.rows.placeAgain(f.start, s.rows.leaf(f.start), at)
 	} else if start, ok := startOf(date); ok {
