@@ -42,7 +42,7 @@ type pageEncoder struct {
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
-	repWidth, defWidth int
+	repWidth, defWidth int // 0 and 1, and 0, for levels as runs alone, which look the same for each
 }
 
 // newPageEncoder takes a level that Codec.Check has passed.
@@ -134,11 +134,19 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
+	runs := nullPage{&def[0], len(def), min(1, bits.Len8(f.rep)), 0}
+	if p, ok := e.nulls[runs]; ok {
+		return p
+	}
 	key := nullPage{&def[0], len(def), bits.Len8(f.rep), bits.Len8(f.def)}
 	if p, ok := e.nulls[key]; ok {
 		return p
 	}
-	e.raw = appendLevels(e.raw[:0], f, def, rep, e.runsAlone(f, def, rep))
+	runsAlone := e.runsAlone(f, def, rep)
+	if runsAlone {
+		key = runs
+	}
+	e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
 	p := e.page(format.Plain, len(def), len(def), pageValues{})
 	e.nulls[key] = p
 	return p

@@ -36,9 +36,14 @@ func registered(resourceType string) registry {
 }
 
 func findSection(name string) (string, bool) {
-	_, section, found := strings.Cut("\n"+fieldIDs, "\n"+name+"\n")
-	section, _, _ = strings.Cut(section, "\n\n")
-	return section, found
+	for rest := fieldIDs; ; {
+		before, section, found := strings.Cut(rest, name+"\n")
+		if !found || before == "" || strings.HasSuffix(before, "\n") {
+			section, _, _ = strings.Cut(section, "\n\n")
+			return section, found
+		}
+		rest = section // it was the end of a field's name
+	}
 }
 
 func parseSection(section string) registry {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go/deprecated"
@@ -95,48 +96,61 @@ func (l *Layout) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "message %s {\n", l.ResourceType)
 	elements := l.elements()[1:]
-	var write func(depth int)
-	write = func(depth int) {
-		e := elements[0]
+	var write func(indent string)
+	write = func(indent string) {
+		e := &elements[0]
 		elements = elements[1:]
-		fmt.Fprintf(&b, "%s%s %s %s%s%s", strings.Repeat("  ", depth), strings.ToLower(e.RepetitionType.V.String()), typeText(e), e.Name, logicalText(e), idText(e))
+		for _, s := range []string{indent, repetitionText(e), " ", typeText(e), " ", e.Name} {
+			b.WriteString(s)
+		}
+		if e.LogicalType.Value != nil {
+			fmt.Fprintf(&b, " (%v)", e.LogicalType.Value)
+		}
+		if e.FieldID != 0 {
+			b.WriteString(" = " + strconv.Itoa(int(e.FieldID)))
+		}
 		if !e.NumChildren.Valid {
 			b.WriteString(";\n")
 			return
 		}
 		b.WriteString(" {\n")
 		for range e.NumChildren.V {
-			write(depth + 1)
+			write(indent + "  ")
 		}
-		fmt.Fprintf(&b, "%s}\n", strings.Repeat("  ", depth))
+		b.WriteString(indent + "}\n")
 	}
 	for len(elements) > 0 {
-		write(1)
+		write("  ")
 	}
 	b.WriteString("}\n")
 	return b.String()
 }
 
-func typeText(e format.SchemaElement) string {
+func repetitionText(e *format.SchemaElement) string {
+	switch e.RepetitionType.V {
+	case format.Required:
+		return "required"
+	case format.Repeated:
+		return "repeated"
+	}
+	return "optional"
+}
+
+func typeText(e *format.SchemaElement) string {
 	if !e.Type.Valid {
 		return "group"
 	}
-	return map[format.Type]string{format.Boolean: "boolean", format.Int32: "int32", format.Int64: "int64",
-		format.ByteArray: "binary", format.FixedLenByteArray: "fixed_len_byte_array(16)"}[e.Type.V]
-}
-
-func logicalText(e format.SchemaElement) string {
-	if e.LogicalType.Value == nil {
-		return ""
+	switch e.Type.V {
+	case format.Boolean:
+		return "boolean"
+	case format.Int32:
+		return "int32"
+	case format.Int64:
+		return "int64"
+	case format.FixedLenByteArray:
+		return "fixed_len_byte_array(16)"
 	}
-	return " (" + fmt.Sprint(e.LogicalType.Value) + ")"
-}
-
-func idText(e format.SchemaElement) string {
-	if e.FieldID == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" = %d", e.FieldID)
+	return "binary"
 }
 
 // Hash identifies the layout's columns: equal for equal layouts, SHA-256 in hex.
