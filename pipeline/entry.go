@@ -9,8 +9,9 @@ import (
 	"fhirkiln/sink"
 )
 
-// entry is one entry of a run's ledger: a thing that has durably happened, or that is
-// about to happen and must be cleaned up after. One of its fields is set.
+// entry says a thing that has durably happened, or that is about to happen and must be
+// cleaned up after. One of its fields is set. An entry of a run's ledger is an array of
+// them, each after those before it.
 //
 // Entries hold URLs with signatures and ids of patients: they live under the state
 // alone, and end with the run.

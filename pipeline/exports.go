@@ -89,8 +89,11 @@ func (r *run) turn(ctx context.Context) (done func(), err error) {
 
 // done says whether all of the export is in parts.
 func (x *export) done() bool {
-	return x.read && x.complete != nil && len(x.pending(0)) == 0
+	return x.complete != nil && x.issuesRead() && len(x.pending(0)) == 0
 }
+
+// issuesRead says whether nothing is to be read of the error files of a complete export.
+func (x *export) issuesRead() bool { return x.read || len(x.complete.Errors) == 0 }
 
 // start kicks the export off, unless a run before has.
 func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
@@ -140,18 +143,16 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	}
 	queued := 0
 	m, err := r.wait(ctx, x, log, func(m *bulk.Manifest) (err error) {
-		queued, err = r.listNew(ctx, x, m, q, queued)
+		queued, err = r.listNew(ctx, x, m, q, queued, nil)
 		return err
 	})
 	if err != nil {
 		return r.waitFailed(ctx, x, err)
 	}
-	if _, err := r.listNew(ctx, x, m, q, queued); err != nil {
+	end := complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
+		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}
+	if _, err := r.listNew(ctx, x, m, q, queued, &end); err != nil {
 		return err
-	}
-	if len(x.files) > len(m.Output)+len(m.Deleted) {
-		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
-			Err: errors.New("files that the server told of before are not in it"), Hint: "run again to start another export"}
 	}
 	log.Info("the export is complete", "files", len(m.Output), "deleted_files", len(m.Deleted),
 		"error_files", len(m.Errors), "transaction_time", m.TransactionTimeText)
@@ -159,8 +160,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 		log.Warn("the server gave no readable transactionTime")
 	}
 	r.Progress.enter(Converting)
-	return r.journal.add(ctx, entry{Complete: &complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
-		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}})
+	return nil
 }
 
 // wait returns the export's manifest, and hands on what the server tells of it before.
@@ -197,18 +197,33 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 }
 
 // listNew lists the files of m that are not listed yet, and queues those that are to be
-// converted, of the first queued ones none. It returns how many are queued in all.
-func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int) (int, error) {
+// converted, of the first queued ones none. It returns how many are queued in all. end is
+// nil while the server is still to tell of more.
+func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int, end *complete) (int, error) {
 	const many = 10_000 // files in one entry
+	broken := func(what string) error {
+		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
+			Err: errors.New(what), Hint: "run again to start another export"}
+	}
 	r.journal.mu.Lock()
 	fresh, same := x.meet(m)
+	missing := len(m.Output) + len(m.Deleted) - len(x.files) - len(fresh)
 	r.journal.mu.Unlock()
-	if !same {
-		return queued, &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
-			Err: errors.New("it says other things of its files than before"), Hint: "run again to start another export"}
+	switch {
+	case !same:
+		return queued, broken("it says other things of its files than before")
+	case end != nil && missing < 0:
+		return queued, broken("files that the server told of before are not in it")
 	}
-	for i := 0; i < len(fresh); i += many {
-		if err := r.journal.add(ctx, entry{Listed: &listed{Export: x.index, Files: fresh[i:min(i+many, len(fresh))]}}); err != nil {
+	for len(fresh) > 0 || end != nil {
+		var news []entry
+		if n := min(many, len(fresh)); n > 0 {
+			news, fresh = append(news, entry{Listed: &listed{Export: x.index, Files: fresh[:n]}}), fresh[n:]
+		}
+		if len(fresh) == 0 && end != nil {
+			news, end = append(news, entry{Complete: end}), nil
+		}
+		if err := r.journal.add(ctx, news...); err != nil {
 			return queued, err
 		}
 	}
@@ -246,7 +261,7 @@ func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 
 // readIssues counts what the export's error files tell of.
 func (r *run) readIssues(ctx context.Context, x *export) error {
-	if x.read {
+	if x.issuesRead() {
 		return nil
 	}
 	var issues issueCounts
@@ -256,16 +271,4 @@ func (r *run) readIssues(ctx context.Context, x *export) error {
 		}
 	}
 	return r.journal.add(ctx, entry{Issues: &exportIssues{Export: x.index, Issues: issues}})
-}
-
-// convertFiles converts files that are here, as an export of no server.
-func (r *run) convertFiles(ctx context.Context, m *bulk.Manifest) error {
-	for _, e := range []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}} {
-		if err := r.journal.add(ctx, e); err != nil {
-			return err
-		}
-	}
-	x := r.journal.exports[0]
-	x.job.Manifest = m
-	return r.export(ctx, x, r.Log)
 }

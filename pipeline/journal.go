@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,12 +38,8 @@ type journal struct {
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	j := &journal{log: log, loose: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
-		var e entry
 		if err == nil {
-			err = json.Unmarshal(raw, &e)
-		}
-		if err == nil {
-			err = j.apply(e)
+			err = j.applyAll(raw)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the run's ledger: %w", err)
@@ -52,25 +49,30 @@ func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	return j, nil
 }
 
-// add makes e durable. What it says counts from then on.
-func (j *journal) add(ctx context.Context, e entry) error {
-	raw, err := json.Marshal(e)
+// add makes entries durable, all of them or none. What they say counts from then on.
+func (j *journal) add(ctx context.Context, entries ...entry) error {
+	raw, err := json.Marshal(entries)
 	if err != nil {
 		return err
 	}
 	err = j.log.Append(ctx, raw)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err != nil {
+	for _, e := range entries {
+		if err == nil {
+			if err := j.apply(e); err != nil {
+				return err
+			}
+			continue
+		}
 		// It may count all the same: what it says is staged must not be thrown away as loose,
 		// unless everything is.
 		j.unsure = append(j.unsure, j.settle(e.Staged)...)
 		if e.Retired != nil {
 			j.unsure = append(j.unsure, j.settle(&staged{Parts: e.Retired.Parts})...)
 		}
-		return err
 	}
-	return j.apply(e)
+	return err
 }
 
 // settle takes the keys of what is in parts out of those of which nobody knows, and
@@ -95,6 +97,23 @@ func (s *staged) keys() []string {
 		keys = append(keys, q.Key)
 	}
 	return keys
+}
+
+// applyAll applies what add has written.
+func (j *journal) applyAll(raw json.RawMessage) error {
+	if bytes.HasPrefix(raw, []byte("{")) { // of a run that a fhirkiln of before 2026-11-23 has begun
+		raw = slices.Concat([]byte("["), raw, []byte("]"))
+	}
+	var entries []entry
+	if err := json.Unmarshal(raw, &entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := j.apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *journal) apply(e entry) error {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,12 +59,15 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 		if _, err := resume(ctx, o, lease); err != nil { // nothing comes of it but that it is thrown away
 			return r.failed(err)
 		}
-		if err := r.begin(ctx, ledger.KindFiles); err != nil {
+		// An export of no server.
+		if err := r.begin(ctx, ledger.KindFiles, entry{Planned: []planned{{Role: roleData}}}, entry{Started: new(started)}); err != nil {
 			return r.failed(err)
 		}
 		return r.complete(ctx, func(ctx context.Context) error {
 			r.Log.Info("converting", "files", len(files.files))
-			return r.convertFiles(ctx, files.manifest())
+			x := r.journal.exports[0]
+			x.job.Manifest = files.manifest()
+			return r.export(ctx, x, r.Log)
 		})
 	})
 }
@@ -120,8 +124,9 @@ func newRunID(t time.Time) string {
 	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
 }
 
-// begin writes down that the run is there, before it does anything else.
-func (r *run) begin(ctx context.Context, kind ledger.Kind) error {
+// begin writes down that the run is there, before it does anything else, and with it what
+// is known of it already.
+func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error {
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = &ledger.Unfinished{Run: r.id, Started: r.started.UTC(), Attempts: 1}
 		return nil
@@ -136,8 +141,9 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind) error {
 	if r.journal, err = openJournal(ctx, log); err != nil {
 		return err
 	}
-	return r.journal.add(ctx, entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed),
-		Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}})
+	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed),
+		Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}}
+	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }
 
 // resume opens the feed's unfinished run, if there is one that can be gone on with. One
