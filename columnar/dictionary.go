@@ -157,6 +157,7 @@ func (d *dictionary) truncate(n, adds int) {
 
 func (d *dictionary) grow() {
 	d.slots = make([]uint32, 4*len(d.slots))
+	clear(d.slots) // written before it is read, or the system maps each page twice, and all cores wait
 	mask := uint64(len(d.slots) - 1)
 	for i := range d.values {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask

@@ -131,6 +131,7 @@ func (s *shard) add(sum uint64) (fresh bool) {
 	if 4*(s.used+1) > 3*len(s.table) {
 		old := s.table
 		s.table = make([]uint64, max(2*len(old), firstTable))
+		clear(s.table) // written before it is read, or the system maps each page twice, and all cores wait
 		for _, h := range old {
 			if h != 0 {
 				s.table[s.place(h)] = h
