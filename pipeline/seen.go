@@ -42,6 +42,7 @@ type shard struct {
 // looker notes resources, to look for them in seen. It belongs to one goroutine at a time.
 type looker struct {
 	seen  *seen
+	full  bool       // seen was, so that nothing is noted any more
 	again int64      // how many of those that were looked for had come before
 	late  [64][]late // by shard
 }
@@ -60,7 +61,7 @@ const together = 16
 
 // look notes a resource. One without an id is like no other.
 func (l *looker) look(resourceType string, id, version []byte) {
-	if len(id) == 0 || l.seen.count.Load() > l.seen.max {
+	if len(id) == 0 || l.full {
 		return
 	}
 	key := append(make([]byte, 0, 256), resourceType...) // on the stack, unless it is longer
@@ -90,7 +91,7 @@ func (l *looker) settled() (again int64) {
 func (l *looker) settle(n int) {
 	s, some := l.seen, l.late[n]
 	l.late[n] = some[:0]
-	if len(some) == 0 || s.count.Load() > s.max {
+	if l.full = s.count.Load() > s.max; l.full || len(some) == 0 {
 		return
 	}
 	if fresh := s.shards[n].take(some, l.cameBefore); fresh > 0 && s.count.Add(fresh) > s.max {
