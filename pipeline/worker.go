@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
@@ -43,8 +44,18 @@ type openPart struct {
 	sum hash.Hash // of what was written
 }
 
+// hashBeside is the size of a write from which it pays to hash it in a goroutine.
+const hashBeside = 32 << 10
+
+// Write hashes what it writes at the same time, if a core is free: others' row groups wait.
 func (p *openPart) Write(b []byte) (int, error) {
-	p.sum.Write(b)
+	if len(b) < hashBeside {
+		p.sum.Write(b)
+		return p.Staging.Write(b)
+	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { p.sum.Write(b) })
 	return p.Staging.Write(b)
 }
 
