@@ -11,6 +11,7 @@ package columnar
 // touched shares the stream of the struct around it to the end.
 type rowGroup struct {
 	layout    *Layout
+	space     *workspace
 	streams   []stream
 	columns   []column
 	rows      int
@@ -57,8 +58,8 @@ type column struct {
 	hashes       []uint64    // for that: of the values in pages, but for those that are in dict
 }
 
-func newRowGroup(l *Layout, o *Options) *rowGroup {
-	g := &rowGroup{layout: l, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
+func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
+	g := &rowGroup{layout: l, space: s, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
 		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes), epoch: 1}
 	for i, f := range l.columns {
 		c := &g.columns[i]

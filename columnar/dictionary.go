@@ -35,8 +35,16 @@ const (
 // depend on it: indices go by the order of the values' coming.
 var hashSeed = maphash.MakeSeed()
 
+const firstSlots = 64
+
 func newDictionary(fixed int) *dictionary {
-	return &dictionary{fixed: fixed, slots: make([]uint32, 64)}
+	return &dictionary{fixed: fixed, slots: make([]uint32, firstSlots)}
+}
+
+// renew makes a dictionary of one that is done with, in its memory.
+func (d *dictionary) renew(fixed int) {
+	d.fixed, d.slots = fixed, d.slots[:firstSlots]
+	d.reset()
 }
 
 func (d *dictionary) reset() {
@@ -156,7 +164,11 @@ func (d *dictionary) truncate(n, adds int) {
 }
 
 func (d *dictionary) grow() {
-	d.slots = make([]uint32, 4*len(d.slots))
+	if n := 4 * len(d.slots); n <= cap(d.slots) {
+		d.slots = d.slots[:n]
+	} else {
+		d.slots = make([]uint32, n)
+	}
 	clear(d.slots) // written before it is read, or the system maps each page twice, and all cores wait
 	mask := uint64(len(d.slots) - 1)
 	for i := range d.values {

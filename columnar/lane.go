@@ -11,13 +11,11 @@ import (
 // need, so that lanes share nothing but the files that they write to. It keeps row groups
 // that are not full from one Append to the next.
 type lane struct {
-	w       *Writer
-	scanner scanner
-	encoder *pageEncoder
+	w *Writer
+	*workspace
 	shares  map[string]*share // by resource type
 	last    *share            // the one that likelyShare looked up last
 	pending int64             // bytes of NDJSON in the shares' row groups
-	memory  []byte            // of a block, between two of them
 
 	each func(resourceType string, id, version []byte) // Options.Each's, or nil
 
@@ -40,7 +38,12 @@ type share struct {
 }
 
 func newLane(w *Writer) *lane {
-	l := &lane{w: w, encoder: newPageEncoder(w.options.Codec, w.options.Level), shares: map[string]*share{}}
+	l := &lane{w: w, shares: map[string]*share{}}
+	if last := len(w.spaces) - 1; last >= 0 {
+		l.workspace, w.spaces = w.spaces[last], w.spaces[:last]
+	} else {
+		l.workspace = &workspace{encoder: newPageEncoder(w.options.Codec, w.options.Level)}
+	}
 	if w.options.Each != nil {
 		l.each = w.options.Each()
 	}
@@ -134,7 +137,7 @@ func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &share{part: p, rows: newRowGroup(p.file.layout, &l.w.options)}
+	s := &share{part: p, rows: newRowGroup(p.file.layout, &l.w.options, l.workspace)}
 	if resourceType == Deleted {
 		s.tombstones = newTombstoneShredder(s.rows)
 	} else {
@@ -186,6 +189,7 @@ func (l *lane) close(groups map[*part]int) error {
 		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
+		l.leave(s.rows)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type Options struct {
 	// Each returns a function that is called for each row that is made of a resource, with
 	// its id and meta.versionId, nil where it has none; they are good until the function
 	// returns. Where there are Cores, goroutines that make rows at the same time have a
-	// function each, which no other calls meanwhile. Each itself is called by NewWriter and
+	// function each, which no other calls meanwhile. Each itself is called by NewWriter, Reset and
 	// from any of Append's goroutines, one at a time. Nil: nothing is called.
 	Each func() func(resourceType string, id, version []byte)
 

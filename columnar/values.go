@@ -63,7 +63,7 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	v := t.bytes
 	if !c.plainly {
 		if c.dict == nil {
-			c.dict = newDictionary(c.fixed)
+			g.space.begin(c)
 		}
 		if i, ok := c.dict.add(v, t.asIs, t.missed); ok {
 			g.place(f, c, i)

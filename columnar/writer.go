@@ -20,9 +20,10 @@ type Writer struct {
 	options    Options
 	wrong      error // with the options
 	tombstones bool
-	lanes      []*lane // the first is Append's own goroutine's
-	blocks     int     // that the lanes have had
-	laneBlocks int     // a constant but in tests
+	lanes      []*lane      // the first is Append's own goroutine's
+	blocks     int          // that the lanes have had
+	laneBlocks int          // a constant but in tests
+	spaces     []*workspace // that no lane has yet, of lanes before Reset
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
@@ -31,12 +32,27 @@ type Writer struct {
 
 // NewWriter returns a Writer without parts.
 func NewWriter(o Options) *Writer {
+	w := &Writer{laneBlocks: laneBlocks}
+	w.Reset(o)
+	return w
+}
+
+// Reset makes of a Writer that was closed what NewWriter returns, but that it goes on with
+// the memory that it has.
+func (w *Writer) Reset(o Options) {
 	o.setDefaults()
-	w := &Writer{options: o, laneBlocks: laneBlocks, parts: map[string]*part{}}
+	for _, l := range w.lanes {
+		w.spaces = append(w.spaces, l.workspace)
+	}
+	if o.Codec != w.options.Codec || o.Level != w.options.Level {
+		w.spaces = nil // their encoders are for another one
+	}
+	w.options, w.tombstones = o, false
+	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
+	w.full.Store(false)
 	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {
 		w.lanes = []*lane{newLane(w)}
 	}
-	return w
 }
 
 // Append makes rows of lines until they end or a part is full; which of the two it

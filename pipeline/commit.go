@@ -40,6 +40,7 @@ func (w *worker) commit(ctx context.Context, here *place) error {
 		if c.stats, err = w.writer.Close(); err != nil {
 			return err
 		}
+		w.closed = w.writer
 	}
 	if err := w.committed(); err != nil {
 		return err

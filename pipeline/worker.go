@@ -25,7 +25,8 @@ type worker struct {
 	queue  *queue
 
 	kind   kind
-	writer *columnar.Writer
+	writer *columnar.Writer     // nil between parts
+	closed *columnar.Writer     // the one before, for its memory; nil for none
 	open   map[string]*openPart // by resource type: the parts of writer
 	bad    *quarantine
 	files  []fileEnd   // in writer to their ends
@@ -216,7 +217,11 @@ func (w *worker) begin(m *bulk.Manifest) {
 			return l.look
 		}
 	}
-	w.writer = columnar.NewWriter(options)
+	if w.writer, w.closed = w.closed, nil; w.writer == nil {
+		w.writer = columnar.NewWriter(options)
+		return
+	}
+	w.writer.Reset(options)
 }
 
 // settle counts which of the present file's resources so far had come before.

@@ -1,0 +1,49 @@
+package columnar
+
+import (
+	"cmp"
+	"slices"
+)
+
+// workspace is what a lane works with and leaves to a lane of the Writer after: memory that
+// was used before need not be mapped, cleared and collected again. Of a day's mix, whose
+// types have a Writer each, that was a twentieth of the time.
+type workspace struct {
+	scanner scanner
+	encoder *pageEncoder
+	memory  []byte         // of a block, between two of them
+	columns []columnMemory // of row groups that are written, the smallest first
+}
+
+// columnMemory is the memory of a column that had a dictionary.
+type columnMemory struct {
+	dict  *dictionary
+	index []int32
+	plain []byte
+}
+
+func (m columnMemory) bytes() int { return cap(m.dict.plain) + 4*cap(m.index) + cap(m.plain) }
+
+// begin readies a column for its first value. What comes first in a type comes often, so it
+// gets the most.
+func (s *workspace) begin(c *column) {
+	last := len(s.columns) - 1
+	if last < 0 {
+		c.dict = newDictionary(c.fixed)
+		return
+	}
+	m := s.columns[last]
+	s.columns = s.columns[:last]
+	m.dict.renew(c.fixed)
+	c.dict, c.index, c.plain = m.dict, m.index[:0], m.plain[:0]
+}
+
+// leave takes the memory of a row group that is written and done with.
+func (s *workspace) leave(g *rowGroup) {
+	for i := range g.columns {
+		if c := &g.columns[i]; c.dict != nil {
+			s.columns = append(s.columns, columnMemory{c.dict, c.index, c.plain})
+		}
+	}
+	slices.SortFunc(s.columns, func(a, b columnMemory) int { return cmp.Compare(a.bytes(), b.bytes()) })
+}
