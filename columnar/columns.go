@@ -223,14 +223,14 @@ func push[T any](s *[]T, v T) {
 	*s = append(*s, v)
 }
 
-// roomFor is s with room for n more, and for twice as many as now if it has to move: append
-// would make it a quarter larger, and move all that is in it four times as often. append and
+// roomFor is s with room for n more, and for four times as many as now if it has to move:
+// what it moves from is touched for nothing, a third of the end's size then. append and
 // slices.Grow also clear the room that is left; what make gets from the system is clear, and
-// what is never used is never touched then.
+// what is never used is never touched.
 func roomFor[T any](s []T, n int) []T {
 	const least = 16 // values are seldom alone
 	if cap(s)-len(s) < n {
-		s = append(make([]T, 0, len(s)+max(n, len(s), least)), s...)
+		s = append(make([]T, 0, len(s)+max(n, 3*len(s), least)), s...)
 	}
 	return s
 }

@@ -38,10 +38,8 @@ type share struct {
 }
 
 func newLane(w *Writer) *lane {
-	l := &lane{w: w, shares: map[string]*share{}}
-	if last := len(w.spaces) - 1; last >= 0 {
-		l.workspace, w.spaces = w.spaces[last], w.spaces[:last]
-	} else {
+	l := &lane{w: w, workspace: w.space, shares: map[string]*share{}}
+	if w.space = nil; l.workspace == nil {
 		l.workspace = &workspace{encoder: newPageEncoder(w.options.Codec, w.options.Level)}
 	}
 	if w.options.Each != nil {
@@ -189,7 +187,11 @@ func (l *lane) close(groups map[*part]int) error {
 		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
-		l.leave(s.rows)
+		// Where many Writers share memory, columns that have more than they need would be a tenth
+		// of it.
+		if l.w.options.RowGroupBytes >= defaultRowGroup {
+			l.leave(s.rows)
+		}
 	}
 	return nil
 }

@@ -53,8 +53,8 @@ type Options struct {
 	// Each returns a function that is called for each row that is made of a resource, with
 	// its id and meta.versionId, nil where it has none; they are good until the function
 	// returns. Where there are Cores, goroutines that make rows at the same time have a
-	// function each, which no other calls meanwhile. Each itself is called by NewWriter, Reset and
-	// from any of Append's goroutines, one at a time. Nil: nothing is called.
+	// function each, which no other calls meanwhile. Each itself is called by NewWriter, by
+	// Reset and from any of Append's goroutines, one at a time. Nil: nothing is called.
 	Each func() func(resourceType string, id, version []byte)
 
 	// PageBytes is the size from which a page is closed, before compression; a value that
@@ -82,12 +82,16 @@ type Options struct {
 	Metadata map[string]string
 }
 
-// indexedBytes is what a value in a dictionary adds to a page as PageBytes has it.
-const indexedBytes = 16
+const (
+	defaultRowGroup = 256 << 20
+
+	// indexedBytes is what a value in a dictionary adds to a page as PageBytes has it.
+	indexedBytes = 16
+)
 
 func (o *Options) setDefaults() {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)
-	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, 256<<20)
+	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, defaultRowGroup)
 	o.PageBytes = cmp.Or(o.PageBytes, 512<<10)
 	o.Codec = cmp.Or(o.Codec, Zstd)
 }

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// workspace is what a lane works with and leaves to a lane of the Writer after: memory that
-// was used before need not be mapped, cleared and collected again. Of a day's mix, whose
-// types have a Writer each, that was a twentieth of the time.
+// workspace is what a Writer's first lane works with and leaves to that of its next parts, by
+// [Writer.Reset]: memory that was used before need not be mapped, cleared and collected again.
+// Of a day's mix, whose types have parts of their own, that was a twentieth of the time.
 type workspace struct {
 	scanner scanner
 	encoder *pageEncoder
 	memory  []byte         // of a block, between two of them
-	columns []columnMemory // of row groups that are written, the smallest first
+	columns []columnMemory // of row groups that are written, the one with the least first
 }
 
 // columnMemory is the memory of a column that had a dictionary.

@@ -20,10 +20,10 @@ type Writer struct {
 	options    Options
 	wrong      error // with the options
 	tombstones bool
-	lanes      []*lane      // the first is Append's own goroutine's
-	blocks     int          // that the lanes have had
-	laneBlocks int          // a constant but in tests
-	spaces     []*workspace // that no lane has yet, of lanes before Reset
+	lanes      []*lane    // the first is Append's own goroutine's
+	blocks     int        // that the lanes have had
+	laneBlocks int        // a constant but in tests
+	space      *workspace // of the first lane before Reset, until there is one; nil for none
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
@@ -41,11 +41,8 @@ func NewWriter(o Options) *Writer {
 // the memory that it has.
 func (w *Writer) Reset(o Options) {
 	o.setDefaults()
-	for _, l := range w.lanes {
-		w.spaces = append(w.spaces, l.workspace)
-	}
-	if o.Codec != w.options.Codec || o.Level != w.options.Level {
-		w.spaces = nil // their encoders are for another one
+	if len(w.lanes) > 0 && o.Codec == w.options.Codec && o.Level == w.options.Level {
+		w.space = w.lanes[0].workspace // others help now and then, and need not keep theirs
 	}
 	w.options, w.tombstones = o, false
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}

@@ -29,12 +29,13 @@ const floorBytes = 64 << 20
 //
 // A run needs row groups, which are less than half of the NDJSON that is in them: of 512
 // MiB at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
-// for each worker what it downloads and uploads.
+// for each worker what it downloads and uploads. The ends of buffers that nothing was written
+// to yet count as well, though they take none.
 func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
 	}
-	const common, each = 224 << 20, 8 << 20
+	const common, each = 272 << 20, 8 << 20
 	one := max(common, int64(max(workers, cores))*rowGroup/2) + int64(workers)*each
 	c.limitMemory(floorBytes + int64(runs)*one)
 }

@@ -12,10 +12,10 @@ func TestMakeRoom(t *testing.T) {
 		rowGroup      int64
 		want          int64 // MiB, 0 for none
 	}{
-		{"convert", "", 1, 2, 2, 0, 64 + 240},
-		{"eight downloads", "", 1, 8, 2, 0, 64 + 288},
-		{"four feeds at once", "", 4, 8, 64, 0, 64 + 4*288},
-		{"row groups as large as they are anyhow", "", 1, 4, 2, 64 << 20, 64 + 256},
+		{"convert", "", 1, 2, 2, 0, 64 + 288},
+		{"eight downloads", "", 1, 8, 2, 0, 64 + 336},
+		{"four feeds at once", "", 4, 8, 64, 0, 64 + 4*336},
+		{"row groups as large as they are anyhow", "", 1, 4, 2, 64 << 20, 64 + 304},
 		{"large row groups", "", 1, 4, 2, 256 << 20, 64 + 512 + 32},
 		{"a large one on each core", "", 1, 1, 8, 256 << 20, 64 + 1024 + 8},
 		{"GOMEMLIMIT", "1GiB", 4, 8, 2, 0, 0},
