@@ -225,12 +225,13 @@ func push[T any](s *[]T, v T) {
 
 // roomFor is s with room for n more, and for four times as many as now if it has to move:
 // what it moves from is touched for nothing, a third of the end's size then. append and
-// slices.Grow also clear the room that is left; what make gets from the system is clear, and
-// what is never used is never touched.
+// slices.Grow also clear the room that is left; what make gets fresh from the system is clear,
+// and what is never used is never touched. What is large grows to twice its size.
 func roomFor[T any](s []T, n int) []T {
-	const least = 16 // values are seldom alone
+	const least, large = 16, 4 << 20 // values are seldom alone
 	if cap(s)-len(s) < n {
-		s = append(make([]T, 0, len(s)+max(n, 3*len(s), least)), s...)
+		more := max(len(s), min(3*len(s), large))
+		s = append(make([]T, 0, len(s)+max(n, more, least)), s...)
 	}
 	return s
 }

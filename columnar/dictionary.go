@@ -169,7 +169,9 @@ func (d *dictionary) grow() {
 	} else {
 		d.slots = make([]uint32, n)
 	}
-	clear(d.slots) // written before it is read, or the system maps each page twice, and all cores wait
+	// New ones too: written before they are read, or the system maps each page twice, and all
+	// cores wait.
+	clear(d.slots)
 	mask := uint64(len(d.slots) - 1)
 	for i := range d.values {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask

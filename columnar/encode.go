@@ -42,7 +42,7 @@ type pageEncoder struct {
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
-	repWidth, defWidth int // 0 and 1, and 0, for levels as runs alone, which look the same for each
+	repWidth, defWidth int // of a level in bits; of runs alone, which have none, 1 if there are any, and 0
 }
 
 // newPageEncoder takes a level that Codec.Check has passed.
@@ -134,6 +134,7 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
+	// Whichever column comes first decides for all of the struct whether it is runs alone.
 	runs := nullPage{&def[0], len(def), min(1, bits.Len8(f.rep)), 0}
 	if p, ok := e.nulls[runs]; ok {
 		return p

@@ -187,11 +187,12 @@ func (l *lane) close(groups map[*part]int) error {
 		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
-		// Where many Writers share memory, columns that have more than they need would be a tenth
-		// of it.
+		// Smaller row groups are those of many Writers at once. Columns that have more than they
+		// need would be a tenth of their memory.
 		if l.w.options.RowGroupBytes >= defaultRowGroup {
 			l.leave(s.rows)
 		}
 	}
+	clear(l.encoder.nulls)
 	return nil
 }

@@ -15,6 +15,16 @@ type workspace struct {
 	columns []columnMemory // of row groups that are written, the one with the least first
 }
 
+// mostKept is how much memory a workspace, but for its columns, or a column may have to be kept:
+// a line may have been very long.
+const mostKept = 16 << 20
+
+func (s *workspace) bytes() int {
+	const token = 16
+	e := s.encoder
+	return cap(s.memory) + cap(e.raw) + cap(e.packed) + cap(e.other) + token*cap(s.scanner.tape)
+}
+
 // columnMemory is the memory of a column that had a dictionary.
 type columnMemory struct {
 	dict  *dictionary
@@ -41,8 +51,9 @@ func (s *workspace) begin(c *column) {
 // leave takes the memory of a row group that is written and done with.
 func (s *workspace) leave(g *rowGroup) {
 	for i := range g.columns {
-		if c := &g.columns[i]; c.dict != nil {
-			s.columns = append(s.columns, columnMemory{c.dict, c.index, c.plain})
+		c := &g.columns[i]
+		if m := (columnMemory{c.dict, c.index, c.plain}); m.dict != nil && m.bytes() <= mostKept {
+			s.columns = append(s.columns, m)
 		}
 	}
 	slices.SortFunc(s.columns, func(a, b columnMemory) int { return cmp.Compare(a.bytes(), b.bytes()) })

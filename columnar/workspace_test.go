@@ -22,7 +22,7 @@ func TestResetProperty(t *testing.T) {
 		types = append(types, columnar.NDJSONOf(t, world, f.Type, 0, 8))
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		used := columnar.NewWriter(columnar.Options{})
+		used := columnar.NewTombstoneWriter(columnar.Options{})
 		for range rapid.IntRange(1, 4).Draw(t, "parts") {
 			var odd bytes.Buffer
 			drawNDJSON(t, &odd, 5, 300)
@@ -31,6 +31,7 @@ func TestResetProperty(t *testing.T) {
 				TargetBytes:   rapid.SampledFrom([]int64{1, 1 << 30}).Draw(t, "target"),
 				RowGroupBytes: rapid.SampledFrom([]int64{20_000, 1 << 30}).Draw(t, "row group"),
 				PageBytes:     rapid.SampledFrom([]int{1000, 0}).Draw(t, "page"),
+				BloomFilter:   rapid.Bool().Draw(t, "bloom filter"),
 				Codec:         rapid.SampledFrom([]columnar.Codec{columnar.Zstd, columnar.Snappy}).Draw(t, "codec"),
 			}
 			reset := func(o columnar.Options) *columnar.Writer {

@@ -23,7 +23,7 @@ type Writer struct {
 	lanes      []*lane    // the first is Append's own goroutine's
 	blocks     int        // that the lanes have had
 	laneBlocks int        // a constant but in tests
-	space      *workspace // of the first lane before Reset, until there is one; nil for none
+	space      *workspace // of the first lane, from Close to Reset; nil for none
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
@@ -37,12 +37,12 @@ func NewWriter(o Options) *Writer {
 	return w
 }
 
-// Reset makes of a Writer that was closed what NewWriter returns, but that it goes on with
-// the memory that it has.
+// Reset makes of a Writer that was closed what NewWriter returns, but that it works in the
+// same memory.
 func (w *Writer) Reset(o Options) {
 	o.setDefaults()
-	if len(w.lanes) > 0 && o.Codec == w.options.Codec && o.Level == w.options.Level {
-		w.space = w.lanes[0].workspace // others help now and then, and need not keep theirs
+	if o.Codec != w.options.Codec || o.Level != w.options.Level {
+		w.space = nil // its encoder is for others
 	}
 	w.options, w.tombstones = o, false
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
@@ -74,7 +74,8 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (Read
 // be closed.
 func (w *Writer) Full() bool { return w.full.Load() }
 
-// Close finishes the parts and returns their statistics, ordered by type.
+// Close finishes the parts and returns their statistics, ordered by type. What can be done
+// then is Reset; of the parts, the Writer keeps nothing.
 func (w *Writer) Close() ([]PartStats, error) {
 	last := map[*part]int{} // row groups that are still to come
 	for _, l := range w.lanes {
@@ -105,6 +106,10 @@ func (w *Writer) Close() ([]PartStats, error) {
 		stats = append(stats, stat)
 	}
 	slices.SortFunc(stats, func(a, b PartStats) int { return cmp.Compare(a.ResourceType, b.ResourceType) })
+	if len(w.lanes) > 0 && w.lanes[0].bytes() <= mostKept {
+		w.space = w.lanes[0].workspace // others help now and then, and need not keep theirs
+	}
+	w.lanes, w.parts = nil, nil
 	return stats, nil
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // entry says a thing that has durably happened, or that is about to happen and must be
-// cleaned up after. One of its fields is set. An entry of a run's ledger is an array of
-// them, each after those before it.
+// cleaned up after. One of its fields is set. What is added together is an array in one
+// entry of the ledger, [ledger.Run.Append], there as a whole or not at all.
 //
 // Entries hold URLs with signatures and ids of patients: they live under the state
 // alone, and end with the run.

@@ -197,8 +197,9 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 }
 
 // listNew lists the files of m that are not listed yet, and queues those that are to be
-// converted, of the first queued ones none. It returns how many are queued in all. end is
-// nil while the server is still to tell of more.
+// converted, of the first queued ones none. It returns how many are queued in all. With the
+// last of them it writes down end, that all are listed; nil while the server is still to tell
+// of more.
 func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int, end *complete) (int, error) {
 	const many = 10_000 // files in one entry
 	broken := func(what string) error {
@@ -207,12 +208,12 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 	}
 	r.journal.mu.Lock()
 	fresh, same := x.meet(m)
-	missing := len(m.Output) + len(m.Deleted) - len(x.files) - len(fresh)
+	gone := len(x.files)+len(fresh) > len(m.Output)+len(m.Deleted)
 	r.journal.mu.Unlock()
 	switch {
 	case !same:
 		return queued, broken("it says other things of its files than before")
-	case end != nil && missing < 0:
+	case end != nil && gone:
 		return queued, broken("files that the server told of before are not in it")
 	}
 	for len(fresh) > 0 || end != nil {

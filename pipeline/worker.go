@@ -48,7 +48,8 @@ type openPart struct {
 // hashBeside is the size of a write from which it pays to hash it in a goroutine.
 const hashBeside = 32 << 10
 
-// Write hashes what it writes at the same time, if a core is free: others' row groups wait.
+// Write hashes what it writes at the same time, in a goroutine: lanes wait for each other's
+// writes here, so that a core has nothing else to do.
 func (p *openPart) Write(b []byte) (int, error) {
 	if len(b) < hashBeside {
 		p.sum.Write(b)

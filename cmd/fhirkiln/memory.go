@@ -30,7 +30,7 @@ const floorBytes = 64 << 20
 // A run needs row groups, which are less than half of the NDJSON that is in them: of 512
 // MiB at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
 // for each worker what it downloads and uploads. The ends of buffers that nothing was written
-// to yet count as well, though they take none.
+// to yet count as well, though many take none.
 func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
