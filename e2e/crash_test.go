@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -207,7 +208,10 @@ func (c *crash) autopsy(t *testing.T, w *crashWorld, kept map[string]bool) {
 			j.named = j.named || strings.Contains(string(content), j.path)
 		}
 		w.mu.Unlock()
-		var e struct {
+		if !bytes.HasPrefix(content, []byte("[")) {
+			continue // a lease's opening
+		}
+		var things []struct {
 			Started *struct{} `json:"started"`
 			Staged  *struct {
 				Parts []struct {
@@ -219,22 +223,24 @@ func (c *crash) autopsy(t *testing.T, w *crashWorld, kept map[string]bool) {
 				Files []struct{ File int } `json:"files"`
 			} `json:"staged"`
 		}
-		if err := json.Unmarshal(content, &e); err != nil {
+		if err := json.Unmarshal(content, &things); err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
-		begun = begun || e.Started != nil
-		if e.Staged == nil {
-			continue
-		}
-		staged = true
-		for _, p := range e.Staged.Parts {
-			kept[p.Receipt.Key] = true
-		}
-		for _, file := range e.Staged.Files {
-			delete(open, file.File)
-		}
-		if e.Staged.Open != nil {
-			open[e.Staged.Open.File] = true
+		for _, e := range things {
+			begun = begun || e.Started != nil
+			if e.Staged == nil {
+				continue
+			}
+			staged = true
+			for _, p := range e.Staged.Parts {
+				kept[p.Receipt.Key] = true
+			}
+			for _, file := range e.Staged.Files {
+				delete(open, file.File)
+			}
+			if e.Staged.Open != nil {
+				open[e.Staged.Open.File] = true
+			}
 		}
 	}
 	within = len(open) > 0
