@@ -19,6 +19,7 @@ type rowGroup struct {
 	marks     []int // columns that want to begin a new page when the row is over
 	pageBytes int   // size from which a page is closed, before compression
 	indices   int   // and of values in the dictionary, how many
+	growth    int   // see roomFor
 	epoch     int   // changes when places in dictionaries are no longer what they were; never 0
 	noting    bool  // what is done is noted
 	notes     []op  // of the outermost object that is noted
@@ -60,7 +61,7 @@ type column struct {
 
 func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 	g := &rowGroup{layout: l, space: s, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
-		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes), epoch: 1}
+		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes), growth: o.growth(), epoch: 1}
 	for i, f := range l.columns {
 		c := &g.columns[i]
 		c.bounded = f.bounded(o.IdentifyingBounds)
@@ -104,8 +105,8 @@ func (g *rowGroup) reset() {
 // beginRow opens a row's slot in the root.
 func (g *rowGroup) beginRow() {
 	root := &g.streams[g.layout.root.stream]
-	push(&root.def, 0)
-	push(&root.rep, 0)
+	push(&root.def, 0, g.growth)
+	push(&root.rep, 0, g.growth)
 	root.seen++
 	g.rows++
 }
@@ -121,9 +122,9 @@ func (g *rowGroup) catchUp(f *Field, n int) {
 	if s.seen >= to {
 		return
 	}
-	s.def = append(roomFor(s.def, to-s.seen), around.def[s.seen:to]...)
+	s.def = append(roomFor(s.def, to-s.seen, g.growth), around.def[s.seen:to]...)
 	if f.List {
-		s.rep = append(roomFor(s.rep, to-s.seen), g.repeats(f.parent)[s.seen:to]...)
+		s.rep = append(roomFor(s.rep, to-s.seen, g.growth), g.repeats(f.parent)[s.seen:to]...)
 	}
 	s.seen = to
 }
@@ -150,7 +151,7 @@ func (g *rowGroup) taken(f *Field) bool {
 func (g *rowGroup) enter(f *Field) {
 	g.catchUp(f, 1)
 	s := &g.streams[f.stream]
-	push(&s.def, f.def)
+	push(&s.def, f.def, g.growth)
 	s.seen++
 	g.note(f, opEnter, 0)
 }
@@ -175,8 +176,8 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 // nextElement opens the slot of an element that is not its list's first.
 func (g *rowGroup) nextElement(f *Field, def uint8) {
 	s := &g.streams[f.stream]
-	push(&s.def, def)
-	push(&s.rep, f.rep)
+	push(&s.def, def, g.growth)
+	push(&s.rep, f.rep, g.growth)
 	g.note(f, opNextElement, uint32(def))
 }
 
@@ -185,8 +186,8 @@ func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
-	push(&s.def, def)
-	push(&s.rep, repeats[s.seen])
+	push(&s.def, def, g.growth)
+	push(&s.rep, repeats[s.seen], g.growth)
 	s.seen++
 	g.note(f, opFirstElement, uint32(def))
 }
@@ -197,9 +198,9 @@ func (g *rowGroup) leaf(f *Field) *column {
 	c, around := &g.columns[f.column], &g.streams[f.parent.stream]
 	slots := len(around.def)
 	if n := len(c.def); n < slots-1 {
-		c.def = append(roomFor(c.def, slots-n), around.def[n:slots-1]...)
+		c.def = append(roomFor(c.def, slots-n, g.growth), around.def[n:slots-1]...)
 	}
-	push(&c.def, f.def)
+	push(&c.def, f.def, g.growth)
 	g.note(f, opLeaf, 0)
 	return c
 }
@@ -216,21 +217,20 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 
 // push appends a value. As long as there is room, nothing but the length is written: not the
 // pointer, which the garbage collector would want to know of.
-func push[T any](s *[]T, v T) {
+func push[T any](s *[]T, v T, growth int) {
 	if len(*s) == cap(*s) {
-		*s = roomFor(*s, 1)
+		*s = roomFor(*s, 1, growth)
 	}
 	*s = append(*s, v)
 }
 
-// roomFor is s with room for n more, and for four times as many as now if it has to move:
-// what it moves from is touched for nothing, a third of the end's size then. append and
-// slices.Grow also clear the room that is left; what make gets fresh from the system is clear,
-// and what is never used is never touched. What is large grows to twice its size.
-func roomFor[T any](s []T, n int) []T {
+// roomFor is s with room for n more, and for growth times as many as now if it has to move;
+// what is large grows to twice its size. append and slices.Grow also clear the room that is
+// left; what make gets fresh from the system is clear, and what is never used is never touched.
+func roomFor[T any](s []T, n, growth int) []T {
 	const least, large = 16, 4 << 20 // values are seldom alone
 	if cap(s)-len(s) < n {
-		more := max(len(s), min(3*len(s), large))
+		more := max(len(s), min((growth-1)*len(s), large))
 		s = append(make([]T, 0, len(s)+max(n, more, least)), s...)
 	}
 	return s

@@ -128,8 +128,8 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 		return 0, false
 	}
 	i = uint32(len(d.values))
-	pushPlain(&d.plain, v, d.fixed)
-	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i})
+	pushPlain(&d.plain, v, d.fixed, roomyGrowth)
+	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i}, roomyGrowth)
 	d.slots[h] = i + 1
 	if len(d.values)*2 > len(d.slots) {
 		d.grow()

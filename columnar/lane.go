@@ -187,9 +187,8 @@ func (l *lane) close(groups map[*part]int) error {
 		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
-		// Smaller row groups are those of many Writers at once. Columns that have more than they
-		// need would be a tenth of their memory.
-		if l.w.options.RowGroupBytes >= defaultRowGroup {
+		// Of many Writers, columns that have more than they need would be a tenth of the memory.
+		if l.w.options.roomy() {
 			l.leave(s.rows)
 		}
 	}

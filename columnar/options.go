@@ -85,9 +85,28 @@ type Options struct {
 const (
 	defaultRowGroup = 256 << 20
 
+	// roomyRowGroup is from which RowGroupBytes on memory is spent for time: smaller row groups
+	// are those of many Writers at once, whose memory adds up.
+	roomyRowGroup = 128 << 20
+
+	// roomyGrowth is the growth of buffers then. What a buffer moves from was touched for
+	// nothing: a third of the end's size, or as much where it grows to twice its size. That is
+	// 2 % of the time of a Writer's first row group.
+	roomyGrowth = 4
+
 	// indexedBytes is what a value in a dictionary adds to a page as PageBytes has it.
 	indexedBytes = 16
 )
+
+func (o *Options) roomy() bool { return o.RowGroupBytes >= roomyRowGroup }
+
+// growth is to how many times their size full buffers grow.
+func (o *Options) growth() int {
+	if o.roomy() {
+		return roomyGrowth
+	}
+	return 2
+}
 
 func (o *Options) setDefaults() {
 	o.TargetBytes = cmp.Or(o.TargetBytes, 256<<20)

@@ -28,7 +28,7 @@ func (c *column) learnStart(epoch int, start *column) {
 		s.places, s.epoch = s.places[:0], epoch
 	}
 	if n := int(c.dict.last) + 1 - len(s.places); n > 0 {
-		s.places = append(roomFor(s.places, n), make([]uint32, n)...)
+		s.places = append(s.places, make([]uint32, n)...)
 	}
 	s.places[c.dict.last] = start.dict.last + 1
 }

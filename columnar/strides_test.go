@@ -88,7 +88,7 @@ func uuids(r *rand.Rand, form string, n int) []byte {
 	for range n {
 		u := fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<16), r.IntN(1<<16), r.Uint64()>>16)
 		u = fmt.Sprintf(form, u)
-		pushPlain(&plain, []byte(u), 0)
+		pushPlain(&plain, []byte(u), 0, 2)
 	}
 	return plain
 }
@@ -122,7 +122,7 @@ func TestPacking(t *testing.T) {
 		times = binary.LittleEndian.AppendUint64(times, uint64(r.Int64N(1e9))*1e6)
 	}
 	odd := uuids(r, "%s", 5000)
-	pushPlain(&odd, []byte("short"), 0)
+	pushPlain(&odd, []byte("short"), 0, 2)
 	for _, tt := range []struct {
 		name        string
 		level       int

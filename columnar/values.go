@@ -1,6 +1,9 @@
 package columnar
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // scannedText is a text of JSON.
 type scannedText struct {
@@ -24,7 +27,7 @@ func (c *column) guessed(line []byte, i int) int {
 // place adds a value of the open slot that is in the column's dictionary.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
-	push(&c.index, int32(i))
+	push(&c.index, int32(i), g.growth)
 	if len(c.index) >= g.indices {
 		g.marks = append(g.marks, f.column)
 	}
@@ -75,20 +78,20 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	}
 	g.note(f, opOnce, 0)
 	c.values++
-	pushPlain(&c.plain, v, c.fixed)
+	pushPlain(&c.plain, v, c.fixed, g.growth)
 	if len(c.plain) >= g.pageBytes {
 		g.marks = append(g.marks, f.column)
 	}
 }
 
 // pushPlain appends the PLAIN encoding of a value; fixed is its size, 0 for a BYTE_ARRAY. See push.
-func pushPlain(to *[]byte, v []byte, fixed int) {
+func pushPlain(to *[]byte, v []byte, fixed, growth int) {
 	start, head := len(*to), 0
 	if fixed == 0 {
 		head = 4
 	}
 	if cap(*to)-start < head+len(v) {
-		*to = roomFor(*to, head+len(v))
+		*to = roomFor(*to, head+len(v), growth)
 	}
 	*to = (*to)[:start+head+len(v)]
 	if head > 0 {
@@ -130,7 +133,7 @@ func (c *column) leaveDictionary() {
 	for _, i := range c.index {
 		size += len(c.dict.encoded(uint32(i)))
 	}
-	c.plain = roomFor(c.plain, size)
+	c.plain = slices.Grow(c.plain, size)
 	for _, i := range c.index {
 		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
 	}
