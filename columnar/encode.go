@@ -42,7 +42,8 @@ type pageEncoder struct {
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
-	repWidth, defWidth int // of a level in bits; of runs alone, which have none, 1 if there are any, and 0
+	repeats            bool // it has repetition levels
+	repWidth, defWidth int  // bits of a packed level; 0 where levels are runs alone, which are the same for all
 }
 
 // newPageEncoder takes a level that Codec.Check has passed.
@@ -135,11 +136,12 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	// Whichever column comes first decides for all of the struct whether it is runs alone.
-	runs := nullPage{&def[0], len(def), min(1, bits.Len8(f.rep)), 0}
+	runs := nullPage{levels: &def[0], slots: len(def), repeats: f.rep > 0}
 	if p, ok := e.nulls[runs]; ok {
 		return p
 	}
-	key := nullPage{&def[0], len(def), bits.Len8(f.rep), bits.Len8(f.def)}
+	key := runs
+	key.repWidth, key.defWidth = bits.Len8(f.rep), bits.Len8(f.def)
 	if p, ok := e.nulls[key]; ok {
 		return p
 	}

@@ -15,8 +15,8 @@ type workspace struct {
 	columns []columnMemory // of row groups that are written, the one with the least first
 }
 
-// mostKept is how much memory a workspace, but for its columns, or a column may have to be kept:
-// a line may have been very long.
+// mostKept bounds the bytes that are kept, of a workspace without its columns and of each
+// column: a very long line makes them large, which shall not last until the end.
 const mostKept = 16 << 20
 
 func (s *workspace) bytes() int {

@@ -38,8 +38,12 @@ type journal struct {
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	j := &journal{log: log, loose: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
+		var entries []entry
 		if err == nil {
-			err = j.applyAll(raw)
+			entries, err = decodeEntries(raw)
+		}
+		if err == nil {
+			err = j.apply(entries)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the run's ledger: %w", err)
@@ -47,6 +51,15 @@ func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 		j.resuming = true
 	}
 	return j, nil
+}
+
+// decodeEntries reads what add has written.
+func decodeEntries(raw json.RawMessage) (entries []entry, err error) {
+	if bytes.HasPrefix(raw, []byte("{")) { // of a run that a fhirkiln of before 2026-11-23 has begun
+		raw = slices.Concat([]byte("["), raw, []byte("]"))
+	}
+	err = json.Unmarshal(raw, &entries)
+	return entries, err
 }
 
 // add makes entries durable, all of them or none. What they say counts from then on.
@@ -58,21 +71,22 @@ func (j *journal) add(ctx context.Context, entries ...entry) error {
 	err = j.log.Append(ctx, raw)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err != nil {
+		j.doubt(entries)
+		return err
+	}
+	return j.apply(entries)
+}
+
+// doubt notes entries that may count all the same: what they say is staged must not be
+// thrown away as loose, unless everything is.
+func (j *journal) doubt(entries []entry) {
 	for _, e := range entries {
-		if err == nil {
-			if err := j.apply(e); err != nil {
-				return err
-			}
-			continue
-		}
-		// It may count all the same: what it says is staged must not be thrown away as loose,
-		// unless everything is.
 		j.unsure = append(j.unsure, j.settle(e.Staged)...)
 		if e.Retired != nil {
 			j.unsure = append(j.unsure, j.settle(&staged{Parts: e.Retired.Parts})...)
 		}
 	}
-	return err
 }
 
 // settle takes the keys of what is in parts out of those of which nobody knows, and
@@ -99,24 +113,16 @@ func (s *staged) keys() []string {
 	return keys
 }
 
-// applyAll applies what add has written.
-func (j *journal) applyAll(raw json.RawMessage) error {
-	if bytes.HasPrefix(raw, []byte("{")) { // of a run that a fhirkiln of before 2026-11-23 has begun
-		raw = slices.Concat([]byte("["), raw, []byte("]"))
-	}
-	var entries []entry
-	if err := json.Unmarshal(raw, &entries); err != nil {
-		return err
-	}
+func (j *journal) apply(entries []entry) error {
 	for _, e := range entries {
-		if err := j.apply(e); err != nil {
+		if err := j.applyOne(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *journal) apply(e entry) error {
+func (j *journal) applyOne(e entry) error {
 	switch {
 	case e.Begun != nil:
 		j.begun = e.Begun
