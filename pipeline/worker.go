@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
@@ -45,19 +44,9 @@ type openPart struct {
 	sum hash.Hash // of what was written
 }
 
-// hashBeside is the size of a write from which it pays to hash it in a goroutine.
-const hashBeside = 32 << 10
-
-// Write hashes what it writes at the same time, in a goroutine: lanes wait for each other's
-// writes here, so that a core has nothing else to do.
+// Write implements [io.Writer].
 func (p *openPart) Write(b []byte) (int, error) {
-	if len(b) < hashBeside {
-		p.sum.Write(b)
-		return p.Staging.Write(b)
-	}
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	beside.Go(func() { p.sum.Write(b) })
+	p.sum.Write(b)
 	return p.Staging.Write(b)
 }
 
