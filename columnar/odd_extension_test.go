@@ -130,6 +130,24 @@ func TestExtensionValues(t *testing.T) {
 }
 
 // However deep extensions nest, urls are bounded.
+// Many extensions in one of a long url do not make columns many times as large as the line.
+func TestLongURLs(t *testing.T) {
+	t.Parallel()
+	const children = 2000
+	url := strings.Repeat("u", 100<<10)
+	line := `{"resourceType":"Basic","extension":[{"url":"` + url + `","extension":[{}` + strings.Repeat(`,{}`, children-1) + `]}]}`
+	next := `{"resourceType":"Basic","extension":[{"url":"u","extension":[{},{}]}]}`
+	parts := roundTrip(t, options, line, next)
+	check(t, parts[0])
+	all := rows(t, parts[0])
+	if n := len(all[0]["__extension.urls"]); n > 100 {
+		t.Errorf("the url is there %d times", n)
+	}
+	if n := len(all[1]["__extension.urls"]); n != 3 {
+		t.Errorf("the next row has %d urls", n)
+	}
+}
+
 func TestManyURLs(t *testing.T) {
 	t.Parallel()
 	line := `{"resourceType":"Basic"` + strings.Repeat(`,"extension":[{"url":"u"`, 400) + strings.Repeat(`}]`, 400) + `}`

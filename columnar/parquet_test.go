@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,28 @@ func TestDictionaries(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("encodings with row groups of %d (-want +got):\n%s", tt.rowGroup, diff)
+		}
+	}
+}
+
+// Thousands of files of a few rows each have their names in a dictionary.
+func TestManyFiles(t *testing.T) {
+	t.Parallel()
+	m := memory{}
+	w := columnar.NewWriter(columnar.Options{Create: m.create})
+	input := ndjson(slices.Repeat([]string{`{"resourceType":"Basic"}`}, 4)...)
+	for i := range 5000 {
+		from := origin
+		from.File = fmt.Sprintf("https://payer.example/%d.ndjson", i)
+		if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(input), 0), &from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part := m.finish(t, w)[0]
+	check(t, part)
+	for _, c := range open(t, part).Metadata().RowGroups[0].Columns {
+		if strings.Join(c.MetaData.PathInSchema, ".") == "__origin.file" && c.MetaData.DictionaryPageOffset == 0 {
+			t.Error("they have not")
 		}
 	}
 }

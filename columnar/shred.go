@@ -66,7 +66,7 @@ func (s *shredder) row(line []byte, o *Origin, number int64) bool {
 	s.line = line
 	s.path, s.depth, s.elsewhere, s.names = s.path[:0], 0, s.elsewhere[:0], s.names[:0]
 	s.residual, s.whole, s.unescaped, s.id, s.version = s.residual[:0], false, s.unescaped[:0], nil, nil
-	s.extensions.count = 0
+	s.extensions.count, s.extensions.copied = 0, 0
 	s.rows.beginRow()
 	if !s.rows.repeat(s.side.resourceType) {
 		s.putText(s.side.resourceType, s.rows.layout.ResourceType)

@@ -7,9 +7,10 @@ import (
 
 // extensionShredder is what a shredder knows of the extensions of its row.
 type extensionShredder struct {
-	count int      // in the row so far
-	path  []byte   // of the element whose extensions are being read
-	urls  [][]byte // of the extensions around the one that is being read
+	count  int      // in the row so far
+	copied int      // bytes of paths and urls that they have written
+	path   []byte   // of the element whose extensions are being read
+	urls   [][]byte // of the extensions around the one that is being read
 }
 
 // extensionArray puts the array at i, the extension or modifierExtension of the open
@@ -113,16 +114,28 @@ func (s *shredder) extensionsOf(modifier bool, parent int, i uint32) {
 	}
 }
 
-// maxURLs is how many extensions around one are told in its urls. Nobody nests them as
-// deep, and whoever tried would make columns many times as large as the line.
-const maxURLs = 16
+// Each extension repeats the path, and the urls of those around it. Whoever nests them deep,
+// or many in one of a long url, would make columns many times as large as the line.
+const (
+	// maxURLs is how many extensions around one are told in its urls.
+	maxURLs = 16
+	// maxCopies is how many times a line's size, beside leastCopies, a row's extensions may
+	// repeat. A line with more is kept whole, and the rest of its extensions there alone.
+	maxCopies   = 4
+	leastCopies = 1 << 20
+)
 
 func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	side, e := &s.side, &s.extensions
+	if e.copied > maxCopies*len(s.line)+leastCopies {
+		s.whole = true
+		return
+	}
 	index := e.count
 	e.count++
 	s.rows.element(side.extension, index == 0, false)
 	s.put(side.path, e.path)
+	e.copied += len(e.path)
 	s.rows.bool(side.modifier, s.rows.leaf(side.modifier), modifier)
 	if parent >= 0 {
 		s.put(side.parent, binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(parent)))
@@ -136,6 +149,7 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 		s.rows.element(side.urls, n == 0, u == nil)
 		if u != nil {
 			s.rows.bytes(side.urls, &s.rows.columns[side.urls.column], u)
+			e.copied += len(u)
 		}
 	}
 	s.extensionValue(i)

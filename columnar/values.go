@@ -52,8 +52,7 @@ func (g *rowGroup) repeat(f *Field) bool {
 	if c.plainly || c.dict == nil || len(c.dict.values) == 0 {
 		return false
 	}
-	g.leaf(f)
-	g.place(f, c, c.dict.last)
+	g.placeAgain(f, g.leaf(f), c.dict.last)
 	return true
 }
 

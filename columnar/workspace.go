@@ -15,9 +15,12 @@ type workspace struct {
 	columns []columnMemory // of row groups that are written, the one with the least first
 }
 
-// mostKept bounds the bytes that are kept, of a workspace without its columns and of each
-// column: a very long line makes them large, which shall not last until the end.
-const mostKept = 16 << 20
+// What is kept is bounded, in bytes, of a workspace without its columns, of each column and
+// of all columns: a very long line makes them large, which shall not last until the end.
+const (
+	mostKept        = 16 << 20
+	mostKeptColumns = 64 << 20
+)
 
 func (s *workspace) bytes() int {
 	const token = 16
@@ -32,7 +35,10 @@ type columnMemory struct {
 	plain []byte
 }
 
-func (m columnMemory) bytes() int { return cap(m.dict.plain) + 4*cap(m.index) + cap(m.plain) }
+func (m columnMemory) bytes() int {
+	const value = 12
+	return cap(m.dict.plain) + value*cap(m.dict.values) + 4*cap(m.dict.slots) + 4*cap(m.index) + cap(m.plain)
+}
 
 // begin readies a column for its first value. What comes first in a type comes often, so it
 // gets the most.
@@ -50,11 +56,18 @@ func (s *workspace) begin(c *column) {
 
 // leave takes the memory of a row group that is written and done with.
 func (s *workspace) leave(g *rowGroup) {
+	all := 0
+	for _, m := range s.columns {
+		all += m.bytes()
+	}
 	for i := range g.columns {
 		c := &g.columns[i]
-		if m := (columnMemory{c.dict, c.index, c.plain}); m.dict != nil && m.bytes() <= mostKept {
-			s.columns = append(s.columns, m)
+		m := columnMemory{c.dict, c.index, c.plain}
+		if m.dict == nil || m.bytes() > min(mostKept, mostKeptColumns-all) {
+			continue
 		}
+		all += m.bytes()
+		s.columns = append(s.columns, m)
 	}
 	slices.SortFunc(s.columns, func(a, b columnMemory) int { return cmp.Compare(a.bytes(), b.bytes()) })
 }
