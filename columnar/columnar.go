@@ -34,8 +34,13 @@
 // A shredder reads the line along the layout, and leaves values and levels in the
 // columns of a row group. What the layout has no place for, a scanner puts on a tape of
 // tokens first. If the line turns out not to be JSON, the row is undone: nothing else
-// behind a line can fail but the file's writer. A page encoder makes pages of the
-// columns, and a file writer puts those into a file.
+// behind a line can fail but what the caller gave to create a part and to write it. A page
+// encoder makes pages of the columns, and a file writer puts those into a file.
+//
+// Resources of a type are much alike, and what came before is not looked at again: a shredder
+// knows which member came after which, a column which text (its guess), and a struct which
+// objects it has had and what each did (echoes). All of that goes by places in the columns'
+// dictionaries; when those change, a row group's epoch does, and it is forgotten.
 //
 // All that is a lane, up to the file. Lines come in blocks, and where [Options] has cores
 // to spare, several lanes take those of one file in turn.

@@ -1,5 +1,7 @@
 package columnar
 
+import "slices"
+
 // rowGroup holds the rows that are being shredded as columns, in the form in which
 // Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
 // byte each.
@@ -9,20 +11,24 @@ package columnar
 // lately has no levels: they are those of the struct around it, and are copied from
 // there, all at once, when the field's next value comes. A field that is never
 // touched shares the stream of the struct around it to the end.
+//
+// A row is open from beginRow to endRow or undo. In it each leaf or element that is opened is
+// given one value, unless it is null; no page is cut, since undo counts values by levels; and
+// whatever is done to the columns is noted, or noted as what cannot be done again (see op).
 type rowGroup struct {
-	layout    *Layout
-	space     *workspace
-	streams   []stream
-	columns   []column
-	rows      int
-	finished  int   // bytes of the finished pages
-	marks     []int // columns that want to begin a new page when the row is over
-	pageBytes int   // size from which a page is closed, before compression
-	indices   int   // and of values in the dictionary, how many
-	growth    int   // see roomFor
-	epoch     int   // changes when places in dictionaries are no longer what they were; never 0
-	noting    bool  // what is done is noted
-	notes     []op  // of the outermost object that is noted
+	layout      *Layout
+	space       *workspace
+	streams     []stream
+	columns     []column
+	rows        int
+	finished    int   // bytes of the finished pages
+	marks       []int // columns whose open page is to be cut when the row is over, each once
+	pageBytes   int   // size from which a page is cut, before compression
+	pageIndices int   // how many values of a dictionary it has then
+	growth      int   // see roomFor
+	epoch       int   // changes when places in dictionaries, which echoes and starts know, are no longer what they were; never 0
+	noting      bool  // what is done is noted
+	notes       []op  // of the outermost object that is noted
 }
 
 // stream is the levels of a struct's or list's slots: a slot for each place where the
@@ -40,17 +46,17 @@ type column struct {
 	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front
 	dict         *dictionary // nil before the first value, and for booleans
 	inPages      int         // how many values of dict the finished pages know
-	guess        []byte      // the text in dict that is likely the next value; nil for none
+	guess        []byte      // dict.guess() as it is now, whose place asGuessed takes unseen; nil for none
 	starts       starts      // of dates
-	plainly      bool        // the dictionary is given up, for the row groups to come too
-	plainOnce    bool        // but not for those: this one is small
+	plainly      bool        // values are PLAIN-encoded, in the row groups to come too; always so of booleans
+	plainOnce    bool        // in this row group alone
 	index        []int32     // the open page's values, as places in the dictionary
 	plain        []byte      // or PLAIN-encoded
-	values       int         // in the open page
+	values       int         // of the open page
 	pages        []page      // that are finished
 	packing      packing     // of those that are PLAIN-encoded
 	dictPage     page        // that comes before them, once the row group is encoded
-	nulls, slots int         // in them
+	nulls, slots int         // of the finished pages
 	from         int         // slot that the open page starts with
 	fromRow      int         // and its row
 	bounded      bool        // statistics have bounds
@@ -61,7 +67,7 @@ type column struct {
 
 func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 	g := &rowGroup{layout: l, space: s, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
-		pageBytes: o.PageBytes, indices: max(1, o.PageBytes/indexedBytes), growth: o.growth(), epoch: 1}
+		pageBytes: o.PageBytes, pageIndices: max(1, o.PageBytes/indexedBytes), growth: o.growth(), epoch: 1}
 	for i, f := range l.columns {
 		c := &g.columns[i]
 		c.bounded = f.bounded(o.IdentifyingBounds)
@@ -74,7 +80,7 @@ func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 		case Decimal:
 			c.fixed = 16
 		case Boolean:
-			c.plainly = true
+			c.plainly = true // and of one page, as a bit each
 		}
 	}
 	return g
@@ -215,6 +221,13 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 	g.marks = g.marks[:0]
 }
 
+// mark has a field's open page cut when the row is over.
+func (g *rowGroup) mark(f *Field) {
+	if !slices.Contains(g.marks, f.column) { // a row may have millions of values
+		g.marks = append(g.marks, f.column)
+	}
+}
+
 // push appends a value. As long as there is room, nothing but the length is written: not the
 // pointer, which the garbage collector would want to know of.
 func push[T any](s *[]T, v T, growth int) {
@@ -228,7 +241,7 @@ func push[T any](s *[]T, v T, growth int) {
 // what is large grows to twice its size. append and slices.Grow also clear the room that is
 // left; what make gets fresh from the system is clear, and what is never used is never touched.
 func roomFor[T any](s []T, n, growth int) []T {
-	const least, large = 16, 4 << 20 // values are seldom alone
+	const least, large = 16, 4 << 20 // values, which are seldom alone
 	if cap(s)-len(s) < n {
 		more := max(len(s), min((growth-1)*len(s), large))
 		s = append(make([]T, 0, len(s)+max(n, more, least)), s...)

@@ -8,6 +8,7 @@ import (
 // dictionary is the distinct values of a column chunk, in the order of their coming.
 type dictionary struct {
 	fixed  int               // bytes of a value; 0 is a BYTE_ARRAY
+	growth int               // see roomFor
 	plain  []byte            // the dictionary page: the values, PLAIN-encoded
 	values []dictionaryValue // by index
 	slots  []uint32          // hash table: index + 1, 0 is free
@@ -37,13 +38,13 @@ var hashSeed = maphash.MakeSeed()
 
 const firstSlots = 64
 
-func newDictionary(fixed int) *dictionary {
-	return &dictionary{fixed: fixed, slots: make([]uint32, firstSlots)}
+func newDictionary(fixed, growth int) *dictionary {
+	return &dictionary{fixed: fixed, growth: growth, slots: make([]uint32, firstSlots)}
 }
 
 // renew makes a dictionary of one that is done with, in its memory.
-func (d *dictionary) renew(fixed int) {
-	d.fixed, d.slots = fixed, d.slots[:firstSlots]
+func (d *dictionary) renew(fixed, growth int) {
+	d.fixed, d.growth, d.slots = fixed, growth, d.slots[:firstSlots]
 	d.reset()
 }
 
@@ -128,8 +129,8 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 		return 0, false
 	}
 	i = uint32(len(d.values))
-	pushPlain(&d.plain, v, d.fixed, roomyGrowth)
-	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i}, roomyGrowth)
+	pushPlain(&d.plain, v, d.fixed, d.growth)
+	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i}, d.growth)
 	d.slots[h] = i + 1
 	if len(d.values)*2 > len(d.slots) {
 		d.grow()

@@ -7,7 +7,7 @@ import "slices"
 // columns is done again without reading it: it need only be compared. What is written is
 // the same as if each object were read.
 
-// op is one thing that is done to a row group: what the method of its name does.
+// op is one thing that was done to a row group; again says how it is done once more.
 type op struct {
 	field *Field
 	kind  opKind
@@ -71,12 +71,6 @@ func (g *rowGroup) again(ops []op) {
 	}
 }
 
-// placeAgain is place for a value that did not come by way of the dictionary.
-func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
-	c.dict.adds++
-	g.place(f, c, i)
-}
-
 // echoes are the objects that a struct or a list of structs has had in an epoch of a row
 // group, and what each did there. The zero value has none.
 type echoes struct {
@@ -87,12 +81,12 @@ type echoes struct {
 
 	guess        []byte // the object that is likely the next one; nil for none
 	guessed      []op   // and what it did
-	hits, misses int    // how many came as guessed, and how many were read
+	hits, misses int    // how many came as guessed, and how many were read and noted
 }
 
 const (
-	// echoBytes is how many bytes of objects a field keeps, and about as much of their ops,
-	// before it begins anew. What one patient's resources share comes for some time and
+	// echoBytes is how many bytes of objects a field keeps, with what they did, before it
+	// begins anew. What one patient's resources share comes for some time and
 	// then no more, so that little is worth keeping.
 	echoBytes = 16 << 10
 	// echoTrial is how many objects are read before it matters how many came as guessed.
@@ -102,7 +96,7 @@ const (
 // begin forgets all: what the ops of another epoch say of dictionaries is wrong by now.
 func (e *echoes) begin(epoch int) {
 	if e.objects == nil {
-		e.objects = newDictionary(0)
+		e.objects = newDictionary(0, roomyGrowth)
 	}
 	e.epoch, e.hits, e.misses = epoch, 0, 0
 	e.forget()
@@ -158,7 +152,8 @@ func (e *echoes) learn(object []byte, ops []op) {
 }
 
 // nested reads the object at i into the open slot of f, which is not the root. It notes
-// what it does if it may come again.
+// what that does if it may come again: to the columns, and nothing else may be done but what
+// aside knows of.
 func (s *shredder) nested(f *Field, i int) int {
 	e, g := &s.echoes[f.stream], s.rows
 	if e.epoch != g.epoch {

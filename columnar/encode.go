@@ -1,7 +1,9 @@
 package columnar
 
 import (
+	"errors"
 	"hash/crc32"
+	"math"
 	"math/bits"
 
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
@@ -28,6 +30,7 @@ type page struct {
 // compressed together.
 type pageEncoder struct {
 	compress compressor
+	most     int      // bytes of a page before compression: Parquet has them in 32 bits
 	strides  *strides // nil unless pages are frames of Zstandard
 	other    []byte   // a page compressed in another way
 	protocol thrift.CompactProtocol
@@ -35,10 +38,15 @@ type pageEncoder struct {
 	packed   []byte // and after
 	used     []bool
 	nulls    map[nullPage]page // of the row group that is being encoded
+	err      error             // of a page that is larger than most; it is not to be written
 }
 
+var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
+	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
+
 // nullPage identifies the page of a column without any value: all such columns of a
-// struct share it, often dozens, so that it pays to look for the shortest.
+// struct share it, often dozens, so that it pays to look for the shortest. It is by where
+// levels are in memory, so only encode cuts such pages, when no level moves any more.
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
@@ -48,15 +56,16 @@ type nullPage struct {
 
 // newPageEncoder takes a level that Codec.Check has passed.
 func newPageEncoder(c Codec, level int) *pageEncoder {
-	e := &pageEncoder{compress: newCompressor(c, level), nulls: map[nullPage]page{}}
+	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nulls: map[nullPage]page{}}
 	if c == Zstd {
 		e.strides = new(strides)
 	}
 	return e
 }
 
-// cutPage closes a column's open page; more says that another may follow. The row must
-// be over, so that every struct above has all its slots.
+// cutPage closes a column's open page. more is false for a chunk's last page alone, which the
+// bounds of its dictionary are good for. The row must be over, so that every struct above gets
+// all its slots.
 func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c := &g.columns[f.column]
 	def, rep := g.levels(f)
@@ -67,7 +76,7 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 		rep = nil
 	}
 	if !more && len(c.pages) == 0 {
-		c.dropDictionary()
+		g.dropDictionary(c)
 	}
 	var p page
 	if c.values == 0 {
@@ -98,7 +107,8 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	}
 }
 
-// levels are a leaf's levels from the row group's first slot on.
+// levels are a leaf's levels from the row group's first slot on. It gives the leaf and all
+// above it the slots that they lack, so the row must be over.
 func (g *rowGroup) levels(f *Field) (def, rep []byte) {
 	if f.List {
 		return g.streamLevels(f)
@@ -135,7 +145,7 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
-	// Whichever column comes first decides for all of the struct whether it is runs alone.
+	// A column that is shorter as runs alone decides for those of the struct after it.
 	runs := nullPage{levels: &def[0], slots: len(def), repeats: f.rep > 0}
 	if p, ok := e.nulls[runs]; ok {
 		return p
@@ -214,6 +224,10 @@ func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 }
 
 func (e *pageEncoder) finish(encoding format.Encoding, of pageValues, kind func(*format.PageHeader)) page {
+	if len(e.raw) > e.most {
+		e.err = errLargePage
+		return page{encoding: encoding}
+	}
 	e.pack(of)
 	compressed := e.packed
 	header := format.PageHeader{

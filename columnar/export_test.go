@@ -18,3 +18,6 @@ func (w *Writer) EchoHits() (n int) {
 	}
 	return n
 }
+
+// SetMostPage has pages of more bytes be too large for w.
+func (w *Writer) SetMostPage(n int) { w.lanes[0].encoder.most = n }

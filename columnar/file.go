@@ -59,7 +59,9 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	if g.rows == 0 {
 		return nil
 	}
-	g.encode(e)
+	if g.encode(e); e.err != nil {
+		return e.err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	alone := last && len(f.groups) == 0
@@ -69,7 +71,7 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	}
 	for i := range g.columns {
 		if c := &g.columns[i]; len(c.hashes) > 0 {
-			group.chunks[i].bloom = f.bloomFilter(c)
+			group.chunks[i].bloom = f.bloomFilter(c) // it has values, and so its detail
 		}
 	}
 	f.groups = append(f.groups, group)
@@ -103,7 +105,7 @@ func (f *fileWriter) size() int64 {
 	return f.at
 }
 
-// slotsOf is how many slots a leaf has in the row group.
+// slotsOf is how many slots a leaf has in the row group; see levels.
 func (g *rowGroup) slotsOf(f *Field) int {
 	def, _ := g.levels(f)
 	return len(def)

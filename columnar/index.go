@@ -17,9 +17,8 @@ type indexedPage struct {
 	bounds bounds
 }
 
-// pageIndex writes the page index, if any chunk has more than one page: where there is
-// one, a reader learns nothing from it, and nearly all the files of a nightly run are of
-// that sort.
+// pageIndex writes the page index, if any chunk has more than one page. Of a single page it
+// tells a reader nothing, and in nearly all files of a nightly run chunks have one.
 //
 // Where pages are is written for every chunk, since arrow-rs wants all or none. What
 // is in them is written for chunks whose statistics have bounds. resourceType has some,

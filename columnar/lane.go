@@ -189,7 +189,7 @@ func (l *lane) close(groups map[*part]int) error {
 		}
 		// Of many Writers, columns that have more than they need would be a tenth of the memory.
 		if l.w.options.roomy() {
-			l.leave(s.rows)
+			l.keep(s.rows)
 		}
 	}
 	clear(l.encoder.nulls)

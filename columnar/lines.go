@@ -27,7 +27,7 @@ type Lines struct {
 
 	number int64    // lines before what comes next
 	offset int64    // bytes before it
-	behind Position // the last line that is done
+	behind Position // the furthest line that was taken; those before it are done when Append returns
 	taken  int64    // offset at the last call of since
 	within bool     // the last line was too long, and its end is not read yet
 }

@@ -33,9 +33,8 @@ type Options struct {
 	// own for a thousand columns.
 	RowGroupBytes int64
 
-	// Cores are those that nobody uses: beside its own goroutine, Append lets so many work
-	// at one file of several MB. It is not to count its own; who calls it may, by
-	// [Cores.Use]. Each core makes row groups of its own, so that rows are in the order of
+	// Cores lend Append more goroutines for a file of several MB, as many as they have that
+	// nobody uses. Append does not count its own; its caller may, by [Cores.Use]. Each core makes row groups of its own, so that rows are in the order of
 	// their lines within a row group alone; __origin.line has it. Default: none, and
 	// rows have the order of their lines.
 	Cores *Cores

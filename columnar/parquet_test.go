@@ -121,6 +121,43 @@ func TestDictionaries(t *testing.T) {
 	}
 }
 
+// A page that Parquet cannot tell the size of fails, and says what to do.
+func TestLargePage(t *testing.T) {
+	t.Parallel()
+	m := memory{}
+	w := columnar.NewWriter(columnar.Options{Create: m.create})
+	w.SetMostPage(1000)
+	_, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(`{"resourceType":"Basic","id":"`+strings.Repeat("1", 1001)+`"}`), 0), &origin)
+	if err == nil {
+		_, err = w.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "a part of Basic") || !strings.Contains(err.Error(), "--max-line-mib") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Many types at once have the memory of two row groups, and the largest goes first.
+func TestMemoryOfManyTypes(t *testing.T) {
+	t.Parallel()
+	small := strings.Repeat(`{"resourceType":"Basic","id":"1"}`+"\n"+`{"resourceType":"Flag","id":"1"}`+"\n", 60)
+	group := `{"resourceType":"Group","id":"1","name":"larger"}` + "\n"
+	large := strings.Repeat(group, 60)
+	m := memory{}
+	w := columnar.NewWriter(columnar.Options{Create: m.create, RowGroupBytes: int64(len(large)) + 100})
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(large+small+group), 0), &origin); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.finish(t, w) {
+		want := 1
+		if p.ResourceType == "Group" {
+			want = 2
+		}
+		if got := len(open(t, p).Metadata().RowGroups); got != want {
+			t.Errorf("%s has %d row groups, not %d", p.ResourceType, got, want)
+		}
+	}
+}
+
 // Thousands of files of a few rows each have their names in a dictionary.
 func TestManyFiles(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@ func (s *shredder) list(f *Field, i int) int {
 }
 
 // element reads the element at i, the n-th, of a list of leaves, or one that is of
-// another kind than its list.
+// another kind than its list. R4 has no lists of booleans, nor of resources but contained.
 func (s *shredder) element(f *Field, n, i int) int {
 	first, c, column := n == 0, at(s.line, i), &s.rows.columns[max(f.column, 0)]
 	switch f.role {
@@ -66,19 +66,6 @@ func (s *shredder) element(f *Field, n, i int) int {
 				start, ok := startOf(t.bytes)
 				s.companion(f.start, first, ok, func() []byte { return s.timestamp(start) })
 			}
-			return end
-		}
-	case roleJSON:
-		end := s.scan(i)
-		if end > 0 {
-			s.rows.element(f, first, false)
-			s.rows.bytes(f, column, s.raw(&s.tape[0]))
-		}
-		return end
-	case roleBoolean:
-		if v, end := s.boolean(i); end > 0 {
-			s.rows.element(f, first, false)
-			s.rows.bool(f, column, v)
 			return end
 		}
 	case roleInt, roleDecimal:

@@ -2,10 +2,11 @@ package columnar
 
 import "encoding/binary"
 
-// undo takes back what the open row, begun and not ended, has put into the columns and
-// their dictionaries, so that they are as they were before it, but that a column which has
-// left its dictionary does without. It costs a look at every field below those that the row
-// has reached: it is for lines that turn out not to be JSON when half of them is read.
+// undo takes back what the open row has put into the columns and their dictionaries. What is
+// written is then as if the row had never been, but that a column which has left its dictionary
+// does without. It costs a look at every field below those that the row has reached, and at the
+// open pages of their columns: it is for lines that turn out not to be JSON when half of them
+// is read.
 func (g *rowGroup) undo() {
 	g.rows--
 	root := &g.streams[g.layout.root.stream]

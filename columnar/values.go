@@ -28,10 +28,17 @@ func (c *column) guessed(line []byte, i int) int {
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
 	push(&c.index, int32(i), g.growth)
-	if len(c.index) >= g.indices {
-		g.marks = append(g.marks, f.column)
+	if len(c.index) >= g.pageIndices {
+		g.mark(f)
 	}
 	g.note(f, opPlace, i)
+}
+
+// placeAgain is place for a value of which the caller knows that it is the one at i: it counts
+// as dictionary.add counts, and what is guessed next stays.
+func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
+	c.dict.adds++
+	g.place(f, c, i)
 }
 
 // asGuessed adds the text that the column guesses.
@@ -65,25 +72,25 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	v := t.bytes
 	if !c.plainly {
 		if c.dict == nil {
-			g.space.begin(c)
+			g.space.beginColumn(c, g.growth)
 		}
 		if i, ok := c.dict.add(v, t.asIs, t.missed); ok {
 			g.place(f, c, i)
 			c.guess = c.dict.guess()
 			return
 		}
-		c.leaveDictionary()
-		g.epoch++
+		g.leaveDictionary(c)
 	}
 	g.note(f, opOnce, 0)
 	c.values++
 	pushPlain(&c.plain, v, c.fixed, g.growth)
 	if len(c.plain) >= g.pageBytes {
-		g.marks = append(g.marks, f.column)
+		g.mark(f)
 	}
 }
 
-// pushPlain appends the PLAIN encoding of a value; fixed is its size, 0 for a BYTE_ARRAY. See push.
+// pushPlain appends the PLAIN encoding of a value; fixed is its size, which it has, 0 for a
+// BYTE_ARRAY. See push.
 func pushPlain(to *[]byte, v []byte, fixed, growth int) {
 	start, head := len(*to), 0
 	if fixed == 0 {
@@ -127,7 +134,7 @@ func (g *rowGroup) bool(f *Field, c *column, v bool) {
 // leaveDictionary gives the dictionary up for the open page and all that follow. Pages
 // before it keep it, with the values that they know: others may be of a line that is not
 // JSON in the end, and have no place in a file then.
-func (c *column) leaveDictionary() {
+func (g *rowGroup) leaveDictionary(c *column) {
 	size := 0
 	for _, i := range c.index {
 		size += len(c.dict.encoded(uint32(i)))
@@ -140,11 +147,12 @@ func (c *column) leaveDictionary() {
 		c.dict.truncate(c.inPages, 0)
 	}
 	c.index, c.plainly, c.guess = c.index[:0], true, nil
+	g.epoch++ // who knows a place in it shall not use that
 }
 
 // dropDictionary writes the open page, which is the chunk's only one, without its
 // dictionary if that takes no more room: so it is where hardly a value came twice.
-func (c *column) dropDictionary() {
+func (g *rowGroup) dropDictionary(c *column) {
 	if c.plainly || c.values == 0 {
 		return
 	}
@@ -154,6 +162,6 @@ func (c *column) dropDictionary() {
 			return
 		}
 	}
-	c.leaveDictionary()
+	g.leaveDictionary(c)
 	c.plainOnce = true
 }

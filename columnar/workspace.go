@@ -40,22 +40,22 @@ func (m columnMemory) bytes() int {
 	return cap(m.dict.plain) + value*cap(m.dict.values) + 4*cap(m.dict.slots) + 4*cap(m.index) + cap(m.plain)
 }
 
-// begin readies a column for its first value. What comes first in a type comes often, so it
+// beginColumn readies a column for its first value. What comes first in a type comes often, so it
 // gets the most.
-func (s *workspace) begin(c *column) {
+func (s *workspace) beginColumn(c *column, growth int) {
 	last := len(s.columns) - 1
 	if last < 0 {
-		c.dict = newDictionary(c.fixed)
+		c.dict = newDictionary(c.fixed, growth)
 		return
 	}
 	m := s.columns[last]
 	s.columns = s.columns[:last]
-	m.dict.renew(c.fixed)
+	m.dict.renew(c.fixed, growth)
 	c.dict, c.index, c.plain = m.dict, m.index[:0], m.plain[:0]
 }
 
-// leave takes the memory of a row group that is written and done with.
-func (s *workspace) leave(g *rowGroup) {
+// keep takes the memory of a row group that is written and done with.
+func (s *workspace) keep(g *rowGroup) {
 	all := 0
 	for _, m := range s.columns {
 		all += m.bytes()
