@@ -129,19 +129,14 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 	if f.parent == nil {
 		return s.def, s.rep
 	}
-	parentDef, parentRep := g.streamLevels(f.parent)
+	def, rep = g.streamLevels(f.parent)
 	if s.seen == 0 {
-		return parentDef, parentRep
+		return def, rep
 	}
-	s.def = append(s.def, parentDef[s.seen:]...)
-	if f.List {
-		s.rep = append(s.rep, parentRep[s.seen:]...)
+	if g.catchUp(f, 0); f.List {
+		rep = s.rep
 	}
-	s.seen = len(parentDef)
-	if !f.List {
-		return s.def, parentRep
-	}
-	return s.def, s.rep
+	return s.def, rep
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {

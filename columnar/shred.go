@@ -132,7 +132,7 @@ func (s *shredder) object(f *Field, i int) int {
 			s.whole = true // a name twice: the columns have the first
 			i = s.scan(i)
 		case m.to == memberText && at(line, i) == '"':
-			_, i = s.text(m.field, i)
+			_, i = s.text(m.field, only, i)
 		default:
 			i = s.known(m, i)
 		}

@@ -2,11 +2,11 @@ package columnar
 
 import "encoding/binary"
 
-// column reads the value at i into the column f of the open struct. It returns 0 for a
-// value that is not of the column's type; nothing is done then.
+// column reads the value at i into the field f of the open struct, which has a column or
+// columns of its own. It returns 0 for a value that is not of the field's type; nothing is done
+// then.
 func (s *shredder) column(f *Field, i int) int {
-	c := at(s.line, i)
-	switch {
+	switch c := at(s.line, i); {
 	case f.List:
 		if c == '[' {
 			return s.list(f, i)
@@ -19,57 +19,100 @@ func (s *shredder) column(f *Field, i int) int {
 			s.path = s.path[:len(s.path)-1]
 			return i
 		}
-	case f.role == roleDate:
-		if c == '"' {
-			date, end := s.text(f, i)
-			if end > 0 {
-				s.start(f, date)
-			}
-			return end
-		}
-	case f.role == roleJSON:
-		end := s.scan(i)
-		if end > 0 {
-			s.put(f, s.raw(&s.tape[0]))
-		}
-		return end
-	case f.role == roleBoolean:
-		v, end := s.boolean(i)
-		if end > 0 {
-			s.rows.bool(f, s.rows.leaf(f), v)
-		}
-		return end
-	case c == '-' || c-'0' <= 9:
-		return s.number(f, i)
+	default:
+		return s.value(f, only, i)
 	}
 	return 0
 }
 
-// text reads the string at i into the column f of the open struct. v is good until the row is
-// over.
-func (s *shredder) text(f *Field, i int) (v []byte, end int) {
+// only is the number of a value that is no list's element.
+const only = -1
+
+// value reads the value at i into the leaf f, as the n-th element or as the only value. It
+// returns 0 as column does.
+func (s *shredder) value(f *Field, n, i int) int {
+	switch c := at(s.line, i); f.role {
+	case roleText:
+		if c == '"' {
+			_, end := s.text(f, n, i)
+			return end
+		}
+	case roleDate:
+		if c == '"' {
+			date, end := s.text(f, n, i)
+			if end > 0 {
+				s.start(f, n, date)
+			}
+			return end
+		}
+	case roleInt, roleDecimal:
+		if c == '-' || c-'0' <= 9 {
+			return s.number(f, n, i)
+		}
+	case roleBoolean:
+		v, end := s.boolean(i)
+		if end > 0 {
+			s.slot(f, n)
+			s.rows.bool(f, &s.rows.columns[f.column], v)
+		}
+		return end
+	case roleJSON:
+		end := s.scan(i)
+		if end > 0 {
+			s.set(f, n, s.raw(&s.tape[0]))
+		}
+		return end
+	}
+	return 0
+}
+
+// slot opens a slot of a leaf, which has a value.
+func (s *shredder) slot(f *Field, n int) {
+	if n == only {
+		s.rows.leaf(f)
+	} else {
+		s.rows.element(f, n == 0, false)
+	}
+}
+
+// set gives a leaf a value, or none if it is nil: an element is null then.
+func (s *shredder) set(f *Field, n int, v []byte) {
+	switch {
+	case v != nil:
+		s.slot(f, n)
+		s.rows.bytes(f, &s.rows.columns[f.column], v)
+	case n != only:
+		s.rows.element(f, n == 0, true)
+	}
+}
+
+// text reads the string at i into a leaf. v is good until the row is over.
+func (s *shredder) text(f *Field, n, i int) (v []byte, end int) {
 	c := &s.rows.columns[f.column]
 	if end := c.guessed(s.line, i+1); end > 0 {
-		s.rows.leaf(f)
+		s.slot(f, n)
 		s.rows.asGuessed(f, c)
 		return s.line[i+1 : end-1], end
 	}
-	t, end := s.notGuessed(c, i)
-	if end > 0 {
-		s.rows.leaf(f)
+	t, end := s.string(i)
+	if t.missed = c.guess != nil; end > 0 {
+		s.slot(f, n)
 		s.rows.text(f, c, t)
 	}
 	return t.bytes, end
 }
 
-// start adds the start of a date that text has just added to the column f.
-func (s *shredder) start(f *Field, date []byte) {
+// start adds the start of a date that text has just added to f.
+func (s *shredder) start(f *Field, n int, date []byte) {
 	c := &s.rows.columns[f.column]
 	if at, ok := c.knownStart(s.rows.epoch); ok {
-		s.rows.placeAgain(f.start, s.rows.leaf(f.start), at)
+		s.slot(f.start, n)
+		s.rows.placeAgain(f.start, &s.rows.columns[f.start.column], at)
 	} else if start, ok := startOf(date); ok {
-		s.put(f.start, s.timestamp(start))
+		s.set(f.start, n, s.timestamp(start))
 		c.learnStart(s.rows.epoch, &s.rows.columns[f.start.column])
+	} else {
+		s.set(f.start, n, nil)
 	}
 }
 
@@ -90,31 +133,34 @@ func (s *shredder) identity(m *member, i int) int {
 	return end
 }
 
-// number reads the number at i into an integer's or a decimal's column, as far as it
-// fits. It returns 0 for a number that is not written as an integer is.
-func (s *shredder) number(f *Field, i int) int {
+// number reads the number at i into an integer's or a decimal's leaf, as far as it fits. It
+// returns 0 for a number that is not written as an integer is.
+func (s *shredder) number(f *Field, n, i int) int {
 	end, err := scanNumber(s.line, i)
 	if err != nil {
 		return invalid
 	}
 	lexeme := s.line[i:end]
 	if f.role == roleInt {
-		n, ok := int32Of(lexeme)
+		v, ok := int32Of(lexeme)
 		if !ok {
 			return 0
 		}
-		s.scratch = binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(n))
-		s.put(f, s.scratch)
+		s.scratch = binary.LittleEndian.AppendUint32(s.scratch[:0], uint32(v))
+		s.set(f, n, s.scratch)
 		return end
 	}
 	v, fits, plain := decimalOf(lexeme)
 	if fits {
 		s.scratch = append(s.scratch[:0], v[:]...)
-		s.put(f, s.scratch)
+		s.set(f, n, s.scratch)
+	} else {
+		s.set(f, n, nil)
 	}
-	if !plain {
-		s.put(f.lexeme, lexeme)
+	if plain {
+		lexeme = nil
 	}
+	s.set(f.lexeme, n, lexeme)
 	return end
 }
 
@@ -127,13 +173,6 @@ func (s *shredder) boolean(i int) (v bool, end int) {
 		return false, i + 5
 	}
 	return false, 0
-}
-
-// notGuessed is string for one that does not stand there as c guesses.
-func (s *shredder) notGuessed(c *column, i int) (t scannedText, end int) {
-	t, end = s.string(i)
-	t.missed = c.guess != nil
-	return t, end
 }
 
 // string reads the string at i. Its bytes are good until the row is over.

@@ -1,7 +1,7 @@
 package columnar
 
-// starts tells the start of dates that came before, but in lists: both are in dictionaries, by
-// whose places it goes. So a date that comes again is not parsed, nor its start looked for.
+// starts tells the start of dates that came before: both are in dictionaries, by whose
+// places it goes. So a date that comes again is not parsed, nor its start looked for.
 type starts struct {
 	places []uint32 // by a date's place: 1 more than its start's; 0 if that is not known
 	epoch  int      // of the row group, for which places hold
