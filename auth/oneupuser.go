@@ -197,13 +197,17 @@ func (u *OneUpUser) code(ctx context.Context) (Secret, error) {
 	return Secret(code), nil
 }
 
+// exchangeTime is how long it may take to get a token, waiting as the server asks included.
+const exchangeTime = 30 * time.Second
+
 // exchange gives a code or a refresh token for a token, and keeps the refresh token
 // that comes with it. A ctx that ends does not cut it off: the server may have replaced
 // the refresh token already, and only its answer has the new one.
 func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secret) (Credential, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
 	e := u.endpoint(u.o.TokenURL, "getting a token by "+name)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTime, &transport.Error{Kind: transport.Unavailable,
+		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no answer within %v", exchangeTime), Hint: "run again later"})
+	defer cancel()
 	answer, err := e.ask(ctx, func() (form, error) {
 		return form{secrets: []string{string(u.o.ClientSecret), string(value)}, values: url.Values{
 			"grant_type":          {grant},

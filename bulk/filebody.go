@@ -54,10 +54,19 @@ func openBody(resp *http.Response) (*fileBody, error) {
 	return body, nil
 }
 
+// sniffed is how much of a body tells what it is, mostly; it may begin with something long.
+const (
+	sniffed       = 512
+	sniffedAtMost = 64 << 10
+)
+
 // sniff refuses a body that is not the file, though its status is 200: a web page, an
 // OperationOutcome that tells why there is none, or the file packed into a Binary.
 func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
-	start, _ := body.Peek(512) // its error comes again with the next Read
+	start, _ := body.Peek(sniffed) // its error comes again with the next Read
+	if firstType(start) == "" {
+		start, _ = body.Peek(sniffedAtMost)
+	}
 	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
 	if looksLikeMarkup(start) {
 		e.Err, e.Hint = errors.New("a web page or XML came instead of NDJSON"), "check for a proxy or a login page in between"

@@ -33,6 +33,9 @@ type Manifest struct {
 	// if nowhere. Keep it as secret as [Job].StatusURL.
 	StatusURL string
 
+	// SeparateStatus is the [Job]'s.
+	SeparateStatus bool
+
 	// OrganizedBy is the resource type by which the output files are organized
 	// (outputOrganizedBy, IG 3.0.0): each block of lines begins with a Parameters resource
 	// as its header, and resources may come again in other blocks. "": they are not.

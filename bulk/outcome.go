@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -146,6 +147,15 @@ func looksLikeMarkup(body []byte) bool {
 
 const utf8BOM = "\uFEFF"
 
+// WithoutBOM is r without the byte order mark that some servers begin a file with.
+func WithoutBOM(r io.Reader) io.Reader {
+	b := bufio.NewReader(r)
+	if start, _ := b.Peek(len(utf8BOM)); string(start) == utf8BOM { // its error comes again with the next Read
+		_, _ = b.Discard(len(utf8BOM)) // it was peeked
+	}
+	return b
+}
+
 // Issues reads one of a manifest's error files and calls each, on its own goroutine,
 // for every issue of its OperationOutcomes. Lines of another type count as an issue of
 // severity error, so that nothing there goes unseen.
@@ -155,7 +165,7 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 		return err
 	}
 	defer s.Close()
-	entry := &bounded{r: s}
+	entry := &bounded{r: WithoutBOM(s)}
 	d := json.NewDecoder(entry)
 	for n := 1; ; n++ {
 		entry.left = maxEntry

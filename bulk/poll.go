@@ -55,7 +55,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	if err != nil {
 		return nil, err
 	}
-	m.StatusURL = job.StatusURL
+	m.StatusURL, m.SeparateStatus = job.StatusURL, job.SeparateStatus
 	for _, f := range slices.Concat(m.Output, m.Deleted) {
 		delete(told, f.Identity())
 	}

@@ -17,7 +17,7 @@ func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 	if m.StatusURL == "" {
 		return nil, errors.New("bulk: this manifest cannot be read again: its StatusURL is missing")
 	}
-	again, err := c.Wait(ctx, Job{StatusURL: m.StatusURL}, nil)
+	again, err := c.Wait(ctx, Job{StatusURL: m.StatusURL, SeparateStatus: m.SeparateStatus}, nil)
 	if err != nil {
 		return nil, err
 	}

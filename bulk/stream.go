@@ -183,6 +183,8 @@ func (s *Stream) whole() error {
 	switch {
 	case s.last != 0 && s.last != '}':
 		return errors.New("the last line is not whole") // every line of NDJSON ends with its object's brace
+	case s.version.size > s.read: // of the first answer: the one that ended here may not have told
+		return fmt.Errorf("it ended there, and had %d bytes before", s.version.size)
 	case want.Bytes > s.read:
 		return fmt.Errorf("it ended there, and the manifest says %d bytes", want.Bytes)
 	case want.Bytes > 0 && want.Bytes < s.read:

@@ -20,11 +20,15 @@ type version struct {
 	validator string // for If-Range: a strong ETag, or a Last-Modified as good as one; "": read from the start
 	etag      string
 	modified  string
-	total     int64 // bytes, -1 if unknown
+	total     int64 // bytes on the wire, -1 if unknown
+	size      int64 // plain bytes, -1 if unknown
 }
 
 func versionOf(resp *http.Response, identity bool) version {
-	v := version{etag: resp.Header.Get("ETag"), modified: resp.Header.Get("Last-Modified"), total: resp.ContentLength}
+	v := version{etag: resp.Header.Get("ETag"), modified: resp.Header.Get("Last-Modified"), total: resp.ContentLength, size: -1}
+	if identity {
+		v.size = resp.ContentLength
+	}
 	if !identity || strings.EqualFold(resp.Header.Get("Accept-Ranges"), "none") {
 		return v
 	}
@@ -66,7 +70,7 @@ func (v version) from(read int64, known int) int64 {
 // what comes from a byte on, is that without doubt.
 func (s *Stream) goOn(resp *http.Response, from int64) (*fileBody, error) {
 	if resp.StatusCode != http.StatusPartialContent {
-		return nil, errors.New(resp.Status)
+		return nil, fmt.Errorf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
 	h, v := resp.Header, s.version

@@ -99,7 +99,8 @@ func (e *FilterError) Error() string {
 }
 
 // aboutTheExport says whether err comes of the server's export itself, so that going
-// on with it will fail again, while another export may not.
+// on with it will fail again, while another export may not. A certificate that has expired, a
+// redirect or a page of a proxy's are not: the export goes on behind them.
 func aboutTheExport(err error) bool {
 	var (
 		exchange *transport.Error
@@ -112,7 +113,7 @@ func aboutTheExport(err error) bool {
 	case errors.As(err, &count), errors.As(err, &changed), errors.As(err, &quality), errors.As(err, &gone):
 		return true
 	case errors.As(err, &exchange):
-		return exchange.Kind == transport.NotThere || exchange.Kind == transport.Refused || exchange.Kind == transport.Broken
+		return exchange.Kind == transport.Refused || exchange.Kind == transport.Broken
 	}
 	return false
 }

@@ -81,7 +81,8 @@ func numbered(identity string, n int) string {
 // fromLedger is the manifest as the ledger has it.
 func (x *export) fromLedger() *bulk.Manifest {
 	m := &bulk.Manifest{TransactionTime: x.complete.TransactionTime, TransactionTimeText: x.complete.TransactionTimeText,
-		RequiresAccessToken: x.complete.RequiresAccessToken, Expires: x.complete.Expires, Errors: x.complete.Errors, StatusURL: x.job.StatusURL}
+		RequiresAccessToken: x.complete.RequiresAccessToken, Expires: x.complete.Expires, Errors: x.complete.Errors,
+		StatusURL: x.job.StatusURL, SeparateStatus: x.job.SeparateStatus}
 	for _, f := range x.files {
 		if f.Deleted {
 			m.Deleted = append(m.Deleted, f.File)

@@ -26,7 +26,7 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 		return 0, err
 	}
 	defer stream.Close()
-	d := jsontext.NewDecoder(stream, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bulk.WithoutBOM(stream), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for n := 0; ; n++ {
 		id, err := nextID(d)
 		var bad *jsontext.SyntacticError

@@ -106,7 +106,11 @@ func AnyFailure(resp *http.Response, err error) bool {
 
 // Passing says whether a status is the server's way of saying "not now".
 func Passing(status int) bool {
-	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500 && status != http.StatusNotImplemented
 }
 
 // backoff is exponential with full jitter, or what Retry-After asks for; both stay
