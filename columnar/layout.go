@@ -98,15 +98,16 @@ type member struct {
 type memberKind uint8
 
 const (
-	memberColumn    memberKind = iota
-	memberText                 // of one text: most of all there are
-	memberID                   // a memberText: the resource's id
-	memberVersion              // and its meta.versionId
-	memberOpen                 // of an open choice
-	memberSibling              // "_x": id and extensions of a primitive
-	memberExtension            // extension or modifierExtension
-	memberContained            // contained
-	memberType                 // resourceType
+	memberColumns   memberKind = iota // of a list or struct
+	memberLeaf                        // of one value
+	memberText                        // of one text: most of all there are
+	memberID                          // a memberText: the resource's id
+	memberVersion                     // and its meta.versionId
+	memberOpen                        // of an open choice
+	memberSibling                     // "_x": id and extensions of a primitive
+	memberExtension                   // extension or modifierExtension
+	memberContained                   // contained
+	memberType                        // resourceType
 )
 
 // hasColumn says whether a member goes to a column of its own.
@@ -190,9 +191,11 @@ func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) 
 		}
 		child := b.field(m, within)
 		f.Fields = append(f.Fields, child)
-		to := memberColumn
+		to := memberColumns
 		switch {
-		case child.role != roleText || child.List:
+		case child.List || child.role == roleStruct:
+		case child.role != roleText:
+			to = memberLeaf
 		case resource && m.Name == "id":
 			to = memberID
 		case typ.Name == "Meta" && m.Name == "versionId":

@@ -169,8 +169,12 @@ func (s *shredder) known(m *member, i int) int {
 		if at(s.line, i) == '"' {
 			return s.identity(m, i)
 		}
-	case memberColumn:
-		if end := s.column(m.field, i); end != 0 {
+	case memberLeaf:
+		if end := s.value(m.field, only, i); end != 0 {
+			return end
+		}
+	case memberColumns:
+		if end := s.columns(m.field, i); end != 0 {
 			return end
 		}
 	}

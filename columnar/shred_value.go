@@ -2,25 +2,18 @@ package columnar
 
 import "encoding/binary"
 
-// column reads the value at i into the field f of the open struct, which has a column or
-// columns of its own. It returns 0 for a value that is not of the field's type; nothing is done
-// then.
-func (s *shredder) column(f *Field, i int) int {
+// columns reads the value at i into a list or struct of the open struct. It returns 0 for a
+// value that is not of the field's type; nothing is done then.
+func (s *shredder) columns(f *Field, i int) int {
 	switch c := at(s.line, i); {
-	case f.List:
-		if c == '[' {
-			return s.list(f, i)
-		}
-	case f.role == roleStruct:
-		if c == '{' {
-			s.rows.enter(f)
-			s.path = append(s.path, step{f.Name, -1})
-			i = s.nested(f, i)
-			s.path = s.path[:len(s.path)-1]
-			return i
-		}
-	default:
-		return s.value(f, only, i)
+	case f.List && c == '[':
+		return s.list(f, i)
+	case !f.List && c == '{':
+		s.rows.enter(f)
+		s.path = append(s.path, step{f.Name, -1})
+		i = s.nested(f, i)
+		s.path = s.path[:len(s.path)-1]
+		return i
 	}
 	return 0
 }
@@ -29,7 +22,7 @@ func (s *shredder) column(f *Field, i int) int {
 const only = -1
 
 // value reads the value at i into the leaf f, as the n-th element or as the only value. It
-// returns 0 as column does.
+// returns 0 as columns does.
 func (s *shredder) value(f *Field, n, i int) int {
 	switch c := at(s.line, i); f.role {
 	case roleText:
