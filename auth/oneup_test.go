@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"fhirkiln/auth"
 	"fhirkiln/transport"
@@ -122,6 +123,20 @@ func wantAsked(t *testing.T, got []string, want ...string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("asked for %v, want %v", got, want)
 	}
+}
+
+// A token endpoint that does not answer is an outage, not a bug.
+func TestOneUpUserWaitsNotForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		user := auth.NewOneUpUser(auth.OneUpUserOptions{TokenURL: "https://h.example/token", ClientID: "id", ClientSecret: secret, RefreshToken: "S3CR3T-refresh",
+			HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})}})
+		_, err := user.Fetch(t.Context())
+		wantError(t, err, transport.Unavailable, "getting a token by refresh_token at https://h.example/token", "no answer within 30s")
+	})
 }
 
 func TestOneUpUser(t *testing.T) {

@@ -141,6 +141,7 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 	if job.StatusURL == "" {
 		return nil // answered without a job
 	}
+	c.renewals.drop(job.StatusURL)
 	const doing = "deleting the export at the server"
 	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
 		header: http.Header{"Accept": {"application/fhir+json"}}})

@@ -79,7 +79,7 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 		e.Err, e.Hint = errors.New("a Binary came instead of NDJSON"), "ask the server's owner: files are to be sent as application/fhir+ndjson"
 		return e
 	}
-	if s.file.Type == "OperationOutcome" || typ != "OperationOutcome" {
+	if s.outcomes || s.file.Type == "OperationOutcome" || typ != "OperationOutcome" {
 		return nil
 	}
 	held, err := io.ReadAll(io.LimitReader(body.Reader, maxOutcome))

@@ -74,6 +74,9 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 		if next, err = p.next(); err != nil {
 			return nil, broken("%w", err)
 		}
+		if next == "" && p.Total > len(ids) {
+			return nil, broken("the server says that %d groups match, and lists %d", p.Total, len(ids))
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
@@ -130,6 +133,7 @@ type bundle struct {
 	at *url.URL // where it came from
 
 	ResourceType string `json:"resourceType"`
+	Total        int    `json:"total"` // of all pages, 0 if it is not told
 	Link         []struct {
 		Relation string `json:"relation"`
 		URL      string `json:"url"`

@@ -115,6 +115,8 @@ func TestGroupsOfOddServers(t *testing.T) {
 		"no search mode":        {steps: []http.HandlerFunc{page("", `{"resource":{"resourceType":"Group","id":"a_b.c"}}`)}, want: []string{"a_b.c"}},
 		"an included resource":  {steps: []http.HandlerFunc{page("", group("a"), `{"resource":{"resourceType":"Organization"},"search":{"mode":"include"}}`)}, want: []string{"a"}},
 		"a warning":             {steps: []http.HandlerFunc{page("", group("a"), outcome("warning"))}, want: []string{"a"}},
+		"a total":               {steps: []http.HandlerFunc{respond(200, nil, `{"resourceType":"Bundle","total":1,"entry":[`+group("a")+`]}`)}, want: []string{"a"}},
+		"a total that is more":  {steps: []http.HandlerFunc{respond(200, nil, `{"resourceType":"Bundle","total":2,"entry":[`+group("a")+`]}`)}, kind: transport.Broken, says: "says that 2 groups match, and lists 1"},
 		"a byte order mark":     {steps: []http.HandlerFunc{respond(200, nil, "\uFEFF"+`{"resourceType":"Bundle"}`)}, want: []string{}},
 		"self as it was asked":  {steps: []http.HandlerFunc{page(self("http://other.example/Group?identifier=1"), group("a"))}, want: []string{"a"}},
 		"self without a query":  {steps: []http.HandlerFunc{page(self("http://other.example/Group"), group("a"))}, want: []string{"a"}},

@@ -52,6 +52,19 @@ func TestIssues(t *testing.T) {
 	}
 }
 
+// Manifests give error files other types, and files begin with a byte order mark.
+func TestIssuesOfOddFiles(t *testing.T) {
+	t.Parallel()
+	server, _ := script(t, file([]byte("\uFEFF"+`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}`+"\n"), nil))
+	for _, listed := range []string{"", "Patient", "OperationOutcome"} {
+		n := 0
+		err := clientAt(t, server.URL).Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: listed, URL: server.URL, Count: -1}, func(bulk.Issue) { n++ })
+		if err != nil || n != 1 {
+			t.Errorf("of type %q: got %d issues, %v", listed, n, err)
+		}
+	}
+}
+
 func TestIssuesOfAnEmptyFile(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "\n\n"} {

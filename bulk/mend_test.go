@@ -135,6 +135,16 @@ func TestStreamMendsALastLineThatIsNotWhole(t *testing.T) {
 	}
 }
 
+func TestStreamKnowsHowLongTheFileWas(t *testing.T) {
+	t.Parallel()
+	server := newMending(t)
+	line := strings.Index(content, "\n") + 1
+	url := server.add(cutFile(10, []byte(content), nil), file([]byte(content[:line]), chunked), file([]byte(content), nil))
+	if got, stats, err := readURL(t, clientAt(t, server.URL), url); err != nil || got != content || stats.Attempts != 3 {
+		t.Errorf("got %q, %+v, %v", got, stats, err)
+	}
+}
+
 func TestStreamRefusesAChangedFile(t *testing.T) {
 	t.Parallel()
 	server := newMending(t)

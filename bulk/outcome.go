@@ -160,7 +160,7 @@ func WithoutBOM(r io.Reader) io.Reader {
 // for every issue of its OperationOutcomes. Lines of another type count as an issue of
 // severity error, so that nothing there goes unseen.
 func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issue)) error {
-	s, err := c.Open(ctx, m, f)
+	s, err := c.open(ctx, m, f, true) // whatever type the manifest gives it
 	if err != nil {
 		return err
 	}

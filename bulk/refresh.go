@@ -53,7 +53,7 @@ func (f File) Identity() string {
 }
 
 // match puts the files of is in the order of was: by identity, or if that does not
-// tell them apart or all links are new, by place, where type and count must agree.
+// tell them apart or links are new, by place, where type and count must agree.
 func match(was, is []File) ([]File, bool) {
 	if len(was) != len(is) {
 		return nil, false
@@ -68,7 +68,7 @@ func match(was, is []File) ([]File, bool) {
 		id := f.Identity()
 		fresh, ok := byIdentity[id]
 		if !ok || used[id] || len(byIdentity) != len(is) {
-			return is, samePlaces(was, is)
+			return is, samePlaces(was, is, byIdentity)
 		}
 		used[id], matched[i] = true, fresh
 	}
@@ -80,8 +80,15 @@ func match(was, is []File) ([]File, bool) {
 	return matched, true
 }
 
-func samePlaces(was, is []File) bool {
+// samePlaces says whether the nth file of both may be the same, for each n: one that is known
+// may not stand elsewhere.
+func samePlaces(was, is []File, known map[string]File) bool {
 	for i, f := range is {
+		if id := was[i].Identity(); id != f.Identity() {
+			if _, elsewhere := known[id]; elsewhere {
+				return false
+			}
+		}
 		if f.Type != was[i].Type || f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
 			return false
 		}
@@ -112,6 +119,13 @@ func (r *renewals) of(status string) *renewal {
 		r.byStatus[status] = &renewal{turn: make(chan struct{}, 1)}
 	}
 	return r.byStatus[status]
+}
+
+// drop forgets a manifest whose files are not read any more.
+func (r *renewals) drop(status string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byStatus, status)
 }
 
 // renew returns the manifest and its file with a link other than stale, which m calls

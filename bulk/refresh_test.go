@@ -22,6 +22,8 @@ func TestRefresh(t *testing.T) {
 	for name, test := range map[string]struct{ again, want string }{
 		"other signatures, other order": {manifest("/b?2", "/a?2"), "/a?2 /b?2"},
 		"all new":                       {manifest("/x", "/y"), "/x /y"},
+		"one new, one elsewhere":        {manifest("/b?2", "/x"), ""},
+		"one new":                       {manifest("/a?2", "/x"), "/a?2 /x"},
 		"one more":                      {manifest("/a", "/b", "/c"), ""},
 		"another time":                  {strings.ReplaceAll(manifest("/a", "/b"), "2026", "2025"), ""},
 		"another count":                 {strings.ReplaceAll(manifest("/a", "/b"), `"/b"`, `"/b","count":7`), ""},

@@ -31,6 +31,7 @@ type Stream struct {
 	listed   File // as the manifest has it
 	file     File // with the link that is good now
 	public   bool // no credential goes to file.URL
+	outcomes bool // it is one of the manifest's error files
 
 	body    *fileBody // nil between attempts
 	sum     XXH128    // of the plain bytes given so far
@@ -65,7 +66,11 @@ type StreamStats struct {
 // Options.FileHosts too. A link that has expired is renewed from m.StatusURL.
 // Canceling ctx ends all reads of the stream. Close it.
 func (c *Client) Open(ctx context.Context, m *Manifest, f File) (*Stream, error) {
-	s := &Stream{client: c, ctx: ctx, manifest: m, listed: f}
+	return c.open(ctx, m, f, false)
+}
+
+func (c *Client) open(ctx context.Context, m *Manifest, f File, outcomes bool) (*Stream, error) {
+	s := &Stream{client: c, ctx: ctx, manifest: m, listed: f, outcomes: outcomes}
 	if f.SHA256 != "" {
 		s.sha256 = sha256.New()
 	}

@@ -96,6 +96,8 @@ func TestStreamFailures(t *testing.T) {
 		{"403", respond(403, nil, `<?xml version="1.0"?><Error>`+secret), transport.Broken, "403 Forbidden", "expired", 1},
 		{"401", respond(401, nil, outcome), transport.Broken, "401 Unauthorized: downloaded", "expired", 1},
 		{"Binary", respond(200, nil, `{"resourceType":"Binary","contentType":"application/fhir+ndjson","data":"e30K"}`), transport.Broken, "a Binary came instead of NDJSON", "ndjson", 1},
+		{"an outcome that says late what it is", respond(200, nil, `{"issue":[{"severity":"error","code":"x","details":{"text":"`+strings.Repeat("x", 600)+`"}}],"resourceType":"OperationOutcome"}`),
+			transport.Refused, "an OperationOutcome came instead of NDJSON", "run again", 1},
 		{"400", respond(400, nil, outcome), transport.Refused, "400 Bad Request: downloaded", "ask the server's owner", 1},
 		{"206, though no part was asked for", respond(206, http.Header{"Content-Range": {"bytes 0-3/9"}}, "{}\n"), transport.Broken, "206", "ask the server's owner", 1},
 		{"204", respond(204, nil, ""), transport.Broken, "204", "", 1},

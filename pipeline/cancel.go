@@ -47,14 +47,14 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 		}
 		ctx := lease.Context()
 		r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
-		log, err := lease.OpenRun(ctx, r.id)
-		if err != nil {
+		c.Run, c.Started, c.Attempts = r.id, unfinished.Started, unfinished.Attempts
+		if err := r.open(ctx); err != nil {
+			if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
+				return r.abandon(ctx, err)
+			}
 			return err
 		}
-		if r.journal, err = openJournal(ctx, log); err != nil {
-			return err
-		}
-		c.Run, c.Started, c.Attempts, c.Parts = r.id, unfinished.Started, unfinished.Attempts, len(r.journal.parts)
+		c.Parts = len(r.journal.parts)
 		return r.giveUp(ctx, "it was canceled")
 	})
 }

@@ -61,8 +61,17 @@ func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	return report.ExportKept != "", nil
 }
 
-// forget removes the run's ledger, and then the last sign that it was there.
+// forget removes the run's ledger, and then the last sign that it was there; before it, the
+// lists of who was in its groups, which nobody reads any more.
 func (r *run) forget(ctx context.Context) error {
+	for _, x := range r.journal.exports {
+		if x.members == nil {
+			continue
+		}
+		if err := r.State.Remove(ctx, x.members.Key); err != nil {
+			return err
+		}
+	}
 	if err := r.journal.log.Forget(ctx); err != nil {
 		return err
 	}
@@ -93,7 +102,7 @@ func (r *run) deleteJobs(ctx context.Context) {
 		if x.job == nil || x.job.StatusURL == "" || x.deleted {
 			continue
 		}
-		r.deleteJob(ctx, *x.job)
+		_ = r.deleteJob(ctx, *x.job)
 	}
 }
 
@@ -109,8 +118,7 @@ func (r *run) makeRoom(ctx context.Context) (made bool) {
 			continue
 		}
 		r.Log.Info("the server is busy; an export whose files are fetched is deleted to make room")
-		r.deleteJob(ctx, *x.job)
-		if r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}}) == nil {
+		if r.deleteJob(ctx, *x.job) == nil && r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}}) == nil {
 			made = true
 		}
 	}
@@ -122,10 +130,13 @@ func (r *run) hasJobs() bool {
 	return slices.ContainsFunc(r.journal.exports, func(x *export) bool { return x.job != nil && x.job.StatusURL != "" })
 }
 
-func (r *run) deleteJob(ctx context.Context, job bulk.Job) {
-	if err := r.Server.Delete(ctx, job); err != nil {
+// deleteJob says in the log if the server does not delete an export.
+func (r *run) deleteJob(ctx context.Context, job bulk.Job) error {
+	err := r.Server.Delete(ctx, job)
+	if err != nil {
 		r.Log.Info("the server keeps its export", "error", err)
 	}
+	return err
 }
 
 // keepsJobs says whether the server's exports stay there after publishing, and why.

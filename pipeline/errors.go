@@ -23,6 +23,16 @@ func (e *CountError) Error() string {
 	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
 }
 
+// DamagedError says that a file cannot be unpacked, or that it breaks off within a line: it was
+// cut where nothing else tells. A [FileError] around it says which.
+type DamagedError struct {
+	Err error
+}
+
+func (e *DamagedError) Error() string { return e.Err.Error() }
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
 // ChangedError says that an output file is another one than it was when a part of it
 // was converted. A [FileError] around it says which.
 type ChangedError struct {
@@ -106,11 +116,12 @@ func aboutTheExport(err error) bool {
 		exchange *transport.Error
 		count    *CountError
 		changed  *ChangedError
+		damaged  *DamagedError
 		quality  *QualityError
 		gone     *stagingGoneError
 	)
 	switch {
-	case errors.As(err, &count), errors.As(err, &changed), errors.As(err, &quality), errors.As(err, &gone):
+	case errors.As(err, &count), errors.As(err, &changed), errors.As(err, &damaged), errors.As(err, &quality), errors.As(err, &gone):
 		return true
 	case errors.As(err, &exchange):
 		return exchange.Kind == transport.Refused || exchange.Kind == transport.Broken

@@ -110,7 +110,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	job, err := r.Server.KickOff(ctx, request)
 	if err != nil {
 		if job.StatusURL != "" { // it runs, though nobody can follow it
-			r.deleteJob(context.WithoutCancel(ctx), job)
+			_ = r.deleteJob(context.WithoutCancel(ctx), job)
 		}
 		return err
 	}
@@ -123,6 +123,9 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	}
 	// From here on the export must not be forgotten, even if ctx ends now.
 	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
+		if job.StatusURL != "" { // nobody would ever know of it, or the next run finds it gone
+			_ = r.deleteJob(context.WithoutCancel(ctx), job)
+		}
 		return err
 	}
 	x.job.Manifest = job.Manifest
@@ -192,7 +195,7 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	if ctx.Err() != nil || !aboutTheExport(err) {
 		return err
 	}
-	r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	_ = r.deleteJob(context.WithoutCancel(ctx), *x.job)
 	return errors.Join(err, r.journal.add(ctx, entry{Lost: &exportEnd{Export: x.index}}))
 }
 

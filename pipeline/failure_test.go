@@ -260,6 +260,7 @@ func TestABrokenSink(t *testing.T) {
 					t.Errorf("published: %v", rows)
 				}
 				w.wantTidy(t)
+				w.wantDeleted(t, w.kickOffs())
 				if got := w.kickOffs(); got > 2 || got == 2 && step != "put" && step != "swap" && err != nil && report.Resumed {
 					t.Errorf("the server saw %d kick-offs", got)
 				}

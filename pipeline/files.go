@@ -159,7 +159,7 @@ func decompress(f io.ReadCloser) (*unpacked, error) {
 		gz, err := gzip.NewReader(bufio.NewReaderSize(buffered, packedBuffer))
 		if err != nil {
 			f.Close()
-			return nil, err
+			return nil, packedError(err)
 		}
 		opened.Reader, opened.packed = gz, true
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
@@ -167,7 +167,7 @@ func decompress(f io.ReadCloser) (*unpacked, error) {
 		z, err := zstd.NewReader(bufio.NewReaderSize(buffered, packedBuffer), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			f.Close()
-			return nil, err
+			return nil, packedError(err)
 		}
 		opened.Reader, opened.packed, opened.end = z, true, z.Close
 	}
@@ -179,6 +179,19 @@ type unpacked struct {
 	file   io.Closer
 	packed bool
 	end    func() // of the decompressor, or nil
+}
+
+// Read implements [io.Reader].
+func (u *unpacked) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if err != nil && err != io.EOF && u.packed {
+		err = packedError(err)
+	}
+	return n, err
+}
+
+func packedError(err error) error {
+	return &DamagedError{fmt.Errorf("it cannot be unpacked, as if it were cut or damaged: %w", err)}
 }
 
 func (u *unpacked) Close() error {

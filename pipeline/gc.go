@@ -93,6 +93,8 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 	}
 	return found, hold(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
+		now := o.Now().UTC() // not from before the lease was had: who reads meanwhile sees what is retired now
+		s.now, s.before = now, now.Add(-g.Grace)
 		if found.Retired, err = o.retirable(ctx, lease.Feed(), now); err != nil {
 			return err
 		}

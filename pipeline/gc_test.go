@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -130,6 +131,46 @@ func TestGCRemovesRetiredRuns(t *testing.T) {
 	w.wantManifests(t)
 	if again := w.gc(t, noGrace); len(again.Files) > 0 || len(again.Runs) > 0 || len(w.feed(t).Retired) > 0 {
 		t.Errorf("gc again finds %+v", again)
+	}
+}
+
+// A retired run that is not tidied up yet stays known, so that its parts go later.
+func TestGCOfARunThatIsNotTidy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	w.Feed.KeepRuns = 1
+	w.runFull(t, 2)
+	run := w.feed(t).Retired[0].Run
+	change := func(do func(lease *ledger.Lease) error) {
+		t.Helper()
+		lease, err := ledger.Acquire(t.Context(), w.dir, ledger.Options{Feed: "members", Source: "bison", Purpose: "backfill"})
+		if err == nil {
+			err = errors.Join(do(lease), lease.Release(t.Context()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(lease *ledger.Lease) error {
+		log, err := lease.OpenRun(t.Context(), run)
+		if err != nil {
+			return err
+		}
+		job := `[{"planned":[{"role":"data"}]},{"started":{"export":0,"status_url":"https://bulk.example/job"}}]`
+		return errors.Join(log.Append(t.Context(), json.RawMessage(job)),
+			lease.Update(t.Context(), func(f *ledger.Feed) error { f.Ended = append(f.Ended, run); return nil }))
+	})
+	server := w.Server
+	w.Server = nil // as in the command, so that the job cannot be deleted
+	w.gc(t, noGrace)
+	if retired := w.feed(t).Retired; len(retired) != 1 || len(w.published(t)["Patient"]) != 6 {
+		t.Errorf("gc left %+v, and rows %v", retired, w.published(t))
+	}
+	w.Server = server
+	w.runFull(t, 1) // which tidies up
+	w.gc(t, noGrace)
+	if retired := w.feed(t).Retired; len(retired) != 0 || len(w.published(t)["Patient"]) != 3 {
+		t.Errorf("gc left %+v, and rows %v", retired, w.published(t))
 	}
 }
 

@@ -26,7 +26,9 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 		if failed := r.discardLoose(stop); failed != nil {
 			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
 		}
-		r.Log.Info("what is done so far is kept; run again to go on from there")
+		if r.journal != nil && r.worthKeeping() {
+			r.Log.Info("what is done so far is kept; run again to go on from there")
+		}
 	}
 	return err
 }
@@ -90,6 +92,29 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		return err
 	}
 	return r.forget(ctx)
+}
+
+// abandon gives up a run whose ledger cannot be read, for why. What it has staged is gc's, and
+// its exports are the server's.
+func (r *run) abandon(ctx context.Context, why error) error {
+	r.Log.Warn("the unfinished run is thrown away unread: gc removes what it has staged, and its exports stay at the server", "error", why)
+	folder := ledger.Folder(r.id)
+	if err := r.State.Remove(ctx, folder+"parts.json", folder+"report.json"); err != nil { // see giveUp
+		return err
+	}
+	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
+		f.Unfinished = nil
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var keys []string
+	err = r.State.List(ctx, folder+"ledger/", func(key string, _ int64) error {
+		keys = append(keys, key)
+		return nil
+	})
+	return errors.Join(err, r.State.Remove(ctx, keys...))
 }
 
 // unfinished asks the feed's object whether the run is neither published nor given up.

@@ -38,12 +38,8 @@ type journal struct {
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	j := &journal{log: log, loose: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
-		var entries []entry
 		if err == nil {
-			entries, err = decodeEntries(raw)
-		}
-		if err == nil {
-			err = j.apply(entries)
+			err = j.replay(raw)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the run's ledger: %w", err)
@@ -53,13 +49,21 @@ func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	return j, nil
 }
 
-// decodeEntries reads what add has written.
-func decodeEntries(raw json.RawMessage) (entries []entry, err error) {
+// replay applies what add has written.
+func (j *journal) replay(raw json.RawMessage) error {
 	if bytes.HasPrefix(raw, []byte("{")) { // of a run that a fhirkiln of before 2026-11-23 has begun
 		raw = slices.Concat([]byte("["), raw, []byte("]"))
 	}
-	err = json.Unmarshal(raw, &entries)
-	return entries, err
+	var entries []entry
+	err := json.Unmarshal(raw, &entries)
+	if err == nil {
+		err = j.apply(entries)
+	}
+	if err != nil {
+		return &ledger.DamagedError{Key: "an entry", Err: err,
+			Hint: "if a newer fhirkiln has begun the run, use that; or start it anew (run --fresh): nothing of it is published yet"}
+	}
+	return nil
 }
 
 // add makes entries durable, all of them or none. What they say counts from then on.
@@ -199,7 +203,7 @@ func (j *journal) applyToExport(e entry) error {
 			x.deleted = true
 		}
 	default:
-		err = fmt.Errorf("an entry says nothing that this version of fhirkiln knows")
+		err = fmt.Errorf("it says nothing that this version of fhirkiln knows")
 	}
 	return err
 }

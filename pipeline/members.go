@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"fhirkiln/bulk"
@@ -71,7 +72,7 @@ func (r *run) history(ctx context.Context, x *export) error {
 		return err
 	}
 	var exchange *transport.Error
-	if !errors.As(err, &exchange) || exchange.Kind == transport.Unavailable {
+	if !errors.As(err, &exchange) || exchange.Kind == transport.Unavailable || exchange.Kind == transport.Denied && exchange.Status != http.StatusForbidden {
 		return err
 	}
 	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
@@ -166,6 +167,8 @@ func (r *run) deleteMembers(ctx context.Context, x *export) error {
 	if x.deleted || x.job == nil || x.job.StatusURL == "" {
 		return nil
 	}
-	r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	if r.deleteJob(context.WithoutCancel(ctx), *x.job) != nil {
+		return nil //nolint:nilerr // it is tried again when the run has ended
+	}
 	return r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}})
 }

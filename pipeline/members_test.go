@@ -46,6 +46,9 @@ func TestNewMembers(t *testing.T) {
 	c.wantAsked(t, "/Group/a"+listing, "/Group/a since=2026-03-03T02")
 	c.wantTidy(t)
 	c.wantDeleted(t, 10)
+	if lists := c.files(t, ".gz"); len(lists) != 1 {
+		t.Errorf("lists of members %q, want the last one alone", lists)
+	}
 
 	// A list that is not kept up to date is worth nothing.
 	c.Feed.IgnoreNewMembers = true
@@ -104,6 +107,24 @@ func TestServersThatDoNotExportPatientsByName(t *testing.T) {
 	c.wantRows(t, "1", "c1", "2", "c2", "1", "c1", "3", "c3")
 	c.wantMarks(t, map[string]string{"*": "02"})
 	c.wantTidy(t)
+}
+
+// That the credentials are refused says nothing of what the server can.
+func TestAHistoryWithoutCredentials(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1")
+	c.run(t)
+	c.then(1, practice("a: 1 3")...)
+	c.asked(t)
+	remove := c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: bulktest.Respond(http.StatusUnauthorized, nil, ""),
+		When: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+	if _, err := pipeline.Run(t.Context(), c.Options); !isKind(transport.Denied)(err) {
+		t.Fatalf("error %v", err)
+	}
+	remove()
+	c.asked(t)
+	c.run(t)
+	c.wantAsked(t, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
 }
 
 // A history that fails after the server took it is not half published.

@@ -127,6 +127,7 @@ func (r *run) add(ctx context.Context) error {
 		return err
 	}
 	feed := r.lease.Feed()
+	lists := []string{feed.Members, members}
 	moved := r.moveWatermark(&feed, members, r.Now())
 	r.report.Watermarks = map[string]string{}
 	for t, w := range feed.Watermarks {
@@ -162,11 +163,24 @@ func (r *run) add(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { r.showManifests(ctx) })
+	beside.Go(func() { r.dropLists(ctx, lists) })
 	r.endJobs(ctx) // before the ledger goes, which says what there is to delete
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}
 	return nil
+}
+
+// dropLists removes lists of members but for the one that the feed knows.
+func (r *run) dropLists(ctx context.Context, keys []string) {
+	for _, key := range keys {
+		if key == "" || key == r.lease.Feed().Members {
+			continue
+		}
+		if err := r.State.Remove(ctx, key); err != nil && ctx.Err() == nil {
+			r.Log.Warn("a list of members that is not needed any more could not be removed", "key", key, "error", err)
+		}
+	}
 }
 
 func (r *run) published() ledger.PublishedRun {
@@ -254,6 +268,9 @@ func (r *run) putReport(ctx context.Context) error {
 	}
 	group, below := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.State.Put(below, folder+"report.json", report) })
+	if len(r.report.Parts) == 0 && len(r.report.Quarantine) == 0 {
+		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
+	}
 	group.Go(func() error {
 		if err := r.State.Put(below, folder+"parts.json", append(parts, '\n')); err != nil {
 			return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
@@ -31,6 +33,9 @@ func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 	if w.firstBad == "" || q.Line < w.badLine { // lines need not come in their order
 		w.badLine = q.Line
 		w.firstBad = fmt.Sprintf("%s, %v", transport.Redact(q.Origin.File), &q.DataError)
+	}
+	if q.Rest == nil && !jsontext.Value(q.Bytes).IsValid() {
+		w.broken = max(w.broken, q.Offset+int64(len(q.Bytes)))
 	}
 	return w.bad.add(q)
 }

@@ -62,6 +62,39 @@ func TestBadLinesGoToQuarantine(t *testing.T) {
 	}
 }
 
+// A file that breaks off within its last line was cut; a bad line that is whole is only bad.
+func TestLastLines(t *testing.T) {
+	t.Parallel()
+	for last, cut := range map[string]bool{
+		`{"resourceType":"Patient","name":[{"family":"x"}`:        true,
+		`{"resourceType":"Patient","name":[{"family":"x"}` + "\n": false,
+		`{"id":"no type"}`: false,
+	} {
+		t.Run(last, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			content := strings.Join(resources("Patient", 0, 10), "\n") + "\n" + last
+			if err := os.WriteFile(filepath.Join(folder, "Patient.ndjson"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			files, err := pipeline.FindFiles(nil, folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, bulktest.Options{})
+			w.Server, w.MaxQuarantined = nil, 1
+			_, err = pipeline.Convert(t.Context(), files, w.Options)
+			damaged, partial := (*pipeline.DamagedError)(nil), (*pipeline.PartialError)(nil)
+			if cut && !errors.As(err, &damaged) || !cut && !errors.As(err, &partial) {
+				t.Errorf("got %v", err)
+			}
+			if cut && !strings.Contains(err.Error(), "breaks off within line 11") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestTooManyBadLinesPublishNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{

@@ -17,7 +17,7 @@ func retire(f *ledger.Feed, runs []string, now time.Time) {
 		if !slices.Contains(runs, r.Run) {
 			return false
 		}
-		f.Retired = append(f.Retired, ledger.RetiredRun{Run: r.Run, At: now})
+		f.Retired = append(f.Retired, ledger.RetiredRun{Run: r.Run, Published: r.Published, At: now})
 		return true
 	})
 }

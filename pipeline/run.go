@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,9 +24,6 @@ import (
 // does.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
-		if err := checkFilters(o, lease.Feed()); err != nil {
-			return newRun(o, lease, o.Server).failed(err)
-		}
 		r, err := resume(ctx, o, lease)
 		if err != nil {
 			return newRun(o, lease, o.Server).failed(err)
@@ -41,6 +39,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			}
 		}
 		r = newRun(o, lease, o.Server)
+		if err := checkFilters(o, lease.Feed()); err != nil {
+			return r.failed(err)
+		}
 		if err := r.begin(ctx, r.kindNow()); err != nil {
 			return r.failed(err)
 		}
@@ -154,11 +155,10 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		return nil, nil
 	}
 	r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
-	log, err := lease.OpenRun(ctx, r.id)
-	if err != nil {
-		return nil, err
-	}
-	if r.journal, err = openJournal(ctx, log); err != nil {
+	if err := r.open(ctx); err != nil {
+		if damaged := (*ledger.DamagedError)(nil); o.Fresh && errors.As(err, &damaged) {
+			return nil, r.abandon(ctx, err)
+		}
 		return nil, err
 	}
 	why := r.journal.givenUp
@@ -173,6 +173,9 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	case begun.Kind == ledger.KindFiles || o.Server == nil:
 		why = "files are converted from their start"
 	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
+		if err := checkFilters(o, lease.Feed()); err != nil {
+			return nil, err // it stays until it is clear what is wanted
+		}
 		why = "the feed asks for something else now"
 	case o.Full && begun.Kind != ledger.KindFull:
 		why = "a full run was asked for"
@@ -181,7 +184,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		r.Log.Info("an unfinished run is thrown away", "why", why)
 		return nil, r.giveUp(ctx, why)
 	}
-	err = lease.Update(ctx, func(f *ledger.Feed) error {
+	err := lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished.Attempts++
 		return nil
 	})
@@ -193,6 +196,15 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	r.Log.Info("going on with a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Attempts+1)
 	return r, r.discardLoose(ctx)
+}
+
+// open opens the ledger of a run that has begun.
+func (r *run) open(ctx context.Context) error {
+	log, err := r.lease.OpenRun(ctx, r.id)
+	if err == nil {
+		r.journal, err = openJournal(ctx, log)
+	}
+	return err
 }
 
 // complete stages by way of stage, and publishes all of it or nothing.

@@ -45,7 +45,9 @@ func (s *survey) find(ctx context.Context) error {
 		return err
 	}
 	for _, r := range s.feed.Retired {
-		if !r.At.After(s.before) {
+		// One that is not tidied up keeps its files, and so its entry: without it nobody would
+		// ever remove them.
+		if !r.At.After(s.before) && !s.working[r.Run] {
 			s.found.Runs = append(s.found.Runs, r.Run)
 		}
 	}

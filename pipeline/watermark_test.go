@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -117,6 +118,27 @@ func TestChangedFilters(t *testing.T) {
 	c.Full = false
 	c.run(t)
 	c.wantAsked(t, "/Patient since=2026-02-28T02")
+}
+
+// What --full has begun is gone on with without it.
+func TestChangedFiltersAfterAFailure(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
+	c.run(t)
+	c.Feed.Request.TypeFilters = []string{"Patient?_id=Patient-1"}
+	c.Full = true
+	c.then(1)
+	c.asked(t)
+	remove := c.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.Respond(http.StatusGone, nil, "")})
+	if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
+		t.Fatal("it did not fail")
+	}
+	remove()
+	c.Full = false
+	if report := c.run(t); !report.Resumed {
+		t.Errorf("report %+v", report)
+	}
+	c.wantAsked(t, "", "since=2026-03-01T02") // which asks for what was deleted
 }
 
 // What changed at the end itself is in neither of two exports that it divides.

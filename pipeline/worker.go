@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"net/url"
@@ -33,6 +34,7 @@ type worker struct {
 
 	firstBad string // of the present file: reason and place
 	badLine  int64  // and line
+	broken   int64  // and where the last line ends that is no JSON
 	again    int64  // and how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
@@ -106,7 +108,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad, w.badLine, w.again = here.Bad, 0, 0
+	w.firstBad, w.badLine, w.broken, w.again = here.Bad, 0, 0, 0
 	for {
 		if w.writer == nil {
 			w.begin(f.manifest)
@@ -125,6 +127,9 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		if err := w.commit(ctx, &here); err != nil {
 			return err
 		}
+	}
+	if end := lines.Position(); w.broken > 0 && w.broken == end.Bytes { // without a line end
+		return &DamagedError{fmt.Errorf("it breaks off within line %d", end.Lines)}
 	}
 	if err := checkCount(f, here.Read); err != nil {
 		return err

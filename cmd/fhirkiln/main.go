@@ -148,6 +148,7 @@ func classify(err error) (code int, hint string) {
 		partial   *pipeline.PartialError
 		quality   *pipeline.QualityError
 		changed   *pipeline.ChangedError
+		cut       *pipeline.DamagedError
 		filter    *pipeline.FilterError
 		held      *ledger.HeldError
 		other     *ledger.OtherFeedError
@@ -169,6 +170,8 @@ func classify(err error) (code int, hint string) {
 		return exitConfig, ""
 	case errors.As(err, &held):
 		return exitLocked, "wait until it has ended; if it was killed, it is taken over by itself"
+	case errors.Is(err, ledger.ErrNotRenewed):
+		return exitStorage, "the store did not answer for long; run again: it finds out how far this run came, and goes on"
 	case errors.Is(err, ledger.ErrLost):
 		return exitLocked, "the other process goes on with the run; this one has published nothing"
 	case errors.As(err, &filter):
@@ -205,6 +208,8 @@ func classify(err error) (code int, hint string) {
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):
 		return exitBroken, "run again; if it stays so, ask the server's owner; nothing of this run was published"
+	case errors.As(err, &cut):
+		return exitBroken, "fetch or export it again; nothing of this run was published"
 	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
@@ -222,7 +227,7 @@ func (e *signalError) Error() string {
 	if e.signal == syscall.SIGINT {
 		return fmt.Sprintf("stopped by %v; nothing of this run was published", e.signal)
 	}
-	return fmt.Sprintf("stopped by %v; nothing of this run was published, the next one goes on where it stopped", e.signal)
+	return fmt.Sprintf("stopped by %v; nothing of this run was published; fhirkiln run goes on where it stopped, and convert begins again", e.signal)
 }
 
 // Unwrap says that who presses Ctrl-C does not want the run, while a node that is drained

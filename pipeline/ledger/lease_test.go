@@ -48,7 +48,7 @@ func TestTheHolderGivesUpFirst(t *testing.T) {
 				if time.Since(began) > ttl {
 					t.Error("the old holder went on")
 				}
-				if err := context.Cause(l.Context()); !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "the feed members: the lease is lost: it could not be renewed for 1m0s") {
+				if err := context.Cause(l.Context()); !errors.Is(err, ledger.ErrLost) || !errors.Is(err, ledger.ErrNotRenewed) || !strings.Contains(err.Error(), "the feed members: the lease is lost: it could not be renewed for 1m0s") {
 					t.Errorf("the cause is %v", err)
 				}
 				release(t, l)

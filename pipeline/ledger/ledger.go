@@ -72,6 +72,10 @@ type Locker interface {
 // it could not be renewed in time. It is wrapped with who has it now.
 var ErrLost = errors.New("the lease is lost")
 
+// ErrNotRenewed comes with [ErrLost] where the store has not answered for so long that another
+// process may take the lease, of which nothing is known.
+var ErrNotRenewed = errors.New("it could not be renewed")
+
 const (
 	root        = "_fhirkiln/"
 	feedsFolder = root + "feeds/"

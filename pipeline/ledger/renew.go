@@ -67,6 +67,6 @@ func (l *Lease) left() time.Duration {
 // expire loses the lease if it was not renewed in time.
 func (l *Lease) expire() {
 	if time.Since(l.now.Load().sent) >= l.opts.TTL {
-		_ = l.lose(fmt.Errorf("it could not be renewed for %v", l.opts.TTL))
+		_ = l.lose(fmt.Errorf("%w for %v", ErrNotRenewed, l.opts.TTL))
 	}
 }
