@@ -92,7 +92,7 @@ func logFailure(log *slog.Logger, resp *http.Response, err error) {
 }
 
 // AnyFailure asks for another attempt after any failure that may pass: the network's,
-// a 5xx but 501, a 429. It suits requests that change nothing at the server.
+// a 5xx but 501, a 408, 425 or 429. It suits requests that change nothing at the server.
 func AnyFailure(resp *http.Response, err error) bool {
 	if err != nil {
 		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrRedirect) || errors.Is(err, http.ErrSchemeMismatch) {
