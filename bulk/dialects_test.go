@@ -243,23 +243,25 @@ func TestFileHosts(t *testing.T) {
 	wantError(t, err, transport.Broken, "not among the hosts")
 }
 
-// Neither a mute server nor one that drips holds a file for hours.
+// A file that drips is asked for again as seldom as one that brings nothing.
 func TestStreamOfADrippingServer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		drip := readFunc(func(p []byte) (int, error) { <-time.After(time.Second); p[0] = '{'; return 1, nil }) // on the bubble's clock
-		c, err := bulk.New(bulk.Options{Base: "https://h.example", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(drip), Request: r, ContentLength: -1}, nil
-		})}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = read(t.Context(), c, &bulk.Manifest{}, bulk.File{URL: "https://h.example/f"})
-		if wantError(t, err, transport.Broken, "came in 5m0s"); time.Since(start) > time.Hour {
-			t.Errorf("it took %v", time.Since(start))
+	server, requests := script(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			io.WriteString(w, "{")
+			http.NewResponseController(w).Flush()
+			<-time.After(time.Millisecond)
 		}
 	})
+	c := clientAt(t, server.URL, func(o *bulk.Options) {
+		o.HTTP = transport.New(transport.Options{PaceTimeout: 30 * time.Millisecond})
+		o.FileAttempts = 3
+	})
+	_, _, err := readURL(t, c, server.URL)
+	wantError(t, err, transport.Broken, "too slowly", "3 attempts")
+	if requests.Load() != 3 {
+		t.Errorf("got %d requests, want 3", requests.Load())
+	}
 }
 
 // A host that throttles gets fewer requests at once, and the pause that it asks for.

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
@@ -34,7 +32,7 @@ func (b *fileBody) Close() error {
 }
 
 func newFileBody(resp *http.Response) *fileBody {
-	return &fileBody{wire: resp.Body, Reader: bufio.NewReaderSize(&paced{r: resp.Body}, 64<<10)}
+	return &fileBody{wire: resp.Body, Reader: bufio.NewReaderSize(resp.Body, 64<<10)}
 }
 
 // openBody reads a whole file's body. It closes it if it fails.
@@ -119,33 +117,4 @@ func firstType(start []byte) string {
 			return ""
 		}
 	}
-}
-
-const (
-	slowBytes = 64 << 10
-	slowTime  = 5 * time.Minute
-)
-
-var errTooSlow = fmt.Errorf("fewer than %d bytes came in %v", slowBytes, slowTime)
-
-// paced ends a body that never quite falls silent but does not get on either. Only the
-// time that the wire takes counts: the reader may be as slow as it likes.
-type paced struct {
-	r      io.Reader
-	came   int64
-	waited time.Duration
-}
-
-// Read implements [io.Reader].
-func (p *paced) Read(b []byte) (int, error) {
-	begun := time.Now()
-	n, err := p.r.Read(b)
-	p.came += int64(n)
-	p.waited += time.Since(begun)
-	if p.came >= slowBytes {
-		p.came, p.waited = 0, 0
-	} else if p.waited > slowTime && err == nil {
-		err = errTooSlow
-	}
-	return n, err
 }

@@ -171,7 +171,7 @@ func (s *Stream) afterCut(err error) error {
 	case errors.As(err, &final):
 		return err
 	}
-	if s.read > s.marked && !errors.Is(err, errTooSlow) {
+	if s.read > s.marked && !errors.Is(err, transport.ErrTooSlow) {
 		s.idle = 1 // the attempt that was cut here
 	}
 	s.marked = s.read

@@ -2,36 +2,56 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
 )
 
-// unstalled is an answer's body of which a read ends when it brings no byte for limit.
-type unstalled struct {
-	body    io.ReadCloser
-	cancel  context.CancelFunc // of the request: the one thing that ends a read of any kind of connection
-	limit   time.Duration
-	stalled atomic.Bool
+// slowBytes is what an answer's body must bring within Options.PaceTimeout: little
+// enough for the slowest line that still gets an export done.
+const slowBytes = 64 << 10
+
+// ErrTooSlow says that a body never quite fell silent, but did not get on either.
+var ErrTooSlow = errors.New("the answer comes too slowly")
+
+// watchedBody is an answer's body of which a read ends when it brings no byte for
+// silence, or when slowBytes of it take longer than pace. Only the time that the wire
+// takes counts: the reader may be as slow as it likes.
+type watchedBody struct {
+	body          io.ReadCloser
+	cancel        context.CancelFunc // of the request: the one thing that ends a read of any kind of connection
+	silence, pace time.Duration
+	silent        atomic.Bool
+	came          int64         // since the last slowBytes were full
+	waited        time.Duration // for came
 }
 
 // Read implements [io.Reader].
-func (u *unstalled) Read(p []byte) (int, error) {
-	t := time.AfterFunc(u.limit, func() {
-		u.stalled.Store(true)
-		u.cancel()
+func (w *watchedBody) Read(p []byte) (int, error) {
+	t := time.AfterFunc(w.silence, func() {
+		w.silent.Store(true)
+		w.cancel()
 	})
-	n, err := u.body.Read(p)
+	begun := time.Now()
+	n, err := w.body.Read(p)
+	w.waited += time.Since(begun)
 	t.Stop()
-	if err != nil && err != io.EOF && u.stalled.Load() {
-		return n, fmt.Errorf("no byte came for %v", u.limit)
+	w.came += int64(n)
+	switch {
+	case err != nil && err != io.EOF && w.silent.Load():
+		return n, fmt.Errorf("no byte came for %v", w.silence)
+	case w.came >= slowBytes:
+		w.came, w.waited = 0, 0
+	case w.waited > w.pace && err == nil:
+		return n, fmt.Errorf("%w: fewer than %d bytes in %v", ErrTooSlow, slowBytes, w.pace)
 	}
 	return n, wireError(err)
 }
 
 // Close implements [io.Closer].
-func (u *unstalled) Close() error {
-	defer u.cancel()
-	return u.body.Close()
+func (w *watchedBody) Close() error {
+	defer w.cancel()
+	return w.body.Close()
 }

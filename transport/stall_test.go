@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -48,4 +49,46 @@ func TestASilentBodyEnds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A server that sends a byte now and then for ever keeps nobody for ever; who reads slowly
+// what came quickly is not taken for such a server.
+func TestASlowBodyEnds(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/quick" {
+			io.WriteString(w, strings.Repeat("x", 1000))
+			return
+		}
+		for r.Context().Err() == nil {
+			io.WriteString(w, "x")
+			http.NewResponseController(w).Flush()
+			<-time.After(time.Millisecond)
+		}
+	})
+	get := func(t *testing.T, path string, pace time.Duration) io.ReadCloser {
+		resp, err := newClient(t, transport.Options{PaceTimeout: pace}).Do(newRequest(t, t.Context(), http.MethodGet, server.URL+path, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.Body
+	}
+	t.Run("of the server", func(t *testing.T) {
+		t.Parallel()
+		if _, err := io.Copy(io.Discard, get(t, "/slow", 30*time.Millisecond)); !errors.Is(err, transport.ErrTooSlow) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("of the reader", func(t *testing.T) {
+		t.Parallel()
+		body := get(t, "/quick", 100*time.Millisecond)
+		if _, err := body.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(110 * time.Millisecond) // the reader's own time
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			t.Error(err)
+		}
+	})
 }

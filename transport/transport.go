@@ -10,7 +10,7 @@
 //	retrying := transport.Retrying(plain, transport.Retry{})
 //
 // No client has an overall timeout: an output file may take hours. Connecting, waiting
-// for the answer's header, and the silence within a body are bounded instead.
+// for the answer's header, and a body's silence and pace are bounded instead.
 package transport
 
 import (
@@ -65,6 +65,10 @@ type Options struct {
 	// StallTimeout is how long an answer's body may bring no byte before it is given
 	// up. Default 2 min, for the gateways that HeaderTimeout is for.
 	StallTimeout time.Duration
+
+	// PaceTimeout is how long 64 KiB of an answer's body may take, or what is left of it,
+	// not counting the time between reads. Default 5 min, which is 220 bytes a second.
+	PaceTimeout time.Duration
 }
 
 // New returns a client that follows redirects but never carries a credential to
@@ -84,6 +88,9 @@ func New(o Options) *http.Client {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 2 * time.Minute
 	}
+	if o.PaceTimeout <= 0 {
+		o.PaceTimeout = 5 * time.Minute
+	}
 	dialer := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
 	wire := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -101,7 +108,7 @@ func New(o Options) *http.Client {
 		wire.Proxy = http.ProxyURL(o.Proxy)
 	}
 	wire.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Authorities}
-	g := &guard{anybody: newLines(wire), userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, stall: o.StallTimeout}
+	g := &guard{anybody: newLines(wire), userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, silence: o.StallTimeout, pace: o.PaceTimeout}
 	if o.Certificate != nil {
 		named := wire.Clone()
 		named.TLSClientConfig.GetClientCertificate = o.Certificate.get
@@ -129,12 +136,12 @@ func newLines(t *http.Transport) lines {
 
 // guard is the last gate before the wire. It sees every hop of a redirect too.
 type guard struct {
-	anybody   lines
-	named     lines           // with the client certificate
-	namedTo   map[string]bool // the origins that it is for
-	userAgent string
-	allowHTTP bool
-	stall     time.Duration
+	anybody       lines
+	named         lines           // with the client certificate
+	namedTo       map[string]bool // the origins that it is for
+	userAgent     string
+	allowHTTP     bool
+	silence, pace time.Duration
 }
 
 // ErrPlainHTTP says that a request was not sent because it would have gone to
@@ -164,7 +171,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, wireError(err)
 	}
-	resp.Body = &unstalled{body: resp.Body, cancel: cancel, limit: g.stall}
+	resp.Body = &watchedBody{body: resp.Body, cancel: cancel, silence: g.silence, pace: g.pace}
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: its address is unreadable", ErrRedirect) // http.Client would print it, signature and all
