@@ -29,7 +29,9 @@ type Progress struct {
 // poll that found the export still running.
 //
 // An outage, a 429 or a 5xx without a final OperationOutcome are waited out, within
-// the bounds of Options.Poll. Wait may be called again for the same job.
+// the bounds of Options.Poll; so is a redirect, a certificate or a web page that stands in
+// the way of a server which has answered Wait before. Wait may be called again for the
+// same job.
 func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manifest, error) {
 	if job.Manifest != nil {
 		return job.Manifest, nil
@@ -86,7 +88,7 @@ type polling struct {
 // await asks for a page of a manifest until it is there.
 func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 	var outage time.Time // since when the server does not answer
-	failures := 0
+	failures, running := 0, false
 	for polls := 0; ; polls++ {
 		resp, err := c.send(ctx, c.plain, request{doing: p.doing, method: http.MethodGet, url: p.url, //nolint:bodyclose // readManifest and failed close it
 			header: http.Header{"Accept": {"application/json"}}})
@@ -107,7 +109,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			return nil, &transport.Error{Kind: transport.Refused, Doing: p.doing, URL: p.url, Status: resp.StatusCode,
 				Err: errors.New("the export was canceled at the server"), Hint: "run again to start another"}
 		case resp.StatusCode == http.StatusAccepted:
-			pause = c.pause(resp.Header, polls)
+			pause, running = c.pause(resp.Header, polls), true
 			now := Progress{Text: progressText(resp), Next: pause}
 			if partial, err := c.readManifest(ctx, p.doing, p.url, resp); err == nil { // mostly there is no body, or one for people
 				now.Partial = partial.Manifest
@@ -129,7 +131,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 				return nil, context.Cause(ctx)
 			}
 			var failed *transport.Error
-			if !errors.As(err, &failed) || failed.Kind != transport.Unavailable {
+			if !errors.As(err, &failed) || failed.Kind != transport.Unavailable && (failed.Kind != transport.NotThere || !running) {
 				return nil, err
 			}
 			if failures++; outage.IsZero() {

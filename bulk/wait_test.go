@@ -16,10 +16,10 @@ import (
 )
 
 // kicked returns a server with one export under way.
-func kicked(t *testing.T, o bulktest.Options) (*bulktest.Server, *bulk.Client, bulk.Job) {
+func kicked(t *testing.T, o bulktest.Options, edit ...func(*bulk.Options)) (*bulktest.Server, *bulk.Client, bulk.Job) {
 	t.Helper()
 	server := newServer(t, o)
-	c := newClient(t, server)
+	c := newClient(t, server, edit...)
 	job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +108,32 @@ func TestWaitGoesThroughOutages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a server that has answered says so suddenly is not the server's word.
+func TestWaitGoesThroughWhatStandsInTheWay(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]bulktest.Behavior{
+		"a web page":              bulktest.Respond(200, nil, "<html>log in"),
+		"a web page of a 405":     bulktest.Respond(405, nil, "<html>"),
+		"a redirect in the clear": bulktest.Respond(302, http.Header{"Location": {"http://192.0.2.1/login"}}, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, c, job := kicked(t, bulktest.Options{Polls: 2})
+			server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Times: 3, Do: fault})
+			if m, err := c.Wait(t.Context(), job, nil); err != nil || len(m.Output) != 3 {
+				t.Errorf("got %+v, %v", m, err)
+			}
+		})
+	}
+	t.Run("for ever", func(t *testing.T) {
+		t.Parallel()
+		server, c, job := kicked(t, bulktest.Options{Polls: 2}, func(o *bulk.Options) { o.Poll.Outage = 20 * time.Millisecond })
+		server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Times: bulktest.Always, Do: bulktest.Respond(200, nil, "<html>")})
+		_, err := c.Wait(t.Context(), job, nil)
+		wantError(t, err, transport.NotThere, "a web page")
+	})
 }
 
 // Without a token there is no answer either.
