@@ -37,8 +37,9 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 	if _, err := ledger.Read(ctx, o.State, o.Feed.Name); errors.Is(err, fs.ErrNotExist) {
 		return c, nil // nothing ever ran: no need to write that it exists
 	}
+	deleted := &deletions{Server: o.Server}
 	if o.Server != nil {
-		o.Server = &deletions{Server: o.Server, to: c}
+		o.Server = deleted
 	}
 	return c, hold(ctx, o, func(lease *ledger.Lease) error {
 		unfinished := lease.Feed().Unfinished
@@ -55,23 +56,24 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 			return err
 		}
 		c.Parts = len(r.journal.parts)
-		return r.giveUp(ctx, "it was canceled")
+		jobs := len(r.jobs())
+		err := r.giveUp(ctx, "it was canceled")
+		c.Deleted, c.Kept = deleted.n, jobs-deleted.n
+		return err
 	})
 }
 
 // deletions counts what a server says to Delete.
 type deletions struct {
 	Server
-	to *Cancellation
+	n int
 }
 
 // Delete implements [Server].
 func (d *deletions) Delete(ctx context.Context, job bulk.Job) error {
 	err := d.Server.Delete(ctx, job)
 	if err == nil {
-		d.to.Deleted++
-	} else {
-		d.to.Kept++
+		d.n++
 	}
 	return err
 }

@@ -1,10 +1,14 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
@@ -92,5 +96,52 @@ func TestCancelNothing(t *testing.T) {
 	}
 	if err := lease.Release(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A server that lets go of exports slowly is asked about all of them; one that is mute holds
+// nobody for long.
+func TestCancelAtASlowServer(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		each                 time.Duration
+		asked, deleted, kept int
+	}{
+		"slow": {10 * time.Second, 3, 3, 0},
+		"mute": {time.Hour, 1, 0, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1", "b: 2", "c: 3", "d: 3") // each is asked for its members first
+			c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Skip: 7, Times: bulktest.Always, Do: bulktest.Respond(400, nil, "")})
+			if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
+				t.Fatal("the fourth group was exported")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				server := &slowServer{each: test.each}
+				c.Options.Server = server
+				canceled, err := pipeline.Cancel(t.Context(), c.Options)
+				if err != nil || server.asked != test.asked || canceled.Deleted != test.deleted || canceled.Kept != test.kept {
+					t.Errorf("asked %d times: %+v, error %v", server.asked, canceled, err)
+				}
+			})
+		})
+	}
+}
+
+// slowServer takes its time to delete an export, and can do nothing else.
+type slowServer struct {
+	pipeline.Server
+	each  time.Duration
+	asked int
+}
+
+func (s *slowServer) Delete(ctx context.Context, _ bulk.Job) error {
+	s.asked++
+	select {
+	case <-time.After(s.each):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

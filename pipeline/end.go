@@ -20,7 +20,7 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 		if err == nil {
 			r.journal, err = openJournal(ctx, log)
 		}
-		if err == nil && o.Server == nil && r.hasJobs() {
+		if err == nil && o.Server == nil && len(r.jobs()) > 0 {
 			continue // for the next run, which knows the server
 		}
 		if err == nil {
@@ -91,18 +91,20 @@ func (r *run) endJobs(ctx context.Context) {
 }
 
 // deleteJobs lets the server free its space. A failure is not the run's: several
-// servers, 1upHealth's among them, forbid it.
+// servers, 1upHealth's among them, forbid it. One that does not answer at all is asked no
+// more: this is the end of a run, which somebody waits for.
 func (r *run) deleteJobs(ctx context.Context) {
 	if r.Server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
-	defer cancel()
-	for _, x := range r.journal.exports {
-		if x.job == nil || x.job.StatusURL == "" || x.deleted {
-			continue
+	for _, x := range r.jobs() {
+		inTime, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
+		_ = r.deleteJob(inTime, *x.job)
+		silent := inTime.Err() != nil
+		cancel()
+		if silent {
+			return
 		}
-		_ = r.deleteJob(ctx, *x.job)
 	}
 }
 
@@ -113,8 +115,8 @@ func (r *run) makeRoom(ctx context.Context) (made bool) {
 	if _, keep := r.keepsJobs(); keep {
 		return false
 	}
-	for _, x := range r.journal.exports {
-		if x.deleted || !x.done() || x.job == nil || x.job.StatusURL == "" {
+	for _, x := range r.jobs() {
+		if !x.done() {
 			continue
 		}
 		r.Log.Info("the server is busy; an export whose files are fetched is deleted to make room")
@@ -125,9 +127,15 @@ func (r *run) makeRoom(ctx context.Context) (made bool) {
 	return made
 }
 
-// hasJobs says whether the run has exports that the server may still keep.
-func (r *run) hasJobs() bool {
-	return slices.ContainsFunc(r.journal.exports, func(x *export) bool { return x.job != nil && x.job.StatusURL != "" })
+// jobs are the exports of the run that the server may still keep.
+func (r *run) jobs() []*export {
+	var kept []*export
+	for _, x := range r.journal.exports {
+		if x.job != nil && x.job.StatusURL != "" && !x.deleted {
+			kept = append(kept, x)
+		}
+	}
+	return kept
 }
 
 // deleteJob says in the log if the server does not delete an export.

@@ -23,15 +23,15 @@ func (e *CountError) Error() string {
 	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
 }
 
-// DamagedError says that a file cannot be unpacked, or that it breaks off within a line: it was
+// BrokenFileError says that a file cannot be unpacked, or that it breaks off within a line: it was
 // cut where nothing else tells. A [FileError] around it says which.
-type DamagedError struct {
+type BrokenFileError struct {
 	Err error
 }
 
-func (e *DamagedError) Error() string { return e.Err.Error() }
+func (e *BrokenFileError) Error() string { return e.Err.Error() }
 
-func (e *DamagedError) Unwrap() error { return e.Err }
+func (e *BrokenFileError) Unwrap() error { return e.Err }
 
 // ChangedError says that an output file is another one than it was when a part of it
 // was converted. A [FileError] around it says which.
@@ -116,7 +116,7 @@ func aboutTheExport(err error) bool {
 		exchange *transport.Error
 		count    *CountError
 		changed  *ChangedError
-		damaged  *DamagedError
+		damaged  *BrokenFileError
 		quality  *QualityError
 		gone     *stagingGoneError
 	)

@@ -191,7 +191,7 @@ func (u *unpacked) Read(p []byte) (int, error) {
 }
 
 func packedError(err error) error {
-	return &DamagedError{fmt.Errorf("it cannot be unpacked, as if it were cut or damaged: %w", err)}
+	return &BrokenFileError{fmt.Errorf("it cannot be unpacked, as if it were cut or damaged: %w", err)}
 }
 
 func (u *unpacked) Close() error {

@@ -148,7 +148,7 @@ func classify(err error) (code int, hint string) {
 		partial   *pipeline.PartialError
 		quality   *pipeline.QualityError
 		changed   *pipeline.ChangedError
-		cut       *pipeline.DamagedError
+		cut       *pipeline.BrokenFileError
 		filter    *pipeline.FilterError
 		held      *ledger.HeldError
 		other     *ledger.OtherFeedError
