@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 
 	"fhirkiln/transport"
@@ -62,7 +61,7 @@ const (
 // OperationOutcome that tells why there is none, or the file packed into a Binary.
 func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	start, _ := body.Peek(sniffed) // its error comes again with the next Read
-	if firstType(start) == "" {
+	if FirstType(bytes.NewReader(start)) == "" {
 		start, _ = body.Peek(sniffedAtMost)
 	}
 	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
@@ -70,7 +69,7 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 		e.Err, e.Hint = errors.New("a web page or XML came instead of NDJSON"), "check for a proxy or a login page in between"
 		return e
 	}
-	typ := firstType(start)
+	typ := FirstType(bytes.NewReader(start))
 	if typ == "Binary" && s.file.Type != "Binary" && bytes.Contains(start, []byte("ndjson")) {
 		// HAPI packs a file so for an Accept that it does not know. As a row it would be
 		// one resource in the place of many.
@@ -93,28 +92,4 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	}
 	body.Reader = bufio.NewReader(io.MultiReader(bytes.NewReader(held), body.Reader))
 	return nil
-}
-
-// firstType is the resourceType of NDJSON's first resource, "" if its start does not
-// tell.
-func firstType(start []byte) string {
-	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(start, []byte(utf8BOM))), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return ""
-	}
-	for {
-		name, err := d.ReadToken()
-		if err != nil || name.Kind() != '"' {
-			return ""
-		}
-		if name.String() == "resourceType" {
-			if t, err := d.ReadToken(); err == nil && t.Kind() == '"' {
-				return t.String()
-			}
-			return ""
-		}
-		if d.SkipValue() != nil {
-			return ""
-		}
-	}
 }

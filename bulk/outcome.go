@@ -1,7 +1,6 @@
 package bulk
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -143,17 +142,6 @@ func withoutToken(resp *http.Response, text string) string {
 // looksLikeMarkup says whether a body is HTML or XML, as proxies answer.
 func looksLikeMarkup(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte(utf8BOM))), []byte("<"))
-}
-
-const utf8BOM = "\uFEFF"
-
-// WithoutBOM is r without the byte order mark that some servers begin a file with.
-func WithoutBOM(r io.Reader) io.Reader {
-	b := bufio.NewReader(r)
-	if start, _ := b.Peek(len(utf8BOM)); string(start) == utf8BOM { // its error comes again with the next Read
-		_, _ = b.Discard(len(utf8BOM)) // it was peeked
-	}
-	return b
 }
 
 // Issues reads one of a manifest's error files and calls each, on its own goroutine,

@@ -162,7 +162,7 @@ func exportStatus(h http.Header) int {
 // pause is how long to wait after the n-th answer: what the server asks for, or ever
 // longer, within the bounds.
 func (c *Client) pause(h http.Header, n int) time.Duration {
-	if wait, ok := retryAfter(h, time.Now()); ok {
+	if wait, ok := transport.RetryAfter(h, time.Now()); ok {
 		return min(max(wait, c.poll.Min), c.poll.Max)
 	}
 	return max(c.poll.Min, transport.Exponential(c.poll.Min, c.poll.Max, n))

@@ -199,7 +199,7 @@ func (s *Stream) fetch() (*fileBody, error) {
 	e, said := refusal(doing, s.file.URL, resp)
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		pause, ok := retryAfter(resp.Header, time.Now())
+		pause, ok := transport.RetryAfter(resp.Header, time.Now())
 		if !ok {
 			pause = transport.Exponential(c.retry.MinWait, c.retry.MaxWait, s.throttled)
 		}

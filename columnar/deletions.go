@@ -92,7 +92,7 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	var (
 		tape    = d.scanner.tape
 		request uint32
-		odd     bool // its members cannot tell it
+		odd     bool // its members cannot tell it: it is kept whole
 		texts   = map[string]string{}
 	)
 	d.residual = append(d.residual[:0], d.rest...)
@@ -100,12 +100,15 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 		var names []string
 		for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
 			name := string(appendText(nil, line[tape[i].start:tape[i].end]))
-			odd = odd || tape[i].flags&flagSurrogate != 0 || len(names) == maxElsewhere || slices.Contains(names, name)
-			if odd {
-				continue
+			twice, many := slices.Contains(names, name), len(names) == maxElsewhere
+			odd = odd || tape[i].flags&flagSurrogate != 0 || many || twice
+			if twice {
+				continue // what came first counts
 			}
-			names = append(names, name)
-			if !take(name, i+1) {
+			if !many {
+				names = append(names, name)
+			}
+			if !take(name, i+1) && !odd {
 				d.residual = appendMember(d.residual, under, name, valueOf(line, &tape[i+1]))
 			}
 		}

@@ -51,7 +51,8 @@ func (r *Reader) ResourceType() string { return r.layout.ResourceType }
 func (r *Reader) NumRows() int64 { return r.file.NumRows() }
 
 // Next returns the next resource as JSON without a line end, good until the call
-// after, or [io.EOF].
+// after, or [io.EOF]. The memory may be the page's, which other rows share: nothing is to
+// be changed in it, or appended to it.
 func (r *Reader) Next() ([]byte, error) {
 	row, err := r.row()
 	if err != nil {

@@ -165,7 +165,7 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 		child := join(path, e.key)
 		d.at[child] = e.at
 		if !isName(e.key) {
-			d.problem(e.at, child, "not a name; want a lower-case letter, then lower-case letters, digits and -")
+			d.problem(e.at, child, "not a name; want a lower-case letter, then lower-case letters, digits and -, %d in all at most", maxName)
 			d.failed[child] = false // the settings under it deserve their checks
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()

@@ -51,7 +51,7 @@ logs: {}
 		`config.yaml:10:16: sources.bison.downloads: "many" is not a whole number; want a whole number from 1 to 64`,
 		`config.yaml:11:5: sources.bison.downloads: stands twice; the first is in line 10`,
 		`config.yaml:12:3: sources."Bad Name".fhir: missing; want a base URL such as https://fhir.example.org/r4`,
-		`config.yaml:12:3: sources."Bad Name": not a name; want a lower-case letter, then lower-case letters, digits and -`,
+		`config.yaml:12:3: sources."Bad Name": not a name; want a lower-case letter, then lower-case letters, digits and -, 100 in all at most`,
 		`config.yaml:13:11: sources."Bad Name".auth: found a list; want a mapping (key: value)`,
 		`config.yaml:15:3: feeds.members.groups: missing; want at least one id with level group, or groups_file or group_search`,
 		`config.yaml:16:13: feeds.members.source: no source has that name, did you mean bison?; want one of Bad Name, bison`,
@@ -64,7 +64,7 @@ logs: {}
 		`config.yaml:23:26: feeds.other.groups[2]: stands twice; the first is [1]`,
 		`config.yaml:23:29: feeds.other.groups[3]: found nothing; want Group ids such as 1234, without Group/ before them`,
 		`config.yaml:24:3: feeds.Third.level: missing; want system or patient, or groups with the ids of groups`,
-		`config.yaml:24:3: feeds.Third: not a name; want a lower-case letter, then lower-case letters, digits and -`,
+		`config.yaml:24:3: feeds.Third: not a name; want a lower-case letter, then lower-case letters, digits and -, 100 in all at most`,
 		`config.yaml:25:7: sink: found a text; want a mapping (key: value)`,
 		`config.yaml:26:1: logs: unknown key, did you mean log?; want one of sources, feeds, sink, state, parallel, log`,
 	}
@@ -292,5 +292,16 @@ func TestProblems(t *testing.T) {
 				t.Errorf("the value of a variable is in the message: %v", err)
 			}
 		})
+	}
+}
+
+// A name becomes a folder, with more around it.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	for length, fits := range map[int]bool{100: true, 101: false} {
+		_, err := parse("sources: {s: {fhir: https://h/r4, auth: {type: none}}}\nfeeds: {"+strings.Repeat("a", length)+": {source: s, level: system}}\nsink: {url: lake}\n", "")
+		if (err == nil) != fits {
+			t.Errorf("%d letters: %v", length, err)
+		}
 	}
 }

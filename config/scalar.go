@@ -96,8 +96,11 @@ func parseInstant(text string) (time.Time, error) {
 	return instant, nil
 }
 
-// isName reports whether s is [a-z][a-z0-9-]*, which is safe in paths, logs and
-// metrics.
+// maxName is how long a name may be. Names become folders, with more around them.
+const maxName = 100
+
+// isName reports whether s is [a-z][a-z0-9-]* of at most maxName bytes, which is safe in
+// paths, logs and metrics.
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		lower := 'a' <= c && c <= 'z'
@@ -105,5 +108,5 @@ func isName(s string) bool {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && len(s) <= maxName
 }

@@ -101,7 +101,7 @@ func generateSchema(t *testing.T) []byte {
 		}
 		one := uint64(1)
 		p.Type, p.Items, p.MinItems, p.AdditionalProperties, p.MinProperties = "object", nil, nil, jsonschema.FalseSchema, &one
-		p.PatternProperties = map[string]*jsonschema.Schema{"^[a-z][a-z0-9-]*$": item}
+		p.PatternProperties = map[string]*jsonschema.Schema{"^[a-z][a-z0-9-]{0,99}$": item}
 	}
 	definitions["Auth"].AllOf = authRules()
 	definitions["Parquet"].AllOf = levelRules()

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
@@ -94,36 +94,12 @@ func (s *Files) addFile(path string) error {
 		return err
 	}
 	defer func() { _ = r.Close() }() // it was only looked into
-	f := bulk.File{Type: firstType(r), URL: path, Count: -1}
+	f := bulk.File{Type: cmp.Or(bulk.FirstType(r), "unknown"), URL: path, Count: -1}
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !r.packed {
 		f.Bytes = info.Size()
 	}
 	s.files = append(s.files, f)
 	return nil
-}
-
-// firstType is the resourceType of the first resource, "unknown" if it has none.
-func firstType(r io.Reader) string {
-	d := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return "unknown"
-	}
-	for {
-		name, err := d.ReadToken()
-		if err != nil || name.Kind() != '"' {
-			return "unknown"
-		}
-		if name.String() != "resourceType" {
-			if d.SkipValue() != nil {
-				return "unknown"
-			}
-			continue
-		}
-		if t, err := d.ReadToken(); err == nil && t.Kind() == '"' {
-			return t.String()
-		}
-		return "unknown"
-	}
 }
 
 func (s *Files) manifest() *bulk.Manifest { return &bulk.Manifest{Output: s.files} }

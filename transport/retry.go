@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -134,22 +135,28 @@ func Exponential(lo, hi time.Duration, attempt int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// RetryAfter reads the Retry-After header (RFC 9110 10.2.3) as seconds or as a date.
-// A date in the past is 0. What is neither is as good as absent. Callers clamp.
+// RetryAfter is how long a server asks to be left alone, as servers really say it: in
+// seconds, whole or not, or as a date (RFC 9110 10.2.3), which may also be seconds or
+// milliseconds since 1970; and in X-RetryAfter too, as Netsmart does. What is none of these
+// is as good as absent. A moment in the past is 0. Callers clamp.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
+	const (
+		epochSeconds = 9e8 // of 1998; as a pause it would be 28 years
+		epochMillis  = 9e11
+		century      = 100 * 365 * 24 * 3600 // of seconds: keeps the product below an int64 of nanoseconds
+	)
+	v := strings.TrimSpace(cmp.Or(h.Get("Retry-After"), h.Get("X-RetryAfter"), h.Get("X-Retry-After")))
+	seconds, err := strconv.ParseFloat(v, 64)
+	switch {
+	case err != nil:
+		at, err := http.ParseTime(v)
+		return max(at.Sub(now), 0), err == nil
+	case seconds < 0 || seconds != seconds:
 		return 0, false
+	case seconds >= epochMillis && seconds < 1e15:
+		return max(time.UnixMilli(int64(seconds)).Sub(now), 0), true
+	case seconds >= epochSeconds && seconds < epochMillis:
+		return max(time.Unix(int64(seconds), 0).Sub(now), 0), true
 	}
-	if s, err := strconv.ParseInt(v, 10, 64); err == nil {
-		if s < 0 {
-			return 0, false
-		}
-		const century = 100 * 365 * 24 * 3600 // keeps the product below an int64 of nanoseconds
-		return time.Duration(min(s, century)) * time.Second, true
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return max(t.Sub(now), 0), true
-	}
-	return 0, false
+	return time.Duration(min(seconds, century) * float64(time.Second)), true
 }

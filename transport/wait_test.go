@@ -3,6 +3,7 @@ package transport_test
 import (
 	"math"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,8 +27,12 @@ func TestRetryAfter(t *testing.T) {
 		{"spaces", "  7 ", 7 * time.Second, true},
 		{"negative", "-1", 0, false},
 		{"huge", "9223372036854775807", century, true},
-		{"beyond an int64", "99999999999999999999", 0, false},
-		{"fraction", "1.5", 0, false},
+		{"beyond an int64", "99999999999999999999", century, true},
+		{"infinite", "Inf", century, true},
+		{"no number", "NaN", 0, false},
+		{"fraction", "1.5", 1500 * time.Millisecond, true},
+		{"seconds since 1970", strconv.FormatInt(now.Add(time.Minute).Unix(), 10), time.Minute, true},
+		{"milliseconds since 1970", strconv.FormatInt(now.Add(time.Minute).UnixMilli(), 10), time.Minute, true},
 		{"date ahead", now.Add(3 * time.Hour).Format(http.TimeFormat), 3 * time.Hour, true},
 		{"date past", now.Add(-time.Hour).Format(http.TimeFormat), 0, true},
 		{"date now", now.Format(http.TimeFormat), 0, true},
@@ -45,6 +50,9 @@ func TestRetryAfter(t *testing.T) {
 			}
 			if got, ok := transport.RetryAfter(h, now); got != test.want || ok != test.ok {
 				t.Errorf("got %v %v, want %v %v", got, ok, test.want, test.ok)
+			}
+			if got, ok := transport.RetryAfter(http.Header{"X-Retryafter": h["Retry-After"]}, now); got != test.want || ok != test.ok {
+				t.Errorf("X-RetryAfter: got %v %v, want %v %v", got, ok, test.want, test.ok)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 )
 
 type convertCommand struct {
@@ -40,8 +41,8 @@ A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_EN
 // Run implements the command convert: the pipeline of run, on files that are here.
 func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error {
 	switch {
-	case !isName(cmd.Source):
-		return &usageError{error: fmt.Errorf("--source %q must be made of a-z, 0-9 and -, beginning with a letter: it becomes part of paths", cmd.Source)}
+	case !ledger.IsName("convert-"+cmd.Source) || !ledger.IsName(cmd.Source):
+		return &usageError{error: fmt.Errorf("--source %q must be made of a-z, 0-9 and -, beginning with a letter, and not be long: it becomes part of paths", cmd.Source)}
 	case cmd.Workers < 1:
 		return &usageError{error: fmt.Errorf("--workers must be at least 1, not %d", cmd.Workers)}
 	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 1024:
@@ -90,16 +91,6 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
 	}
 	return err
-}
-
-// isName says whether s can be the name of a source, feed or run.
-func isName(s string) bool {
-	for i, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (i == 0 || (c < '0' || c > '9') && c != '-') {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // percent is a share, written as "0.1%".

@@ -189,13 +189,7 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &newer):
 		return exitStorage, "use the newer version of fhirkiln for this feed"
 	case errors.As(err, &exchange):
-		return map[transport.Kind]int{
-			transport.Unavailable: exitUnavailable,
-			transport.Denied:      exitDenied,
-			transport.NotThere:    exitNotThere,
-			transport.Refused:     exitRefused,
-			transport.Broken:      exitBroken,
-		}[exchange.Kind], exchange.Hint
+		return exitOf(exchange.Kind), exchange.Hint
 	case errors.As(err, &store):
 		return exitStorage, store.Hint
 	case errors.As(err, &data):
@@ -218,6 +212,23 @@ func classify(err error) (code int, hint string) {
 		return exitConfig, "check the path"
 	}
 	return exitBug, "this is a bug: report it, with the log"
+}
+
+// exitOf is the exit code of a failed exchange with a server.
+func exitOf(k transport.Kind) int {
+	switch k {
+	case transport.Unavailable:
+		return exitUnavailable
+	case transport.Denied:
+		return exitDenied
+	case transport.NotThere:
+		return exitNotThere
+	case transport.Refused:
+		return exitRefused
+	case transport.Broken:
+		return exitBroken
+	}
+	return exitBug
 }
 
 // signalError is the cause of a context that a signal has ended.

@@ -83,7 +83,11 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 		if err != nil {
 			return &partError{part.name, err}
 		}
-		if _, err := w.Write(append(resource, '\n')); err != nil {
+		_, err = w.Write(resource) // its memory is the reader's: nothing may be appended
+		if err == nil {
+			err = w.WriteByte('\n')
+		}
+		if err != nil {
 			return &sink.Error{Doing: "writing NDJSON", Where: out.where(), Err: err}
 		}
 	}

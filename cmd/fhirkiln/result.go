@@ -84,10 +84,10 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 	if r.ExportKept != "" {
 		fmt.Fprintf(w, "the server's export is left there: %s\n", r.ExportKept)
 	}
-	for len(r.Moved) > 0 {
-		same, types := r.Moved[0], []string(nil)
+	for moved := r.Moved; len(moved) > 0; {
+		same, types := moved[0], []string(nil)
 		var others []pipeline.MoveReport
-		for _, m := range r.Moved {
+		for _, m := range moved {
 			if m.From == same.From && m.To == same.To {
 				types = append(types, m.Type)
 			} else {
@@ -95,7 +95,7 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 			}
 		}
 		fmt.Fprintln(w, "watermark:", moveText(same, types))
-		r.Moved = others
+		moved = others
 	}
 	if r.Held != "" {
 		fmt.Fprintf(w, "watermark: stays: %s\n", r.Held)

@@ -114,6 +114,9 @@ func TestPrintResult(t *testing.T) {
 			if diff := cmp.Diff(test.want, out.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			if u.printResult(&test.report); out.String() != test.want+test.want {
+				t.Errorf("printed again: %s", out.String())
+			}
 		})
 	}
 }

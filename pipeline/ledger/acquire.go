@@ -75,9 +75,9 @@ func (e *OtherFeedError) Error() string {
 // Other errors are an [*OtherFeedError], the store's, and those of [Read].
 func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 	switch {
-	case !isName(o.Feed):
+	case !IsName(o.Feed):
 		return nil, fmt.Errorf("%q is no feed's name", o.Feed)
-	case !isName(o.Source):
+	case !IsName(o.Source):
 		return nil, fmt.Errorf("%q is no source's name", o.Source)
 	case !utf8.ValidString(o.Purpose + o.Holder):
 		return nil, fmt.Errorf("the purpose %q or the holder %q is not UTF-8", o.Purpose, o.Holder)

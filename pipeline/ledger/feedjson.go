@@ -40,7 +40,7 @@ func (e *VersionError) Error() string {
 // wraps [fs.ErrNotExist]; other errors are the store's, a [*DamagedError] or a
 // [*VersionError]. No lease is needed: what it gives was true in one moment.
 func Read(ctx context.Context, s Store, feed string) (Feed, error) {
-	if !isName(feed) {
+	if !IsName(feed) {
 		return Feed{}, fmt.Errorf("%q is no feed's name", feed)
 	}
 	content, _, err := s.Load(ctx, FeedKey(feed))
@@ -55,7 +55,7 @@ func List(ctx context.Context, s Store) ([]string, error) {
 	var feeds []string
 	err := s.List(ctx, feedsFolder, func(key string, _ int64) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(key, feedsFolder), feedsSuffix)
-		if ok && isName(name) {
+		if ok && IsName(name) {
 			feeds = append(feeds, name)
 		}
 		return nil
@@ -101,7 +101,7 @@ func (f *Feed) check(feed string) error {
 		return errors.New("it has no version")
 	case f.Name != feed:
 		return fmt.Errorf("it is of the feed %q", f.Name)
-	case f.Source != "" && !isName(f.Source):
+	case f.Source != "" && !IsName(f.Source):
 		return fmt.Errorf("source: %q is no name", f.Source)
 	case f.Generation < 0 || f.Generation > mostCount:
 		return fmt.Errorf("generation: %d is out of range", f.Generation)
@@ -109,11 +109,11 @@ func (f *Feed) check(feed string) error {
 		return fmt.Errorf("sequence: %d is out of range", f.Sequence)
 	case f.Lease != nil && f.Lease.TTL <= 0:
 		return errors.New("lease: it has no ttl")
-	case f.Unfinished != nil && !isName(f.Unfinished.Run):
+	case f.Unfinished != nil && !IsName(f.Unfinished.Run):
 		return fmt.Errorf("unfinished: %q is no run's name", f.Unfinished.Run)
 	}
 	for _, run := range f.named() {
-		if !isName(run) {
+		if !IsName(run) {
 			return fmt.Errorf("%q is no run's name", run)
 		}
 	}

@@ -93,5 +93,6 @@ func lockKey(feed string) string { return feedsFolder + feed + ".lock" }
 
 var names = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
-// isName says whether a feed, source or run may be called so. Names become part of keys.
-func isName(s string) bool { return len(s) <= 200 && names.MatchString(s) }
+// IsName says whether a feed, source or run may be called so: [a-z][a-z0-9-]*, of at most
+// 200 bytes, since names become folders.
+func IsName(s string) bool { return len(s) <= 200 && names.MatchString(s) }

@@ -30,7 +30,7 @@ type Run struct {
 // An error wraps [ErrLost] if a later lease has opened the run, or is a [*DamagedError]
 // or the store's.
 func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
-	if !isName(run) {
+	if !IsName(run) {
 		return nil, fmt.Errorf("%q is no run's name", run)
 	}
 	ctx, cancel := l.under(ctx)
@@ -150,7 +150,7 @@ func (r *Run) Forget(ctx context.Context) error {
 // order of [Run.Entries]. A run without a ledger has none.
 func ReadRun(ctx context.Context, s Store, run string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		if !isName(run) {
+		if !IsName(run) {
 			yield(nil, fmt.Errorf("%q is no run's name", run))
 			return
 		}
