@@ -208,6 +208,8 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		made.Replaces = append(made.Replaces, r.Run)
 		run.Replaces = append(append(run.Replaces, r.Replaces...), r.Run)
 		run.Resources += r.Resources
+		run.Holds += runsIn(r.PublishedRun)
+		run.Newest = newestIn(r.PublishedRun)
 		run.Full = run.Full || holdsFull(r.PublishedRun)
 		run.TransactionTime = r.TransactionTime
 		if r.Status == ledger.StatusPartial {

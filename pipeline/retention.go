@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -24,7 +26,8 @@ func retire(f *ledger.Feed, runs []string, now time.Time) {
 
 // retirable are the live runs that need not be kept, by the feed's own rules: those
 // before the last full run without a fault, that neither Feed.KeepRuns nor Feed.KeepDays
-// keeps, and that hold no type which that full run had not asked for. Without a rule,
+// keeps, and that hold no type which that full run had not asked for. Tombstones stay where
+// a run before them does: a deleted resource of it would be current again. Without a rule,
 // and of a feed without a full run, there are none.
 func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([]string, error) {
 	if o.Feed.KeepRuns <= 0 && o.Feed.KeepDays <= 0 {
@@ -36,11 +39,18 @@ func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([
 			full = i
 		}
 	}
+	newer := 0 // runs after this one
+	for _, r := range f.Runs {
+		newer += runsIn(r)
+	}
 	var asked func(resourceType string) bool
 	var gone []string
-	for i := range full {
+	kept := false // one before is
+	for i := range max(full, 0) {
 		r := f.Runs[i]
-		if len(f.Runs)-i <= o.Feed.KeepRuns || o.Feed.KeepDays > 0 && now.Sub(r.Published) < time.Duration(o.Feed.KeepDays)*24*time.Hour {
+		newer -= runsIn(r)
+		if newer < o.Feed.KeepRuns || o.Feed.KeepDays > 0 && now.Sub(newestIn(r)) < time.Duration(o.Feed.KeepDays)*24*time.Hour {
+			kept = true
 			continue
 		}
 		var err error
@@ -53,11 +63,26 @@ func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(parts, func(p PartReport) bool { return !asked(p.Type) }) {
-			gone = append(gone, r.Run)
+		needed := func(p PartReport) bool { return !asked(p.Type) && (p.Type != columnar.Deleted || kept) }
+		if slices.ContainsFunc(parts, needed) {
+			kept = true
+			continue
 		}
+		gone = append(gone, r.Run)
 	}
 	return gone, nil
+}
+
+// runsIn is how many runs a live one stands for, compactions not counted. Those of before
+// 2026-11-23 do not say it, but for what they replaced.
+func runsIn(r ledger.PublishedRun) int { return max(1, cmp.Or(r.Holds, len(r.Replaces))) }
+
+// newestIn is when the newest of them was published.
+func newestIn(r ledger.PublishedRun) time.Time {
+	if r.Newest.IsZero() {
+		return r.Published
+	}
+	return r.Newest
 }
 
 // retiring are the runs that need not be kept once r is published.
@@ -79,13 +104,13 @@ func holdsFull(r ledger.PublishedRun) bool {
 }
 
 // typesOf says which types a full run has brought: those that it asked for and those
-// that it got. Tombstones from before it have nothing to say any more.
+// that it got.
 func (o Options) typesOf(ctx context.Context, run string) (func(string) bool, error) {
 	report, err := readReport(ctx, o.State, run)
 	if err != nil {
 		return nil, err
 	}
-	types := map[string]bool{"deleted": true}
+	types := map[string]bool{}
 	all := false
 	for _, x := range report.Exports {
 		if x.Since == nil {
@@ -98,7 +123,7 @@ func (o Options) typesOf(ctx context.Context, run string) (func(string) bool, er
 	for _, p := range report.Parts {
 		types[p.Type] = true
 	}
-	return func(t string) bool { return all || types[t] }, nil
+	return func(t string) bool { return t != columnar.Deleted && (all || types[t]) }, nil
 }
 
 func readReport(ctx context.Context, s ledger.Store, run string) (*Report, error) {

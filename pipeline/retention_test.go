@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -61,6 +62,69 @@ func TestRetention(t *testing.T) {
 			}
 			w.gc(t, noGrace)
 			w.verify(t)
+		})
+	}
+}
+
+// Tombstones stay as long as a run before them, which may hold what they are about.
+func TestRetentionKeepsTombstonesOfWhatStays(t *testing.T) {
+	t.Parallel()
+	const long = "2026-01-01T00:00:00Z"
+	patients := bulktest.Lines("Patient", updated("Patient", "1", long), updated("Patient", "2", long))
+	for name, stray := range map[string]bool{"a run with another type stays": true, "all go": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, patients)
+			if stray {
+				c.then(0, patients, bulktest.Lines("Basic", updated("Basic", "b", long)))
+			}
+			c.Feed.KeepRuns = 1
+			c.run(t)
+			c.Feed.Request.Types = []string{"Patient"}
+			c.then(1, bulktest.Lines("Patient", updated("Patient", "2", long)))
+			c.deleted = bulktest.Files{bulktest.Lines("Bundle", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}`)}
+			c.run(t)
+			c.deleted = nil
+			c.then(1)
+			c.Full = true
+			c.run(t)
+			want := 1
+			if stray {
+				want = 3
+			}
+			if runs := c.feed(t).Runs; len(runs) != want {
+				t.Errorf("%d runs are live, want %d", len(runs), want)
+			}
+		})
+	}
+}
+
+// A compaction stands for the runs that it was made of.
+func TestRetentionCountsCompactedRuns(t *testing.T) {
+	t.Parallel()
+	for keep, live := range map[int]int{1: 1, 2: 2, 4: 2} {
+		t.Run(fmt.Sprint(keep), func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+			for n := range 3 { // a full run and two nights, compacted twice
+				c.then(1, bulktest.Lines("Patient", updated("Patient", fmt.Sprint(n), fmt.Sprintf("2026-03-%02dT01:00:00Z", n+2))))
+				c.run(t)
+				if n > 0 {
+					if _, err := pipeline.Compact(t.Context(), c.Options, pipeline.CompactOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			feed := c.feed(t)
+			if len(feed.Runs) != 1 || feed.Runs[0].Holds != 3 || feed.Runs[0].Newest.Day() != 4 {
+				t.Fatalf("%+v", feed.Runs)
+			}
+			c.Feed.KeepRuns, c.Full = keep, true
+			c.then(1)
+			c.run(t)
+			if runs := c.feed(t).Runs; len(runs) != live {
+				t.Errorf("%d runs are live, want %d", len(runs), live)
+			}
 		})
 	}
 }
