@@ -128,7 +128,7 @@ func (r *run) add(ctx context.Context) error {
 	}
 	feed := r.lease.Feed()
 	lists := []string{feed.Members, members}
-	moved := r.moveWatermark(&feed, members, r.Now())
+	r.moveWatermark(&feed, members, r.Now())
 	r.report.Watermarks = map[string]string{}
 	for t, w := range feed.Watermarks {
 		r.report.Watermarks[t] = w.Time
@@ -145,9 +145,7 @@ func (r *run) add(ctx context.Context) error {
 	}
 	gone := r.retiring(ctx)
 	err = r.conclude(ctx, func(f *ledger.Feed) error {
-		if moved {
-			r.moveWatermark(f, members, r.report.Finished)
-		}
+		r.moveWatermark(f, members, r.report.Finished)
 		if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
 			f.Runs = append(f.Runs, r.published())
 		}
@@ -189,31 +187,31 @@ func (r *run) published() ledger.PublishedRun {
 }
 
 // moveWatermark moves f's watermarks to the lowest transactionTime of the run's
-// exports, and says whether it did. It does so only if nothing of the export is missing.
+// exports. It does so only if nothing of the export is missing.
 //
 // The list of members goes with them: of whom it lists, everything is published up to the
 // watermark. What a run that does not move it has not brought of a new member, the next
 // one asks for again.
-func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) bool {
-	if r.report.Kind == ledger.KindFiles {
-		return false
+func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
+	switch r.report.Kind {
+	case ledger.KindFiles:
+		return
+	case ledger.KindFull:
+		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
 	}
 	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {
 		r.hold("the server reported errors, so the next run asks again")
-		return false
+		return
 	}
 	if r.report.TransactionTime == "" {
 		r.hold("the server gave no readable transactionTime")
-		return false
+		return
 	}
 	types, upTo := r.journal.begun.Types, r.completeUpTo()
 	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
 		f.Keep(nil, r.id, now) // they are about something else, even if they are later
 	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
-	if r.report.Kind == ledger.KindFull {
-		f.Full = r.started.UTC()
-	}
 	stay, err := f.Move(types, upTo, r.id, now)
 	switch {
 	case err != nil:
@@ -222,25 +220,34 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) bool 
 		r.hold("the server's transactionTime is not later than the one before")
 	}
 	if slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) }) {
-		return true // new members are not published that far
+		return // new members are not published that far
 	}
 	f.Members = members
 	if members != "" && len(types) > 0 {
 		f.Keep(types, r.id, now) // of other types, new members are not published at all
 	}
-	return true
 }
 
 // completeUpTo is the lowest transactionTime, or where the exports were to end before it:
 // what changed from there on is not in them. The end itself is not in them either, and
 // neither is the next export's _since (IG, "Query Parameters").
+//
+// Of a transactionTime that is still to come, it is the run's start. Servers are known to
+// write local time as if it were UTC, and what changes until then would never be asked for.
 func (r *run) completeUpTo() string {
+	upTo := instant(r.report.TransactionTime)
 	until := r.Feed.Request.Until
-	if !until.IsZero() && !until.After(instant(r.report.TransactionTime)) {
+	switch {
+	case !until.IsZero() && !until.After(upTo):
 		return until.UTC().Truncate(time.Millisecond).Add(-time.Millisecond).Format(time.RFC3339Nano)
+	case upTo.Sub(r.Now()) > clockSkew:
+		return r.started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
 	}
 	return r.report.TransactionTime
 }
+
+// clockSkew is by how much a server's clock may be before this machine's.
+const clockSkew = 10 * time.Minute
 
 // instant is zero for what cannot be read.
 func instant(text string) time.Time {

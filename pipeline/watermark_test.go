@@ -1,9 +1,11 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/transport"
 )
 
 func TestWatermarksByType(t *testing.T) {
@@ -164,16 +167,18 @@ func TestUntilBoundsTheWatermark(t *testing.T) {
 func TestTransactionTimes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		text any // nil: none
-		held bool
+		text any    // nil: none
+		mark string // "": it stays
 	}{
-		"later":          {"2026-03-02T03:30:00+01:00", false},
-		"missing":        {nil, true},
-		"malformed":      {"2 March 2026", true},
-		"a day":          {"2026-03-02", true},
-		"without a zone": {"2026-03-02T02:00:00", true},
-		"equal":          {"2026-03-01T03:00:00+01:00", true},
-		"older":          {"2026-02-28T02:00:00Z", true},
+		"later":               {"2026-03-02T03:05:00+01:00", "2026-03-02T02:05:00.000Z"},
+		"local time as UTC":   {"2026-03-02T07:00:00Z", "2026-03-02T02"}, // when the run began
+		"a day ahead, nearly": {"2026-03-03T02:00:00Z", "2026-03-02T02"},
+		"missing":             {nil, ""},
+		"malformed":           {"2 March 2026", ""},
+		"a day":               {"2026-03-02", ""},
+		"without a zone":      {"2026-03-02T02:00:00", ""},
+		"equal":               {"2026-03-01T03:00:00+01:00", ""},
+		"older":               {"2026-02-28T02:00:00Z", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,21 +193,50 @@ func TestTransactionTimes(t *testing.T) {
 			})})
 			report := c.run(t)
 			remove()
-			if (report.Held != "") != test.held || report.Status != pipeline.Published {
+			if (report.Held != "") != (test.mark == "") || report.Status != pipeline.Published {
 				t.Errorf("held: %q, %s", report.Held, report.Status)
 			}
 			if got := len(c.live(t)["Patient"]); got != 2 {
 				t.Errorf("%d patients are published, want 2", got)
 			}
-			want := "2026-03-01T02"
-			if !test.held {
-				want = "2026-03-02T02:30:00.000Z"
-			}
+			want := cmp.Or(test.mark, "2026-03-01T02")
 			c.then(1)
 			c.run(t)
 			c.wantAsked(t, "since=2026-03-01T02", "since="+want)
 			c.wantMarks(t, map[string]string{"*": "03"})
 		})
+	}
+}
+
+// One of years ahead would make every later version of a resource look old.
+func TestATransactionTimeOfAnotherAge(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: bulktest.EditManifest(func(m map[string]any) { m["transactionTime"] = "2099-01-01T00:00:00Z" })})
+	broken := (*transport.Error)(nil)
+	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &broken) || broken.Kind != transport.Broken || !strings.Contains(err.Error(), "ahead of this machine's clock") {
+		t.Errorf("error %v", err)
+	}
+	c.wantUnseen(t)
+	c.run(t)
+	c.wantMarks(t, map[string]string{"*": "01"})
+}
+
+// A full run that is due is not done every night because the server reports errors.
+func TestServerErrorsDoNotMakeEveryNightFull(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
+	c.Feed.FullEvery = 30 * 24 * time.Hour
+	c.run(t)
+	c.errored = bulktest.Files{bulktest.Lines("OperationOutcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`)}
+	for _, want := range []ledger.Kind{ledger.KindFull, ledger.KindIncremental} {
+		c.then(30)
+		if want == ledger.KindIncremental {
+			c.then(-29)
+		}
+		if report := c.run(t); report.Kind != want || report.Held == "" {
+			t.Errorf("%s, held: %q, want %s", report.Kind, report.Held, want)
+		}
 	}
 }
 
