@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"fhirkiln/bulk"
 	"fhirkiln/transport"
@@ -20,7 +21,7 @@ func (r *run) groups() []string {
 }
 
 // findGroups searches the feed's groups, once for a run: one that is gone on with keeps
-// those that it has, whatever the server would find now.
+// those that it has, whatever the server would find now, as long as it exports them.
 func (r *run) findGroups(ctx context.Context) error {
 	if len(r.groups()) > 0 {
 		return nil
@@ -38,4 +39,19 @@ func (r *run) findGroups(ctx context.Context) error {
 	}
 	r.Log.Info("found the feed's groups", "groups", len(found))
 	return r.journal.add(ctx, entry{Groups: found})
+}
+
+// groupGone says whether the server refused an export because one of the groups that the run
+// found is there no more: servers that match members anew give them new ids.
+func (r *run) groupGone(ctx context.Context, err error) bool {
+	refused := (*transport.Error)(nil)
+	if !errors.As(err, &refused) || refused.Kind != transport.NotThere && refused.Kind != transport.Denied || len(r.journal.groups) == 0 {
+		return false
+	}
+	found, err := r.Server.Groups(ctx, r.Feed.GroupSearch)
+	return err == nil && slices.ContainsFunc(r.journal.groups, func(g string) bool { return !slices.Contains(found, g) })
+}
+
+func sameGroups(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

@@ -100,6 +100,47 @@ func TestAResumedRunKeepsItsGroups(t *testing.T) {
 	}
 }
 
+// A run whose group the server has matched anew meanwhile cannot be brought to an end, and
+// neither can one of a group that the config does not name any more.
+func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
+	t.Parallel()
+	refuse := func(w *world, group string) {
+		w.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Respond(http.StatusServiceUnavailable, nil, ""), Times: 3,
+			When: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/fhir/Group/"+group+"/") }})
+		if _, err := pipeline.Run(t.Context(), w.Options); !isKind(transport.Unavailable)(err) {
+			t.Fatal(err)
+		}
+	}
+	for name, change := range map[string]func(w *world, data *matched){
+		"searched": func(w *world, data *matched) {
+			w.Feed.GroupSearch = "Group?identifier=urn:npi|1%7C5"
+			refuse(w, "b0")
+			data.month.Store(1)
+		},
+		"named": func(w *world, data *matched) {
+			w.Feed.Groups = []string{"a0", "b0"}
+			refuse(w, "b0")
+			data.month.Store(1)
+			w.Feed.Groups = []string{"a1", "b1"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, data := searching(t)
+			w.Feed.GroupSearch, w.Feed.IgnoreNewMembers = "", true
+			change(w, data)
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil || report.Resumed {
+				t.Fatalf("resumed: %v, error %v", report.Resumed, err)
+			}
+			if diff := cmp.Diff(resources("Patient", 0, 2), w.published(t)["Patient"]); diff != "" {
+				t.Errorf("published (-want +got):\n%s", diff)
+			}
+			w.wantTidy(t)
+		})
+	}
+}
+
 func TestASearchWithoutGroupsFails(t *testing.T) {
 	t.Parallel()
 	w, _ := searching(t)

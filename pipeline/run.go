@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		if r != nil {
 			report, err := r.complete(ctx, r.exports)
-			if err == nil || ctx.Err() != nil || !aboutTheExport(err) {
+			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
 			}
 			r.Log.Warn("the run that was cut off cannot be brought to an end; starting another one", "error", err)
@@ -177,6 +177,8 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 			return nil, err // it stays until it is clear what is wanted
 		}
 		why = "the feed asks for something else now"
+	case !sameGroups(begun.Groups, o.Feed.Groups):
+		why = "the feed has other groups now"
 	case o.Full && begun.Kind != ledger.KindFull:
 		why = "a full run was asked for"
 	}
