@@ -23,11 +23,12 @@ func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.
 		}
 		group = nil
 	}
-	for _, r := range f.Runs {
-		parts, err := readParts(ctx, o.State, r.Run)
-		if err != nil {
-			return nil, err
-		}
+	lists, err := readAllParts(ctx, o.State, f.Runs)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range f.Runs {
+		parts := lists[i]
 		var size, n int64
 		for _, p := range parts {
 			if c.wants(p) {

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/pipeline/ledger"
 )
@@ -25,19 +28,39 @@ type LivePart struct {
 // error wraps [fs.ErrNotExist], and the feed is to be read again. An error ends it.
 func Live(ctx context.Context, s ledger.Store, f ledger.Feed) iter.Seq2[LivePart, error] {
 	return func(yield func(LivePart, error) bool) {
-		for _, run := range f.Runs {
-			parts, err := readParts(ctx, s, run.Run)
+		for runs := range slices.Chunk(f.Runs, 8*readers) {
+			lists, err := readAllParts(ctx, s, runs)
 			if err != nil {
 				yield(LivePart{}, err)
 				return
 			}
-			for _, p := range parts {
-				if !yield(LivePart{Feed: f.Name, Source: f.Source, Run: run.Run, PartReport: p}, nil) {
-					return
+			for i, run := range runs {
+				for _, p := range lists[i] {
+					if !yield(LivePart{Feed: f.Name, Source: f.Source, Run: run.Run, PartReport: p}, nil) {
+						return
+					}
 				}
 			}
 		}
 	}
+}
+
+// readers is how many small files of the state are read at once: a feed has as many runs as
+// nights, and each costs a request.
+const readers = 16
+
+// readAllParts reads the parts.json of published runs.
+func readAllParts(ctx context.Context, s ledger.Store, runs []ledger.PublishedRun) ([][]PartReport, error) {
+	lists := make([][]PartReport, len(runs))
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, run := range runs {
+		group.Go(func() (err error) {
+			lists[i], err = readParts(below, s, run.Run)
+			return err
+		})
+	}
+	return lists, group.Wait()
 }
 
 // readParts reads the parts.json of a published run.

@@ -147,6 +147,10 @@ type Feed struct {
 	// Without it, absence never deletes anything.
 	Retire bool
 
+	// SameIDs are other feeds in which the same type and id is the same resource. What they
+	// still have is not retired.
+	SameIDs []string
+
 	// MaxErrors is how many errors the server may report before the watermark stays, so
 	// that the next run asks again. Default 0.
 	MaxErrors int64

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,6 +201,84 @@ func TestRetireDyingAnywhere(t *testing.T) {
 			}
 			w.verify(t)
 			w.wantTidy(t)
+		})
+	}
+}
+
+// Another feed of the same ids may have what this one lacks, as long as its own full runs do.
+func TestRetireSparesOtherFeeds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{})
+	w.Full, w.Feed.Retire = true, true
+	w.Feed.SameIDs = []string{"others", "never-run"}
+	night := 0
+	run := func(feed string, gone ...int) int64 {
+		t.Helper()
+		night++
+		w.serve(t, night, bulktest.Options{Data: patientsBut(40, gone...)})
+		o := w.Options
+		if feed == "others" {
+			o.Feed.Name, o.Feed.Retire = "others", false
+		}
+		report, err := pipeline.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Retired == nil {
+			return 0
+		}
+		return report.Retired.Resources
+	}
+	run("members")
+	run("others")
+	if n := run("members", 3); n != 0 {
+		t.Errorf("%d are retired that another feed has", n)
+	}
+	run("others", 3)
+	if n := run("members", 3); n != 1 {
+		t.Errorf("%d are retired that no feed has any more, want 1", n)
+	}
+}
+
+// Groups that a search finds have other ids each month; those that were named and are so no
+// longer are not the feed's any more.
+func TestRetireOfGroups(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		search          string
+		retired, spared int
+	}{"searched": {"Group?identifier=urn:npi|1%7C5", 1, 0}, "named": {"", 0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var group atomic.Pointer[string]
+			data := section(func() []bulktest.File {
+				var members, patients []string
+				for i := range 20 {
+					if i == 0 && *group.Load() != "g0" {
+						continue
+					}
+					patients = append(patients, resource("Patient", i))
+					members = append(members, fmt.Sprintf(`{"entity":{"reference":"Patient/Patient-%d"}}`, i))
+				}
+				return []bulktest.File{bulktest.Lines("Patient", patients...), bulktest.Lines("Group", fmt.Sprintf(
+					`{"resourceType":"Group","id":%q,"identifier":[{"system":"urn:npi","value":"1|5"}],"member":[%s]}`, *group.Load(), strings.Join(members, ",")))}
+			})
+			w := newWorld(t, bulktest.Options{Data: data})
+			w.Feed.Request.Level, w.Feed.Request.Types, w.Feed.GroupSearch = bulk.Group, []string{"Patient"}, tt.search
+			w.Full, w.Feed.Retire = true, true
+			var report *pipeline.Report
+			for _, id := range []string{"g0", "g1"} {
+				if group.Store(&id); tt.search == "" {
+					w.Feed.Groups = []string{id}
+				}
+				var err error
+				if report, err = pipeline.Run(t.Context(), w.Options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r := report.Retired; r.Resources != int64(tt.retired) || r.Spared != tt.spared {
+				t.Errorf("%+v, want %d retired and %d runs spared", r, tt.retired, tt.spared)
+			}
 		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // pipelineFeed is a feed of the config as the pipeline has it.
-func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
+func pipelineFeed(f config.Feed, s config.Source, all []config.Feed) pipeline.Feed {
 	return pipeline.Feed{
 		Name:             f.Name,
 		Source:           f.Source,
@@ -23,10 +23,22 @@ func pipelineFeed(f config.Feed, s config.Source) pipeline.Feed {
 		FullEvery:        f.FullEvery,
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
 		Retire:           f.Retire == config.RetireFull,
+		SameIDs:          sameIDs(f, all),
 		KeepRuns:         f.KeepRuns,
 		KeepDays:         f.KeepDays,
 		MaxErrors:        int64(f.MaxErrors),
 	}
+}
+
+// sameIDs are the other feeds of a feed's id space.
+func sameIDs(f config.Feed, feeds []config.Feed) []string {
+	var names []string
+	for _, other := range feeds {
+		if other.IDSpace == f.IDSpace && other.Name != f.Name {
+			names = append(names, other.Name)
+		}
+	}
+	return names
 }
 
 // request is what a feed asks for. The pipeline says of which group and since when.

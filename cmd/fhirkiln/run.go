@@ -111,7 +111,7 @@ func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
 		return pipeline.Options{}, err
 	}
 	o := pipeline.Options{
-		Feed:           pipelineFeed(feed, source.Source),
+		Feed:           pipelineFeed(feed, source.Source, w.config.Feeds),
 		Server:         pipeline.Client(client),
 		Sink:           w.parts,
 		State:          w.state,

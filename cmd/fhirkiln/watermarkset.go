@@ -59,7 +59,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	defer parts.Close()
 	defer state.Close()
 	moves, err := pipeline.SetWatermark(ctx, pipeline.Options{
-		Feed: pipelineFeed(feed, cfg.Sources[feed.Source]), Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
+		Feed: pipelineFeed(feed, cfg.Sources[feed.Source], cfg.Feeds), Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
 	}, types, to)
 	if err != nil {
 		return err

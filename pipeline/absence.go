@@ -1,0 +1,280 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// absence finds what a full run lacks. It keeps 64 bits of a hash for each resource of
+// one type: two of one hash make it overlook an absent one, never retire a present one.
+type absence struct {
+	*run
+	out tombstones
+
+	like   []compactable // live runs of exports such as this one's
+	unlike []compactable // and others, those of feeds with the same ids among them
+
+	deleted map[string]map[uint64]int64 // by type and id, to the newest tombstone's time
+}
+
+func (a *absence) retire(ctx context.Context) (*retirement, error) {
+	if err := a.sortRuns(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.readTombstones(ctx); err != nil {
+		return nil, err
+	}
+	types := map[string]bool{}
+	for _, r := range a.like {
+		for _, p := range r.parts {
+			if p.Type != columnar.Deleted && (len(a.journal.begun.Types) == 0 || slices.Contains(a.journal.begun.Types, p.Type)) {
+				types[p.Type] = true
+			}
+		}
+	}
+	done := &retirement{Report: RetireReport{Spared: a.spared()}}
+	if done.Report.Spared > 0 {
+		a.Log.Info("what runs of other exports have brought is not retired", "runs", done.Report.Spared)
+	}
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		gone, current, err := a.absent(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("finding out which resources of %s are gone: %w", t, err)
+		}
+		if int64(len(gone))*mostRetired > current {
+			why := fmt.Sprintf("%d of %d resources of %s would be, more than a tenth", len(gone), current, t)
+			a.Log.Warn("nothing is retired", "why", why)
+			return &retirement{Report: RetireReport{Skipped: why, Refused: true}}, a.out.abort(ctx)
+		}
+		n, err := a.bury(ctx, t, gone)
+		if err != nil {
+			return nil, fmt.Errorf("retiring resources of %s: %w", t, err)
+		}
+		done.Report.Resources += n
+	}
+	var err error
+	done.Parts, err = a.out.finish(ctx)
+	return done, err
+}
+
+// sortRuns reads which parts are live, and of what exports.
+func (a *absence) sortRuns(ctx context.Context) error {
+	filters := filtersOf(a.Feed)
+	runs := a.lease.Feed().Runs
+	lists, err := readAllParts(ctx, a.State, runs)
+	if err != nil {
+		return err
+	}
+	for i, r := range runs {
+		report, err := readReport(ctx, a.State, r.Run)
+		if err != nil {
+			return err
+		}
+		like := r.Kind != ledger.KindFiles && maps.Equal(report.Filters, filters)
+		for _, x := range report.Exports {
+			// Of a search, all that it ever found were the feed's.
+			like = like && (a.Feed.GroupSearch != "" || slices.Contains(a.groups(), x.Group))
+		}
+		if like {
+			a.like = append(a.like, compactable{r, lists[i]})
+		} else {
+			a.unlike = append(a.unlike, compactable{r, lists[i]})
+		}
+	}
+	for _, name := range a.Feed.SameIDs {
+		if err := a.spareFeed(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spareFeed keeps what another feed with the same ids still has: all since its last full run,
+// which brings what there is of before.
+func (a *absence) spareFeed(ctx context.Context, name string) error {
+	f, err := ledger.Read(ctx, a.State, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it never ran
+	}
+	if err != nil {
+		return err
+	}
+	for i := len(f.Runs) - 1; i >= 0; i-- {
+		if holdsFull(f.Runs[i]) {
+			f.Runs = f.Runs[i:]
+			break
+		}
+	}
+	lists, err := readAllParts(ctx, a.State, f.Runs)
+	if err != nil {
+		return err
+	}
+	for i, r := range f.Runs {
+		a.unlike = append(a.unlike, compactable{r, lists[i]})
+	}
+	return nil
+}
+
+// spared is how many of the feed's own runs are not looked at, since they are of other
+// exports.
+func (a *absence) spared() int { return len(a.lease.Feed().Runs) - len(a.like) }
+
+// absent are the hashes of the ids of a type's resources that are current and not in this
+// run; and how many are current.
+func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uint64]int64, current int64, err error) {
+	rows := int64(0)
+	for _, p := range a.journal.parts {
+		if p.Type == resourceType {
+			rows += p.Rows
+		}
+	}
+	present := make([]uint64, 0, rows)
+	err = a.eachKey(ctx, a.own(), resourceType, func(id uint64, _ columnar.Key) { present = append(present, id) })
+	if err != nil {
+		return nil, 0, err
+	}
+	slices.Sort(present)
+	present = slices.Compact(present)
+
+	gone = map[uint64]int64{} // to the newest version's time
+	known := make([]uint64, (len(present)+63)/64)
+	for _, r := range a.like {
+		err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, k columnar.Key) {
+			if at, ok := slices.BinarySearch(present, id); ok {
+				if bit := uint64(1) << (at % 64); known[at/64]&bit == 0 {
+					known[at/64] |= bit
+					current++
+				}
+				return
+			}
+			t := instantOf(k.TransactionTime)
+			if before, ok := gone[id]; !ok || t > before {
+				gone[id] = t
+			}
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	// What other exports have brought is not this one's to judge.
+	for _, r := range a.unlike {
+		if err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, _ columnar.Key) { delete(gone, id) }); err != nil {
+			return nil, 0, err
+		}
+	}
+	for id, deleted := range a.deleted[resourceType] {
+		if t, ok := gone[id]; ok && deleted >= t {
+			delete(gone, id)
+		}
+	}
+	now := instantOf(a.report.TransactionTime)
+	maps.DeleteFunc(gone, func(_ uint64, t int64) bool { return t > now }) // newer than what this run knows
+	return gone, current + int64(len(gone)), nil
+}
+
+// bury writes tombstones for the ids whose hashes are in gone, and empties it.
+func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64]int64) (n int64, err error) {
+	var failed error
+	for _, r := range a.like {
+		if len(gone) == 0 {
+			break
+		}
+		err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, k columnar.Key) {
+			if _, ok := gone[id]; !ok || failed != nil {
+				return
+			}
+			delete(gone, id)
+			var written bool
+			if written, failed = a.out.add(ctx, resourceType, k.ID); written {
+				n++
+			}
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// own are the parts of this run.
+func (a *absence) own() []PartReport {
+	var parts []PartReport
+	for _, p := range a.journal.parts {
+		parts = append(parts, PartReport{Type: p.Type, Key: p.Receipt.Key})
+	}
+	return parts
+}
+
+// readTombstones reads those of all types at once: a night's part has some of many.
+func (a *absence) readTombstones(ctx context.Context) error {
+	a.deleted = map[string]map[uint64]int64{}
+	parts := [][]PartReport{a.own()}
+	for _, r := range slices.Concat(a.like, a.unlike) {
+		parts = append(parts, r.parts)
+	}
+	for _, list := range parts {
+		err := a.eachKey(ctx, list, columnar.Deleted, func(id uint64, k columnar.Key) {
+			of := a.deleted[k.ResourceType]
+			if of == nil {
+				of = map[uint64]int64{}
+				a.deleted[k.ResourceType] = of
+			}
+			t := instantOf(k.TransactionTime)
+			if before, ok := of[id]; !ok || t > before {
+				of[id] = t
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachKey calls each for the rows that have an id, in the parts of a type.
+func (a *absence) eachKey(ctx context.Context, parts []PartReport, partType string, each func(id uint64, k columnar.Key)) error {
+	for _, p := range parts {
+		if p.Type != partType {
+			continue
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		f, err := a.Sink.Open(ctx, p.Key)
+		if err != nil {
+			return err
+		}
+		err = eachKeyOf(f, func(k columnar.Key) {
+			if k.ID != "" {
+				each(hashOf(k.ID), k)
+			}
+		})
+		if err := errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("reading %s: %w", p.Key, err)
+		}
+	}
+	return nil
+}
+
+func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
+	r, err := columnar.NewReader(f, f.Size())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for k, err := range r.Keys() {
+		if err != nil {
+			return err
+		}
+		each(k)
+	}
+	return nil
+}
