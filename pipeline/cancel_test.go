@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,10 +114,11 @@ func TestCancelAtASlowServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newPractice(t, "a: 1", "b: 2", "c: 3", "d: 3") // each is asked for its members first
-			c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Skip: 7, Times: bulktest.Always, Do: bulktest.Respond(400, nil, "")})
+			allow := c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Skip: 7, Times: bulktest.Always, Do: bulktest.Respond(400, nil, "")})
 			if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
 				t.Fatal("the fourth group was exported")
 			}
+			client := c.Options.Server
 			synctest.Test(t, func(t *testing.T) {
 				server := &slowServer{each: test.each}
 				c.Options.Server = server
@@ -124,7 +126,24 @@ func TestCancelAtASlowServer(t *testing.T) {
 				if err != nil || server.asked != test.asked || canceled.Deleted != test.deleted || canceled.Kept != test.kept {
 					t.Errorf("asked %d times: %+v, error %v", server.asked, canceled, err)
 				}
+				// What a mute server was not told, it is told when there is another run.
+				if left := len(c.ledgers(t)); (left > 0) != (test.kept > 0) {
+					t.Errorf("%d files are left of the ledger", left)
+				}
 			})
+			c.Options.Server = client
+			allow()
+			c.run(t)
+			c.wantTidy(t)
+			accepted := 0
+			for _, r := range c.server.Requests() {
+				if r.Endpoint == bulktest.KickOffEndpoint && r.Status == http.StatusAccepted {
+					accepted++
+				}
+			}
+			if test.kept > 0 {
+				c.wantDeleted(t, accepted)
+			}
 		})
 	}
 }

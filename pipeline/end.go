@@ -81,21 +81,22 @@ func (r *run) forget(ctx context.Context) error {
 	})
 }
 
-// endJobs deletes the server's exports of a run that has ended, unless they are kept.
-func (r *run) endJobs(ctx context.Context) {
+// endJobs deletes the server's exports of a run that has ended, unless they are kept, and
+// says whether the server answered.
+func (r *run) endJobs(ctx context.Context) (answered bool) {
 	if why, keep := r.keepsJobs(); keep {
 		r.Log.Info("the server's export is left there", "why", why)
-		return
+		return true
 	}
-	r.deleteJobs(ctx)
+	return r.deleteJobs(ctx)
 }
 
 // deleteJobs lets the server free its space. A failure is not the run's: several
 // servers, 1upHealth's among them, forbid it. One that does not answer at all is asked no
 // more: this is the end of a run, which somebody waits for.
-func (r *run) deleteJobs(ctx context.Context) {
+func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 	if r.Server == nil {
-		return
+		return true
 	}
 	for _, x := range r.jobs() {
 		inTime, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
@@ -103,9 +104,10 @@ func (r *run) deleteJobs(ctx context.Context) {
 		silent := inTime.Err() != nil
 		cancel()
 		if silent {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // makeRoom deletes exports of the run whose files are all in parts, for a server that

@@ -82,13 +82,13 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if err := r.State.Remove(ctx, folder+"parts.json", folder+"report.json"); err != nil { // of a run that was about to be published
 		return err
 	}
-	r.deleteJobs(ctx)
+	answered := r.deleteJobs(ctx)
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = nil
 		f.Ended = append(f.Ended, r.id)
 		return nil
 	})
-	if err != nil {
+	if err != nil || !answered { // the next run asks the server once more
 		return err
 	}
 	return r.forget(ctx)

@@ -41,17 +41,19 @@ func (r *run) findGroups(ctx context.Context) error {
 	return r.journal.add(ctx, entry{Groups: found})
 }
 
-// groupGone says whether the server refused an export because one of the groups that the run
-// found is there no more: servers that match members anew give them new ids.
+// groupGone says whether the server refused an export of a run that is gone on with because
+// one of its groups is none of the feed's any more: the config names others by now, or the
+// server has matched the members anew and given them groups with new ids.
 func (r *run) groupGone(ctx context.Context, err error) bool {
 	refused := (*transport.Error)(nil)
-	if !errors.As(err, &refused) || refused.Kind != transport.NotThere && refused.Kind != transport.Denied || len(r.journal.groups) == 0 {
+	if !errors.As(err, &refused) || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {
 		return false
 	}
-	found, err := r.Server.Groups(ctx, r.Feed.GroupSearch)
-	return err == nil && slices.ContainsFunc(r.journal.groups, func(g string) bool { return !slices.Contains(found, g) })
-}
-
-func sameGroups(a, b []string) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	now := r.Feed.Groups
+	if len(now) == 0 && r.Feed.GroupSearch != "" {
+		if now, err = r.Server.Groups(ctx, r.Feed.GroupSearch); err != nil {
+			return false
+		}
+	}
+	return slices.ContainsFunc(r.groups(), func(g string) bool { return g != "" && !slices.Contains(now, g) })
 }

@@ -130,7 +130,7 @@ func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
 			w.Feed.GroupSearch, w.Feed.IgnoreNewMembers = "", true
 			change(w, data)
 			report, err := pipeline.Run(t.Context(), w.Options)
-			if err != nil || report.Resumed {
+			if err != nil || report.Resumed { // it is, in vain, and another one begins
 				t.Fatalf("resumed: %v, error %v", report.Resumed, err)
 			}
 			if diff := cmp.Diff(resources("Patient", 0, 2), w.published(t)["Patient"]); diff != "" {

@@ -162,7 +162,10 @@ func (r *run) add(ctx context.Context) error {
 	defer beside.Wait()
 	beside.Go(func() { r.showManifests(ctx) })
 	beside.Go(func() { r.dropLists(ctx, lists) })
-	r.endJobs(ctx) // before the ledger goes, which says what there is to delete
+	// Before the ledger goes, which says what there is to delete: the next run tries once more.
+	if !r.endJobs(ctx) {
+		return nil
+	}
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
 	}

@@ -177,8 +177,6 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 			return nil, err // it stays until it is clear what is wanted
 		}
 		why = "the feed asks for something else now"
-	case !sameGroups(begun.Groups, o.Feed.Groups):
-		why = "the feed has other groups now"
 	case o.Full && begun.Kind != ledger.KindFull:
 		why = "a full run was asked for"
 	}
