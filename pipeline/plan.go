@@ -1,14 +1,18 @@
 package pipeline
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
 	"fhirkiln/bulk"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 // kindNow is what the next run of the feed has to be.
@@ -129,6 +133,33 @@ func checkFilters(o Options, feed ledger.Feed) error {
 	}
 	if changed := filterText(feed.Filters).changed(filtersOf(o.Feed)); len(changed) > 0 {
 		return &FilterError{Feed: o.Feed.Name, Changed: changed}
+	}
+	return nil
+}
+
+// checkSink looks for a part of the newest live run. A sink without it is not the one that
+// the watermarks are about, as where the state has a place of its own and sink.url has
+// changed: what has changed since would be all that is there.
+func (r *run) checkSink(ctx context.Context) error {
+	runs := r.lease.Feed().Runs
+	for i := len(runs) - 1; i >= 0; i-- {
+		if runs[i].Parts == 0 {
+			continue
+		}
+		parts, err := readParts(ctx, r.State, runs[i].Run)
+		if err != nil || len(parts) == 0 {
+			return err
+		}
+		part, err := r.Sink.Open(ctx, parts[0].Key)
+		if errors.Is(err, fs.ErrNotExist) {
+			return &sink.Error{Doing: "looking for what was published before", Where: r.Sink.String(),
+				Err:  fmt.Errorf("%s of the live run %s is not there", parts[0].Key, runs[i].Run),
+				Hint: "is sink.url the place where the feed's rows are? Put it or the files back; or export everything again with --full"}
+		}
+		if err != nil {
+			return err
+		}
+		return part.Close()
 	}
 	return nil
 }

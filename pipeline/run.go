@@ -42,7 +42,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err := checkFilters(o, lease.Feed()); err != nil {
 			return r.failed(err)
 		}
-		if err := r.begin(ctx, r.kindNow()); err != nil {
+		kind := r.kindNow()
+		if kind == ledger.KindIncremental {
+			if err := r.checkSink(ctx); err != nil {
+				return r.failed(err)
+			}
+		}
+		if err := r.begin(ctx, kind); err != nil {
 			return r.failed(err)
 		}
 		return r.complete(ctx, r.exports)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
 
@@ -265,4 +267,32 @@ func TestQuarantineWithinLimitsMovesTheWatermark(t *testing.T) {
 		t.Errorf("%s, held: %q, %d quarantined", report.Status, report.Held, report.Quarantined)
 	}
 	c.wantMarks(t, map[string]string{"*": "01"})
+}
+
+// A sink that does not hold what the watermarks are about gets no part of what has changed
+// since, but everything.
+func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	c.State = c.dir
+	c.run(t)
+	other, err := sink.OpenDir(filepath.Join(t.TempDir(), "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	c.Sink = other
+	c.then(1, bulktest.Lines("Patient", updated("Patient", "2", "2026-03-02T01:00:00Z")))
+	c.asked(t)
+	wrong := (*sink.Error)(nil)
+	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) || !strings.Contains(wrong.Hint, "--full") || len(c.asked(t)) > 0 {
+		t.Errorf("error %v", err)
+	}
+	c.Full = true
+	if report := c.run(t); report.Kind != ledger.KindFull {
+		t.Errorf("%s", report.Kind)
+	}
+	c.Full = false
+	c.then(1)
+	c.run(t)
 }
