@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func check(t failer, p finishedPart) {
 			uncompressed += m.TotalUncompressedSize
 		}
 		for j := range g.Columns {
-			at = checkBloomFilterPlace(t, &g.Columns[j].MetaData, at)
+			at = checkBloomFilterPlace(t, p.parquet, &g.Columns[j].MetaData, at)
 		}
 		if g.TotalCompressedSize != compressed || g.TotalByteSize != uncompressed {
 			t.Errorf("row group %d says %d of %d bytes, its columns %d of %d", i, g.TotalCompressedSize, g.TotalByteSize, compressed, uncompressed)
@@ -62,7 +63,7 @@ func check(t failer, p finishedPart) {
 		t.Errorf("the row groups have %d rows, the file %d", rows, meta.NumRows)
 	}
 	footer := int64(binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]))
-	if at = checkIndexPlace(t, meta, at); at+footer+8 != int64(len(p.parquet)) {
+	if at = checkIndexPlace(t, p.parquet, meta, at); at+footer+8 != int64(len(p.parquet)) {
 		t.Errorf("the columns and their index end at %d, and the footer begins at %d", at, int64(len(p.parquet))-footer-8)
 	}
 }
@@ -74,6 +75,7 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 	start, end := at, at+m.TotalCompressedSize
 	var values, nulls, uncompressed int64
 	var encodings []format.Encoding
+	pages := map[format.PageEncodingStats]int32{} // but for Count
 	for first := true; at < end; first = false {
 		header, size := pageHeader(t, file[at:end])
 		body := file[at+size : at+size+int64(header.CompressedPageSize)]
@@ -106,6 +108,7 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 		if !slices.Contains(encodings, encoding) {
 			encodings = append(encodings, encoding)
 		}
+		pages[format.PageEncodingStats{PageType: header.Type, Encoding: encoding}]++
 		at += size + int64(header.CompressedPageSize)
 		uncompressed += size + int64(header.UncompressedPageSize)
 	}
@@ -121,6 +124,13 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 	}
 	if !slices.Equal(encodings, m.Encoding) {
 		t.Errorf("%s: the pages have encodings %v, the chunk says %v", name, encodings, m.Encoding)
+	}
+	said := map[format.PageEncodingStats]int32{}
+	for _, s := range m.EncodingStats {
+		said[format.PageEncodingStats{PageType: s.PageType, Encoding: s.Encoding}] += s.Count
+	}
+	if m.DictionaryPageOffset > 0 && !maps.Equal(pages, said) {
+		t.Errorf("%s: the pages are %v, the chunk says %v", name, pages, said)
 	}
 	return end
 }

@@ -22,19 +22,20 @@ const magic = "PAR1"
 // fileWriter writes row groups and the footer of a Parquet file. Row groups may come from
 // several goroutines.
 type fileWriter struct {
-	mu     sync.Mutex
-	w      io.Writer
-	at     int64 // bytes written
-	layout *Layout
-	codec  format.CompressionCodec
-	groups []groupMeta
-	paged  bool // a chunk has several pages
-	rows   int64
-	err    error // the first of w's
+	mu      sync.Mutex
+	w       io.Writer
+	at      int64 // bytes written
+	layout  *Layout
+	codec   format.CompressionCodec
+	groups  []groupMeta
+	paged   bool // a chunk has several pages
+	omitIDs bool // of fields, in the schema
+	rows    int64
+	err     error // the first of w's
 }
 
-func newFileWriter(w io.Writer, l *Layout, c Codec) *fileWriter {
-	f := &fileWriter{w: w, layout: l, codec: c.parquet()}
+func newFileWriter(w io.Writer, l *Layout, o *Options) *fileWriter {
+	f := &fileWriter{w: w, layout: l, codec: o.Codec.parquet(), omitIDs: o.OmitFieldIDs}
 	f.write([]byte(magic))
 	return f
 }
@@ -98,11 +99,15 @@ func (c *column) inDictionary() bool {
 	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
 }
 
-// size is how many bytes are written.
-func (f *fileWriter) size() int64 {
+// mostChunks is how many column chunks a file may have before it is full. A footer says some
+// 90 bytes of each, and Trino reads none of more than 15 MB (parquet.max-footer-read-size).
+const mostChunks = 100_000
+
+// full says whether a file has so many bytes, or as much in its footer as readers like.
+func (f *fileWriter) full(bytes int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.at
+	return f.at >= bytes || len(f.groups)*len(f.layout.columns) >= mostChunks
 }
 
 // slotsOf is how many slots a leaf has in the row group; see levels.
@@ -142,6 +147,11 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	for _, p := range c.pages {
 		at := f.at
 		size := add(p)
+		if p.encoding == format.RLEDictionary {
+			d.indexed++
+		} else {
+			d.plain++
+		}
 		if len(c.pages) > 1 {
 			d.pages = append(d.pages, indexedPage{at: at, size: size, row: p.row, nulls: p.nulls, empty: p.nulls == p.slots, bounds: p.bounds})
 			f.paged = true
@@ -157,7 +167,7 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 }
 
 // close writes the page index and the footer.
-func (f *fileWriter) close(metadata map[string]string) error {
+func (f *fileWriter) close() error {
 	f.pageIndex()
-	return f.footer(metadata)
+	return f.footer()
 }

@@ -37,6 +37,8 @@ type chunkDetail struct {
 	codec     format.CompressionCodec
 	encodings []format.Encoding // of the values
 	dict      int64             // where the dictionary page is in the file, 0 if there is none
+	indexed   int32             // data pages whose values are in it
+	plain     int32             // and others
 	nulls     int64
 	bounds    bounds
 	pages     []indexedPage // if there are several
@@ -79,6 +81,15 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 			// knows the levels', and a thousand columns may have nothing else.
 			to.MetaData.Encoding = append(slices.Clone(d.encodings), format.RLE)
 		}
+		if d.dict > 0 {
+			// Readers that look for a value in the dictionary alone want to know that it has all.
+			to.MetaData.EncodingStats = append(to.MetaData.EncodingStats,
+				format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1},
+				format.PageEncodingStats{PageType: format.DataPage, Encoding: format.RLEDictionary, Count: d.indexed})
+			if d.plain > 0 {
+				to.MetaData.EncodingStats = append(to.MetaData.EncodingStats, format.PageEncodingStats{PageType: format.DataPage, Encoding: format.Plain, Count: d.plain})
+			}
+		}
 		if g.offsetIndex != nil {
 			to.ColumnIndexOffset, to.ColumnIndexLength = g.columnIndex[i].at, g.columnIndex[i].length
 			to.OffsetIndexOffset, to.OffsetIndexLength = g.offsetIndex[i].at, g.offsetIndex[i].length
@@ -104,11 +115,14 @@ type (
 	}
 )
 
+// createdBy names the encoder in the form that parquet-mr reads. It is to be another when the
+// encoder's files are, so that readers can tell those of one that had a defect.
+const createdBy = "fhirkiln version 1.0.0 (build r4-core-1)"
+
 // footer writes the footer, its size and the magic bytes that end the file.
-func (f *fileWriter) footer(metadata map[string]string) error {
+func (f *fileWriter) footer() error {
 	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
-	maps.Copy(all, metadata)
-	tail := footerTail{CreatedBy: "fhirkiln", ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns))}
+	tail := footerTail{CreatedBy: createdBy, ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns))}
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		tail.KeyValueMetadata = append(tail.KeyValueMetadata, format.KeyValue{Key: k, Value: all[k]})
 	}
@@ -132,7 +146,13 @@ func (f *fileWriter) footer(metadata map[string]string) error {
 
 // openHead is the footer up to the first row group.
 func (f *fileWriter) openHead() []byte {
-	b := marshal(footerHead{Version: 1, Schema: f.layout.elements(), NumRows: f.rows})
+	schema := f.layout.elements()
+	if f.omitIDs {
+		for i := range schema {
+			schema[i].FieldID = 0
+		}
+	}
+	b := marshal(footerHead{Version: 1, Schema: schema, NumRows: f.rows})
 	to := bytes.NewBuffer(b[:len(b)-1]) // without the byte that ends a structure
 	w := new(thrift.CompactProtocol).NewWriter(to)
 	_ = w.WriteField(thrift.Field{ID: 1, Type: thrift.LIST, Delta: true}) // a buffer takes all

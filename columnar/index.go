@@ -2,6 +2,8 @@ package columnar
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/parquet-go/parquet-go/bloom"
 	"github.com/parquet-go/parquet-go/format"
@@ -34,7 +36,10 @@ func (f *fileWriter) pageIndex() {
 		g.columnIndex, g.offsetIndex = make([]span, len(g.chunks)), make([]span, len(g.chunks))
 		for j := range g.chunks {
 			if d := g.chunks[j].chunkDetail; d != nil && d.bounds.least != nil {
-				g.columnIndex[j] = f.spanOf(columnIndex(f.layout.columns[j], f.pagesOf(&g.chunks[j])))
+				pages := f.pagesOf(&g.chunks[j])
+				index := marshal(columnIndex(f.layout.columns[j], pages))
+				fixNullPages(index, len(pages))
+				g.columnIndex[j] = f.spanOf(index)
 			}
 		}
 	}
@@ -45,16 +50,34 @@ func (f *fileWriter) pageIndex() {
 			for _, p := range f.pagesOf(&g.chunks[j]) {
 				index.PageLocations = append(index.PageLocations, format.PageLocation{Offset: p.at, CompressedPageSize: int32(p.size), FirstRowIndex: int64(p.row)})
 			}
-			g.offsetIndex[j] = f.spanOf(index)
+			g.offsetIndex[j] = f.spanOf(marshal(index))
 		}
 	}
 }
 
-// spanOf writes a structure, and returns where it is.
-func (f *fileWriter) spanOf(v any) span {
+// spanOf writes what index is made of, and returns where it is.
+func (f *fileWriter) spanOf(index []byte) span {
 	at := f.at
-	f.thrift(v)
+	f.write(index)
 	return span{at, int32(f.at - at)}
+}
+
+// fixNullPages makes the first field of a column index, its list of booleans, what Thrift's
+// compact protocol has: elements of type 1 that are 1 and 2. parquet-go writes 0 for false,
+// at which other readers fail (arrow-rs before 54.2, cuDF).
+func fixNullPages(index []byte, pages int) {
+	const field, short = 1, 15 // its header is a byte; that of a list of fewer than 15 too
+	index[field] = index[field]&0xf0 | 1
+	values := index[field+1:]
+	if pages >= short {
+		_, n := binary.Uvarint(values)
+		values = values[n:]
+	}
+	for i, v := range values[:pages] {
+		if v == 0 {
+			values[i] = 2
+		}
+	}
 }
 
 // pagesOf is a chunk's data pages. If there is one, the chunk says all of it.
@@ -91,16 +114,18 @@ func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 	return index
 }
 
-// bloomBits is how many bits of a bloom filter there are for a value: one of 100 values
-// that are not there seems to be.
+// bloomBits is how many bits of a bloom filter there are for a value, at least: one of 100
+// values that are not there seems to be.
 const bloomBits = 10
 
 // bloomFilter writes the split-block bloom filter of a chunk whose pages are written, and
-// which has values.
+// which has values. It has a power of two of blocks: the format takes any number, Arrow and
+// Impala do not.
 //
 // See https://parquet.apache.org/docs/file-format/bloomfilter/.
 func (f *fileWriter) bloomFilter(c *column) span {
-	filter := make(bloom.SplitBlockFilter, bloom.NumSplitBlocksOf(int64(len(c.hashes)), bloomBits))
+	blocks := bloom.NumSplitBlocksOf(int64(len(c.hashes)), bloomBits)
+	filter := make(bloom.SplitBlockFilter, 1<<bits.Len(uint(blocks-1)))
 	filter.InsertBulk(c.hashes)
 	at := f.at
 	f.thrift(&format.BloomFilterHeader{

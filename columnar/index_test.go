@@ -3,12 +3,15 @@ package columnar_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"fhirkiln/columnar"
@@ -16,7 +19,7 @@ import (
 
 // checkIndexPlace checks that the page index begins at an offset of the file, that it is
 // there for all chunks or none, and returns its end.
-func checkIndexPlace(t failer, meta *format.FileMetaData, at int64) int64 {
+func checkIndexPlace(t failer, file []byte, meta *format.FileMetaData, at int64) int64 {
 	t.Helper()
 	for i, g := range meta.RowGroups {
 		for _, c := range g.Columns {
@@ -27,6 +30,7 @@ func checkIndexPlace(t failer, meta *format.FileMetaData, at int64) int64 {
 			if c.ColumnIndexOffset != at || c.ColumnIndexLength <= 0 || !bounded {
 				t.Errorf("row group %d, %v: the column index is at %d, not %d, and has %d bytes", i, c.MetaData.PathInSchema, c.ColumnIndexOffset, at, c.ColumnIndexLength)
 			}
+			checkBooleans(t, file[at:])
 			at += int64(c.ColumnIndexLength)
 		}
 	}
@@ -47,7 +51,7 @@ func checkIndexPlace(t failer, meta *format.FileMetaData, at int64) int64 {
 
 // checkBloomFilterPlace checks that a chunk's bloom filter, if it has one, is at an
 // offset of the file, and returns its end.
-func checkBloomFilterPlace(t failer, m *format.ColumnMetaData, at int64) int64 {
+func checkBloomFilterPlace(t failer, file []byte, m *format.ColumnMetaData, at int64) int64 {
 	t.Helper()
 	if m.BloomFilterOffset == 0 && m.BloomFilterLength == 0 {
 		return at
@@ -55,7 +59,31 @@ func checkBloomFilterPlace(t failer, m *format.ColumnMetaData, at int64) int64 {
 	if m.BloomFilterOffset != at || m.BloomFilterLength < 32 {
 		t.Errorf("%v: the bloom filter is at %d, not %d, and has %d bytes", m.PathInSchema, m.BloomFilterOffset, at, m.BloomFilterLength)
 	}
+	var header format.BloomFilterHeader
+	err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(bytes.NewReader(file[at:]))).Decode(&header)
+	if err != nil || bits.OnesCount32(uint32(header.NumBytes)) != 1 {
+		t.Errorf("%v: the bloom filter has %d bytes, which is no power of two: %v", m.PathInSchema, header.NumBytes, err)
+	}
 	return at + int64(m.BloomFilterLength)
+}
+
+// checkBooleans checks the list that a column index begins with as those readers do that hold
+// to Thrift's specification.
+func checkBooleans(t failer, index []byte) {
+	t.Helper()
+	if index[0] != 1<<4|9 || index[1]&15 != 1 {
+		t.Errorf("a column index begins with %x, no list of booleans", index[:2])
+	}
+	n, values := int(index[1]>>4), index[2:]
+	if n == 15 {
+		long, size := binary.Uvarint(values)
+		n, values = int(long), values[size:]
+	}
+	for i, v := range values[:n] {
+		if v != 1 && v != 2 {
+			t.Errorf("boolean %d of a column index is %d", i, v)
+		}
+	}
 }
 
 // checkPageIndex compares what the page index says of a chunk with its pages.
@@ -273,6 +301,28 @@ func TestCodecs(t *testing.T) {
 		if again := tt.codec.Check(tt.level); err == nil || err.Error() != tt.want || again == nil || again.Error() != tt.want {
 			t.Errorf("%s of level %d: %v, and %v", tt.codec, tt.level, err, again)
 		}
+	}
+}
+
+// A part is closed before its footer is more than readers take, however small it is else.
+func TestFootersAreBounded(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(`{"resourceType":"ExplanationOfBenefit","id":"%d"}`, i)
+	}
+	parts := roundTrip(t, columnar.Options{RowGroupBytes: 1}, lines...)
+	groups := 0
+	for _, p := range parts {
+		here := len(open(t, p).RowGroups())
+		groups += here
+		if size := binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]); size > 10<<20 || here > 120 {
+			t.Errorf("the footer of %d row groups has %d bytes", here, size)
+		}
+	}
+	if len(parts) != 2 || groups < n {
+		t.Errorf("%d parts have %d row groups", len(parts), groups)
 	}
 }
 

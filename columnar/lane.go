@@ -174,7 +174,7 @@ func (l *lane) flush(s *share) error {
 	if err != nil {
 		return s.part.failed("writing", err)
 	}
-	if s.part.file.size() >= l.w.options.TargetBytes {
+	if s.part.file.full(l.w.options.TargetBytes) {
 		l.w.full.Store(true)
 	}
 	return nil

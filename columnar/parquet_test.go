@@ -266,14 +266,13 @@ func TestSchemaDoesNotDependOnData(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	t.Parallel()
-	o := columnar.Options{Metadata: map[string]string{"a": "1", "b": ""}}
-	f := open(t, roundTrip(t, o, `{"resourceType":"Patient"}`)[0])
+	f := open(t, roundTrip(t, options, `{"resourceType":"Patient"}`)[0])
 	got := map[string]string{}
 	for _, kv := range f.Metadata().KeyValueMetadata {
 		got[kv.Key] = kv.Value
 	}
 	want := map[string]string{
-		"a": "1", "b": "", "fhirkiln.layout": "r4-core/1", "fhirkiln.resource_type": "Patient", "fhir.version": "4.0.1",
+		"fhirkiln.layout": "r4-core/1", "fhirkiln.resource_type": "Patient", "fhir.version": "4.0.1",
 		"fhirkiln.schema.sha256": columnar.LayoutOf("Patient").Hash(),
 	}
 	if !maps.Equal(got, want) {
@@ -284,6 +283,20 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// Without field ids a file has the same columns, by name, and reads as one with them.
+func TestOmitFieldIDs(t *testing.T) {
+	t.Parallel()
+	for _, omit := range []bool{false, true} {
+		part := roundTrip(t, columnar.Options{OmitFieldIDs: omit}, patients(3)...)[0]
+		check(t, part)
+		for _, e := range open(t, part).Metadata().Schema[1:] {
+			if has := e.FieldID != 0; has == omit && e.Name != "list" {
+				t.Fatalf("omitted: %t, %s has the id %d", omit, e.Name, e.FieldID)
+			}
+		}
+	}
+}
+
 func TestSameInputSameBytes(t *testing.T) {
 	t.Parallel()
 	g := newGenerator(5, 0.3)
@@ -291,7 +304,7 @@ func TestSameInputSameBytes(t *testing.T) {
 	for range 10 {
 		lines = append(lines, g.nasty("Patient", 5), `{"resourceType":"Claim"}`)
 	}
-	o := columnar.Options{RowGroupBytes: 20_000, Metadata: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}}
+	o := columnar.Options{RowGroupBytes: 20_000}
 	first, _ := convert(t, o, strings.NewReader(ndjson(lines...)))
 	for range 3 {
 		again, _ := convert(t, o, strings.NewReader(ndjson(lines...)))
@@ -391,13 +404,12 @@ func TestReaderRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := roundTrip(t, options, `{"resourceType":"Basic"}`)[0].parquet
-	with := func(key, value string) []byte {
-		m := memory{}
-		w := columnar.NewWriter(columnar.Options{Create: m.create, Metadata: map[string]string{key: value}})
-		if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(`{"resourceType":"Basic"}`), 0), nil); err != nil {
-			t.Fatal(err)
+	hash := columnar.LayoutOf("Basic").Hash()
+	with := func(was, is string) []byte { // of the same length, so that the footer stays whole
+		if len(was) != len(is) || bytes.Count(good, []byte(was)) != 1 {
+			t.Fatalf("%q cannot be changed to %q", was, is)
 		}
-		return m.finish(t, w)[0].parquet
+		return bytes.Replace(good, []byte(was), []byte(is), 1)
 	}
 	for _, tt := range []struct {
 		name string
@@ -408,9 +420,9 @@ func TestReaderRefuses(t *testing.T) {
 		{"no Parquet", []byte(strings.Repeat("x", 100)), "opening the Parquet file"},
 		{"half a file", good[:len(good)/2], "opening the Parquet file"},
 		{"somebody else's", b.Bytes(), "is not fhirkiln's"},
-		{"another layout", with(columnar.KeyLayout, "r4-core/2"), "has layout r4-core/2"},
-		{"other columns", with(columnar.KeySchema, "abc"), "are not those of r4-core/1 for Basic"},
-		{"another type", with(columnar.KeyResourceType, "Patient"), "are not those of r4-core/1 for Patient"},
+		{"another layout", with(columnar.LayoutName, "r4-core/2"), "has layout r4-core/2"},
+		{"other columns", with(hash, strings.Repeat("a", len(hash))), "are not those of r4-core/1 for Basic"},
+		{"another type", with(columnar.KeyResourceType+"\x18\x05Basic", columnar.KeyResourceType+"\x18\x05Media"), "are not those of r4-core/1 for Media"},
 	} {
 		if _, err := columnar.NewReader(bytes.NewReader(tt.file), int64(len(tt.file))); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: the error is %v", tt.name, err)

@@ -238,8 +238,19 @@ func timeOf(year, month, day, hour, minute, second int, rest []byte) (int64, boo
 		return 0, false
 	}
 	seconds := daysSince1970(year, month, day)*86400 + hour*3600 + minute*60 + second - zone
-	return int64(seconds)*1e6 + int64(micros), true
+	t := int64(seconds)*1e6 + int64(micros)
+	if t < earliest || t > latest {
+		return 0, false
+	}
+	return t, true
 }
+
+// What a time may be: the years 1 to 9999 in UTC. BigQuery refuses a whole file for one that
+// is not, as a period's end of 9999-12-31T23:59:59-05:00.
+const (
+	earliest = -62135596800_000000
+	latest   = 253402300799_999999
+)
 
 // notDigits is more than any number of a date.
 const notDigits = 10000

@@ -94,7 +94,7 @@ func (w *Writer) Close() ([]PartStats, error) {
 	}
 	var stats []PartStats
 	for _, p := range w.parts {
-		if err := p.file.close(w.options.Metadata); err != nil {
+		if err := p.file.close(); err != nil {
 			return nil, p.failed("finishing", err)
 		}
 		stat := PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at}
@@ -134,7 +134,7 @@ func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &part{newFileWriter(out, LayoutOf(resourceType), w.options.Codec)}
+	p := &part{newFileWriter(out, LayoutOf(resourceType), &w.options)}
 	w.parts[resourceType] = p
 	return p, nil
 }

@@ -13,6 +13,8 @@ type Parquet struct {
 	BloomFilter bool `yaml:"bloom_filter" jsonschema:"default=false"`
 	// Keeps the least and greatest value of columns that identify people (names, addresses, telecom, identifiers, dates of birth and death), which then stand in the clear at the end of each file.
 	IdentifyingStatistics bool `yaml:"identifying_statistics" jsonschema:"default=false"`
+	// Leaves out the ids of fields. Iceberg's add_files needs that: it numbers a table's columns itself, and goes by names only where a file has no ids.
+	OmitFieldIDs bool `yaml:"omit_field_ids" jsonschema:"default=false"`
 }
 
 // Compression is how pages of Parquet are compressed.

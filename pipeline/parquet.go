@@ -22,6 +22,9 @@ type Parquet struct {
 	// IdentifyingBounds keeps the least and the greatest value of columns that identify
 	// people, in the clear; see [columnar.Options].
 	IdentifyingBounds bool
+
+	// OmitFieldIDs leaves out the ids of fields; see [columnar.Options].
+	OmitFieldIDs bool
 }
 
 func (p Parquet) check() error { return cmp.Or(p.Codec, columnar.Zstd).Check(p.Level) }
@@ -35,5 +38,6 @@ func (o *Options) columnar() columnar.Options {
 		Level:             o.Parquet.Level,
 		BloomFilter:       o.Parquet.BloomFilter,
 		IdentifyingBounds: o.Parquet.IdentifyingBounds,
+		OmitFieldIDs:      o.Parquet.OmitFieldIDs,
 	}
 }

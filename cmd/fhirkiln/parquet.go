@@ -17,6 +17,7 @@ type parquetFlags struct {
 	RowGroupMiB           int    `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 256, or less where several workers or cores have one each."`
 	BloomFilter           *bool  `negatable:"" help:"A bloom filter of the resources' ids in each row group. Default: none."`
 	IdentifyingStatistics *bool  `negatable:"" help:"Least and greatest value of columns that identify people, in the clear. Default: none."`
+	OmitFieldIDs          *bool  `name:"omit-field-ids" negatable:"" help:"Leave out the ids of fields, for Iceberg's add_files. Default: they are there."`
 }
 
 // over is how Parquet is written, by the flags first and then by the config's c, which is
@@ -36,6 +37,9 @@ func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 	}
 	if f.IdentifyingStatistics != nil {
 		c.IdentifyingStatistics = *f.IdentifyingStatistics
+	}
+	if f.OmitFieldIDs != nil {
+		c.OmitFieldIDs = *f.OmitFieldIDs
 	}
 	c.Compression = cmp.Or(c.Compression, config.CompressionZstd)
 	if err := columnar.Codec(c.Compression).Check(c.CompressionLevel); err != nil {
@@ -63,5 +67,6 @@ func setParquet(c config.Parquet, o *pipeline.Options) {
 		Level:             c.CompressionLevel,
 		BloomFilter:       c.BloomFilter,
 		IdentifyingBounds: c.IdentifyingStatistics,
+		OmitFieldIDs:      c.OmitFieldIDs,
 	}
 }
