@@ -95,7 +95,7 @@ func bound(tag string, otherwise time.Duration) time.Duration {
 	if tag == "" {
 		return otherwise
 	}
-	d, err := parseDuration(tag)
+	d, err := ParseDuration(tag)
 	if err != nil {
 		panic("config: a bound " + tag + " " + err.Error()) // a wrong tag, which every test meets
 	}

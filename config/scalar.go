@@ -14,7 +14,7 @@ import (
 func set(v reflect.Value, text string, f field) error {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:
-		duration, err := parseDuration(text)
+		duration, err := ParseDuration(text)
 		*p = duration
 		switch {
 		case err != nil:
@@ -59,10 +59,10 @@ func set(v reflect.Value, text string, f field) error {
 // longestDuration is a year: more is a slip.
 const longestDuration = 366 * 24 * time.Hour
 
-// parseDuration is time.ParseDuration with days, as in 30d and 1d12h. A day has
+// ParseDuration is time.ParseDuration with days, as in 30d and 1d12h. A day has
 // 24 hours. Nothing is below zero; what is far too long comes out as some time above
 // [longestDuration].
-func parseDuration(text string) (time.Duration, error) {
+func ParseDuration(text string) (time.Duration, error) {
 	var total time.Duration
 	rest := text
 	if days, after, ok := strings.Cut(text, "d"); ok {

@@ -35,6 +35,9 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) err
 		return err
 	}
 	defer f.Close()
+	if err := CheckPart(f, p); err != nil {
+		return err
+	}
 	r, err := columnar.NewReader(f, f.Size())
 	if err != nil {
 		return err
@@ -78,7 +81,7 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	_, err = io.Copy(part, io.NewSectionReader(f, 0, f.Size()))
 	sum := hex.EncodeToString(part.sum.Sum(nil))
 	if err == nil && sum != p.SHA256 {
-		err = fmt.Errorf("compacting %s: its SHA-256 is not what it was when it was published", p.Key)
+		err = &PartChangedError{p.Key, "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
 		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))

@@ -10,7 +10,33 @@ import (
 	"io/fs"
 
 	"fhirkiln/columnar"
+	"fhirkiln/sink"
 )
+
+// PartChangedError says that a part is not the one that was published.
+type PartChangedError struct {
+	Key string
+	Why string
+}
+
+func (e *PartChangedError) Error() string { return e.Key + ": " + e.Why }
+
+// CheckPart compares a part's bytes with what was published. Parquet has no checksums of its
+// headers and footer: who writes rows anew has to look. Errors are a [*PartChangedError] and
+// the store's.
+func CheckPart(f sink.Reader, p PartReport) error {
+	if f.Size() != p.Bytes {
+		return &PartChangedError{p.Key, fmt.Sprintf("it has %d bytes, and was published with %d", f.Size(), p.Bytes)}
+	}
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
+		return fmt.Errorf("reading %s: %w", p.Key, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
+		return &PartChangedError{p.Key, fmt.Sprintf("its SHA-256 is %.12s…, and was %.12s… when it was published", got, p.SHA256)}
+	}
+	return nil
+}
 
 // part checks one part, byte for byte and row for row.
 func (v *verifier) part(ctx context.Context, p PartReport) error {
@@ -25,17 +51,12 @@ func (v *verifier) part(ctx context.Context, p PartReport) error {
 	defer f.Close()
 	v.Parts++
 	v.Bytes += f.Size()
-	if f.Size() != p.Bytes {
-		v.problem("%s: it has %d bytes, and was published with %d", p.Key, f.Size(), p.Bytes)
-		return nil
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, f.Size())); err != nil {
-		return fmt.Errorf("reading %s: %w", p.Key, err)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
-		v.problem("%s: its SHA-256 is %.12s…, and was %.12s… when it was published", p.Key, got, p.SHA256)
-		return nil
+	if err := CheckPart(f, p); err != nil {
+		if changed := (*PartChangedError)(nil); errors.As(err, &changed) {
+			v.problem("%v", changed)
+			return nil
+		}
+		return err
 	}
 	r, err := columnar.NewReader(f, f.Size())
 	if err != nil {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -69,15 +72,71 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 			err = exit
 		}
 	}()
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == "help": // as git and go have it
+		args = append(slices.Clone(args[1:]), "--help")
+	case args[0] == "version":
+		args = []string{"--version"}
+	}
+	for _, a := range args {
+		// Without a word, --feed "$UNSET" would be about all feeds.
+		if name, value, given := strings.Cut(a, "="); a == "" || strings.HasPrefix(name, "--") && given && value == "" {
+			return nil, &usageError{error: fmt.Errorf("an argument is empty%s: a variable of a script may not be set", afterName(name))}
+		}
 	}
 	return parser.Parse(args)
+}
+
+func afterName(flag string) string {
+	if flag == "" {
+		return ""
+	}
+	return ", " + flag
 }
 
 // usageError is a command line that cannot be understood, or names something that is
 // not there.
 type usageError struct {
 	error
-	hint string // "" is --help
+	hint string // "" is the command's --help
+}
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// usage makes a [usageError] of what the parser says, and gives it a hint.
+func usage(err error, command string) error {
+	wrong := (*usageError)(nil)
+	if parsing := (*kong.ParseError)(nil); errors.As(err, &parsing) {
+		wrong = &usageError{error: errors.New(strings.ReplaceAll(err.Error(), `one of "",`, "one of "))} // "" stands for the default
+		err = wrong
+	}
+	if errors.As(err, &wrong) && wrong.hint == "" {
+		name, _, _ := strings.Cut(command, " <") // without what is positional
+		name, _, _ = strings.Cut(name, " [")
+		wrong.hint = strings.Join(append(strings.Fields("fhirkiln "+name), "--help"), " ")
+	}
+	return err
+}
+
+// commandOf is the command that a line which cannot be parsed is for, "" if it names none.
+func commandOf(err error) string {
+	if parsing := (*kong.ParseError)(nil); errors.As(err, &parsing) && parsing.Context != nil {
+		return parsing.Context.Command()
+	}
+	return ""
+}
+
+// logFormatOf is --log-format on a line that may not be parsed.
+func logFormatOf(args []string) string {
+	for i, a := range args {
+		if value, ok := strings.CutPrefix(a, "--log-format="); ok {
+			return value
+		}
+		if a == "--log-format" && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return ""
 }

@@ -13,7 +13,7 @@ type compactCommand struct {
 	feedFlags
 	parquetFlags
 	Type      []string `placeholder:"TYPE" help:"Merge the files of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
-	TargetMiB int      `name:"target-mib" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: the feed's part_mib."`
+	TargetMiB *int     `name:"target-mib" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: the feed's part_mib."`
 	JSON      bool     `name:"json" help:"Print what was merged as JSON, a line a feed."`
 }
 
@@ -31,8 +31,11 @@ already stay as they are.
 
 // Run implements the command compact.
 func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error {
-	if cmd.TargetMiB < 0 || cmd.TargetMiB > 10240 {
-		return &usageError{error: fmt.Errorf("--target-mib %d: want 1 to 10240", cmd.TargetMiB)}
+	if n := cmd.TargetMiB; n != nil && (*n < 1 || *n > 10240) {
+		return &usageError{error: fmt.Errorf("--target-mib must be from 1 to 10240, not %d", *n)}
+	}
+	if err := checkTypes(cmd.Type); err != nil {
+		return err
 	}
 	cfg, err := config.Load(cmd.Config, c.env)
 	if err != nil {
@@ -56,8 +59,8 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 	defer state.Close()
 	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
 		target := feed.PartMiB
-		if cmd.TargetMiB > 0 {
-			target = cmd.TargetMiB
+		if cmd.TargetMiB != nil {
+			target = *cmd.TargetMiB
 		}
 		o := pipeline.Options{
 			Feed: pipeline.Feed{Name: feed.Name},

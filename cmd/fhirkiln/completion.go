@@ -45,6 +45,9 @@ func completionScripts() *template.Template {
 			return all
 		},
 		"allFlags": allFlags,
+		"enums": func(root *kong.Node) []*kong.Flag { // of the root and of all commands
+			return slices.DeleteFunc(allFlags(root), func(f *kong.Flag) bool { return f.Enum == "" })
+		},
 		"valued": func(commands []*kong.Node) string { // patterns of those whose value is not known beforehand
 			var all []string
 			for _, n := range commands {
@@ -91,9 +94,9 @@ _fhirkiln() {
 	COMPREPLY=()
 	case $prev in
 	{{valued .Node.Children}}) return ;; # to file names, the default
-{{- range flags .Node}}{{if .Enum}}
+{{- range enums .Node}}
 	--{{.Name}}) COMPREPLY=($(compgen -W "{{words .}}" -- "$cur")); return ;;
-{{- end}}{{end}}
+{{- end}}
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do # flags may stand before the command
 		case ${COMP_WORDS[i]} in
@@ -125,7 +128,7 @@ complete -c fhirkiln -f -n __fish_use_subcommand -a {{.Name}} -d {{quote .Help}}
 complete -c fhirkiln -f -n '__fish_seen_subcommand_from {{$command}}' -a {{.Name}} -d {{quote .Help}}
 {{end -}}
 {{range allFlags . -}}
-complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
+complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if .Enum}} -x -a '{{words .}}'{{else if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
 {{end -}}
 {{end -}}
 {{range flags .Node -}}

@@ -55,6 +55,9 @@ type liveRun struct {
 
 // Run implements the command files.
 func (cmd *filesCommand) Run(ctx context.Context, line *cli, c console) error {
+	if err := checkTypes(cmd.Type); err != nil {
+		return err
+	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	l, err := cmd.open(ctx, c, ui.log)
@@ -62,6 +65,9 @@ func (cmd *filesCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer l.close()
+	if err := cmd.checkRuns(ctx, l); err != nil {
+		return err
+	}
 	if cmd.Runs {
 		return cmd.runs(ctx, l, ui)
 	}
@@ -87,6 +93,26 @@ func (cmd *filesCommand) Run(ctx context.Context, line *cli, c console) error {
 
 func (cmd *filesCommand) wants(_ ledger.Feed, r ledger.PublishedRun) bool {
 	return len(cmd.RunID) == 0 || slices.Contains(cmd.RunID, r.Run)
+}
+
+// checkRuns refuses runs that are not live.
+func (cmd *filesCommand) checkRuns(ctx context.Context, l *lake) error {
+	if len(cmd.RunID) == 0 {
+		return nil
+	}
+	feeds, err := l.feeds(ctx, cmd.Feed)
+	if err != nil {
+		return err
+	}
+	for _, run := range cmd.RunID {
+		live := slices.ContainsFunc(feeds, func(f ledger.Feed) bool {
+			return slices.ContainsFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
+		})
+		if !live {
+			return &usageError{fmt.Errorf("no run %q is live", run), "fhirkiln files --runs"}
+		}
+	}
+	return nil
 }
 
 // runs prints what is live, run by run.

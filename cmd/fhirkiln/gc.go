@@ -16,11 +16,11 @@ import (
 )
 
 type gcCommand struct {
-	Config string        `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Feed   []string      `placeholder:"NAME" help:"This feed only; may be repeated. Default: all, those too that the config has no longer."`
-	DryRun bool          `help:"Print what would be removed, and remove nothing."`
-	Grace  time.Duration `default:"24h" placeholder:"TIME" help:"For how long files stay that are live no more, since somebody may still be reading them. Default: 24h."`
-	JSON   bool          `name:"json" help:"Print what was found as JSON, a line a feed."`
+	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed   []string `placeholder:"NAME" help:"This feed only; may be repeated. Default: all, those too that the config has no longer."`
+	DryRun bool     `help:"Print what would be removed, and remove nothing."`
+	Grace  days     `default:"24h" placeholder:"TIME" help:"For how long files stay that are live no more, since somebody may still be reading them: 90m, 24h, 7d. Default: 24h."`
+	JSON   bool     `name:"json" help:"Print what was found as JSON, a line a feed."`
 }
 
 // Help is shown by fhirkiln gc --help.
@@ -51,9 +51,9 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	g := pipeline.GCOptions{Grace: cmd.Grace, DryRun: cmd.DryRun}
-	if g.Grace <= 0 {
-		g.Grace = -1
+	g := pipeline.GCOptions{Grace: time.Duration(cmd.Grace), DryRun: cmd.DryRun}
+	if g.Grace == 0 {
+		g.Grace = -1 // none
 	}
 	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
 		found, err := pipeline.GC(ctx, pipeline.Options{
@@ -69,6 +69,19 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 		ui.printf("%s", garbageText(found))
 		return nil
 	})
+}
+
+// days is a duration as config.yaml has them, "7d" too.
+type days time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *days) UnmarshalText(text []byte) error {
+	parsed, err := config.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q %w; want a duration such as 24h or 7d", text, err)
+	}
+	*d = days(parsed)
+	return nil
 }
 
 // places opens where parts and the state are; of a dry run, without writing anything.

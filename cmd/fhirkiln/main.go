@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +72,7 @@ func execute(args []string, c console) int {
 		return exited.code
 	}
 	if err != nil {
-		return report(c, line.LogFormat, &usageError{error: err})
+		return report(c, logFormatOf(args), usage(err, commandOf(err)))
 	}
 	ctx, stop := withSignals(context.Background())
 	defer stop()
@@ -83,7 +82,7 @@ func execute(args []string, c console) int {
 	if err = parsed.Run(&line, c); err == nil {
 		err = result.err()
 	}
-	return report(c, line.LogFormat, err)
+	return report(c, line.LogFormat, usage(err, parsed.Command()))
 }
 
 // hintedError is an error with a hint that suits better than its own.
@@ -159,13 +158,14 @@ func classify(err error) (code int, hint string) {
 		unlike    *verifyError
 		unviewed  *views.OptionsError
 		unread    *partError
+		altered   *pipeline.PartChangedError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)
 	switch {
 	case errors.As(err, &signalled):
 		return signalled.exitCode(), ""
 	case errors.As(err, &usage):
-		return exitUsage, cmp.Or(usage.hint, "fhirkiln --help")
+		return exitUsage, usage.hint
 	case errors.As(err, &problems):
 		return exitConfig, ""
 	case errors.As(err, &held):
@@ -197,7 +197,9 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &quality):
 		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again: what was fetched is kept; nothing of this run was published"
 	case errors.As(err, &unlike):
-		return exitData, "run the feed again, or restore the files from where they are kept"
+		return exitData, "put the files back from a backup; if there is none, fhirkiln run --full exports everything again, and the old runs go by keep_runs"
+	case errors.As(err, &altered):
+		return exitData, "put the file back from a backup; if there is none, fhirkiln run --full exports everything again"
 	case errors.As(err, &unread):
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):
@@ -236,9 +238,9 @@ type signalError struct{ signal syscall.Signal }
 
 func (e *signalError) Error() string {
 	if e.signal == syscall.SIGINT {
-		return fmt.Sprintf("stopped by %v; nothing of this run was published", e.signal)
+		return "stopped by SIGINT; nothing of this run was published"
 	}
-	return fmt.Sprintf("stopped by %v; nothing of this run was published; fhirkiln run goes on where it stopped, and convert begins again", e.signal)
+	return "stopped by SIGTERM; nothing of this run was published; the same command again goes on where it can, or begins anew"
 }
 
 // Unwrap says that who presses Ctrl-C does not want the run, while a node that is drained

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -18,6 +20,7 @@ import (
 type restorable struct {
 	name string // for people
 	open func(context.Context) (sink.Reader, error)
+	live *pipeline.PartReport // what was published; nil of a file that nobody knows
 }
 
 // find finds the Parquet files that the command line names. closeAll lets go of the
@@ -48,7 +51,7 @@ func (cmd *restoreCommand) find(ctx context.Context, c console, log *slog.Logger
 			if err != nil {
 				return nil, closeAll, err
 			}
-			parts = append(parts, restorable{path, l.opener(path[slash+1:])})
+			parts = append(parts, restorable{name: path, open: l.opener(path[slash+1:])})
 			continue
 		}
 		if path == "" || strings.Contains(path, "://") || isLake(path) {
@@ -83,11 +86,6 @@ func isLake(path string) bool {
 // findIn finds what is live in a place; all Parquet there, if no feed is known in it.
 func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, error) {
 	var parts []restorable
-	add := func(key, folder string) {
-		if len(cmd.Type) == 0 || slices.Contains(cmd.Type, folder) {
-			parts = append(parts, restorable{below(l.where, key), l.opener(key)})
-		}
-	}
 	feeds, err := ledger.List(ctx, l.state)
 	if err != nil {
 		return nil, err
@@ -95,8 +93,9 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 	if len(feeds) > 0 {
 		live, err := l.live(ctx, nil, allRuns)
 		for _, p := range live {
-			if folder := typeFolder(p.Key); folder != "deleted" {
-				add(p.Key, folder)
+			folder := typeFolder(p.Key)
+			if folder != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, folder)) {
+				parts = append(parts, restorable{below(l.where, p.Key), l.opener(p.Key), &p.PartReport})
 			}
 		}
 		return parts, err
@@ -107,7 +106,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 			return nil
 		}
 		found = true
-		parts = append(parts, restorable{below(l.where, key), l.opener(key)}) // of which type, the file says
+		parts = append(parts, restorable{name: below(l.where, key), open: l.opener(key)}) // of which type, the file says
 		return nil
 	})
 	if err == nil && !found {
@@ -134,7 +133,7 @@ func findFiles(path string) ([]restorable, error) {
 			case d.IsDir() && name != m && (d.Name() == "deleted" || d.Name() == "_fhirkiln"):
 				return filepath.SkipDir
 			case !d.IsDir() && (strings.HasSuffix(name, ".parquet") || name == m):
-				parts = append(parts, restorable{name, func(context.Context) (sink.Reader, error) { return openFile(name) }})
+				parts = append(parts, restorable{name: name, open: func(context.Context) (sink.Reader, error) { return openFile(name) }})
 			}
 			return nil
 		})

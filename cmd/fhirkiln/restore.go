@@ -9,21 +9,24 @@ import (
 	"slices"
 
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline"
 	"fhirkiln/sink"
 )
 
 type restoreCommand struct {
-	Paths  []string `arg:"" optional:"" placeholder:"PATH" help:"Parquet files that fhirkiln wrote, folders with them, patterns, or s3:// URLs. Default: the sink of the config file."`
-	Config string   `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
-	Type   []string `placeholder:"TYPE" help:"Resources of this type only; may be repeated. Default: all."`
-	Out    string   `type:"path" placeholder:"DIR" help:"Write a file TYPE.ndjson for each type there. Default: everything to stdout."`
+	Paths   []string `arg:"" optional:"" placeholder:"PATH" help:"Parquet files that fhirkiln wrote, folders with them, patterns, or s3:// URLs. Default: the sink of the config file."`
+	Config  string   `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
+	Type    []string `placeholder:"TYPE" help:"Resources of this type only; may be repeated. Default: all."`
+	Out     string   `type:"path" placeholder:"DIR" help:"Write a file TYPE.ndjson for each type there. Default: everything to stdout."`
+	Replace bool     `help:"With --out: replace files that are there already."`
 }
 
 // Help is shown by fhirkiln restore --help.
 func (restoreCommand) Help() string {
 	return `Every resource comes back as it was: the same members, arrays in order, numbers as written. The order
 of members and white space may differ. Of a folder or bucket that runs were published to, what is live
-comes back, every version of it; of other folders, every Parquet file in them. What the server said was
+comes back, every version of it, and only if it is as it was published; of other folders, every Parquet
+file in them, as far as Parquet's own checksums tell that it is whole. What the server said was
 deleted (deleted/) is left out; name its files to have it, as Bundles of one DELETE each.
 
   fhirkiln restore lake --type Patient
@@ -33,6 +36,9 @@ deleted (deleted/) is left out; name its files to have it, as Bundles of one DEL
 
 // Run implements the command restore.
 func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error {
+	if err := checkTypes(cmd.Type); err != nil {
+		return err
+	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	parts, closeAll, err := cmd.find(ctx, c, ui.log)
@@ -40,7 +46,7 @@ func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err != nil {
 		return err
 	}
-	out := &restored{folder: cmd.Out, stdout: c.stdout, files: map[string]*restoredFile{}}
+	out := &restored{folder: cmd.Out, replace: cmd.Replace, stdout: c.stdout, files: map[string]*restoredFile{}}
 	if cmd.Out != "" {
 		if err := os.MkdirAll(cmd.Out, 0o700); err != nil {
 			return &sink.Error{Doing: "creating the output folder", Where: cmd.Out, Err: err, Hint: "choose a folder that this user may write to (--out)"}
@@ -48,10 +54,14 @@ func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	for _, part := range parts {
 		if err := cmd.part(ctx, part, out); err != nil {
-			return errors.Join(err, out.close())
+			return errors.Join(err, out.abort())
 		}
 	}
-	return out.close()
+	if err := out.close(); err != nil {
+		return err
+	}
+	ui.printf("%s", out.summary())
+	return nil
 }
 
 func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *restored) error {
@@ -60,6 +70,11 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 		return err
 	}
 	defer f.Close()
+	if part.live != nil {
+		if err := pipeline.CheckPart(f, *part.live); err != nil {
+			return err
+		}
+	}
 	r, err := columnar.NewReader(f, f.Size())
 	if err != nil {
 		return &partError{part.name, err}
@@ -90,6 +105,7 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 		if err != nil {
 			return &sink.Error{Doing: "writing NDJSON", Where: out.where(), Err: err}
 		}
+		w.resources++
 	}
 }
 

@@ -3,23 +3,32 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"fhirkiln/sink"
 )
 
-// restored is where restored resources go: stdout, or a file for each type.
+// restored is where restored resources go: stdout, or a file for each type, which has
+// its name when it is whole.
 type restored struct {
-	folder string
-	stdout io.Writer
-	files  map[string]*restoredFile
+	folder  string
+	replace bool // files that are there
+	stdout  io.Writer
+	files   map[string]*restoredFile
 }
 
 type restoredFile struct {
 	*bufio.Writer
-	file *os.File // nil for stdout
+	file      *os.File // nil for stdout
+	name      string   // that it gets
+	resources int64
 }
 
 func (r *restored) where() string {
@@ -39,7 +48,11 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 	}
 	f := &restoredFile{Writer: bufio.NewWriterSize(r.stdout, 256<<10)}
 	if r.folder != "" {
-		file, err := os.OpenFile(filepath.Join(r.folder, name+".ndjson"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		f.name = filepath.Join(r.folder, name+".ndjson")
+		if _, err := os.Lstat(f.name); !r.replace && !errors.Is(err, fs.ErrNotExist) {
+			return nil, &usageError{fmt.Errorf("%s is there already", f.name), "choose another folder, or --replace"}
+		}
+		file, err := os.CreateTemp(r.folder, "."+name+"-*.ndjson") // 0600
 		if err != nil {
 			return nil, &sink.Error{Doing: "creating a file", Where: r.folder, Err: err, Hint: "choose a folder that this user may write to (--out)"}
 		}
@@ -50,16 +63,59 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 	return f, nil
 }
 
+// close makes all files whole, or none.
 func (r *restored) close() error {
-	var failed error
 	for _, f := range r.files {
 		err := f.Flush()
-		if f.file != nil {
-			err = errors.Join(err, f.file.Sync(), f.file.Close())
+		if err == nil && f.file != nil {
+			err = f.file.Sync()
 		}
-		if err != nil && failed == nil {
-			failed = &sink.Error{Doing: "writing NDJSON", Where: r.where(), Err: err}
+		if err != nil {
+			return errors.Join(&sink.Error{Doing: "writing NDJSON", Where: r.where(), Err: err}, r.abort())
 		}
 	}
+	for name, f := range r.files {
+		if f.file == nil {
+			continue
+		}
+		err := f.file.Close()
+		if err == nil {
+			err = os.Rename(f.file.Name(), f.name)
+		}
+		if err != nil {
+			return errors.Join(&sink.Error{Doing: "writing NDJSON", Where: f.name, Err: err}, r.abort())
+		}
+		r.files[name].file = nil
+	}
+	return nil
+}
+
+// abort throws away what is not whole. What went to stdout is there.
+func (r *restored) abort() error {
+	var failed error
+	for _, f := range r.files {
+		if f.file == nil {
+			failed = errors.Join(failed, f.Flush())
+			continue
+		}
+		f.file.Close()
+		failed = errors.Join(failed, os.Remove(f.file.Name()))
+	}
 	return failed
+}
+
+// summary says what is in the folder now; nothing for stdout, which has the resources.
+func (r *restored) summary() string {
+	if r.folder == "" {
+		return ""
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.files)) {
+		f := r.files[name]
+		fmt.Fprintf(&b, "%s: %s\n", f.name, amount(int(f.resources), "resource"))
+	}
+	if b.Len() == 0 {
+		b.WriteString("there is nothing to restore\n")
+	}
+	return b.String()
 }

@@ -19,7 +19,7 @@ type runCommand struct {
 	feedFlags
 	Class    []string `placeholder:"LABEL" help:"The feeds of this class only; may be repeated."`
 	All      bool     `help:"All feeds, as without --feed and --class."`
-	Parallel int      `placeholder:"N" help:"Feeds that run at once. Default: parallel of the config, which is 4."`
+	Parallel *int     `placeholder:"N" help:"Feeds that run at once. Default: parallel of the config, which is 4."`
 	Fresh    bool     `help:"Throw away a run that was cut off, instead of going on with it."`
 	Full     bool     `help:"Export everything, whatever was published before."`
 	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
@@ -42,8 +42,8 @@ See also: fhirkiln cancel, fhirkiln watermark, docs/running.md.`
 
 // Run implements the command run.
 func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
-	if r.Parallel < 0 || r.Parallel > 256 {
-		return &usageError{error: fmt.Errorf("--parallel must be from 1 to 256, not %d", r.Parallel)}
+	if n := r.Parallel; n != nil && (*n < 1 || *n > 256) {
+		return &usageError{error: fmt.Errorf("--parallel must be from 1 to 256, not %d", *n)}
 	}
 	cfg, err := config.Load(r.Config, c.env)
 	if err != nil {
@@ -75,8 +75,8 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 }
 
 func (r *runCommand) parallel(cfg *config.Config) int {
-	if r.Parallel > 0 {
-		return r.Parallel
+	if r.Parallel != nil {
+		return *r.Parallel
 	}
 	return cfg.Parallel
 }

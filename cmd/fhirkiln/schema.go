@@ -86,6 +86,19 @@ func columns(fields []*columnar.Field) int {
 	return n
 }
 
+// checkTypes refuses names of resource types that look like slips; "deleted" is none.
+func checkTypes(names []string) error {
+	for _, name := range names {
+		if name == columnar.Deleted {
+			continue
+		}
+		if _, err := checkType(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkType says whether R4 knows a resource type. An unknown name is an error only
 // where it looks like a slip: servers have types of later versions, and of their own.
 func checkType(name string) (known bool, err error) {
