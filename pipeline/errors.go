@@ -62,6 +62,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 // PartialError says that all rows are published, but not everything of the export is
 // among them.
 type PartialError struct {
+	Run         string
 	Issues      int64 // of severity error or fatal, in the server's own error files
 	Quarantined int64 // lines that could not become rows
 
@@ -72,10 +73,10 @@ type PartialError struct {
 func (e *PartialError) Error() string {
 	var why []string
 	if e.Issues > 0 {
-		why = append(why, fmt.Sprintf("the server reported %d errors, so something is missing from its export", e.Issues))
+		why = append(why, fmt.Sprintf("the server reported %s, so something is missing from its export", amount(e.Issues, "error", "errors")))
 	}
 	if e.Quarantined > 0 {
-		why = append(why, fmt.Sprintf("%d lines that are not FHIR resources are in quarantine", e.Quarantined))
+		why = append(why, amount(e.Quarantined, "line that is not a FHIR resource is", "lines that are not FHIR resources are")+" in quarantine")
 	}
 	if e.NotRetired != "" {
 		why = append(why, "nothing was retired: "+e.NotRetired)
@@ -83,13 +84,22 @@ func (e *PartialError) Error() string {
 	return "the rows are published, but " + strings.Join(why, ", and ")
 }
 
+func amount(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // QualityError says that more lines of a type are no FHIR resources than the feed
-// allows for. What is staged is kept: with a higher limit the next run publishes it.
+// allows for. What is staged of an export is kept: with a higher limit the next run publishes
+// it.
 type QualityError struct {
 	Type               string
 	Quarantined, Lines int64
 	Allowed            float64 // share of the lines
 	First              string  // reason and place of the first one
+	Kept               bool    // what was fetched is
 }
 
 func (e *QualityError) Error() string {

@@ -3,13 +3,13 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
 
@@ -137,7 +137,7 @@ func sinceText(t time.Time) string {
 	if t.IsZero() {
 		return "the beginning"
 	}
-	return t.UTC().Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // list waits for the export's files and gives them to q as the server tells of them.
@@ -153,35 +153,23 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	if err != nil {
 		return r.waitFailed(ctx, x, err)
 	}
-	if err := r.checkTime(m, log); err != nil {
-		return err
+	files := r.journal.begun.Kind == ledger.KindFiles // that are here, and no export
+	if !files {
+		if err := r.checkTime(m, log); err != nil {
+			return err
+		}
 	}
 	end := complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
 		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}
 	if _, err := r.listNew(ctx, x, m, q, queued, &end); err != nil {
 		return err
 	}
+	r.Progress.enter(Converting)
+	if files {
+		return nil
+	}
 	log.Info("the export is complete", "files", len(m.Output), "deleted_files", len(m.Deleted),
 		"error_files", len(m.Errors), "transaction_time", m.TransactionTimeText)
-	r.Progress.enter(Converting)
-	return nil
-}
-
-// checkTime says what is wrong with the transactionTime. One that is days ahead is refused:
-// no row of a later export would ever count as newer.
-func (r *run) checkTime(m *bulk.Manifest, log *slog.Logger) error {
-	ahead := m.TransactionTime.Sub(r.Now())
-	switch {
-	case r.Server == nil:
-	case m.TransactionTime.IsZero():
-		log.Warn("the server gave no readable transactionTime")
-	case ahead > 24*time.Hour:
-		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: m.StatusURL,
-			Err:  fmt.Errorf("its transactionTime, %s, is %v ahead of this machine's clock", m.TransactionTimeText, ahead.Round(time.Minute)),
-			Hint: "if this machine's clock is right, ask the server's owner"}
-	case ahead > clockSkew:
-		log.Warn("the server's transactionTime is still to come; the next run asks since the start of this one", "transaction_time", m.TransactionTimeText)
-	}
 	return nil
 }
 

@@ -26,7 +26,8 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 		if failed := r.discardLoose(stop); failed != nil {
 			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
 		}
-		if r.journal != nil && r.worthKeeping() {
+		again := r.report.Resumed && cause == nil && aboutTheExport(err) // see Run
+		if r.journal != nil && r.worthKeeping() && !again {
 			r.Log.Info("what is done so far is kept; run again to go on from there")
 		}
 	}

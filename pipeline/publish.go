@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -65,7 +63,7 @@ func (r *run) publish(ctx context.Context) error {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}
 	for _, t := range r.report.Types {
-		if t.Strays > 0 {
+		if t.Strays > 0 && r.report.Kind != ledger.KindFiles { // files that are here may have any
 			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
 		}
 	}
@@ -187,82 +185,6 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 func (r *run) published() ledger.PublishedRun {
 	return ledger.PublishedRun{Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
 		Status: ledger.Status(r.report.Status), Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
-}
-
-// moveWatermark moves f's watermarks to the lowest transactionTime of the run's
-// exports. It does so only if nothing of the export is missing.
-//
-// The list of members goes with them: of whom it lists, everything is published up to the
-// watermark. What a run that does not move it has not brought of a new member, the next
-// one asks for again.
-func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
-	switch r.report.Kind {
-	case ledger.KindFiles:
-		return
-	case ledger.KindFull:
-		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
-	}
-	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {
-		r.hold("the server reported errors, so the next run asks again")
-		return
-	}
-	if r.report.TransactionTime == "" {
-		r.hold("the server gave no readable transactionTime")
-		return
-	}
-	types, upTo := r.journal.begun.Types, r.completeUpTo()
-	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
-		f.Keep(nil, r.id, now) // they are about something else, even if they are later
-	}
-	f.Filters = maps.Clone(r.journal.begun.Filters)
-	stay, err := f.Move(types, upTo, r.id, now)
-	switch {
-	case err != nil:
-		r.hold(err.Error())
-	case len(stay) > 0:
-		r.hold("the server's transactionTime is not later than the one before")
-	}
-	if slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) }) {
-		return // new members are not published that far
-	}
-	f.Members = members
-	if members != "" && len(types) > 0 {
-		f.Keep(types, r.id, now) // of other types, new members are not published at all
-	}
-}
-
-// completeUpTo is the lowest transactionTime, or where the exports were to end before it:
-// what changed from there on is not in them. The end itself is not in them either, and
-// neither is the next export's _since (IG, "Query Parameters").
-//
-// Of a transactionTime that is still to come, it is the run's start. Servers are known to
-// write local time as if it were UTC, and what changes until then would never be asked for.
-func (r *run) completeUpTo() string {
-	upTo := instant(r.report.TransactionTime)
-	until := r.Feed.Request.Until
-	switch {
-	case !until.IsZero() && !until.After(upTo):
-		return until.UTC().Truncate(time.Millisecond).Add(-time.Millisecond).Format(time.RFC3339Nano)
-	case upTo.Sub(r.Now()) > clockSkew:
-		return r.started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
-	}
-	return r.report.TransactionTime
-}
-
-// clockSkew is by how much a server's clock may be before this machine's.
-const clockSkew = 10 * time.Minute
-
-// instant is zero for what cannot be read.
-func instant(text string) time.Time {
-	t, _ := time.Parse(time.RFC3339Nano, text) //nolint:errcheck // as said
-	return t
-}
-
-func (r *run) hold(why string) {
-	if r.report.Held == "" {
-		r.report.Held = why
-		r.Log.Warn("the watermark stays", "why", why)
-	}
 }
 
 // putReport writes what the run has published beside it, for people and for gc.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/ledger"
 )
 
 // IssueReport counts issues of the server's error files.
@@ -35,7 +36,7 @@ func (c *issueCounts) count(i IssueReport) {
 func (r *Report) quality(allowed float64) error {
 	for _, t := range r.Types {
 		if lines := t.Resources + t.Quarantined; float64(t.Quarantined) > allowed*float64(lines) {
-			return &QualityError{Type: t.Type, Quarantined: t.Quarantined, Lines: lines, Allowed: allowed, First: r.firstBad[t.Type]}
+			return &QualityError{Type: t.Type, Quarantined: t.Quarantined, Lines: lines, Allowed: allowed, First: r.firstBad[t.Type], Kept: r.Kind != ledger.KindFiles}
 		}
 	}
 	return nil

@@ -170,14 +170,16 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	why := r.journal.givenUp
 	switch begun := r.journal.begun; {
 	case why != "":
+	case begun != nil && begun.Kind == ledger.KindFiles:
+		why = "files are converted from their start"
 	case o.Fresh:
 		why = "a fresh run was asked for"
 	case begun == nil:
 		why = "it had not begun"
 	case begun.Kind == ledger.KindCompaction:
 		why = "it was a compaction"
-	case begun.Kind == ledger.KindFiles || o.Server == nil:
-		why = "files are converted from their start"
+	case o.Server == nil:
+		why = "files are converted now"
 	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
 		if err := checkFilters(o, lease.Feed()); err != nil {
 			return nil, err // it stays until it is clear what is wanted
@@ -228,7 +230,7 @@ func (r *run) complete(ctx context.Context, stage func(context.Context) error) (
 	}
 	r.Progress.enter(Done)
 	if r.report.Status == Partial {
-		partial := &PartialError{Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+		partial := &PartialError{Run: r.id, Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
 		if r.report.retiringRefused() {
 			partial.NotRetired = r.report.Retired.Skipped
 		}

@@ -194,8 +194,10 @@ func classify(err error) (code int, hint string) {
 		return exitStorage, store.Hint
 	case errors.As(err, &data):
 		return exitData, "ask the server's owner about that line; nothing of this run was published"
-	case errors.As(err, &quality):
+	case errors.As(err, &quality) && quality.Kept:
 		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again: what was fetched is kept; nothing of this run was published"
+	case errors.As(err, &quality):
+		return exitData, "correct those lines, or let more of them go to quarantine with --max-quarantined, which says all of them; nothing was published"
 	case errors.As(err, &unlike):
 		return exitData, "put the files back from a backup; if there is none, fhirkiln run --full exports everything again, and the old runs go by keep_runs"
 	case errors.As(err, &altered):
@@ -209,7 +211,7 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
-		return exitPartial, "see issues and quarantine in the run's report.json, and ask the server's owner"
+		return exitPartial, "see issues and quarantine in _fhirkiln/runs/" + partial.Run + "/report.json, and ask who sent it"
 	case errors.As(err, &file):
 		return exitConfig, "check the path"
 	}

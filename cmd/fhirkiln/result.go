@@ -81,6 +81,9 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 	if r.Attachments > 0 {
 		fmt.Fprintf(w, "attachments: %s rows hold URLs of files at the server\n", count(r.Attachments))
 	}
+	if r.Duplicates != nil && *r.Duplicates > 0 {
+		fmt.Fprintf(w, "duplicates: %s of the rows are versions of resources that came more than once\n", count(*r.Duplicates))
+	}
 	if r.ExportKept != "" {
 		fmt.Fprintf(w, "the server's export is left there: %s\n", r.ExportKept)
 	}
