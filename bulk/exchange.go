@@ -103,19 +103,20 @@ func (c *Client) mayAuthorize(raw string) error {
 
 // failure reads an answer that is not what was wanted and says so, in the server's
 // own words where it has any. It closes the body.
-func failure(doing, u string, resp *http.Response) *transport.Error {
-	e, _ := refusal(doing, u, resp)
+// known are words of the request that the server may repeat.
+func failure(doing, u string, resp *http.Response, known ...string) *transport.Error {
+	e, _ := refusal(doing, u, resp, known...)
 	return e
 }
 
 // refusal is failure, with the OperationOutcome if there was one.
-func refusal(doing, u string, resp *http.Response) (*transport.Error, Outcome) {
+func refusal(doing, u string, resp *http.Response, known ...string) (*transport.Error, Outcome) {
 	var o Outcome
 	e := &transport.Error{Kind: transport.KindOf(resp.StatusCode), Doing: doing, URL: u, Status: resp.StatusCode}
 	if body, err := outcomeBody(resp); err == nil {
 		var ok bool
 		if o, ok = parseOutcome(body); ok {
-			e.Said = o.String()
+			e.Said = o.words(known...)
 		} else if looksLikeMarkup(body) {
 			e.Said = "a web page, not FHIR"
 		}

@@ -93,9 +93,18 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 				return Job{}, err
 			}
 		default:
-			return Job{}, failure(startingExport, req.url, resp)
+			return Job{}, failure(startingExport, req.url, resp, r.known()...)
 		}
 	}
+}
+
+// known are words of the request that are of the config, and of no person.
+func (r Request) known() []string {
+	words := slices.Clone(r.Types)
+	if r.Group != "" {
+		words = append(words, r.Group, "Group/"+r.Group)
+	}
+	return words
 }
 
 func (c *Client) kickOffRequest(r Request) (request, error) {

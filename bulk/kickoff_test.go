@@ -330,3 +330,12 @@ func TestKickOffCanceled(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 }
+
+// What the config has given is said again in an error; what else the server says of it is not.
+func TestKickOffErrorsNameWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	server, _ := script(t, respond(400, nil, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value",
+		"diagnostics":"_type: Pateint is not a resource type; there is no Group/g-17; Okafor"}]}`))
+	_, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.Group, Group: "g-17", Types: []string{"Pateint"}})
+	wantError(t, err, transport.Refused, "_type: Pateint is not a resource type; there is no Group/g-17; …")
+}

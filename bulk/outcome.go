@@ -65,7 +65,10 @@ func (o Outcome) Transient() bool {
 
 // String joins the issues into one line that may stand in an error: of their texts, the
 // known words (see [transport.Words]).
-func (o Outcome) String() string {
+func (o Outcome) String() string { return o.words() }
+
+// words is String with further words to keep.
+func (o Outcome) words(known ...string) string {
 	said := make([]string, 0, len(o.Issues))
 	for _, i := range o.Issues {
 		s := i.Diagnostics
@@ -74,7 +77,7 @@ func (o Outcome) String() string {
 		}
 		said = append(said, s)
 	}
-	return transport.Words(strings.Join(said, "; "))
+	return transport.Words(strings.Join(said, "; "), known...)
 }
 
 // parseOutcome reads an OperationOutcome, or says that body is none.

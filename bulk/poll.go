@@ -141,7 +141,8 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 				return nil, err
 			}
 			pause = max(pause, transport.Exponential(c.poll.Min, c.poll.Max, failures))
-			c.log.Warn("asking for the export's status failed; asking again", "in", pause.Round(time.Millisecond), "error", err)
+			c.log.Warn("asking for the export's status failed; asking again", "in", pause.Round(time.Millisecond),
+				"giving_up_after", (c.poll.Outage - time.Since(outage)).Round(time.Second), "error", err)
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err

@@ -42,9 +42,11 @@ func (s *Stream) reopen() error {
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
-		if again, err := s.afterFailure(err); !again {
-			return err
+		again, why := s.afterFailure(err)
+		if !again {
+			return why
 		}
+		s.client.log.Warn("an output file did not open; asking for it again", "type", s.file.Type, "attempt", s.attempts, "error", err)
 	}
 }
 

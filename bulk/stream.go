@@ -186,8 +186,10 @@ func (s *Stream) whole() error {
 	s.fetched++
 	want := s.listed
 	switch {
-	case s.last != 0 && s.last != '}':
-		return errors.New("the last line is not whole") // every line of NDJSON ends with its object's brace
+	case s.last != 0 && s.last != '}' && (s.tail[len(s.tail)-1] != '\n' || s.version.size != s.read):
+		// Every line of NDJSON ends with its object's brace. One that does not is none, and not
+		// cut either, if a line's end is behind it and the answer has its length.
+		return errors.New("the last line is not whole")
 	case s.version.size > s.read: // of the first answer: the one that ended here may not have told
 		return fmt.Errorf("it ended there, and had %d bytes before", s.version.size)
 	case want.Bytes > s.read:

@@ -47,6 +47,7 @@ func TestStream(t *testing.T) {
 		{"only newlines", file([]byte("\n\r\n \n"), nil), "\n\r\n \n"},
 		{"no newline at the end", file([]byte(`{"a":1}`), nil), `{"a":1}`},
 		{"white space at the end", file([]byte("{}\r\n \t\n\n"), nil), "{}\r\n \t\n\n"},
+		{"no object at the end", file([]byte("{}\n[\"x\"]\n"), nil), "{}\n[\"x\"]\n"}, // for quarantine
 		{"blank lines first, then a byte order mark", file([]byte("\n\n\uFEFF{}\n"), nil), "\n\n\uFEFF{}\n"},
 		{"white space over several reads", file([]byte("{}"+strings.Repeat("\n", 200_000)), nil), "{}" + strings.Repeat("\n", 200_000)},
 	} {
@@ -86,6 +87,7 @@ func TestStreamFailures(t *testing.T) {
 		{"gzip with another checksum", file(flip, gzipHeader), transport.Broken, "checksum", "run again", 3},
 		{"gzip with something after it", file(append(compress(content), "garbage"...), gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
 		{"last line cut", file([]byte(content[:50]), nil), transport.Broken, "the last line is not whole", "run again", 3},
+		{"last line cut, chunked", file([]byte("{}\n{\n"), http.Header{"Transfer-Encoding": {"chunked"}}), transport.Broken, "the last line is not whole", "run again", 3},
 		{"last line cut, gzip", file(compress(content[:50]), gzipHeader), transport.Broken, "the last line is not whole", "run again", 3},
 		{"html", respond(200, nil, " \r\n<!DOCTYPE html>"+secret), transport.Broken, "200 OK: a web page or XML came instead of NDJSON", "proxy", 1},
 		{"html after a byte order mark", respond(200, nil, "\uFEFF<html>"), transport.Broken, "a web page or XML", "proxy", 1},
