@@ -40,6 +40,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // maxFileSize bounds the config file, in bytes. Forty payers with thousands of
@@ -88,6 +90,16 @@ type Log struct {
 //
 // env looks up environment variables; [os.LookupEnv] is the usual one.
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	return load(path, env, false)
+}
+
+// LoadPlaces is Load for who talks to no server: it passes over what is wrong with sources,
+// so that nobody needs a payer's secrets to read what was published. Sources is nil.
+func LoadPlaces(path string, env func(string) (string, bool)) (*Config, error) {
+	return load(path, env, true)
+}
+
+func load(path string, env func(string) (string, bool), places bool) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
@@ -97,7 +109,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
-	return Parse(path, data, filepath.Dir(path), env)
+	return parse(path, data, filepath.Dir(path), env, places)
 }
 
 // Parse decodes data, expands variables, reads secret files and groups files, checks everything
@@ -109,6 +121,11 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 // nor the value of a variable: messages quote the file, and only keys that hold
 // no secret.
 func Parse(name string, data []byte, dir string, env func(string) (string, bool)) (*Config, error) {
+	return parse(name, data, dir, env, false)
+}
+
+// parse is Parse, or that for [LoadPlaces].
+func parse(name string, data []byte, dir string, env func(string) (string, bool), places bool) (*Config, error) {
 	d := &decoder{
 		file:   name,
 		dir:    dir,
@@ -121,6 +138,10 @@ func Parse(name string, data []byte, dir string, env func(string) (string, bool)
 	if root := d.document(data); root != nil {
 		d.object(root, "", reflect.ValueOf(cfg).Elem())
 		d.check(cfg)
+	}
+	if places {
+		d.problems = slices.DeleteFunc(d.problems, func(p Problem) bool { return strings.HasPrefix(p.Path, "sources.") })
+		cfg.Sources = nil
 	}
 	if len(d.problems) > 0 {
 		return nil, Errors(sorted(d.problems))

@@ -410,3 +410,27 @@ func writeFile(t *testing.T, path, content string, mode os.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+// Who only reads what was published needs none of the sources' secrets, but all else.
+func TestLoadPlaces(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(sink string) {
+		content := "sources: {s: {fhir: https://h/r4, auth: {type: client_credentials, token_url: https://h/token, client_id: a, client_secret: '${UNSET}'}}}\n" +
+			"feeds: {f: {source: s, level: system}}\nsink: {url: '" + sink + "'}\n"
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/lake")
+	if _, err := config.Load(path, variables()); err == nil || !strings.Contains(err.Error(), "UNSET") {
+		t.Errorf("Load: %v", err)
+	}
+	if cfg, err := config.LoadPlaces(path, variables()); err != nil || cfg.Sink.URL != "/lake" || len(cfg.Feeds) != 1 || cfg.Sources != nil {
+		t.Errorf("LoadPlaces: %+v, %v", cfg, err)
+	}
+	write("${ALSO_UNSET}")
+	if _, err := config.LoadPlaces(path, variables()); err == nil || strings.Contains(err.Error(), "${UNSET}") || !strings.Contains(err.Error(), "ALSO_UNSET") {
+		t.Errorf("LoadPlaces: %v", err)
+	}
+}

@@ -1,9 +1,21 @@
 package config
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"fhirkiln/fhir"
+	"fhirkiln/spelling"
+)
 
 // checkFilters is what is asked for besides level and groups.
 func (d *decoder) checkFilters(path string, f *Feed) {
+	for i, t := range f.Types {
+		// Servers have types of later versions, and of their own: only what looks like a slip is one.
+		if best := spelling.Nearest(t, fhir.R4().ResourceTypes()); best != "" && best != t {
+			d.problemAt(fmt.Sprintf("%s[%d]", join(path, "types"), i), "%q is not a resource type, did you mean %s?", t, best)
+		}
+	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Until.After(f.Since) {
 		d.problemAt(join(path, "until"), "is not after since; want a later instant")
 	}

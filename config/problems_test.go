@@ -305,3 +305,14 @@ func TestLongNames(t *testing.T) {
 		}
 	}
 }
+
+// A type that looks like a slip is one; others may be of a later version, or the server's own.
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"Patient": "", "Pateint": "did you mean Patient?", "ActorDefinition": "", "Zebra": ""} {
+		_, err := parse("sources: {s: {fhir: https://h/r4, auth: {type: none}}}\nfeeds: {f: {source: s, level: system, types: [Coverage, "+name+"]}}\nsink: {url: lake}\n", "")
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), "feeds.f.types[1]: ") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -53,7 +53,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	var cfg *config.Config
 	if cmd.Config != "" {
 		var err error
-		if cfg, err = config.Load(cmd.Config, c.env); err != nil {
+		if cfg, err = config.LoadPlaces(cmd.Config, c.env); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake
 	l := &lake{}
 	var err error
 	if f.Path == "" || f.Config != "" {
-		if l.config, err = config.Load(cmp.Or(f.Config, "config.yaml"), c.env); err != nil {
+		if l.config, err = config.LoadPlaces(cmp.Or(f.Config, "config.yaml"), c.env); err != nil {
 			if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
 				return nil, &usageError{errors.New("there is no config.yaml here"), "give a folder, an s3:// URL, or -c FILE"}
 			}
