@@ -37,6 +37,9 @@ type Garbage struct {
 	// Runs are retired runs of which nothing is left now but their reports.
 	Runs []string `json:"runs,omitempty"`
 
+	// Waiting are how many retired runs there are whose files stay for the grace time still.
+	Waiting int `json:"waiting_runs,omitempty"`
+
 	Files []GarbageFile `json:"files"`
 	Bytes int64         `json:"bytes"` // of Files, but for staged ones
 }

@@ -49,6 +49,8 @@ func (s *survey) find(ctx context.Context) error {
 		// ever remove them.
 		if !r.At.After(s.before) && !s.working[r.Run] {
 			s.found.Runs = append(s.found.Runs, r.Run)
+		} else {
+			s.found.Waiting++
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.parts)) {

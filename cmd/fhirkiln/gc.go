@@ -153,10 +153,14 @@ func garbageText(g *pipeline.Garbage) string {
 	for _, run := range g.Retired {
 		fmt.Fprintf(&b, "%s: run %s is %s\n", g.Feed, run, retired)
 	}
+	waiting := ""
+	if g.Waiting > 0 {
+		waiting = "; the files of " + amount(g.Waiting, "run") + " that are live no more stay for the grace time"
+	}
 	if len(g.Files) == 0 && len(g.Runs) == 0 {
-		fmt.Fprintf(&b, "%s: nothing to remove\n", g.Feed)
+		fmt.Fprintf(&b, "%s: nothing to remove%s\n", g.Feed, waiting)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%s: %s of %s %s\n", g.Feed, amount(len(g.Files), "file"), size(g.Bytes), did)
+	fmt.Fprintf(&b, "%s: %s of %s %s%s\n", g.Feed, amount(len(g.Files), "file"), size(g.Bytes), did, waiting)
 	return b.String()
 }

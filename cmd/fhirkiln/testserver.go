@@ -19,8 +19,8 @@ import (
 type testserverCommand struct {
 	Data         string        `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of *.ndjson and *.ndjson.gz files to serve."`
 	Addr         string        `default:"127.0.0.1:8765" placeholder:"HOST:PORT" help:"Where to listen. Default: 127.0.0.1:8765, which config.yaml points to."`
-	ClientID     string        `default:"fhirkiln" env:"FHIRKILN_CLIENT_ID" help:"The client that gets tokens. Default: fhirkiln, or $FHIRKILN_CLIENT_ID."`
-	ClientSecret string        `default:"practice-makes-parquet" env:"FHIRKILN_CLIENT_SECRET" help:"Its secret. Default: practice-makes-parquet, or $FHIRKILN_CLIENT_SECRET."`
+	ClientID     string        `default:"fhirkiln" env:"FHIRKILN_CLIENT_ID" help:"The client that gets tokens. Default: fhirkiln."`
+	ClientSecret string        `default:"practice-makes-parquet" env:"FHIRKILN_CLIENT_SECRET" help:"Its secret. Default: practice-makes-parquet."`
 	TokenTTL     time.Duration `name:"token-ttl" default:"5m" help:"How long a token is good. Default: 5m."`
 	Fault        []string      `placeholder:"NAME" help:"Do this wrong, as real servers are known to; may be repeated. See --faults."`
 	Faults       faultsFlag    `help:"Print all faults that --fault can name, with what the server does, and exit."`
@@ -31,6 +31,9 @@ func (testserverCommand) Help() string {
 	return `The server follows the Bulk Data IG, and it prints the config.yaml that points to it. It can also be as bad as
 real servers are, so that you see what fhirkiln, or a client of your own, makes of them before your
 payer's server does it. docs/conformance.md says what fhirkiln makes of each fault.
+
+Resources without meta.lastUpdated, as Synthea's, are sent again whatever _since says: nobody knows when
+they have changed.
 
   fhirkiln testserver --data ndjson
   fhirkiln testserver --faults

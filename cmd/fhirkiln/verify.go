@@ -29,6 +29,9 @@ Parts of a run that is not finished are no problem. Parts that are of no run are
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {
+	if e.problems == 1 {
+		return "1 thing is not as it was published"
+	}
 	return fmt.Sprintf("%d things are not as they were published", e.problems)
 }
 
@@ -57,8 +60,15 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 	if cmd.JSON {
 		err = ui.printJSON(v)
 	} else {
-		ui.printf("%s, %s, %s: %s rows in %s read back; sizes, SHA-256, schemas, row counts and every value checked.\n",
-			amount(v.Feeds, "feed"), amount(v.Runs, "live run"), amount(v.Parts, "part"), count(v.Rows), size(v.Bytes))
+		verdict := "all is as it was published: sizes, SHA-256, schemas, row counts, every value"
+		switch {
+		case len(v.Problems) > 0:
+			verdict = amount(len(v.Problems), "problem")
+		case v.Parts == 0:
+			verdict = "nothing is live"
+		}
+		ui.printf("%s, %s, %s: %s rows in %s read back; %s\n",
+			amount(v.Feeds, "feed"), amount(v.Runs, "live run"), amount(v.Parts, "part"), count(v.Rows), size(v.Bytes), verdict)
 		if v.NotLive > 0 {
 			ui.printf("%s not live: of runs that are not finished, or that wait for gc\n", amount(v.NotLive, "part"))
 		}
