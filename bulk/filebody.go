@@ -85,7 +85,8 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	}
 	if o, ok := parseOutcome([]byte(withoutToken(resp, string(held)))); ok {
 		e.Said, e.Err, e.Hint = o.String(), errors.New("an OperationOutcome came instead of NDJSON"), "run again; if it stays so, ask the server's owner"
-		if e.Kind = transport.Refused; o.Transient() {
+		e.Kind = transport.Refused
+		if o.Transient() {
 			e.Kind = transport.Unavailable
 		}
 		return e

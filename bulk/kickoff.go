@@ -42,9 +42,8 @@ const startingExport = "starting the export"
 // idempotent: a caller that loses its answer must ask the server's owner.
 //
 // A server that refuses because an export of this client runs already, and says where,
-// has that one taken over if it is ours: if it is among r.Running, or its manifest
-// names this kick-off. Until then KickOff waits for the others to end, within
-// Options.Poll.
+// has that one taken over if it is ours: if it is complete and its manifest names this
+// kick-off. Until then KickOff waits for the others to end, within Options.Poll.
 //
 // A Job with a StatusURL beside an error is an export that runs but cannot be followed.
 func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
@@ -211,16 +210,11 @@ func (c *Client) runningJobs(resp *http.Response) []string {
 	return slices.DeleteFunc(locations(resp), func(u string) bool { return c.mayAuthorize(u) != nil })
 }
 
-// adopt finds the running export that is of the kick-off r, or returns a zero Job: one
-// that the caller knows, or one that is complete and whose manifest names the request.
-// The request of a POST is a URL that tells nothing of its parameters.
+// adopt finds the export that is of the kick-off r and complete, by what its manifest says of
+// the request, or returns a zero Job. The request of a POST is a URL that tells nothing of its
+// parameters.
 func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running []string) (Job, error) {
 	const doing = "looking at an export that runs already"
-	for _, status := range running {
-		if slices.Contains(r.Running, status) {
-			return Job{StatusURL: status, Adopted: true}, nil
-		}
-	}
 	if r.Post {
 		return Job{}, nil
 	}

@@ -76,11 +76,6 @@ type Request struct {
 	// MakeRoom, if set, is called when the server is busy with another export of this
 	// client. True says that there is room now, and the kick-off is sent again at once.
 	MakeRoom func(ctx context.Context) bool
-
-	// Running are status URLs of exports that are known to be of this very kick-off, from
-	// a run that was cut off. One of them is taken over, instead of starting another
-	// export, if the server says that it still runs.
-	Running []string
 }
 
 // Parameter is one parameter of a kick-off.

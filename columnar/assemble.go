@@ -68,7 +68,8 @@ func (a *assembler) resource(row parquet.Row) ([]byte, error) {
 	return a.out, nil
 }
 
-// first is a column below f: all of them tell the same of f itself.
+// first is the first column at or below f. Whether f is there, and repeats, all columns below
+// it say alike.
 func (f *Field) first() int {
 	for f.column < 0 {
 		f = f.Fields[0]

@@ -93,6 +93,15 @@ type ReadStats struct {
 	Bytes       int64 // NDJSON read, line ends included
 }
 
+// Add adds what was read in another go.
+func (s *ReadStats) Add(o ReadStats) {
+	s.Resources += o.Resources
+	s.Quarantined += o.Quarantined
+	s.Bundles += o.Bundles
+	s.Headers += o.Headers
+	s.Bytes += o.Bytes
+}
+
 // PartStats describes one finished part.
 type PartStats struct {
 	ResourceType string // or Deleted

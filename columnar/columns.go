@@ -12,9 +12,10 @@ import "slices"
 // there, all at once, when the field's next value comes. A field that is never
 // touched shares the stream of the struct around it to the end.
 //
-// A row is open from beginRow to endRow or undo. In it each leaf or element that is opened is
-// given one value, unless it is null; no page is cut, since undo counts values by levels; and
-// whatever is done to the columns is noted, or noted as what cannot be done again (see op).
+// A row is open from beginRow to endRow or undo. While it is, each leaf or element that is
+// opened gets exactly one value, unless it is null; no page is cut, because undo finds values
+// by counting levels; and every change is recorded with note, as opOnce if it cannot be
+// replayed (see op).
 type rowGroup struct {
 	layout      *Layout
 	space       *workspace

@@ -95,10 +95,10 @@ func (d *dictionary) asGuessed() (i uint32, another bool) {
 	return i, d.likely() != i
 }
 
-// add returns a value's index. ok is false when the dictionary does not pay: it is
-// full, or nearly every value is a new one. asIs says of a text that it stands in JSON
-// as it is, and missed that it does not stand there as guess returns it: it may still be the
-// same text, written otherwise.
+// add returns v's index, and adds v if it is new. ok is false if the dictionary is not worth
+// keeping: it is full, or nearly all values are new. asIs says that v stands in the JSON
+// without escapes. missed says that the JSON is not what guess returned, so that the guess
+// need not be compared again.
 func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	d.adds++
 	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {

@@ -44,9 +44,10 @@ type pageEncoder struct {
 var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
 	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
 
-// nullPage identifies the page of a column without any value: all such columns of a
-// struct share it, often dozens, so that it pays to look for the shortest. It is by where
-// levels are in memory, so only encode cuts such pages, when no level moves any more.
+// nullPage is the cache's key of the page of a column without any value: all such columns of
+// a struct share one, often dozens, so that it pays to look for the shortest. levels is
+// compared by address, so that a key is good only while no level slice moves: within
+// rowGroup.encode, which clears the cache first.
 type nullPage struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
@@ -133,7 +134,8 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 	if s.seen == 0 {
 		return def, rep
 	}
-	if g.catchUp(f, 0); f.List {
+	g.catchUp(f, 0)
+	if f.List {
 		rep = s.rep
 	}
 	return s.def, rep

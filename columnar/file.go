@@ -60,7 +60,8 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	if g.rows == 0 {
 		return nil
 	}
-	if g.encode(e); e.err != nil {
+	g.encode(e)
+	if e.err != nil {
 		return e.err
 	}
 	f.mu.Lock()
@@ -72,7 +73,7 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	}
 	for i := range g.columns {
 		if c := &g.columns[i]; len(c.hashes) > 0 {
-			group.chunks[i].bloom = f.bloomFilter(c) // it has values, and so its detail
+			group.chunks[i].own.bloom = f.bloomFilter(c) // it has values, and so its detail
 		}
 	}
 	f.groups = append(f.groups, group)
@@ -161,7 +162,7 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	d.bounds = c.bounds
 	if c.nulls < c.slots || len(c.pages) > 1 || d.codec != f.codec {
 		kept := d // most chunks have nulls alone, and keep none
-		meta.chunkDetail = &kept
+		meta.own = &kept
 	}
 	return meta
 }

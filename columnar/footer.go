@@ -25,11 +25,11 @@ type groupMeta struct {
 
 // chunkMeta is what the footer says of a column chunk.
 type chunkMeta struct {
-	at           int64 // of the first data page, in the file
-	values       int64 // with nulls
-	size         int64 // in the file
-	raw          int64 // before compression
-	*chunkDetail       // nil of a chunk of nulls alone in one page, PLAIN and of the file's codec
+	at     int64        // of the first data page, in the file
+	values int64        // with nulls
+	size   int64        // in the file
+	raw    int64        // before compression
+	own    *chunkDetail // nil of a chunk of nulls alone in one page, PLAIN and of the file's codec; see detail
 }
 
 // chunkDetail is what few chunks need.
@@ -53,8 +53,8 @@ type span struct {
 
 // detail is a chunk's, of nulls alone too.
 func (f *fileWriter) detail(c *chunkMeta) *chunkDetail {
-	if c.chunkDetail != nil {
-		return c.chunkDetail
+	if c.own != nil {
+		return c.own
 	}
 	return &chunkDetail{codec: f.codec, encodings: plainAlone, nulls: c.values}
 }
@@ -77,8 +77,8 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 			BloomFilterOffset: d.bloom.at, BloomFilterLength: d.bloom.length,
 		}
 		if d.nulls < c.values {
-			// The levels' encoding; parquet-go takes the first for the values'. Who knows nulls
-			// knows the levels', and a thousand columns may have nothing else.
+			// RLE is the levels' encoding. The values' stays first: parquet-go takes that one.
+			// Chunks of nulls alone go without, as DuckDB's do, to keep the footer small.
 			to.MetaData.Encoding = append(slices.Clone(d.encodings), format.RLE)
 		}
 		if d.dict > 0 {

@@ -74,7 +74,7 @@ func TestFootersAreKeptSmall(t *testing.T) {
 	for _, g := range f.groups {
 		details := 0
 		for _, c := range g.chunks {
-			if c.chunkDetail != nil {
+			if c.own != nil {
 				details++
 			}
 		}

@@ -35,7 +35,7 @@ func (f *fileWriter) pageIndex() {
 		g := &f.groups[i]
 		g.columnIndex, g.offsetIndex = make([]span, len(g.chunks)), make([]span, len(g.chunks))
 		for j := range g.chunks {
-			if d := g.chunks[j].chunkDetail; d != nil && d.bounds.least != nil {
+			if d := g.chunks[j].own; d != nil && d.bounds.least != nil {
 				pages := f.pagesOf(&g.chunks[j])
 				index := marshal(columnIndex(f.layout.columns[j], pages))
 				fixNullPages(index, len(pages))

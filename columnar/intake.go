@@ -41,10 +41,7 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.read.Resources += l.read.Resources
-	in.read.Quarantined += l.read.Quarantined
-	in.read.Bundles += l.read.Bundles
-	in.read.Headers += l.read.Headers
+	in.read.Add(l.read)
 	in.idle = append(in.idle, l)
 	if err != nil && in.err == nil {
 		in.err = err

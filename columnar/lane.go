@@ -39,7 +39,8 @@ type share struct {
 
 func newLane(w *Writer) *lane {
 	l := &lane{w: w, workspace: w.space, shares: map[string]*share{}}
-	if w.space = nil; l.workspace == nil {
+	w.space = nil
+	if l.workspace == nil {
 		l.workspace = &workspace{encoder: newPageEncoder(w.options.Codec, w.options.Level)}
 	}
 	if w.options.Each != nil {

@@ -12,9 +12,10 @@ type Options struct {
 	// Append, at most once for each type, and only when there is a row for it. What it
 	// returns gets a whole Parquet file by the time that [Writer.Close] returns; the
 	// Writer does not close it. ctx is Append's own, so that what is opened with it lasts
-	// as long as that. A Writer calls Create, Quarantine and a part's Write from
-	// any of its goroutines, but of Create and Quarantine together only one at a time, and
-	// of a part's Writes too.
+	// as long as that.
+	//
+	// The Writer may call Create, Quarantine and a part's Write from any of its goroutines. It
+	// never runs two calls of Create or Quarantine at once, nor two Writes of one part.
 	Create func(ctx context.Context, resourceType string) (io.Writer, error)
 
 	// Quarantine takes a line that cannot become a row. An error ends Append. Nil: the
@@ -34,9 +35,10 @@ type Options struct {
 	RowGroupBytes int64
 
 	// Cores lend Append more goroutines for a file of several MB, as many as they have that
-	// nobody uses. Append does not count its own; its caller may, by [Cores.Use]. Each core makes row groups of its own, so that rows are in the order of
-	// their lines within a row group alone; __origin.line has it. Default: none, and
-	// rows have the order of their lines.
+	// nobody uses. Append does not count its own; its caller may, by [Cores.Use]. Each core
+	// makes row groups of its own, so that rows are in the order of their lines within a row
+	// group alone; __origin.line has it. Default: none, and rows have the order of their
+	// lines.
 	Cores *Cores
 
 	// SkipHeaders passes over the headers between the blocks of files that a manifest

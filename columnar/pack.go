@@ -23,20 +23,20 @@ const (
 // pack compresses e.raw into e.packed.
 func (e *pageEncoder) pack(of pageValues) {
 	p := of.packing
-	matches := func() { e.packed = e.compress(e.packed[:0], e.raw) }
+	compressWhole := func() { e.packed = e.compress(e.packed[:0], e.raw) }
 	if e.strides == nil || p == nil || len(e.raw) < leastStrided {
-		matches()
+		compressWhole()
 		return
 	}
 	trial := p.pages%packingTrial == 0
 	if !trial && !p.strides {
 		p.pages++
-		matches()
+		compressWhole()
 		return
 	}
 	how, alike := e.strides.of(e.raw, of.start, plainSize(e.raw[of.start:], of.fixed))
 	if !alike { // which tells nothing of the next page
-		matches()
+		compressWhole()
 		return
 	}
 	p.pages++
@@ -44,7 +44,7 @@ func (e *pageEncoder) pack(of pageValues) {
 		e.packed = e.strides.frame(e.packed[:0], e.raw, how)
 		return
 	}
-	matches()
+	compressWhole()
 	p.strides = false
 	if 5*len(e.packed) < 2*how.letters(len(e.raw)-of.start) {
 		return // letter by letter, hardly anything is as small

@@ -51,7 +51,7 @@ func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
 	places := -1 // behind the point
 	for i, c := range digits {
 		switch {
-		case c-'0' <= 9 && i < 19 && places < decimalScale: // 19 digits and a point are always below 2^63 … × 10
+		case c-'0' <= 9 && i < 19 && places < decimalScale: // at most 19 digits are below 10^19, which fits an uint64
 			n = n*10 + uint64(c-'0')
 			if places >= 0 {
 				places++

@@ -88,7 +88,8 @@ func (s *shredder) text(f *Field, n, i int) (v []byte, end int) {
 		return s.line[i+1 : end-1], end
 	}
 	t, end := s.string(i)
-	if t.missed = c.guess != nil; end > 0 {
+	t.missed = c.guess != nil
+	if end > 0 {
 		s.slot(f, n)
 		s.rows.text(f, c, t)
 	}

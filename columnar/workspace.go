@@ -3,6 +3,7 @@ package columnar
 import (
 	"cmp"
 	"slices"
+	"unsafe"
 )
 
 // workspace is what a Writer's first lane works with and leaves to that of its next parts, by
@@ -23,9 +24,8 @@ const (
 )
 
 func (s *workspace) bytes() int {
-	const token = 16
 	e := s.encoder
-	return cap(s.memory) + cap(e.raw) + cap(e.packed) + cap(e.other) + token*cap(s.scanner.tape)
+	return cap(s.memory) + cap(e.raw) + cap(e.packed) + cap(e.other) + int(unsafe.Sizeof(token{}))*cap(s.scanner.tape)
 }
 
 // columnMemory is the memory of a column that had a dictionary.
@@ -36,8 +36,7 @@ type columnMemory struct {
 }
 
 func (m columnMemory) bytes() int {
-	const value = 12
-	return cap(m.dict.plain) + value*cap(m.dict.values) + 4*cap(m.dict.slots) + 4*cap(m.index) + cap(m.plain)
+	return cap(m.dict.plain) + int(unsafe.Sizeof(dictionaryValue{}))*cap(m.dict.values) + 4*cap(m.dict.slots) + 4*cap(m.index) + cap(m.plain)
 }
 
 // beginColumn readies a column for its first value. What comes first in a type comes often, so it

@@ -41,7 +41,7 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 	if o.Server != nil {
 		o.Server = deleted
 	}
-	return c, hold(ctx, o, func(lease *ledger.Lease) error {
+	return c, withLease(ctx, o, func(lease *ledger.Lease) error {
 		unfinished := lease.Feed().Unfinished
 		if unfinished == nil {
 			return nil

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 
 	"fhirkiln/columnar"
@@ -22,12 +21,12 @@ type commitment struct {
 	err  error
 }
 
-// commit closes the open parts, to be finished and to be said in the ledger with the files
-// that are in them, while the worker goes on: it would wait for the store, and a core with
-// it. here is how far the file is in them that goes on in the next part, nil for none.
+// commit closes the open parts. In the background it then makes them durable and records
+// them with their files, so that no core waits for the store. here is how far the present
+// file is in them if it goes on in the next parts, else nil.
 //
-// Of one worker's commits the ledger has each before the next. An error of one is that of
-// the commit after it, or of committed.
+// A worker's commits are recorded in order. An error of one is returned by the next commit,
+// or by committed.
 func (w *worker) commit(ctx context.Context, here *place) error {
 	c := &commitment{run: w.run, kind: w.kind, done: make(chan struct{}),
 		entry: &staged{Export: w.export.index, Files: w.files}}
@@ -72,7 +71,7 @@ func (c *commitment) finish(ctx context.Context) error {
 			return err
 		}
 		c.entry.Parts = append(c.entry.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: c.kind, Rows: p.Rows,
-			SHA256: hex.EncodeToString(part.sum.Sum(nil)), Attachments: p.Attachments})
+			SHA256: part.sha256(), Attachments: p.Attachments})
 	}
 	if c.bad != nil {
 		receipt, err := c.bad.Finish(ctx)

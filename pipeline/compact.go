@@ -86,7 +86,7 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 		return nil, err
 	}
 	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
-	return done, hold(ctx, o, func(lease *ledger.Lease) error {
+	return done, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
 		if err := throwCompactionAway(ctx, o, lease); err != nil {
 			return err
@@ -140,22 +140,12 @@ type compaction struct {
 }
 
 func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
-	var made *CompactedRun
-	err := x.begin(ctx, ledger.KindCompaction)
-	if err == nil {
-		err = x.stage(ctx)
-	}
-	if err == nil {
-		err = x.show(ctx)
-	}
-	if err == nil {
-		made, err = x.replace(ctx)
-	}
+	made, err := x.compact(ctx)
 	if err == nil {
 		return made, nil
 	}
 	if x.journal != nil && !errors.Is(err, ledger.ErrLost) && !errors.Is(context.Cause(ctx), ledger.ErrLost) {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 		defer cancel()
 		if failed := x.giveUp(stop, "it failed"); failed != nil {
 			x.Log.Warn("what the failed compaction has left could not be removed; the next run tries again", "error", failed)
@@ -164,8 +154,21 @@ func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
 	return nil, err
 }
 
-// stage merges the parts type by type, in the order of their runs.
-func (x *compaction) stage(ctx context.Context) error {
+func (x *compaction) compact(ctx context.Context) (*CompactedRun, error) {
+	if err := x.begin(ctx, ledger.KindCompaction); err != nil {
+		return nil, err
+	}
+	if err := x.stageParts(ctx); err != nil {
+		return nil, err
+	}
+	if err := x.show(ctx); err != nil {
+		return nil, err
+	}
+	return x.replace(ctx)
+}
+
+// stageParts merges the parts type by type, in the order of their runs.
+func (x *compaction) stageParts(ctx context.Context) error {
 	for _, e := range []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}} {
 		if err := x.journal.add(ctx, e); err != nil {
 			return err
@@ -243,7 +246,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		if at < 0 {
 			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
 		}
-		retire(f, made.Replaces, run.Published)
+		dropRuns(f, made.Replaces, run.Published)
 		f.Runs = slices.Insert(f.Runs, at, run)
 		return nil
 	})

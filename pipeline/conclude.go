@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"fhirkiln/pipeline/ledger"
@@ -12,8 +13,8 @@ import (
 // durableTime is how long a write may take that a canceled ctx does not stop.
 const durableTime = 30 * time.Second
 
-// conclude is the one write of the feed's object that makes the run count, with what change
-// does. Nobody can stop it: whoever tries to shall not have to ask whether it was
+// conclude makes the run count, together with change, in one write of the feed's object.
+// Canceling ctx does not interrupt it, so that who cancels still learns whether it was
 // written.
 func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
 	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
@@ -32,7 +33,7 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 	// The write may have come through all the same.
 	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
-	if unfinished, unknown := r.unfinished(again); !unfinished && unknown == nil {
+	if unfinished, err := r.unfinished(again); err == nil && !unfinished {
 		return nil
 	}
 	return r.notDurable(err)
@@ -50,6 +51,6 @@ func (r *run) notDurable(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &sink.Error{Doing: "writing down what was done", Where: r.State.String(), Err: errors.New("no answer in 30 s"),
+	return &sink.Error{Doing: "writing down what was done", Where: r.State.String(), Err: fmt.Errorf("no answer in %v", durableTime),
 		Hint: "run again: it finds out how far this run came, and goes on"}
 }

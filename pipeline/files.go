@@ -37,7 +37,7 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 			continue
 		}
 		matches, err := filepath.Glob(path)
-		if _, exists := os.Stat(path); exists == nil {
+		if _, err := os.Stat(path); err == nil {
 			matches = []string{path} // a name with brackets in it is a name first
 		}
 		if err != nil {

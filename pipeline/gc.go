@@ -89,21 +89,21 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 	now := o.Now().UTC()
 	s := &survey{Options: o, now: now, before: now.Add(-g.Grace), found: found}
 	if g.DryRun {
-		if found.Retired, err = o.retirable(ctx, feed, now); err == nil {
+		if found.Retired, err = o.droppable(ctx, feed, now); err == nil {
 			err = s.find(ctx)
 		}
 		return found, err
 	}
-	return found, hold(ctx, o, func(lease *ledger.Lease) error {
+	return found, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
 		now := o.Now().UTC() // not from before the lease was had: who reads meanwhile sees what is retired now
 		s.now, s.before = now, now.Add(-g.Grace)
-		if found.Retired, err = o.retirable(ctx, lease.Feed(), now); err != nil {
+		if found.Retired, err = o.droppable(ctx, lease.Feed(), now); err != nil {
 			return err
 		}
 		if len(found.Retired) > 0 {
 			err := lease.Update(ctx, func(f *ledger.Feed) error {
-				retire(f, found.Retired, now)
+				dropRuns(f, found.Retired, now)
 				return nil
 			})
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,7 +12,7 @@ import (
 
 // afterFailure decides what becomes of what the run has staged, and returns err.
 func (r *run) afterFailure(ctx context.Context, err error) error {
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	cause := context.Cause(ctx)
 	switch lost := errors.Is(cause, ledger.ErrLost); {
@@ -79,8 +78,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
 	}
-	folder := ledger.Folder(r.id)
-	if err := r.State.Remove(ctx, folder+"parts.json", folder+"report.json"); err != nil { // of a run that was about to be published
+	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // of a run that was about to be published
 		return err
 	}
 	answered := r.deleteJobs(ctx)
@@ -100,7 +98,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 func (r *run) abandon(ctx context.Context, why error) error {
 	r.Log.Warn("the unfinished run is thrown away unread: gc removes what it has staged, and its exports stay at the server", "error", why)
 	folder := ledger.Folder(r.id)
-	if err := r.State.Remove(ctx, folder+"parts.json", folder+"report.json"); err != nil { // see giveUp
+	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // see giveUp
 		return err
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {

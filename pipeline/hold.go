@@ -2,14 +2,13 @@ package pipeline
 
 import (
 	"context"
-	"time"
 
 	"fhirkiln/pipeline/ledger"
 )
 
-// hold calls do while this process holds the feed's lease, after it has ended what
+// withLease calls do while this process holds the feed's lease, after it has ended what
 // processes before it have left.
-func hold(ctx context.Context, o Options, do func(*ledger.Lease) error) error {
+func withLease(ctx context.Context, o Options, do func(*ledger.Lease) error) error {
 	lease, err := ledger.Acquire(ctx, o.State, ledger.Options{Feed: o.Feed.Name, Source: o.Feed.Source, Purpose: o.Feed.Purpose,
 		Holder: o.Holder, TTL: o.LeaseTTL, Log: o.Log})
 	if err != nil {
@@ -17,7 +16,7 @@ func hold(ctx context.Context, o Options, do func(*ledger.Lease) error) error {
 	}
 	tidyRuns(lease.Context(), o, lease)
 	err = do(lease)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	if failed := lease.Release(stop); failed != nil && err == nil {
 		o.Log.Warn("the feed's lease could not be released; it ends by itself", "error", failed)

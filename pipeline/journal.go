@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"fhirkiln/bulk"
-	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -17,7 +16,8 @@ import (
 // journal is what a run has done, kept in its ledger: whatever is decided from it
 // comes out the same after the process was killed and started again.
 //
-// Safe for concurrent use.
+// add may be called from any goroutine. Fields are read under mu while workers run, and
+// freely before and after.
 type journal struct {
 	log *ledger.Run
 
@@ -86,16 +86,16 @@ func (j *journal) add(ctx context.Context, entries ...entry) error {
 // thrown away as loose, unless everything is.
 func (j *journal) doubt(entries []entry) {
 	for _, e := range entries {
-		j.unsure = append(j.unsure, j.settle(e.Staged)...)
+		j.unsure = append(j.unsure, j.markInParts(e.Staged)...)
 		if e.Retired != nil {
-			j.unsure = append(j.unsure, j.settle(&staged{Parts: e.Retired.Parts})...)
+			j.unsure = append(j.unsure, j.markInParts(&staged{Parts: e.Retired.Parts})...)
 		}
 	}
 }
 
-// settle takes the keys of what is in parts out of those of which nobody knows, and
+// markInParts takes the keys of what is in parts out of those of which nobody knows, and
 // returns them.
-func (j *journal) settle(s *staged) []string {
+func (j *journal) markInParts(s *staged) []string {
 	keys := s.keys()
 	for _, key := range keys {
 		delete(j.loose, key)
@@ -143,7 +143,7 @@ func (j *journal) applyOne(e entry) error {
 	case e.Retired != nil:
 		j.retired = e.Retired
 		j.parts = append(j.parts, e.Retired.Parts...)
-		j.settle(&staged{Parts: e.Retired.Parts})
+		j.markInParts(&staged{Parts: e.Retired.Parts})
 	case e.GivenUp != "":
 		j.givenUp = e.GivenUp
 	default:
@@ -225,7 +225,7 @@ func (j *journal) applyStaged(x *export, s *staged) error {
 	}
 	j.parts = append(j.parts, s.Parts...)
 	j.bad = append(j.bad, s.Quarantine...)
-	x.keys = append(x.keys, j.settle(s)...)
+	x.keys = append(x.keys, j.markInParts(s)...)
 	for _, f := range s.Files {
 		if f.File < 0 || f.File >= len(x.files) {
 			return fmt.Errorf("it names file %d of %d", f.File, len(x.files))
@@ -250,14 +250,4 @@ func (j *journal) of(r role) []*export {
 		}
 	}
 	return some
-}
-
-// sum adds what was read of a file in one go to what was read before.
-func sum(a, b columnar.ReadStats) columnar.ReadStats {
-	a.Resources += b.Resources
-	a.Quarantined += b.Quarantined
-	a.Bundles += b.Bundles
-	a.Headers += b.Headers
-	a.Bytes += b.Bytes
-	return a
 }

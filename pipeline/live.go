@@ -65,7 +65,7 @@ func readAllParts(ctx context.Context, s ledger.Store, runs []ledger.PublishedRu
 
 // readParts reads the parts.json of a published run.
 func readParts(ctx context.Context, s ledger.Store, run string) ([]PartReport, error) {
-	key := ledger.Folder(run) + "parts.json"
+	key := ledger.PartsKey(run)
 	content, _, err := s.Load(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the parts of run %s: %w", run, err)

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -72,15 +70,13 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	}
 	defer f.Close()
 	of := kindOf(p.Type)
-	w := &worker{run: x.run}
-	staging, err := w.stage(ctx, x.key(of))
+	staging, err := x.stage(ctx, x.key(of))
 	if err != nil {
 		return err
 	}
-	part := &openPart{staging, sha256.New()}
+	part := newOpenPart(staging)
 	_, err = io.Copy(part, io.NewSectionReader(f, 0, f.Size()))
-	sum := hex.EncodeToString(part.sum.Sum(nil))
-	if err == nil && sum != p.SHA256 {
+	if err == nil && part.sha256() != p.SHA256 {
 		err = &PartChangedError{p.Key, "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
@@ -90,7 +86,7 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	if err != nil {
 		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
 	}
-	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: sum}}}})
+	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256}}}})
 }
 
 // kindOf is the kind of the files that a part's rows come from.

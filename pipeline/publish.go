@@ -67,7 +67,7 @@ func (r *run) publish(ctx context.Context) error {
 			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
 		}
 	}
-	r.report.published()
+	r.report.markPublished()
 	return r.add(ctx)
 }
 
@@ -141,13 +141,13 @@ func (r *run) add(ctx context.Context) error {
 	if err := r.putReport(ctx); err != nil {
 		return err
 	}
-	gone := r.retiring(ctx)
+	gone := r.droppableNow(ctx)
 	err = r.conclude(ctx, func(f *ledger.Feed) error {
 		r.moveWatermark(f, members, r.report.Finished)
 		if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
-			f.Runs = append(f.Runs, r.published())
+			f.Runs = append(f.Runs, r.publishedRun())
 		}
-		retire(f, gone, r.report.Finished)
+		dropRuns(f, gone, r.report.Finished)
 		return nil
 	})
 	if err != nil {
@@ -182,14 +182,13 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 	}
 }
 
-func (r *run) published() ledger.PublishedRun {
+func (r *run) publishedRun() ledger.PublishedRun {
 	return ledger.PublishedRun{Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
 		Status: ledger.Status(r.report.Status), Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 
 // putReport writes what the run has published beside it, for people and for gc.
 func (r *run) putReport(ctx context.Context) error {
-	folder := ledger.Folder(r.id)
 	parts, err := json.MarshalIndent(partList{Run: r.id, Parts: r.report.Parts}, "", "  ")
 	if err != nil {
 		return err
@@ -199,12 +198,12 @@ func (r *run) putReport(ctx context.Context) error {
 		return err
 	}
 	group, below := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.State.Put(below, folder+"report.json", report) })
+	group.Go(func() error { return r.State.Put(below, ledger.ReportKey(r.id), report) })
 	if len(r.report.Parts) == 0 && len(r.report.Quarantine) == 0 {
 		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
 	}
 	group.Go(func() error {
-		if err := r.State.Put(below, folder+"parts.json", append(parts, '\n')); err != nil {
+		if err := r.State.Put(below, ledger.PartsKey(r.id), append(parts, '\n')); err != nil {
 			return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
 		}
 		return nil

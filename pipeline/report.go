@@ -58,7 +58,7 @@ type Report struct {
 	// Filters are what was asked for beside types and groups: hashes, to be compared.
 	Filters map[string]string `json:"filters,omitempty"`
 
-	// Moved is how the run moved them.
+	// Moved is how the run moved the watermarks.
 	Moved []MoveReport `json:"watermark_moves,omitempty"`
 
 	// ExportKept is why the server's exports are left there, "" if they are not.
@@ -265,8 +265,8 @@ func (r *Report) forgetDuplicates() {
 	}
 }
 
-// published says that all parts are.
-func (r *Report) published() {
+// markPublished says that all parts are.
+func (r *Report) markPublished() {
 	r.Status = Published
 	if r.errorIssues() > 0 || r.Quarantined > 0 || r.retiringRefused() {
 		r.Status = Partial

@@ -12,9 +12,9 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// retire takes runs out of a feed's live ones. Readers see nothing of them from then on;
+// dropRuns takes runs out of a feed's live ones. Readers see nothing of them from then on;
 // gc removes their files later.
-func retire(f *ledger.Feed, runs []string, now time.Time) {
+func dropRuns(f *ledger.Feed, runs []string, now time.Time) {
 	f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool {
 		if !slices.Contains(runs, r.Run) {
 			return false
@@ -24,12 +24,12 @@ func retire(f *ledger.Feed, runs []string, now time.Time) {
 	})
 }
 
-// retirable are the live runs that need not be kept, by the feed's own rules: those
+// droppable are the live runs that need not be kept, by the feed's own rules: those
 // before the last full run without a fault, that neither Feed.KeepRuns nor Feed.KeepDays
 // keeps, and that hold no type which that full run had not asked for. Tombstones stay where
 // a run before them does: a deleted resource of it would be current again. Without a rule,
 // and of a feed without a full run, there are none.
-func (o Options) retirable(ctx context.Context, f ledger.Feed, now time.Time) ([]string, error) {
+func (o Options) droppable(ctx context.Context, f ledger.Feed, now time.Time) ([]string, error) {
 	if o.Feed.KeepRuns <= 0 && o.Feed.KeepDays <= 0 {
 		return nil, nil
 	}
@@ -85,13 +85,13 @@ func newestIn(r ledger.PublishedRun) time.Time {
 	return r.Newest
 }
 
-// retiring are the runs that need not be kept once r is published.
-func (r *run) retiring(ctx context.Context) []string {
+// droppableNow are the runs that need not be kept once r is published.
+func (r *run) droppableNow(ctx context.Context) []string {
 	next := r.lease.Feed()
 	if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
-		next.Runs = append(next.Runs, r.published())
+		next.Runs = append(next.Runs, r.publishedRun())
 	}
-	gone, err := r.retirable(ctx, next, r.report.Finished)
+	gone, err := r.droppable(ctx, next, r.report.Finished)
 	if err != nil {
 		r.Log.Warn("whether older runs may go could not be found out; the next run or gc tries again", "error", err)
 	}
@@ -127,7 +127,7 @@ func (o Options) typesOf(ctx context.Context, run string) (func(string) bool, er
 }
 
 func readReport(ctx context.Context, s ledger.Store, run string) (*Report, error) {
-	key := ledger.Folder(run) + "report.json"
+	key := ledger.ReportKey(run)
 	content, _, err := s.Load(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the report of run %s: %w", run, err)

@@ -32,8 +32,8 @@ type retirement struct {
 // retiredFile stands in __origin.file of tombstones that no server sent.
 const retiredFile = "retired"
 
-// mostRetired is the part of a type's current resources that may be retired at once, as
-// its inverse: more is rather a server that has not sent all.
+// mostRetired: a run may retire at most 1/mostRetired of a type's current resources. More
+// looks like a server that has not sent everything.
 const mostRetired = 10
 
 // retireAbsent makes tombstones for resources that are current and that this full run

@@ -3,8 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,11 +26,11 @@ func (w *tombstones) add(ctx context.Context, resourceType, id string) (written 
 		options.TargetBytes = 1 << 40 // one part
 		options.Quarantine = func(context.Context, columnar.Quarantined) error { return nil }
 		options.Create = func(ctx context.Context, _ string) (io.Writer, error) {
-			staging, err := (&worker{run: w.run}).stage(ctx, w.run.key(kindOf(columnar.Deleted)))
+			staging, err := w.run.stage(ctx, w.run.key(kindOf(columnar.Deleted)))
 			if err != nil {
 				return nil, err
 			}
-			w.part = &openPart{staging, sha256.New()}
+			w.part = newOpenPart(staging)
 			return w.part, nil
 		}
 		w.writer = columnar.NewTombstoneWriter(options)
@@ -62,7 +60,7 @@ func (w *tombstones) finish(ctx context.Context) ([]stagedPart, error) {
 		return nil, err
 	}
 	return []stagedPart{{Receipt: receipt, Type: columnar.Deleted, Of: kindOf(columnar.Deleted), Rows: stats[0].Rows,
-		SHA256: hex.EncodeToString(w.part.sum.Sum(nil))}}, nil
+		SHA256: w.part.sha256()}}, nil
 }
 
 // abort throws away what is not finished.

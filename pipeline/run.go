@@ -83,7 +83,7 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
 	o = o.withDefaults()
 	if err = o.Parquet.check(); err == nil {
-		err = hold(ctx, o, func(lease *ledger.Lease) (err error) {
+		err = withLease(ctx, o, func(lease *ledger.Lease) (err error) {
 			report, err = do(lease.Context(), lease, o)
 			return err
 		})

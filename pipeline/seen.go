@@ -41,23 +41,23 @@ type shard struct {
 
 // looker notes resources, to look for them in seen. It belongs to one goroutine at a time.
 type looker struct {
-	seen  *seen
-	full  bool       // seen was, so that nothing is noted any more
-	again int64      // how many of those that were looked for had come before
-	late  [64][]late // by shard
+	seen    *seen
+	full    bool        // seen was, so that nothing is noted any more
+	repeats int64       // how many of those that were looked for had come before
+	noted   [64][]noted // by shard
 }
 
-// late is a resource that was noted and not looked for yet.
-type late struct {
+// noted is a resource that was noted and not looked for yet.
+type noted struct {
 	sum          uint64
 	resourceType string
 }
 
-// together is how many resources of a shard are looked for at once. A shard's table is
+// batch is how many resources of a shard are looked for at once. A shard's table is
 // larger than a core's cache, and to wait for memory for each resource alone was a twelfth
 // of the time of all for small ones: so the core waits for several at once. Nor do cores
 // wait for each other, at a shard or at what all count, for each resource.
-const together = 16
+const batch = 16
 
 // look notes a resource. One without an id is like no other.
 func (l *looker) look(resourceType string, id, version []byte) {
@@ -71,26 +71,26 @@ func (l *looker) look(resourceType string, id, version []byte) {
 	key = append(key, version...)
 	sum := maphash.Bytes(l.seen.seed, key)
 	n := sum >> 58
-	l.late[n] = append(l.late[n], late{max(sum, 1), resourceType})
-	if len(l.late[n]) == together {
-		l.settle(int(n))
+	l.noted[n] = append(l.noted[n], noted{max(sum, 1), resourceType})
+	if len(l.noted[n]) == batch {
+		l.flush(int(n))
 	}
 }
 
-// settled looks for all that were noted, and returns how many had come before since it was
+// finish looks for all that were noted, and returns how many had come before since it was
 // called last.
-func (l *looker) settled() (again int64) {
-	for n := range l.late {
-		l.settle(n)
+func (l *looker) finish() (repeats int64) {
+	for n := range l.noted {
+		l.flush(n)
 	}
-	again, l.again = l.again, 0
-	return again
+	repeats, l.repeats = l.repeats, 0
+	return repeats
 }
 
-// settle looks for what was noted of a shard.
-func (l *looker) settle(n int) {
-	s, some := l.seen, l.late[n]
-	l.late[n] = some[:0]
+// flush looks for what was noted of a shard.
+func (l *looker) flush(n int) {
+	s, some := l.seen, l.noted[n]
+	l.noted[n] = some[:0]
 	if l.full = s.count.Load() > s.max; l.full || len(some) == 0 {
 		return
 	}
@@ -102,7 +102,7 @@ func (l *looker) settle(n int) {
 }
 
 func (l *looker) cameBefore(resourceType string) {
-	l.again++
+	l.repeats++
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
 	l.seen.byType[resourceType]++
@@ -110,7 +110,7 @@ func (l *looker) cameBefore(resourceType string) {
 
 // take adds resources, and calls back for those that were there. It returns how many were
 // not.
-func (s *shard) take(some []late, cameBefore func(resourceType string)) (fresh int64) {
+func (s *shard) take(some []noted, cameBefore func(resourceType string)) (fresh int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range some {
@@ -164,6 +164,6 @@ func (s *shard) drop() {
 	s.table, s.used = nil, 0
 }
 
-// known says whether all of the run's resources were looked for, once lookers are settled.
+// known says whether all of the run's resources were looked for, once lookers have finished.
 // A nil seen knows nothing.
 func (s *seen) known() bool { return s != nil && s.count.Load() <= s.max }

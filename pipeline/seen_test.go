@@ -19,7 +19,7 @@ func TestSeen(t *testing.T) {
 			for i := range each {
 				l.look("Patient", fmt.Append(nil, i), nil)
 			}
-			again[n] = l.settled()
+			again[n] = l.finish()
 		})
 	}
 	all.Wait()
@@ -44,7 +44,7 @@ func TestSeen(t *testing.T) {
 		{"Patient", "", "", 0},
 	} {
 		l.look(test.resourceType, []byte(test.id), []byte(test.version))
-		if was := l.settled(); was != test.again {
+		if was := l.finish(); was != test.again {
 			t.Errorf("%+v: %v", test, was)
 		}
 	}
@@ -61,13 +61,13 @@ func TestSeenLetsGo(t *testing.T) {
 	for range most {
 		l.look("Patient", []byte("1"), nil)
 	}
-	if again := l.settled(); !s.known() || again != most {
+	if again := l.finish(); !s.known() || again != most {
 		t.Error("it does not know as many as it may, or one that was there before is too many")
 	}
 	for i := range 100 {
 		l.look("Patient", fmt.Append(nil, "more", i), nil)
 	}
-	if l.settled(); s.known() {
+	if l.finish(); s.known() {
 		t.Error("it pretends to know")
 	}
 	for i := range s.shards {
@@ -78,7 +78,7 @@ func TestSeenLetsGo(t *testing.T) {
 	for range 2 {
 		l.look("Patient", []byte("x"), nil)
 	}
-	if l.settled() != 0 {
+	if l.finish() != 0 {
 		t.Error("it tells what it does not know")
 	}
 	if (*seen)(nil).known() {

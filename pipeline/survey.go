@@ -98,7 +98,7 @@ func (s *survey) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.State.List(ctx, runsFolder, func(key string, size int64) error {
+	err = s.State.List(ctx, ledger.RunsFolder, func(key string, size int64) error {
 		if run, _ := folderOf(key); run != "" {
 			s.folders[run] = append(s.folders[run], GarbageFile{Key: key, Bytes: size})
 		}
@@ -107,7 +107,7 @@ func (s *survey) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.State.Staged(ctx, runsFolder, func(key string, at time.Time) error {
+	return s.State.Staged(ctx, ledger.RunsFolder, func(key string, at time.Time) error {
 		if run, _ := folderOf(key); run != "" {
 			s.staged[key] = at
 		}
@@ -122,11 +122,9 @@ func (s *survey) isPart(key string) bool {
 		strings.HasPrefix(at[4], "kiln_run=") && strings.HasSuffix(at[5], ".parquet")
 }
 
-const runsFolder = "_fhirkiln/runs/"
-
 // folderOf is the run whose folder a key is in, and the rest of the key.
 func folderOf(key string) (run, rest string) {
-	run, rest, _ = strings.Cut(strings.TrimPrefix(key, runsFolder), "/")
+	run, rest, _ = strings.Cut(strings.TrimPrefix(key, ledger.RunsFolder), "/")
 	return run, rest
 }
 
@@ -144,7 +142,7 @@ func (s *survey) read(ctx context.Context) error {
 			return fmt.Errorf("finding out which runs are in use: %w", err)
 		}
 		if name == s.Feed.Name {
-			retire(&f, s.found.Retired, s.now) // of a dry run; else it is done
+			dropRuns(&f, s.found.Retired, s.now) // of a dry run; else it is done
 			s.feed = f
 		}
 		if f.Unfinished != nil {
@@ -184,7 +182,7 @@ func (s *survey) dead(run string) GarbageReason {
 // more: the object was lost, or put back from before. Whoever mends that wants the parts,
 // so gc leaves them. What is thrown away on purpose has no parts.json.
 func (s *survey) orphaned(run string, why GarbageReason) bool {
-	return why == OfNoRun && slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return strings.HasSuffix(f.Key, "/parts.json") })
+	return why == OfNoRun && slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return f.Key == ledger.PartsKey(run) })
 }
 
 // old says whether a run began before the grace time. A name that says no time is no
@@ -209,7 +207,7 @@ func runTime(run string) (time.Time, bool) {
 func (s *survey) abandoned(key string) bool {
 	run := runOf(key)
 	there := false // published; Discard would remove it
-	if strings.HasPrefix(key, runsFolder) {
+	if strings.HasPrefix(key, ledger.RunsFolder) {
 		run, _ = folderOf(key)
 		if s.live[run] && s.dead(run) == "" {
 			return false // of another feed's run, which may be publishing it at this moment
@@ -265,7 +263,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 
 // reportedFeed is the feed that a run's report is of, "" if it does not say.
 func (s *survey) reportedFeed(ctx context.Context, run string) (string, error) {
-	content, _, err := s.State.Load(ctx, ledger.Folder(run)+"report.json")
+	content, _, err := s.State.Load(ctx, ledger.ReportKey(run))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

@@ -164,7 +164,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 // list of parts: what was read is in the parts or in quarantine, and is what the manifest
 // said.
 func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []PartReport) error {
-	content, _, err := v.state.Load(ctx, ledger.Folder(run.Run)+"report.json")
+	content, _, err := v.state.Load(ctx, ledger.ReportKey(run.Run))
 	if errors.Is(err, fs.ErrNotExist) {
 		v.problem("run %s: its report.json is not there", run.Run)
 		return nil

@@ -36,7 +36,7 @@ func (e *UnfinishedError) Error() string {
 func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]MoveReport, error) {
 	o = o.withDefaults()
 	var moves []MoveReport
-	err := hold(ctx, o, func(lease *ledger.Lease) error {
+	err := withLease(ctx, o, func(lease *ledger.Lease) error {
 		return lease.Update(lease.Context(), func(f *ledger.Feed) error {
 			if u := f.Unfinished; u != nil {
 				return &UnfinishedError{Feed: f.Name, Run: u.Run, Started: u.Started}
@@ -74,31 +74,31 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
 	}
 	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {
-		r.hold("the server reported errors, so the next run asks again")
+		r.keepWatermark("the server reported errors, so the next run asks again")
 		return
 	}
 	if r.report.TransactionTime == "" {
-		r.hold("the server gave no readable transactionTime")
+		r.keepWatermark("the server gave no readable transactionTime")
 		return
 	}
 	types, upTo := r.journal.begun.Types, r.completeUpTo()
 	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
-		f.Keep(nil, r.id, now) // they are about something else, even if they are later
+		f.KeepOnly(nil, r.id, now) // they are about something else, even if they are later
 	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
 	stay, err := f.Move(types, upTo, r.id, now)
 	switch {
 	case err != nil:
-		r.hold(err.Error())
+		r.keepWatermark(err.Error())
 	case len(stay) > 0:
-		r.hold("the server's transactionTime is not later than the one before")
+		r.keepWatermark("the server's transactionTime is not later than the one before")
 	}
 	if slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) }) {
 		return // new members are not published that far
 	}
 	f.Members = members
 	if members != "" && len(types) > 0 {
-		f.Keep(types, r.id, now) // of other types, new members are not published at all
+		f.KeepOnly(types, r.id, now) // of other types, new members are not published at all
 	}
 }
 
@@ -129,7 +129,7 @@ func instant(text string) time.Time {
 	return t
 }
 
-func (r *run) hold(why string) {
+func (r *run) keepWatermark(why string) {
 	if r.report.Held == "" {
 		r.report.Held = why
 		r.Log.Warn("the watermark stays", "why", why)

@@ -3,10 +3,8 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/url"
 	"slices"
@@ -14,7 +12,6 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
-	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
 
@@ -38,18 +35,6 @@ type worker struct {
 	again    int64  // and how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
-}
-
-// openPart is a part that is being written.
-type openPart struct {
-	sink.Staging
-	sum hash.Hash // of what was written
-}
-
-// Write implements [io.Writer].
-func (p *openPart) Write(b []byte) (int, error) {
-	p.sum.Write(b)
-	return p.Staging.Write(b)
 }
 
 // work converts files until the queue has no more.
@@ -114,7 +99,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 			w.begin(f.manifest)
 		}
 		read, err := w.writer.Append(ctx, lines, origin)
-		here.Read = sum(here.Read, read)
+		here.Read.Add(read)
 		here.Bad = w.firstBad
 		if err != nil {
 			return err
@@ -136,7 +121,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	}
 	reader.count()
 	w.Progress.fileDone()
-	w.settle()
+	w.countRepeats()
 	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Lines: lines.Position().Lines, Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
@@ -182,7 +167,7 @@ func after(stream Stream, p place) (io.Reader, error) {
 }
 
 func (w *worker) begin(m *bulk.Manifest) {
-	w.settle()
+	w.countRepeats()
 	w.open, w.lookers = map[string]*openPart{}, nil
 	options := w.columnar()
 	options.Cores, options.Quarantine = w.Cores, w.quarantine
@@ -195,7 +180,7 @@ func (w *worker) begin(m *bulk.Manifest) {
 		if err != nil {
 			return nil, err
 		}
-		part := &openPart{staging, sha256.New()}
+		part := newOpenPart(staging)
 		w.open[resourceType] = part
 		return part, nil
 	}
@@ -219,20 +204,11 @@ func (w *worker) begin(m *bulk.Manifest) {
 	w.writer.Reset(options)
 }
 
-// settle counts which of the present file's resources so far had come before.
-func (w *worker) settle() {
+// countRepeats counts which of the present file's resources so far had come before.
+func (w *worker) countRepeats() {
 	for _, l := range w.lookers {
-		w.again += l.settled()
+		w.again += l.finish()
 	}
-}
-
-// stage begins to write a file under key, once the ledger knows that something may be
-// there: whoever finds the ledger can clean up.
-func (w *worker) stage(ctx context.Context, key string) (sink.Staging, error) {
-	if err := w.journal.add(ctx, entry{Keys: []string{key}}); err != nil {
-		return nil, err
-	}
-	return w.storeOf(key).Stage(ctx, key)
 }
 
 // storeOf is where a key lives: what is not for analysts is with the state.

@@ -22,7 +22,8 @@ var _ Reader = (*dirReader)(nil)
 func (r *dirReader) Size() int64 { return r.size }
 
 // List calls each for every file whose key starts with prefix, in the byte order of
-// their keys, but for what is only staged and for the files of locks. An error of each ends it and is returned.
+// their keys, but for what is only staged and for the files of locks. An error of each
+// ends it and is returned.
 func (d *Dir) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
 	return d.list(ctx, ".", prefix, each)
 }

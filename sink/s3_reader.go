@@ -14,13 +14,13 @@ import (
 )
 
 // A Parquet file is read at its end, then at as many places in turn as it has columns
-// with values, a little at each. So what is fetched is kept, in runs of these blocks.
+// with values, a little at each. So what is fetched is kept, in extents of these blocks.
 const (
-	readBlock = 128 << 10
-	firstRun  = 4       // blocks: 512 KiB
-	longRun   = 16      // 2 MiB, to which runs grow as long as they follow each other
-	direct    = 4 << 20 // a read of this size is passed through
-	keptBytes = 32 << 20
+	readBlock   = 128 << 10
+	firstExtent = 4       // blocks: 512 KiB
+	longExtent  = 16      // 2 MiB, to which extents grow as long as they follow each other
+	direct      = 4 << 20 // a read of this size is passed through
+	keptBytes   = 32 << 20
 )
 
 // s3Reader is an object of a bucket, as it was when it was opened.
@@ -31,14 +31,14 @@ type s3Reader struct {
 	etag *string
 	size int64
 
-	mu   sync.Mutex
-	runs map[int64]*run // by each of their blocks' numbers
-	used *list.List     // of *run, the latest first
-	kept int64          // bytes
+	mu      sync.Mutex
+	extents map[int64]*extent // by each of their blocks' numbers
+	used    *list.List        // of *extent, the latest first
+	kept    int64             // bytes
 }
 
-// run is some blocks, being fetched or there.
-type run struct {
+// extent is some blocks in a row, being fetched or there.
+type extent struct {
 	first, blocks int64
 	bytes         []byte
 	err           error
@@ -61,7 +61,7 @@ func (s *S3) Open(ctx context.Context, key string) (Reader, error) {
 	}
 	return &s3Reader{
 		s3: s, ctx: ctx, key: key, etag: head.ETag, size: aws.ToInt64(head.ContentLength),
-		runs: map[int64]*run{}, used: list.New(),
+		extents: map[int64]*extent{}, used: list.New(),
 	}, nil
 }
 
@@ -72,7 +72,7 @@ func (r *s3Reader) Size() int64 { return r.size }
 func (r *s3Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.runs)
+	clear(r.extents)
 	r.used.Init()
 	r.kept = 0
 	return nil
@@ -113,7 +113,7 @@ func (r *s3Reader) ReadAt(p []byte, off int64) (n int, err error) {
 // block returns the bytes from the start of a block on, as many as there are at hand.
 func (r *s3Reader) block(number int64) ([]byte, error) {
 	r.mu.Lock()
-	it, ok := r.runs[number]
+	it, ok := r.extents[number]
 	if ok {
 		r.used.MoveToFront(it.use)
 	} else {
@@ -136,34 +136,34 @@ func (r *s3Reader) block(number int64) ([]byte, error) {
 	return it.bytes[(number-it.first)*readBlock:], nil
 }
 
-// begin makes room for the run that starts with a block, and enters it. r.mu is held.
-func (r *s3Reader) begin(number int64) *run {
-	length := int64(firstRun)
-	if before, ok := r.runs[number-1]; ok {
-		length = min(2*before.blocks, longRun)
+// begin makes room for the extent that starts with a block, and enters it. r.mu is held.
+func (r *s3Reader) begin(number int64) *extent {
+	length := int64(firstExtent)
+	if before, ok := r.extents[number-1]; ok {
+		length = min(2*before.blocks, longExtent)
 	}
 	last := (r.size - 1) / readBlock
-	it := &run{first: number, done: make(chan struct{})}
-	for n := number; n <= last && it.blocks < length && r.runs[n] == nil; n++ {
-		r.runs[n] = it
+	it := &extent{first: number, done: make(chan struct{})}
+	for n := number; n <= last && it.blocks < length && r.extents[n] == nil; n++ {
+		r.extents[n] = it
 		it.blocks++
 	}
 	it.bytes = make([]byte, min(it.blocks*readBlock, r.size-number*readBlock))
 	it.use = r.used.PushFront(it)
 	r.kept += int64(len(it.bytes))
 	for r.kept > keptBytes {
-		r.drop(r.used.Back().Value.(*run))
+		r.drop(r.used.Back().Value.(*extent))
 	}
 	return it
 }
 
-// drop forgets a run; whoever waits for it still gets it. r.mu is held.
-func (r *s3Reader) drop(it *run) {
-	if r.runs[it.first] != it {
+// drop forgets an extent; whoever waits for it still gets it. r.mu is held.
+func (r *s3Reader) drop(it *extent) {
+	if r.extents[it.first] != it {
 		return
 	}
 	for n := it.first; n < it.first+it.blocks; n++ {
-		delete(r.runs, n)
+		delete(r.extents, n)
 	}
 	r.used.Remove(it.use)
 	r.kept -= int64(len(it.bytes))

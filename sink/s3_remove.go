@@ -72,9 +72,9 @@ func (s *S3) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// abortUploads aborts every upload of a key but the one to keep. It asks for those whose key begins with
-// it, since there is no other way, and leaves the others alone. MinIO lists those of
-// the very key only.
+// abortUploads aborts every upload of a key but the one to keep. It asks for those whose
+// key begins with it, since there is no other way, and leaves the others alone. MinIO
+// lists those of the very key only.
 func (s *S3) abortUploads(ctx context.Context, key, keep string) error {
 	object := s.object(key)
 	var found []string

@@ -221,7 +221,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if first.URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w from https to %s, in the clear", ErrRedirect, Redact(req.URL.String()))
 	}
-	if !SameOrigin(first.URL, req.URL) {
+	if Origin(first.URL) != Origin(req.URL) {
 		for name := range req.Header {
 			if !harmless[name] {
 				delete(req.Header, name) // Del would miss a name that is not in Go's spelling
@@ -232,11 +232,8 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// SameOrigin says whether two URLs have the same scheme, host and port (RFC 6454),
-// which is what a credential is bound to.
-func SameOrigin(a, b *url.URL) bool { return Origin(a) == Origin(b) }
-
-// Origin is a URL's scheme, host and port, the port always spelt out.
+// Origin is a URL's scheme, host and port (RFC 6454), the port always spelt out: what a
+// credential is bound to.
 func Origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -81,7 +81,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		MaxQuarantined: cmd.MaxQuarantined.orNone(),
 	}
 	setParquet(written, &o)
-	c.makeRoom(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
+	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
 	report, err := ui.watch(o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))

@@ -23,7 +23,7 @@ func collectSeldom() (floor []byte) {
 
 const floorBytes = 64 << 20
 
-// makeRoom has garbage collected more often where the process would become larger than
+// limitGarbage has garbage collected more often where the process would become larger than
 // so many runs at once need, unless GOMEMLIMIT says else. It is no bound, and nothing
 // fails by it: it is so far above what is live that only garbage is in the way.
 //
@@ -31,7 +31,7 @@ const floorBytes = 64 << 20
 // MiB at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
 // for each worker what it downloads and uploads. The ends of buffers that nothing was written
 // to yet count as well, though many take none.
-func (c console) makeRoom(runs, workers, cores int, rowGroup int64) {
+func (c console) limitGarbage(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return
 	}

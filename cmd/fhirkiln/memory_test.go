@@ -28,7 +28,7 @@ func TestMakeRoom(t *testing.T) {
 				env:         func(name string) (string, bool) { return tt.env, name == "GOMEMLIMIT" && tt.env != "" },
 				limitMemory: func(bytes int64) int64 { got = bytes; return 0 },
 			}
-			if c.makeRoom(tt.runs, tt.workers, tt.cores, tt.rowGroup); got != tt.want<<20 {
+			if c.limitGarbage(tt.runs, tt.workers, tt.cores, tt.rowGroup); got != tt.want<<20 {
 				t.Errorf("the limit is %d MiB, not %d", got>>20, tt.want)
 			}
 		})

@@ -118,7 +118,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 // findFiles finds the Parquet files that a path or pattern names.
 func findFiles(path string) ([]restorable, error) {
 	matches, err := filepath.Glob(path)
-	if _, exists := os.Stat(path); exists == nil {
+	if _, err := os.Stat(path); err == nil {
 		matches = []string{path}
 	}
 	if err != nil {

@@ -64,13 +64,13 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer parts.Close()
 	defer state.Close()
-	work := &workshop{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state,
+	work := &shared{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state,
 		cores: columnar.NewCores(runtime.GOMAXPROCS(0))}
 	downloads := 0
 	for _, s := range cfg.Sources {
 		downloads = max(downloads, s.Downloads)
 	}
-	c.makeRoom(min(len(feeds), max(r.parallel(cfg), 1)), downloads, runtime.GOMAXPROCS(0), int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
+	c.limitGarbage(min(len(feeds), max(r.parallel(cfg), 1)), downloads, runtime.GOMAXPROCS(0), int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
 	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 
@@ -81,7 +81,7 @@ func (r *runCommand) parallel(cfg *config.Config) int {
 	return cfg.Parallel
 }
 
-func (r *runCommand) runFeed(ctx context.Context, work *workshop, feed config.Feed, ui *ui) error {
+func (r *runCommand) runFeed(ctx context.Context, work *shared, feed config.Feed, ui *ui) error {
 	o, err := work.options(feed)
 	if err != nil {
 		return err
@@ -95,8 +95,8 @@ func (r *runCommand) runFeed(ctx context.Context, work *workshop, feed config.Fe
 	return err
 }
 
-// workshop is what the runs of a command share.
-type workshop struct {
+// shared is what the runs of a command share.
+type shared struct {
 	config       *config.Config
 	sources      sources
 	parts, state place
@@ -104,7 +104,7 @@ type workshop struct {
 }
 
 // options are a feed's as the pipeline has them.
-func (w *workshop) options(feed config.Feed) (pipeline.Options, error) {
+func (w *shared) options(feed config.Feed) (pipeline.Options, error) {
 	source := w.sources[feed.Source]
 	client, err := source.client()
 	if err != nil {

@@ -156,7 +156,7 @@ func (s state) next(change func(*Feed) error) (state, error) {
 	f.Sequence = s.feed.Sequence + 1
 	content, err := f.encode()
 	if err == nil {
-		// What nobody could read again must not be written; and fn may keep what it had.
+		// Parse it back: nothing unreadable may be written, and change may have kept references into f.
 		f, err = parse(f.Name, content)
 	}
 	if err != nil {
@@ -184,7 +184,7 @@ func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 				return err
 			}
 			if s.feed.Lease != nil || n == moments {
-				return a.held(s.feed)
+				return a.heldError(s.feed)
 			}
 		}
 		if err := sleep(ctx, moment); err != nil {
@@ -193,7 +193,7 @@ func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 	}
 }
 
-func (a *acquisition) held(f Feed) error {
+func (a *acquisition) heldError(f Feed) error {
 	e := &HeldError{Feed: a.opts.Feed}
 	if f.Lease != nil {
 		e.Holder, e.Since = f.Lease.Holder, f.Lease.Since
@@ -240,7 +240,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		case lerr != nil:
 			return state{}, lerr
 		case there.feed.Lease != nil && !a.locked:
-			return state{}, a.held(there.feed) // it has just been written, so its holder lives
+			return state{}, a.heldError(there.feed) // it has just been written, so its holder lives
 		case there.version == now.version:
 			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.opts.Feed, err)
 		}
@@ -271,7 +271,7 @@ func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
 		case now.feed.Lease == nil:
 			return now, nil
 		case now.version != first.version:
-			return state{}, a.held(now.feed)
+			return state{}, a.heldError(now.feed)
 		}
 	}
 }

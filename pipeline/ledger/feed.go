@@ -86,15 +86,14 @@ func (d *Duration) UnmarshalText(text []byte) error {
 type Unfinished struct {
 	Run      string    `json:"run"`
 	Started  time.Time `json:"started"`
-	Attempts int       `json:"attempts"`         // how many processes have worked at it
-	Failed   string    `json:"failed,omitempty"` // the last one's failure, in a word: "quality"; "": none, or killed
+	Attempts int       `json:"attempts"` // how many processes have worked at it
 
 	Unknown jsontext.Value `json:",embed"`
 }
 
 // Watermark says that everything the server had until Time is published.
 type Watermark struct {
-	Time string `json:"time"` // the server's own text of the transactionTime; RFC 3339
+	Time string `json:"time"` // the server's own text of the transactionTime, RFC 3339; "": exported in full, whatever "*" has
 	Run  string `json:"run"`  // that published up to it; "" if it was set by hand
 
 	Unknown jsontext.Value `json:",embed"`

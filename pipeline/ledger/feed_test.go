@@ -31,8 +31,7 @@ const feedJSON = `{
   "unfinished": {
     "run": "r20261122t020000123z-a1b2c3",
     "started": "2026-11-22T02:00:00.123Z",
-    "attempts": 2,
-    "failed": "quality"
+    "attempts": 2
   },
   "ended": [
     "r20261121t020000123z-a1b2c3"
@@ -100,7 +99,7 @@ func theFeed() ledger.Feed {
 	return ledger.Feed{
 		Version: 1, Name: "members", Source: "bison", Purpose: "payer_to_payer", Generation: 7, Sequence: 91,
 		Lease:      &ledger.Held{Holder: "host 1234 a1b2c3d4", Since: at("2026-11-22T02:00:00Z"), TTL: ledger.Duration(time.Minute)},
-		Unfinished: &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2, Failed: "quality"},
+		Unfinished: &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2},
 		Ended:      []string{"r20261121t020000123z-a1b2c3"},
 		Filters:    map[string]string{"level": "group", "elements": "id,name", "type_filters": "Observation?status=final"},
 		Watermarks: map[string]ledger.Watermark{

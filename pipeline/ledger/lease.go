@@ -165,7 +165,7 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 			return err
 		}
 		if l.doubtful {
-			if err := l.settle(ctx, state{}); err != nil {
+			if err := l.reconcile(ctx, state{}); err != nil {
 				return err
 			}
 		}
@@ -181,7 +181,7 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 			return nil
 		}
 		l.doubtful = true
-		settled := l.settle(ctx, next)
+		settled := l.reconcile(ctx, next)
 		there := l.now.Load()
 		switch {
 		case errors.Is(settled, ErrLost):
@@ -197,9 +197,9 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 	}
 }
 
-// settle finds out what is there after a write whose end is not known. What this lease
+// reconcile finds out what is there after a write whose end is not known. What this lease
 // has written is taken as it is; what another has, loses the lease.
-func (l *Lease) settle(ctx context.Context, tried state) error {
+func (l *Lease) reconcile(ctx context.Context, tried state) error {
 	there, err := l.load(ctx)
 	if err != nil {
 		return err

@@ -146,27 +146,6 @@ func (r *Run) Forget(ctx context.Context) error {
 	return r.lease.store.Remove(ctx, keys...)
 }
 
-// ReadRun reads the entries of a run that count at the moment, without a lease, in the
-// order of [Run.Entries]. A run without a ledger has none.
-func ReadRun(ctx context.Context, s Store, run string) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		if !IsName(run) {
-			yield(nil, fmt.Errorf("%q is no run's name", run))
-			return
-		}
-		there, err := list(ctx, s, run)
-		var counted []entry
-		if err == nil {
-			counted, err = there.counted(ctx, s, run)
-		}
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		readEntries(ctx, s, run, counted)(yield)
-	}
-}
-
 // readEntries reads a few entries at once, since each is a request, and hands them out
 // in order.
 func readEntries(ctx context.Context, s Store, run string, all []entry) iter.Seq2[json.RawMessage, error] {

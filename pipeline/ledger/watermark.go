@@ -122,9 +122,10 @@ func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string
 	return stay, nil
 }
 
-// Keep takes all watermarks away but those of types, or all if there are no types, because
-// what run has published does not bring the others up to date. The history has it.
-func (f *Feed) Keep(types []string, run string, at time.Time) {
+// KeepOnly removes every watermark but those of types; without types, all of them: what run
+// has published does not bring the others up to date. A type that relied on "*" gets its value
+// as its own. The history has it.
+func (f *Feed) KeepOnly(types []string, run string, at time.Time) {
 	for _, t := range types {
 		if w, all := f.Watermarks[allTypes]; all {
 			if _, own := f.Watermarks[t]; !own {

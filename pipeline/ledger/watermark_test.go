@@ -204,7 +204,7 @@ func TestKeep(t *testing.T) {
 			for typ, text := range test.marks {
 				f.Watermarks[typ] = ledger.Watermark{Time: text, Run: "r0"}
 			}
-			f.Keep(test.keep, "r1", time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC))
+			f.KeepOnly(test.keep, "r1", time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC))
 			got := map[string]string{}
 			for typ, w := range f.Watermarks {
 				got[typ] = w.Time

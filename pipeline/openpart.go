@@ -1,0 +1,36 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+
+	"fhirkiln/sink"
+)
+
+// openPart is a part that is being written.
+type openPart struct {
+	sink.Staging
+	sum hash.Hash // of what was written
+}
+
+func newOpenPart(s sink.Staging) *openPart { return &openPart{s, sha256.New()} }
+
+// Write implements [io.Writer].
+func (p *openPart) Write(b []byte) (int, error) {
+	p.sum.Write(b)
+	return p.Staging.Write(b)
+}
+
+// sha256 is that of what was written, in hexadecimal.
+func (p *openPart) sha256() string { return hex.EncodeToString(p.sum.Sum(nil)) }
+
+// stage begins to write a file under key, once the ledger knows that something may be
+// there: whoever finds the ledger can clean up.
+func (r *run) stage(ctx context.Context, key string) (sink.Staging, error) {
+	if err := r.journal.add(ctx, entry{Keys: []string{key}}); err != nil {
+		return nil, err
+	}
+	return r.storeOf(key).Stage(ctx, key)
+}
