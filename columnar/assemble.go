@@ -13,8 +13,8 @@ import (
 // assembler puts a row's values together again: the columns first, then what
 // __residual, __contained and __extension have to add.
 type assembler struct {
+	rowCursor
 	layout  *Layout
-	columns [][]parquet.Value // what is left of the row, by column
 	scanner scanner
 	out     []byte
 }
@@ -29,10 +29,7 @@ type node struct {
 
 // resource returns a row's JSON, good until the next call.
 func (a *assembler) resource(row parquet.Row) ([]byte, error) {
-	if a.columns == nil {
-		a.columns = make([][]parquet.Value, len(a.layout.columns))
-	}
-	if err := byColumn(a.layout, row, a.columns); err != nil {
+	if err := a.load(a.layout, row); err != nil {
 		return nil, err
 	}
 	if a.layout.ResourceType == Deleted {
@@ -68,28 +65,9 @@ func (a *assembler) resource(row parquet.Row) ([]byte, error) {
 	return a.out, nil
 }
 
-// first is the first column at or below f. Whether f is there, and repeats, all columns below
-// it say alike.
-func (f *Field) first() int {
-	for f.column < 0 {
-		f = f.Fields[0]
-	}
-	return f.column
-}
-
-// skip passes over the slot of f in all columns below it.
-func (a *assembler) skip(f *Field) {
-	if f.column >= 0 {
-		a.columns[f.column] = a.columns[f.column][1:]
-	}
-	for _, child := range f.Fields {
-		a.skip(child)
-	}
-}
-
 // leaf is the text of a leaf that is not a list, nil if it is null.
 func (a *assembler) leaf(f *Field) []byte {
-	v := a.columns[f.column][0]
+	v := a.entry(f)
 	a.skip(f)
 	if v.IsNull() {
 		return nil
@@ -116,14 +94,14 @@ func (a *assembler) field(f *Field, around *node) error {
 		}
 		return nil
 	}
-	level := a.columns[f.first()][0].DefinitionLevel()
-	if level < int(f.def)-2 {
+	level := a.level(f)
+	if level < f.emptyList() {
 		a.skipBoth(f)
 		return nil
 	}
 	list := &node{kind: '['}
 	around.setNode(f.Name, list)
-	if level == int(f.def)-2 {
+	if level == f.emptyList() {
 		a.skipBoth(f)
 		return nil
 	}
@@ -136,7 +114,7 @@ func (a *assembler) field(f *Field, around *node) error {
 			n = text("null")
 		}
 		list.nodes = append(list.nodes, n)
-		if left := a.columns[f.first()]; len(left) == 0 || left[0].RepetitionLevel() != int(f.rep) {
+		if !a.another(f) {
 			return nil
 		}
 	}
@@ -174,7 +152,7 @@ func (a *assembler) skipBoth(f *Field) {
 
 // value reads one value of a field, or element of a list; nil is null.
 func (a *assembler) value(f *Field) (*node, error) {
-	v := a.columns[f.first()][0]
+	v := a.entry(f)
 	if f.Type == Struct {
 		if v.DefinitionLevel() < int(f.def) {
 			a.skip(f)
@@ -190,7 +168,7 @@ func (a *assembler) value(f *Field) (*node, error) {
 	}
 	a.skip(f)
 	if f.lexeme != nil {
-		lexeme := a.columns[f.lexeme.column][0]
+		lexeme := a.entry(f.lexeme)
 		a.skip(f.lexeme)
 		if !lexeme.IsNull() {
 			return &node{text: lexeme.ByteArray()}, nil
@@ -233,16 +211,16 @@ func (a *assembler) structs(f *Field) []map[string]parquet.Value {
 	var all []map[string]parquet.Value
 	for {
 		one := map[string]parquet.Value{}
-		if a.columns[f.first()][0].DefinitionLevel() >= int(f.def) {
+		if a.level(f) >= int(f.def) {
 			for _, child := range f.Fields {
-				one[child.Name] = a.columns[child.column][0]
+				one[child.Name] = a.entry(child)
 				a.skipAll(child)
 			}
 			all = append(all, one)
 		} else {
 			a.skip(f)
 		}
-		if left := a.columns[f.first()]; len(left) == 0 || left[0].RepetitionLevel() != int(f.rep) {
+		if !a.another(f) {
 			return all
 		}
 	}

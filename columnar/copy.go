@@ -22,7 +22,7 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	if w.wrong != nil {
 		return 0, w.wrong
 	}
-	c := &copier{columns: make([][]parquet.Value, len(r.layout.columns))}
+	c := new(copier)
 	l := w.lanes[0]
 	for ; !w.full.Load(); rows++ {
 		if rows%256 == 0 && ctx.Err() != nil {
@@ -52,15 +52,15 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 
 // copier puts rows as they are read into a row group.
 type copier struct {
+	rowCursor
 	rows    *rowGroup
-	columns [][]parquet.Value // what is left of the row, by column
-	size    int               // of its JSON, roughly
+	size    int // of its JSON, roughly
 	scratch [8]byte
 }
 
 // row copies a row, and returns about how many bytes its JSON has.
 func (c *copier) row(to *rowGroup, row parquet.Row) (size int, err error) {
-	if err := byColumn(to.layout, row, c.columns); err != nil {
+	if err := c.load(to.layout, row); err != nil {
 		return 0, err
 	}
 	c.rows, c.size = to, 0
@@ -71,30 +71,10 @@ func (c *copier) row(to *rowGroup, row parquet.Row) (size int, err error) {
 	return c.size, nil
 }
 
-// byColumn cuts a row into the entries of its columns.
-func byColumn(l *Layout, row parquet.Row, columns [][]parquet.Value) error {
-	clear(columns)
-	for start := 0; start < len(row); {
-		end := start + 1
-		for end < len(row) && row[end].Column() == row[start].Column() {
-			end++
-		}
-		columns[row[start].Column()] = row[start:end]
-		start = end
-	}
-	for i, values := range columns {
-		if len(values) == 0 {
-			return fmt.Errorf("the row has no entry for the column %s", l.columns[i].Path())
-		}
-	}
-	return nil
-}
-
 // field copies a field's slot, or, of a list, its elements, into the open slot of the
 // struct around it.
 func (c *copier) field(f *Field) {
-	column := f.first()
-	level := c.columns[column][0].DefinitionLevel()
+	level := c.level(f)
 	switch {
 	case !f.List:
 		if level >= int(f.def) {
@@ -104,11 +84,11 @@ func (c *copier) field(f *Field) {
 			c.value(f)
 			return
 		}
-	case level == int(f.def)-2:
+	case level == f.emptyList():
 		c.rows.emptyList(f)
-	case level > int(f.def)-2:
-		for first := true; first || len(c.columns[column]) > 0 && c.columns[column][0].RepetitionLevel() == int(f.rep); first = false {
-			null := c.columns[column][0].DefinitionLevel() < int(f.def)
+	case level > f.emptyList():
+		for first := true; first || c.another(f); first = false {
+			null := c.level(f) < int(f.def)
 			c.rows.element(f, first, null)
 			if null {
 				c.skip(f)
@@ -130,8 +110,8 @@ func (c *copier) value(f *Field) {
 		}
 		return
 	}
-	v := c.columns[f.column][0]
-	c.columns[f.column] = c.columns[f.column][1:]
+	v := c.entry(f)
+	c.skip(f)
 	to := &c.rows.columns[f.column]
 	if !f.List {
 		to = c.rows.leaf(f)
@@ -151,14 +131,4 @@ func (c *copier) value(f *Field) {
 		c.rows.bytes(f, to, b)
 	}
 	c.size += len(b) + len(f.Name) + len(`"":"",`)
-}
-
-// skip passes over an entry that stands for nothing in all columns below f.
-func (c *copier) skip(f *Field) {
-	if f.column >= 0 {
-		c.columns[f.column] = c.columns[f.column][1:]
-	}
-	for _, child := range f.Fields {
-		c.skip(child)
-	}
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	_ "embed"
 	"errors"
 	"io"
 	"net"
@@ -176,68 +177,8 @@ SupplyRequest Task TerminologyCapabilities TestReport TestScript ValueSet Verifi
 VisionPrescription
 `
 
-// plainWords are those of messages about exchanges. None is a common given name: no may,
-// will, mark, grant or rich.
-const plainWords = `
-a about above absent lock long dead downloaded ever found fourth half often second third accept accepted access account action active adapter add address admin after again
-against aggregate all allow allowed already also an and another answer any api app application are argument
-as ask asked asking assertion async at attempt attribute audience auth authentication authorization
-authorize authorized available await awaiting back backend bad bearer be because been before begin begun
-being below between blank blob body both boundary bucket buffer bulk business busy but by bytes cache call called
-can canceled cancelled cannot capacity certificate change changed chars check checksum chunk chunked claims
-client clients close closed code codes coding collect collecting comma common compartment complete
-completed computing concurrent config configuration conflict connect connecting connection contact contain
-contains content conversion convert converting copied copy costly could count counting coverage create created
-creating credential credentials current data database date days deadline decode default delay delete
-deleted denied depth detail details dev developer diagnostics did different directory disabled disk display
-do does done down download downloads due duplicate during each element elements else empty enabled encode
-encoded encoding end ended ending endpoint ends engine enough entries entry error errors event every exceed
-exceeded exception exceptions exist exists expected expire expired expires export exported exporting exports
-extension extra fail failed failing fails failure fatal feature fetch fetching fhir field fields file files
-filter filters final finalizing find finish finished finishing first folder for forbidden form format found
-from full future gateway gathering get getting given gone good gzip had handling has have header headers
-health hint hold host hour hours how html http https id identifier identity idle if in inactive include
-included incomplete incorrect index information initialize initializing input instance instant instead
-insufficient informational internal into invalid invariant io is issue issued issues issuer it its job jobs json key keys kick
-kickoff known lacks large last late later length less level limit limited limits line lines link list listed
-loading local locate locked log login longer lookup loop lost maintenance malformed manifest many
-match matched matches matching maximum mean media members membership memory merging message method
-milliseconds mime minimum minutes missing mode more most much multiple must name named names ndjson need
-needed needs network new next no nobody none not nothing now null number object objects of off offline ok on
-once one only open openid operation operations option optional options or order organized origin other out
-outcome output over overloaded overlap own page pages parallel param parameter parameters params parse
-parser parsing part partial parts password path pending per perform permanently permission permissions
-permitted persist pipe please poll polling pool population portal position possible prefer preference
-prefix prepare preparing presented previous private problem process processed processing processor profile
-progress prohibited protected protocol provide provided provider proxy public publish put query queue queued
-quota range rate reached read reader reading ready realm realms received recommended record records recover
-redacted redirect refer reference references refresh refused region register registered reject rejected
-relation released reload remote remove removed repeat replay report request requested requesting requests
-require required requires reserved reset resource resources respond response restart result results retried
-retries retry returned revoked right rights role rs cruds launch root rows rule run running same save scan scanning schedule
-scheduled schema scheme scope scopes search searching second seconds secret secure security see seen segment
-send sending sent serialize server servers service session set setting severity shard should shut signature signed
-single site size slow some something soon source specified spelled split staging start started starting
-state statement status still stop stopped storage store stored stream strict string structure submitted subject
-subscription success such sum suitable supplied support supported supports suppressed suspended syntax system tag task
-temporarily temporary tenant terminated test text than that the their them then there these they this those
-thread threads throttled throttling till time timed today tomorrow timeout times timestamp tls to token tokens too total
-transaction transfer transient transport tried trigger try two type types unable unauthorized unavailable
-unchanged under unexpected uninitialized union unique unit unknown unreadable unrecognized unreachable
-unrelated unreliable unsupported until up update updated upload upstream uri url usage use used user users
-using utc valid validate validation value values variable verification verify version versions via violation
-wait waiting want wanted wants warning warnings was web went were what when where which while who whose why
-window with within without word words work worker workers working write writing written wrong xml yesterday yet you
-your zero zip zone
-
-$export $status $davinci _elements _outputFormat _since _till _type _typeFilter _until access_denied
-accesstoken access_token allowPartialManifests app_user_id apikey authcode authorization_code bearertoken
-birthDate birthdate client_assertion client_assertion_type client_credentials client_id client_secret dstu
-exportType fhirkiln grant_type gunzip handling_strict httpstatus includeAssociatedData invalid_client
-invalid_grant invalid_request invalid_scope invalid_token jku jobid jti jwk jwks jwt kid lastUpdated lenient
-non_matched oauth oauth2 oneup_user_id organizeOutputBy outputFormat private_key_jwt redirect_uri
-refresh_token requiresAccessToken resourceType respond server_error slow_down smart temporarily_unavailable
-token_endpoint token_type transactionTime typeFilter unauthorized_client unsupported_grant_type
-unsupported_response_type invalid_user eof tcp dial ssl dns waf cdn s3 r4 r4b r5 stu3 dstu2 us utf-8 sha256
-http2 http/1.1 http/1.0 http/2 goaway pdex blank runout ste mte eob
-`
+// plainWords are those of messages about exchanges, one a line. None is a common given name:
+// no may, will, mark, grant or rich.
+//
+//go:embed words.txt
+var plainWords string

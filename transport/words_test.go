@@ -3,6 +3,7 @@ package transport_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -67,6 +68,21 @@ func TestWordsKnowsEveryType(t *testing.T) {
 	for _, name := range fhir.R4().ResourceTypes() {
 		if transport.Words(name) != name || transport.Redact("https://h.example/"+name+".1.ndjson") != "https://h.example/"+name+".1.ndjson" {
 			t.Errorf("%s is not known", name)
+		}
+	}
+}
+
+// The list says what of servers' texts gets into logs: a change of it is to be seen in a diff.
+func TestWordsAreSorted(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("words.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+	for i, w := range words {
+		if w == "" || strings.ContainsAny(w, " \t") || i > 0 && words[i-1] >= w {
+			t.Errorf("line %d, %q, is not one word after %q", i+1, w, words[max(i-1, 0)])
 		}
 	}
 }
