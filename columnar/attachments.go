@@ -118,15 +118,7 @@ func (f *hostFinder) in(line []byte) bool {
 
 // isURL says whether the key at i is url.
 func (a *attachmentFinder) isURL(i uint32) bool {
-	t := &a.tape[i]
-	if t.flags != 0 {
-		return a.text(t) == "url"
-	}
-	return t.end-t.start == 3 && string(a.line[t.start:t.end]) == "url"
-}
-
-func (a *attachmentFinder) text(t *token) string {
-	return string(appendText(nil, a.line[t.start:t.end]))
+	return string(a.tape[i].text(a.line)) == "url"
 }
 
 // begins says whether a value is a text that begins with one of the origins, or with
@@ -135,10 +127,7 @@ func (a *attachmentFinder) begins(t *token) bool {
 	if t.kind != tokenString {
 		return false
 	}
-	value := a.line[t.start:t.end]
-	if t.flags != 0 {
-		value = appendText(nil, value)
-	}
+	value := t.text(a.line)
 	for _, o := range a.origins {
 		if n := len(o); len(value) >= n && bytes.EqualFold(value[:n], o) && (len(value) == n || strings.IndexByte("/?#:", value[n]) >= 0) {
 			return true
@@ -151,8 +140,8 @@ func (a *attachmentFinder) begins(t *token) bool {
 func (a *attachmentFinder) resource(i uint32) bool {
 	var typ *fhir.Type
 	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
-		if value := &a.tape[i+1]; value.kind == tokenString && a.text(&a.tape[i]) == "resourceType" {
-			if t, known := a.r4.Lookup(a.text(value)); known && t.Kind == fhir.KindResource && !t.Abstract {
+		if value := &a.tape[i+1]; value.kind == tokenString && string(a.tape[i].text(a.line)) == "resourceType" {
+			if t, known := a.r4.Lookup(string(value.text(a.line))); known && t.Kind == fhir.KindResource && !t.Abstract {
 				typ = t
 			}
 		}
@@ -188,7 +177,7 @@ func (a *attachmentFinder) object(i uint32, typ *fhir.Type) bool {
 		if kind := a.tape[i+1].kind; kind != tokenObject && kind != tokenArray {
 			continue
 		}
-		if a.value(i+1, a.member(typ, a.text(&a.tape[i]))) {
+		if a.value(i+1, a.member(typ, string(a.tape[i].text(a.line)))) {
 			return true
 		}
 	}

@@ -56,7 +56,7 @@ func (d *deletions) survey(line []byte) error {
 		}
 		text := ""
 		if t := &d.scanner.tape[0]; t.kind == tokenString {
-			text = string(appendText(nil, line[t.start:t.end]))
+			text = string(t.text(line))
 		}
 		switch name {
 		case "resourceType":
@@ -99,7 +99,7 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	members := func(i uint32, under string, take func(name string, value uint32) bool) {
 		var names []string
 		for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
-			name := string(appendText(nil, line[tape[i].start:tape[i].end]))
+			name := string(tape[i].text(line))
 			twice, many := slices.Contains(names, name), len(names) == maxElsewhere
 			odd = odd || tape[i].flags&flagSurrogate != 0 || many || twice
 			if twice {
@@ -131,7 +131,7 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 			return false
 		}
 		odd = odd || v.flags&flagSurrogate != 0
-		texts[name] = string(appendText(nil, line[v.start:v.end]))
+		texts[name] = string(v.text(line))
 		return true
 	})
 	switch {
@@ -221,7 +221,7 @@ func (s *scanner) members(line []byte, each func(name string, i int) (end int, e
 		if err != nil {
 			return err
 		}
-		name := string(appendText(nil, line[s.tape[0].start:s.tape[0].end]))
+		name := string(s.tape[0].text(line))
 		end, err := each(name, start)
 		if err != nil {
 			return err

@@ -4,13 +4,7 @@ package columnar
 // organized by resources: one with a parameter of the name header
 // (https://hl7.org/fhir/uv/bulkdata/export.html#organizeoutputby).
 func isHeader(line []byte, tape []token) bool {
-	text := func(i uint32) string {
-		t := &tape[i]
-		if t.flags == 0 {
-			return string(line[t.start:t.end])
-		}
-		return string(appendText(nil, line[t.start:t.end]))
-	}
+	text := func(i uint32) string { return string(tape[i].text(line)) }
 	// member calls found with the value of each member of that name of the object at i.
 	member := func(i uint32, name string, found func(value uint32) bool) bool {
 		if tape[i].kind != tokenObject {

@@ -73,21 +73,14 @@ func (l *lane) typeOf(line []byte) ([]byte, error) {
 	}
 	tape := l.scanner.tape
 	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
-		key, value := tape[i], tape[i+1]
-		name := line[key.start:key.end]
-		if key.flags&flagEscaped != 0 {
-			name = appendText(nil, name)
-		}
-		if string(name) != "resourceType" {
+		value := tape[i+1]
+		if string(tape[i].text(line)) != "resourceType" {
 			continue
 		}
 		if value.kind != tokenString {
 			return nil, errNoType
 		}
-		resourceType := line[value.start:value.end]
-		if value.flags&flagEscaped != 0 {
-			resourceType = appendText(nil, resourceType)
-		}
+		resourceType := value.text(line)
 		if !isTypeName(resourceType) {
 			return nil, errTypeName
 		}

@@ -62,7 +62,7 @@ func (a *assembler) restoreResidual(root *node, residual []byte) (whole []byte, 
 	}
 	tape := a.scanner.tape
 	for i := uint32(1); i < tape[0].next; i = tape[i+1].next {
-		pointer := string(appendText(nil, residual[tape[i].start:tape[i].end]))
+		pointer := string(tape[i].text(residual))
 		value := valueOf(residual, &tape[i+1])
 		steps := strings.Split(pointer, "/")[1:]
 		if len(steps) == 0 {

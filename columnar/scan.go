@@ -297,6 +297,16 @@ func hex4(s []byte) (rune, bool) {
 	return r, true
 }
 
+// text is what a string or key of the line says. It is the line's own memory unless there are
+// escapes in it.
+func (t *token) text(line []byte) []byte {
+	raw := line[t.start:t.end]
+	if t.flags&flagEscaped == 0 {
+		return raw
+	}
+	return appendText(nil, raw)
+}
+
 // appendText appends the text of a string that a scan has passed. A lone surrogate
 // becomes U+FFFD.
 func appendText(to, s []byte) []byte {
