@@ -28,11 +28,8 @@ const Deleted = "deleted"
 //
 // See "Deleted" in https://hl7.org/fhir/uv/bulkdata/export.html#response---complete-status.
 func NewTombstoneWriter(o Options) *Writer {
-	w := NewWriter(o)
-	w.tombstones = true
-	for _, l := range w.lanes {
-		l.deletions = new(deletions)
-	}
+	w := &Writer{laneBlocks: laneBlocks}
+	w.reset(o, true)
 	return w
 }
 

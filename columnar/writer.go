@@ -33,18 +33,20 @@ type Writer struct {
 // NewWriter returns a Writer without parts.
 func NewWriter(o Options) *Writer {
 	w := &Writer{laneBlocks: laneBlocks}
-	w.Reset(o)
+	w.reset(o, false)
 	return w
 }
 
-// Reset makes of a Writer that was closed what NewWriter returns, but that it works in the
-// same memory.
-func (w *Writer) Reset(o Options) {
+// Reset makes of a Writer that was closed, also of tombstones, what NewWriter returns, but
+// that it works in the same memory.
+func (w *Writer) Reset(o Options) { w.reset(o, false) }
+
+func (w *Writer) reset(o Options, tombstones bool) {
 	o.setDefaults()
 	if o.Codec != w.options.Codec || o.Level != w.options.Level {
 		w.space = nil // its encoder is for others
 	}
-	w.options, w.tombstones = o, false
+	w.options, w.tombstones = o, tombstones
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
 	w.full.Store(false)
 	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {

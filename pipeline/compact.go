@@ -234,7 +234,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil, fmt.Errorf("compacting the feed %s: %d rows became %d", x.Feed.Name, rows, made.Rows)
 	}
 	made.After = PartsTotal{len(x.report.Parts), x.report.ParquetBytes}
-	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = Status(run.Status), run.Kind, run.Resources, run.TransactionTime
+	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = run.Status, run.Kind, run.Resources, run.TransactionTime
 	x.report.Replaces = made.Replaces
 	x.report.finish(x.Now())
 	if err := x.putReport(ctx); err != nil {

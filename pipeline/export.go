@@ -24,6 +24,7 @@ type export struct {
 
 	// Not in the ledger:
 	manifest *bulk.Manifest // as it was read last
+	handedOn int            // how many of its first files were queued, or are converted
 	whole    bool           // the server does not take _elements
 }
 

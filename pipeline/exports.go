@@ -145,11 +145,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	if x.complete != nil {
 		return r.listAgain(ctx, x, q)
 	}
-	queued := 0
-	m, err := r.wait(ctx, x, log, func(m *bulk.Manifest) (err error) {
-		queued, err = r.listNew(ctx, x, m, q, queued, nil)
-		return err
-	})
+	m, err := r.wait(ctx, x, log, func(m *bulk.Manifest) error { return r.listNew(ctx, x, m, q, nil) })
 	if err != nil {
 		return r.waitFailed(ctx, x, err)
 	}
@@ -161,7 +157,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	}
 	end := complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
 		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}
-	if _, err := r.listNew(ctx, x, m, q, queued, &end); err != nil {
+	if err := r.listNew(ctx, x, m, q, &end); err != nil {
 		return err
 	}
 	r.Progress.enter(Converting)
@@ -206,11 +202,9 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	return errors.Join(err, r.journal.add(ctx, entry{Lost: &exportEnd{Export: x.index}}))
 }
 
-// listNew lists the files of m that are not listed yet, and queues those that are to be
-// converted, of the first queued ones none. It returns how many are queued in all. With the
-// last of them it writes down end, that all are listed; nil while the server is still to tell
-// of more.
-func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, queued int, end *complete) (int, error) {
+// listNew records the files of m that are not listed yet, and queues those that were not
+// queued before. With end, m is final: with its last file the export is complete.
+func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, end *complete) error {
 	const many = 10_000 // files in one entry
 	broken := func(what string) error {
 		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: x.job.StatusURL,
@@ -222,9 +216,9 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 	r.journal.mu.Unlock()
 	switch {
 	case !same:
-		return queued, broken("it says other things of its files than before")
+		return broken("it says other things of its files than before")
 	case end != nil && gone:
-		return queued, broken("files that the server told of before are not in it")
+		return broken("files that the server told of before are not in it")
 	}
 	for len(fresh) > 0 || end != nil {
 		var news []entry
@@ -235,17 +229,19 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 			news, end = append(news, entry{Complete: end}), nil
 		}
 		if err := r.journal.add(ctx, news...); err != nil {
-			return queued, err
+			return err
 		}
 	}
-	r.queue(x, q, queued)
-	return len(x.files), nil
+	r.queue(x, q)
+	return nil
 }
 
-// queue gives the files from index on to q.
-func (r *run) queue(x *export, q *queue, index int) {
+// queue gives the files to q that it was not given yet, and that are not converted to their
+// end.
+func (r *run) queue(x *export, q *queue) {
 	r.journal.mu.Lock()
-	pending := x.pending(index)
+	pending := x.pending(x.handedOn)
+	x.handedOn = len(x.files)
 	r.journal.mu.Unlock()
 	r.Progress.expect(pending)
 	q.add(pending)
@@ -266,7 +262,7 @@ func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 	r.journal.mu.Lock()
 	x.use(m)
 	r.journal.mu.Unlock()
-	r.queue(x, q, 0)
+	r.queue(x, q)
 	return nil
 }
 

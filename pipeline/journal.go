@@ -217,6 +217,7 @@ func (j *journal) void(x *export) {
 	j.bad = slices.DeleteFunc(j.bad, func(q sink.Receipt) bool { return slices.Contains(x.keys, q.Key) })
 	x.job, x.complete, x.issues, x.files, x.keys, x.manifest = nil, nil, nil, nil, nil, nil
 	x.byName, x.known = map[string]int{}, map[string]int{}
+	x.handedOn = 0
 }
 
 func (j *journal) applyStaged(x *export, s *staged) error {

@@ -184,7 +184,7 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 
 func (r *run) publishedRun() ledger.PublishedRun {
 	return ledger.PublishedRun{Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
-		Status: ledger.Status(r.report.Status), Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
+		Status: r.report.Status, Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 
 // putReport writes what the run has published beside it, for people and for gc.

@@ -96,13 +96,13 @@ type MoveReport struct {
 }
 
 // Status is how a run ended.
-type Status string
+type Status = ledger.Status
 
-// The ends of a run.
+// The statuses of runs. One that has failed is in no feed's object.
 const (
-	Published Status = "published"
-	Partial   Status = "partial" // published, but the server reported errors, or lines are in quarantine
-	Failed    Status = "failed"  // nothing is published
+	Published Status = ledger.StatusPublished
+	Partial   Status = ledger.StatusPartial // published, but the server reported errors, or lines are in quarantine
+	Failed    Status = "failed"             // nothing is published
 )
 
 // ExportReport is one export of a run.
