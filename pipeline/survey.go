@@ -136,12 +136,12 @@ func (s *survey) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		f, err := ledger.Read(ctx, s.State, name)
-		if err != nil {
-			return fmt.Errorf("finding out which runs are in use: %w", err)
-		}
-		if name == s.Feed.Name {
+	feeds, err := ledger.ReadAll(ctx, s.State, names)
+	if err != nil {
+		return fmt.Errorf("finding out which runs are in use: %w", err)
+	}
+	for _, f := range feeds {
+		if f.Name == s.Feed.Name {
 			dropRuns(&f, s.found.Retired, s.now) // of a dry run; else it is done
 			s.feed = f
 		}

@@ -99,18 +99,10 @@ func (l *lake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) 
 			return nil, noSuchFeed(l.state.String(), name, names)
 		}
 	}
-	var feeds []ledger.Feed
-	for _, name := range names {
-		if len(only) > 0 && !slices.Contains(only, name) {
-			continue
-		}
-		f, err := ledger.Read(ctx, l.state, name)
-		if err != nil {
-			return nil, err
-		}
-		feeds = append(feeds, f)
+	if len(only) > 0 {
+		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(only, name) })
 	}
-	return feeds, nil
+	return ledger.ReadAll(ctx, l.state, names)
 }
 
 // live are the live parts of the feeds that were asked for, each feed as it is at one

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -48,6 +49,21 @@ func Read(ctx context.Context, s Store, feed string) (Feed, error) {
 		return Feed{}, err
 	}
 	return decode(feed, content)
+}
+
+// ReadAll reads the objects of several feeds, some at once, since each is a request: the first
+// error is [Read]'s.
+func ReadAll(ctx context.Context, s Store, feeds []string) ([]Feed, error) {
+	all := make([]Feed, len(feeds))
+	group, below := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, name := range feeds {
+		group.Go(func() (err error) {
+			all[i], err = Read(below, s, name)
+			return err
+		})
+	}
+	return all, group.Wait()
 }
 
 // List is the names of all feeds that have an object, in order.

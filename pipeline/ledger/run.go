@@ -146,10 +146,12 @@ func (r *Run) Forget(ctx context.Context) error {
 	return r.lease.store.Remove(ctx, keys...)
 }
 
+// atOnce is how many small files are read at once.
+const atOnce = 16
+
 // readEntries reads a few entries at once, since each is a request, and hands them out
 // in order.
 func readEntries(ctx context.Context, s Store, run string, all []entry) iter.Seq2[json.RawMessage, error] {
-	const atOnce = 16
 	return func(yield func(json.RawMessage, error) bool) {
 		for from := 0; from < len(all); from += atOnce {
 			some := all[from:min(from+atOnce, len(all))]
