@@ -38,6 +38,7 @@ type Stream struct {
 	sha256  hash.Hash // of the same, nil if the manifest has none to compare it with
 	read    int64     // how many they are
 	tail    []byte    // the last of them
+	first   byte      // first byte that is neither white space nor a byte order mark's
 	last    byte      // last byte that is not white space
 	version version   // of the file that they are from
 
@@ -154,6 +155,9 @@ func (s *Stream) give(p []byte) {
 	if t := bytes.TrimRight(p, " \t\r\n"); len(t) > 0 {
 		s.last = t[len(t)-1]
 	}
+	if t := bytes.TrimLeft(p, " \t\r\n"+utf8BOM); s.first == 0 && len(t) > 0 {
+		s.first = t[0]
+	}
 	if len(p) < tailBytes {
 		keep := min(len(s.tail), tailBytes-len(p))
 		s.tail = append(s.tail[:copy(s.tail, s.tail[len(s.tail)-keep:])], p...)
@@ -186,9 +190,7 @@ func (s *Stream) whole() error {
 	s.fetched++
 	want := s.listed
 	switch {
-	case s.last != 0 && s.last != '}' && (s.tail[len(s.tail)-1] != '\n' || s.version.size != s.read):
-		// Every line of NDJSON ends with its object's brace. One that does not is none, and not
-		// cut either, if a line's end is behind it and the answer has its length.
+	case s.last != 0 && s.last != '}' && !s.endsOddly():
 		return errors.New("the last line is not whole")
 	case s.version.size > s.read: // of the first answer: the one that ended here may not have told
 		return fmt.Errorf("it ended there, and had %d bytes before", s.version.size)
@@ -202,6 +204,13 @@ func (s *Stream) whole() error {
 		return errors.New("it ended there, and its SHA-256 is not the manifest's") // if it was cut between two lines, more will come
 	}
 	return s.broken(errors.New("the file's SHA-256 is not the manifest's"), "run again; if it stays so, ask the server's owner")
+}
+
+// endsOddly says that a file ends, uncut, with a line that is no object. Every line of NDJSON
+// ends with its object's brace; but where it began with an object, a line's end is behind the
+// last line, and the answer has the length that it said, that line is for quarantine.
+func (s *Stream) endsOddly() bool {
+	return s.first == '{' && s.tail[len(s.tail)-1] == '\n' && s.version.size == s.read
 }
 
 // Stats is right once Read has returned [io.EOF].

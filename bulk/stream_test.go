@@ -87,6 +87,7 @@ func TestStreamFailures(t *testing.T) {
 		{"gzip with another checksum", file(flip, gzipHeader), transport.Broken, "checksum", "run again", 3},
 		{"gzip with something after it", file(append(compress(content), "garbage"...), gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
 		{"last line cut", file([]byte(content[:50]), nil), transport.Broken, "the last line is not whole", "run again", 3},
+		{"no NDJSON at all", file([]byte("backend timeout\n"), nil), transport.Broken, "the last line is not whole", "run again", 3},
 		{"last line cut, chunked", file([]byte("{}\n{\n"), http.Header{"Transfer-Encoding": {"chunked"}}), transport.Broken, "the last line is not whole", "run again", 3},
 		{"last line cut, gzip", file(compress(content[:50]), gzipHeader), transport.Broken, "the last line is not whole", "run again", 3},
 		{"html", respond(200, nil, " \r\n<!DOCTYPE html>"+secret), transport.Broken, "200 OK: a web page or XML came instead of NDJSON", "proxy", 1},

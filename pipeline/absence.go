@@ -1,10 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 
@@ -80,8 +80,9 @@ func (a *absence) sortRuns(ctx context.Context) error {
 		}
 		like := r.Kind != ledger.KindFiles && maps.Equal(report.Filters, filters)
 		for _, x := range report.Exports {
-			// Of a search, all that it ever found were the feed's.
-			like = like && (a.Feed.GroupSearch != "" || slices.Contains(a.groups(), x.Group))
+			// Of a search, all groups that it ever found were the feed's.
+			found := report.GroupSearch != "" && report.GroupSearch == a.journal.begun.GroupSearch
+			like = like && (found || slices.Contains(a.groups(), x.Group))
 		}
 		if like {
 			a.like = append(a.like, compactable{r, lists[i]})
@@ -89,36 +90,42 @@ func (a *absence) sortRuns(ctx context.Context) error {
 			a.unlike = append(a.unlike, compactable{r, lists[i]})
 		}
 	}
-	for _, name := range a.Feed.SameIDs {
-		if err := a.spareFeed(ctx, name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.spareFeeds(ctx)
 }
 
-// spareFeed keeps what another feed with the same ids still has: all since its last full run,
-// which brings what there is of before.
-func (a *absence) spareFeed(ctx context.Context, name string) error {
-	f, err := ledger.Read(ctx, a.State, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it never ran
-	}
+// spareFeeds keeps what other feeds of the same ids still have: all since their last full
+// run, which brings what there is of before, and before it what that run had not asked for.
+func (a *absence) spareFeeds(ctx context.Context) error {
+	names, err := ledger.List(ctx, a.State)
 	if err != nil {
 		return err
 	}
-	for i := len(f.Runs) - 1; i >= 0; i-- {
-		if holdsFull(f.Runs[i]) {
-			f.Runs = f.Runs[i:]
-			break
+	feeds, err := ledger.ReadAll(ctx, a.State, names)
+	if err != nil {
+		return err
+	}
+	for _, f := range feeds {
+		if f.Name == a.Feed.Name || a.Feed.idSpace(f.Name, f.Source) != a.Feed.idSpace(a.Feed.Name, a.Feed.Source) {
+			continue
 		}
-	}
-	lists, err := readAllParts(ctx, a.State, f.Runs)
-	if err != nil {
-		return err
-	}
-	for i, r := range f.Runs {
-		a.unlike = append(a.unlike, compactable{r, lists[i]})
+		full := lastFull(f)
+		asked := func(string) bool { return false }
+		if full >= 0 {
+			if asked, err = a.typesOf(ctx, f.Runs[full].Run); err != nil {
+				return err
+			}
+		}
+		lists, err := readAllParts(ctx, a.State, f.Runs)
+		if err != nil {
+			return err
+		}
+		for i, r := range f.Runs {
+			parts := lists[i]
+			if i < full {
+				parts = slices.DeleteFunc(parts, func(p PartReport) bool { return asked(p.Type) })
+			}
+			a.unlike = append(a.unlike, compactable{r, parts})
+		}
 	}
 	return nil
 }
@@ -278,3 +285,6 @@ func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
 	}
 	return nil
 }
+
+// idSpace is where the ids of a feed come from: the same type and id is the same resource.
+func (f *Feed) idSpace(name, source string) string { return cmp.Or(f.IDSpaces[name], source) }

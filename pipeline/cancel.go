@@ -56,9 +56,9 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 			return err
 		}
 		c.Parts = len(r.journal.parts)
-		jobs := len(r.jobs())
+		jobs, before := len(r.jobs()), deleted.n
 		err := r.giveUp(ctx, "it was canceled")
-		c.Deleted, c.Kept = deleted.n, jobs-deleted.n
+		c.Deleted, c.Kept = deleted.n-before, jobs-(deleted.n-before)
 		return err
 	})
 }

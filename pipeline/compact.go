@@ -270,9 +270,13 @@ func (r *Report) takeExports(ctx context.Context, s ledger.Store, run string, fi
 		return err
 	}
 	if first {
-		r.Filters = of.Filters
-	} else if !maps.Equal(r.Filters, of.Filters) {
+		r.Filters, r.GroupSearch = of.Filters, of.GroupSearch
+	}
+	if !maps.Equal(r.Filters, of.Filters) {
 		r.Filters = nil
+	}
+	if r.GroupSearch != of.GroupSearch {
+		r.GroupSearch = ""
 	}
 	for _, x := range of.Exports {
 		x.Files, x.Patients = 0, 0

@@ -9,6 +9,7 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/transport"
 )
 
 // tidyRuns does what runs that have ended have left to do: to delete the server's
@@ -92,18 +93,19 @@ func (r *run) endJobs(ctx context.Context) (answered bool) {
 }
 
 // deleteJobs lets the server free its space. A failure is not the run's: several
-// servers, 1upHealth's among them, forbid it. One that does not answer at all is asked no
-// more: this is the end of a run, which somebody waits for.
+// servers, 1upHealth's among them, forbid it. One that does not answer, or is not itself, is
+// asked no more: this is the end of a run, which somebody waits for.
 func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 	if r.Server == nil {
 		return true
 	}
 	for _, x := range r.jobs() {
 		inTime, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
-		_ = r.deleteJob(inTime, *x.job)
+		err := r.deleteJob(inTime, *x.job)
 		silent := inTime.Err() != nil
 		cancel()
-		if silent {
+		down := (*transport.Error)(nil)
+		if silent || errors.As(err, &down) && down.Kind == transport.Unavailable {
 			return false
 		}
 	}

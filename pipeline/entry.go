@@ -34,9 +34,10 @@ type entry struct {
 }
 
 type begun struct {
-	Started time.Time   `json:"started"`
-	Kind    ledger.Kind `json:"kind"`
-	Filters filterText  `json:"filters"`
+	Started     time.Time   `json:"started"`
+	Kind        ledger.Kind `json:"kind"`
+	Filters     filterText  `json:"filters"`
+	GroupSearch string      `json:"group_search,omitempty"` // a hash; "" of none
 
 	// Groups, Types and Members are facts of the run, whatever the feed's are by the time
 	// that it goes on.
@@ -88,6 +89,7 @@ type complete struct {
 	Export              int         `json:"export"`
 	TransactionTime     time.Time   `json:"transaction_time,omitzero"`
 	TransactionTimeText string      `json:"transaction_time_text"`
+	Ahead               bool        `json:"ahead,omitempty"` // that was still to come; see completeUpTo
 	RequiresAccessToken bool        `json:"requires_access_token"`
 	Expires             time.Time   `json:"expires,omitzero"`
 	Errors              []bulk.File `json:"errors,omitempty"`

@@ -150,12 +150,13 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 		return r.waitFailed(ctx, x, err)
 	}
 	files := r.journal.begun.Kind == ledger.KindFiles // that are here, and no export
+	ahead := false
 	if !files {
-		if err := r.checkTime(m, log); err != nil {
+		if ahead, err = r.checkTime(m, log); err != nil {
 			return err
 		}
 	}
-	end := complete{Export: x.index, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
+	end := complete{Export: x.index, Ahead: ahead, TransactionTime: m.TransactionTime, TransactionTimeText: m.TransactionTimeText,
 		RequiresAccessToken: m.RequiresAccessToken, Expires: m.Expires, Errors: m.Errors}
 	if err := r.listNew(ctx, x, m, q, &end); err != nil {
 		return err

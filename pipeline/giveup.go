@@ -81,13 +81,12 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // of a run that was about to be published
 		return err
 	}
-	answered := r.deleteJobs(ctx)
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = nil
 		f.Ended = append(f.Ended, r.id)
 		return nil
 	})
-	if err != nil || !answered { // the next run asks the server once more
+	if err != nil || !r.deleteJobs(ctx) { // the next run asks the server once more
 		return err
 	}
 	return r.forget(ctx)

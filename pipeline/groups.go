@@ -49,11 +49,15 @@ func (r *run) groupGone(ctx context.Context, err error) bool {
 	if !errors.As(err, &refused) || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {
 		return false
 	}
+	next := slices.IndexFunc(r.journal.exports, func(x *export) bool { return x.job == nil && !x.refused })
+	if next < 0 || r.journal.exports[next].Group == "" {
+		return false // it was not the kick-off of a group that was refused
+	}
 	now := r.Feed.Groups
 	if len(now) == 0 && r.Feed.GroupSearch != "" {
 		if now, err = r.Server.Groups(ctx, r.Feed.GroupSearch); err != nil {
 			return false
 		}
 	}
-	return slices.ContainsFunc(r.groups(), func(g string) bool { return g != "" && !slices.Contains(now, g) })
+	return !slices.Contains(now, r.journal.exports[next].Group)
 }

@@ -147,9 +147,9 @@ type Feed struct {
 	// Without it, absence never deletes anything.
 	Retire bool
 
-	// SameIDs are other feeds in which the same type and id is the same resource. What they
-	// still have is not retired.
-	SameIDs []string
+	// IDSpaces are the id spaces of feeds, by name, where they are not the source's name, as in
+	// views: what another feed of the same one still has is not retired.
+	IDSpaces map[string]string
 
 	// MaxErrors is how many errors the server may report before the watermark stays, so
 	// that the next run asks again. Default 0.

@@ -26,6 +26,7 @@ func (r *run) fillReport() {
 	defer r.journal.mu.Unlock()
 	if r.journal.begun != nil {
 		r.report.Kind, r.report.Filters = r.journal.begun.Kind, r.journal.begun.Filters
+		r.report.GroupSearch = r.journal.begun.GroupSearch
 	}
 	for _, x := range r.journal.exports {
 		for _, i := range x.issues {

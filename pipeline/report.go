@@ -58,6 +58,9 @@ type Report struct {
 	// Filters are what was asked for beside types and groups: hashes, to be compared.
 	Filters map[string]string `json:"filters,omitempty"`
 
+	// GroupSearch is what the groups were searched by, "" if they were not: a hash.
+	GroupSearch string `json:"group_search,omitempty"`
+
 	// Moved is how the run moved the watermarks.
 	Moved []MoveReport `json:"watermark_moves,omitempty"`
 

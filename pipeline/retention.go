@@ -33,12 +33,7 @@ func (o Options) droppable(ctx context.Context, f ledger.Feed, now time.Time) ([
 	if o.Feed.KeepRuns <= 0 && o.Feed.KeepDays <= 0 {
 		return nil, nil
 	}
-	full := -1
-	for i, r := range f.Runs {
-		if holdsFull(r) {
-			full = i
-		}
-	}
+	full := lastFull(f)
 	newer := 0 // runs after this one
 	for _, r := range f.Runs {
 		newer += runsIn(r)
@@ -96,6 +91,16 @@ func (r *run) droppableNow(ctx context.Context) []string {
 		r.Log.Warn("whether older runs may go could not be found out; the next run or gc tries again", "error", err)
 	}
 	return gone
+}
+
+// lastFull is the place of a feed's last full run without a fault, -1 if there is none.
+func lastFull(f ledger.Feed) int {
+	for i := len(f.Runs) - 1; i >= 0; i-- {
+		if holdsFull(f.Runs[i]) {
+			return i
+		}
+	}
+	return -1
 }
 
 // holdsFull says whether all that a feed had at one time is in the run.

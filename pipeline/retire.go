@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 
 	"fhirkiln/pipeline/ledger"
 )
@@ -54,6 +56,12 @@ func (r *run) retireAbsent(ctx context.Context) error {
 	}
 	a := &absence{run: r, out: tombstones{run: r}}
 	done, err := a.retire(ctx)
+	if why := whyUnread(err); why != "" { // of this feed, or of another one with the same ids
+		r.Log.Warn("nothing is retired", "why", why)
+		if err = a.out.abort(ctx); err == nil {
+			done = &retirement{Report: RetireReport{Skipped: why}}
+		}
+	}
 	if err == nil {
 		err = r.journal.add(ctx, entry{Retired: done})
 	}
@@ -69,6 +77,16 @@ func (r *run) retireAbsent(ctx context.Context) error {
 	r.report.Retired = &done.Report
 	r.Log.Info("retired what the full run lacks", "resources", done.Report.Resources)
 	return nil
+}
+
+// whyUnread says what of the live runs is not there or cannot be used; "" of another error.
+// It would be so the next night too.
+func whyUnread(err error) string {
+	damaged, newer := (*ledger.DamagedError)(nil), (*ledger.VersionError)(nil)
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) || errors.As(err, &newer) {
+		return fmt.Sprintf("what is live cannot all be read: %v", err)
+	}
+	return ""
 }
 
 // cannotRetire is why this run cannot tell what is gone, "" if it can.

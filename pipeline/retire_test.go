@@ -210,15 +210,15 @@ func TestRetireSparesOtherFeeds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{})
 	w.Full, w.Feed.Retire = true, true
-	w.Feed.SameIDs = []string{"others", "never-run"}
+	w.Feed.IDSpaces = map[string]string{"others": "bison", "strangers": "elk", "never-run": "bison"}
 	night := 0
 	run := func(feed string, gone ...int) int64 {
 		t.Helper()
 		night++
 		w.serve(t, night, bulktest.Options{Data: patientsBut(40, gone...)})
 		o := w.Options
-		if feed == "others" {
-			o.Feed.Name, o.Feed.Retire = "others", false
+		if feed != "members" {
+			o.Feed.Name, o.Feed.Source, o.Feed.Retire = feed, "elk", false
 		}
 		report, err := pipeline.Run(t.Context(), o)
 		if err != nil {
@@ -231,6 +231,7 @@ func TestRetireSparesOtherFeeds(t *testing.T) {
 	}
 	run("members")
 	run("others")
+	run("strangers")
 	if n := run("members", 3); n != 0 {
 		t.Errorf("%d are retired that another feed has", n)
 	}
@@ -238,16 +239,44 @@ func TestRetireSparesOtherFeeds(t *testing.T) {
 	if n := run("members", 3); n != 1 {
 		t.Errorf("%d are retired that no feed has any more, want 1", n)
 	}
+
+	// What the other feed's last full run had not asked for is there still.
+	run("others")
+	w.Feed.Request.Types = []string{"Basic"}
+	run("others", 5)
+	w.Feed.Request.Types = nil
+	if n := run("members", 5); n != 0 {
+		t.Errorf("%d are retired that another feed has of a type that it asks for no longer", n)
+	}
+}
+
+// A live part that is gone does not make full runs fail for ever.
+func TestRetireWithAPartGone(t *testing.T) {
+	t.Parallel()
+	w, report, err := twoFulls(t, bulktest.Options{Data: patientsBut(40, 3)}, func(w *world) {
+		for _, name := range w.files(t, ".parquet") {
+			if strings.Contains(name, "/Patient/") {
+				if err := w.dir.Remove(t.Context(), name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+	if err != nil || report.Status != pipeline.Published || !strings.Contains(report.Retired.Skipped, "cannot all be read") || report.Retired.Resources != 0 {
+		t.Errorf("%+v, error %v", report.Retired, err)
+	}
+	w.wantTidy(t)
 }
 
 // Groups that a search finds have other ids each month; those that were named and are so no
 // longer are not the feed's any more.
 func TestRetireOfGroups(t *testing.T) {
 	t.Parallel()
+	const search = "Group?identifier=urn:npi|1%7C5"
 	for name, tt := range map[string]struct {
-		search          string
+		search, then    string
 		retired, spared int
-	}{"searched": {"Group?identifier=urn:npi|1%7C5", 1, 0}, "named": {"", 0, 1}} {
+	}{"searched": {search, search, 1, 0}, "named": {"", "", 0, 1}, "searched otherwise": {search + "&_count=50", search, 0, 1}, "named, then searched": {"", search, 0, 1}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var group atomic.Pointer[string]
@@ -264,11 +293,15 @@ func TestRetireOfGroups(t *testing.T) {
 					`{"resourceType":"Group","id":%q,"identifier":[{"system":"urn:npi","value":"1|5"}],"member":[%s]}`, *group.Load(), strings.Join(members, ",")))}
 			})
 			w := newWorld(t, bulktest.Options{Data: data})
-			w.Feed.Request.Level, w.Feed.Request.Types, w.Feed.GroupSearch = bulk.Group, []string{"Patient"}, tt.search
+			w.Feed.Request.Level, w.Feed.Request.Types = bulk.Group, []string{"Patient"}
 			w.Full, w.Feed.Retire = true, true
 			var report *pipeline.Report
 			for _, id := range []string{"g0", "g1"} {
-				if group.Store(&id); tt.search == "" {
+				group.Store(&id)
+				if w.Feed.GroupSearch = tt.search; id == "g1" {
+					w.Feed.GroupSearch = tt.then
+				}
+				if w.Feed.Groups = nil; w.Feed.GroupSearch == "" {
 					w.Feed.Groups = []string{id}
 				}
 				var err error

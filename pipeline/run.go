@@ -29,6 +29,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return newRun(o, lease, o.Server).failed(err)
 		}
 		if r != nil {
+			if err := r.checkSink(ctx, r.journal.begun.Kind); err != nil {
+				return r.failed(err)
+			}
 			report, err := r.complete(ctx, r.exports)
 			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
@@ -43,10 +46,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return r.failed(err)
 		}
 		kind := r.kindNow()
-		if kind == ledger.KindIncremental {
-			if err := r.checkSink(ctx); err != nil {
-				return r.failed(err)
-			}
+		if err := r.checkSink(ctx, kind); err != nil {
+			return r.failed(err)
 		}
 		if err := r.begin(ctx, kind); err != nil {
 			return r.failed(err)
@@ -148,7 +149,7 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	if r.journal, err = openJournal(ctx, log); err != nil {
 		return err
 	}
-	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed),
+	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed), GroupSearch: filterHash(r.Feed.GroupSearch),
 		Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}}
 	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }

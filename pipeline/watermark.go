@@ -106,18 +106,18 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 // what changed from there on is not in them. The end itself is not in them either, and
 // neither is the next export's _since (IG, "Query Parameters").
 //
-// Of a transactionTime that is still to come, it is the run's start. Servers are known to
+// Of a transactionTime that was still to come, it is the run's start. Servers are known to
 // write local time as if it were UTC, and what changes until then would never be asked for.
 func (r *run) completeUpTo() string {
-	upTo := instant(r.report.TransactionTime)
-	until := r.Feed.Request.Until
-	switch {
-	case !until.IsZero() && !until.After(upTo):
-		return until.UTC().Truncate(time.Millisecond).Add(-time.Millisecond).Format(time.RFC3339Nano)
-	case upTo.Sub(r.Now()) > clockSkew:
-		return r.started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+	text, upTo := r.report.TransactionTime, instant(r.report.TransactionTime)
+	if slices.ContainsFunc(r.journal.exports, func(x *export) bool { return x.complete != nil && x.complete.Ahead }) {
+		upTo = r.started.UTC().Truncate(time.Millisecond)
+		text = upTo.Format(time.RFC3339Nano)
 	}
-	return r.report.TransactionTime
+	if until := r.Feed.Request.Until; !until.IsZero() && !until.After(upTo) {
+		return until.UTC().Truncate(time.Millisecond).Add(-time.Millisecond).Format(time.RFC3339Nano)
+	}
+	return text
 }
 
 // clockSkew is by how much a server's clock may be before this machine's.
@@ -136,19 +136,19 @@ func (r *run) keepWatermark(why string) {
 	}
 }
 
-// checkTime says what is wrong with the transactionTime. One that is days ahead is refused:
-// no row of a later export would ever count as newer.
-func (r *run) checkTime(m *bulk.Manifest, log *slog.Logger) error {
+// checkTime says whether the transactionTime is still to come. One that is days ahead is
+// refused: no row of a later export would ever count as newer.
+func (r *run) checkTime(m *bulk.Manifest, log *slog.Logger) (isAhead bool, err error) {
 	ahead := m.TransactionTime.Sub(r.Now())
 	switch {
 	case m.TransactionTime.IsZero():
 		log.Warn("the server gave no readable transactionTime")
 	case ahead > 24*time.Hour:
-		return &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: m.StatusURL,
+		return true, &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: m.StatusURL,
 			Err:  fmt.Errorf("its transactionTime, %s, is %v ahead of this machine's clock", m.TransactionTimeText, ahead.Round(time.Minute)),
 			Hint: "if this machine's clock is right, ask the server's owner"}
 	case ahead > clockSkew:
 		log.Warn("the server's transactionTime is still to come; the next run asks since the start of this one", "transaction_time", m.TransactionTimeText)
 	}
-	return nil
+	return ahead > clockSkew, nil
 }

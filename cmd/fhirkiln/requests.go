@@ -23,22 +23,22 @@ func pipelineFeed(f config.Feed, s config.Source, all []config.Feed) pipeline.Fe
 		FullEvery:        f.FullEvery,
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
 		Retire:           f.Retire == config.RetireFull,
-		SameIDs:          sameIDs(f, all),
+		IDSpaces:         idSpaces(all),
 		KeepRuns:         f.KeepRuns,
 		KeepDays:         f.KeepDays,
 		MaxErrors:        int64(f.MaxErrors),
 	}
 }
 
-// sameIDs are the other feeds of a feed's id space.
-func sameIDs(f config.Feed, feeds []config.Feed) []string {
-	var names []string
-	for _, other := range feeds {
-		if other.IDSpace == f.IDSpace && other.Name != f.Name {
-			names = append(names, other.Name)
+// idSpaces are those of feeds that were given one.
+func idSpaces(feeds []config.Feed) map[string]string {
+	spaces := map[string]string{}
+	for _, f := range feeds {
+		if f.IDSpace != f.Source {
+			spaces[f.Name] = f.IDSpace
 		}
 	}
-	return names
+	return spaces
 }
 
 // request is what a feed asks for. The pipeline says of which group and since when.

@@ -128,13 +128,13 @@ func TestRequests(t *testing.T) {
 // What the pipeline adds as it goes: groups, and an exportType for what has changed.
 func TestPipelineFeed(t *testing.T) {
 	t.Parallel()
-	all := []config.Feed{{Name: "members", IDSpace: "bison"}, {Name: "clinical", IDSpace: "bison"}, {Name: "dental", IDSpace: "tooth"}}
+	all := []config.Feed{{Name: "members", Source: "bison", IDSpace: "bison"}, {Name: "clinical", Source: "elk", IDSpace: "bison"}, {Name: "dental", Source: "elk", IDSpace: "elk"}}
 	f := pipelineFeed(config.Feed{Name: "members", Source: "bison", IDSpace: "bison", Level: config.LevelGroup, Groups: []string{"a", "b"}, Purpose: config.PurposeProviderAccess,
 		Overlap: time.Hour, FullEvery: 24 * time.Hour, NewMembers: config.NewMembersIgnore, MaxErrors: 3}, config.Source{Operation: config.OperationDaVinci}, all)
 	want := pipeline.Feed{Name: "members", Source: "bison", Purpose: "provider_access", Groups: []string{"a", "b"},
 		Request:   bulk.Request{Level: bulk.Group, ExportType: "hl7.fhir.us.davinci-pdex#provider-download"},
 		DeltaType: "hl7.fhir.us.davinci-pdex#provider-delta",
-		Overlap:   time.Hour, FullEvery: 24 * time.Hour, IgnoreNewMembers: true, MaxErrors: 3, SameIDs: []string{"clinical"}}
+		Overlap:   time.Hour, FullEvery: 24 * time.Hour, IgnoreNewMembers: true, MaxErrors: 3, IDSpaces: map[string]string{"clinical": "bison"}}
 	if diff := cmp.Diff(want, f); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

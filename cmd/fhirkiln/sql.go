@@ -39,7 +39,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	o := views.Options{Engine: cmd.Engine, IDSpaces: map[string]string{}}
+	o := views.Options{Engine: cmd.Engine}
 	for _, p := range parts {
 		if folder := typeFolder(p.Key); folder == "deleted" {
 			o.Tombstones = true
@@ -51,11 +51,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 		return &usageError{fmt.Errorf("%s has nothing published yet, so there is nothing to view", l.where), "fhirkiln run publishes"}
 	}
 	if l.config != nil {
-		for _, f := range l.config.Feeds {
-			if f.IDSpace != f.Source {
-				o.IDSpaces[f.Name] = f.IDSpace
-			}
-		}
+		o.IDSpaces = idSpaces(l.config.Feeds)
 	}
 	if o.Root, o.State, err = cmd.locations(l); err != nil {
 		return err
