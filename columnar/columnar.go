@@ -108,4 +108,5 @@ type PartStats struct {
 	Rows         int64
 	Bytes        int64 // of the Parquet file
 	Attachments  int64 // rows with an Attachment at one of Options.AttachmentOrigins
+	FullFooter   bool  // its footer is as large as readers like, however small the file: see mostChunks
 }

@@ -100,7 +100,7 @@ func (c *column) inDictionary() bool {
 	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
 }
 
-// mostChunks is how many column chunks a file may have before it is full. A footer says some
+// mostChunks is from how many column chunks on a file is full. A footer says some
 // 90 bytes of each, and Trino reads none of more than 15 MB (parquet.max-footer-read-size).
 const mostChunks = 100_000
 
@@ -108,8 +108,11 @@ const mostChunks = 100_000
 func (f *fileWriter) full(bytes int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.at >= bytes || len(f.groups)*len(f.layout.columns) >= mostChunks
+	return f.at >= bytes || f.fullFooter()
 }
+
+// fullFooter wants f.mu to be held, or that nobody writes any more.
+func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.columns) >= mostChunks }
 
 // slotsOf is how many slots a leaf has in the row group; see levels.
 func (g *rowGroup) slotsOf(f *Field) int {

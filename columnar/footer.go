@@ -81,7 +81,7 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 			// Chunks of nulls alone go without, as DuckDB's do, to keep the footer small.
 			to.MetaData.Encoding = append(slices.Clone(d.encodings), format.RLE)
 		}
-		if d.dict > 0 {
+		if d.dict > 0 && c.size >= leastSearched {
 			// Readers that look for a value in the dictionary alone want to know that it has all.
 			to.MetaData.EncodingStats = append(to.MetaData.EncodingStats,
 				format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1},
@@ -114,6 +114,10 @@ type (
 		ColumnOrders     thrift.Slice[format.ColumnOrder] `thrift:"3,optional"`
 	}
 )
+
+// leastSearched is the size of a chunk from which it pays to look into its dictionary first.
+// Nightly files are of smaller ones, whose footer is a part of the file.
+const leastSearched = 4 << 10
 
 // createdBy names the encoder in the form that parquet-mr reads. It is to be another when the
 // encoder's files are, so that readers can tell those of one that had a defect.

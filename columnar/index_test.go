@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -317,6 +318,12 @@ func TestFootersAreBounded(t *testing.T) {
 	for _, p := range parts {
 		here := len(open(t, p).RowGroups())
 		groups += here
+		if by := open(t, p).Metadata().CreatedBy; !regexp.MustCompile(`^[a-z]+ version [0-9]+[.][0-9]+[.][0-9]+ \(build [^)]+\)$`).MatchString(by) {
+			t.Errorf("created by %q, which parquet-mr does not read", by)
+		}
+		if p.FullFooter != (here > 100) {
+			t.Errorf("the footer of %d row groups is full: %t", here, p.FullFooter)
+		}
 		if size := binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]); size > 10<<20 || here > 120 {
 			t.Errorf("the footer of %d row groups has %d bytes", here, size)
 		}

@@ -99,7 +99,7 @@ func (w *Writer) Close() ([]PartStats, error) {
 		if err := p.file.close(); err != nil {
 			return nil, p.failed("finishing", err)
 		}
-		stat := PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at}
+		stat := PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at, FullFooter: p.file.fullFooter()}
 		for _, l := range w.lanes {
 			if s := l.shares[stat.ResourceType]; s != nil {
 				stat.Attachments += s.attachments

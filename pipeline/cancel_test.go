@@ -164,3 +164,25 @@ func (s *slowServer) Delete(ctx context.Context, _ bulk.Job) error {
 		return context.Cause(ctx)
 	}
 }
+
+// A server that is down at a run's end is told later what it need not keep.
+func TestExportsAreDeletedLaterAtAServerThatIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	up := w.server.Inject(bulktest.Fault{On: bulktest.DeleteEndpoint, Times: bulktest.Always, Do: bulktest.Respond(503, nil, "")})
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.ledgers(t)) == 0 {
+		t.Error("nobody knows any more what the server keeps")
+	}
+	up()
+	before := len(w.server.Requests())
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	if first := w.server.Requests()[before]; first.Method != http.MethodDelete || first.Status != http.StatusAccepted {
+		t.Errorf("%s %s", first.Method, first.Path)
+	}
+	w.wantTidy(t)
+}

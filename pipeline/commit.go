@@ -71,7 +71,7 @@ func (c *commitment) finish(ctx context.Context) error {
 			return err
 		}
 		c.entry.Parts = append(c.entry.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: c.kind, Rows: p.Rows,
-			SHA256: part.sha256(), Attachments: p.Attachments})
+			SHA256: part.sha256(), Attachments: p.Attachments, FullFooter: p.FullFooter})
 	}
 	if c.bad != nil {
 		receipt, err := c.bad.Finish(ctx)

@@ -1,10 +1,12 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,27 +231,70 @@ func TestCompactLeavesUnfinishedRunsAlone(t *testing.T) {
 // A part that is damaged ends the compaction, and nothing has changed.
 func TestCompactOfDamagedParts(t *testing.T) {
 	t.Parallel()
+	for name, damage := range map[string]func(content []byte) []byte{
+		"no Parquet": func([]byte) []byte { return []byte("PAR1 damaged PAR1") },
+		"one byte, of what Parquet has no checksum of": func(content []byte) []byte {
+			at := bytes.LastIndex(content, []byte("fhirkiln version"))
+			content[at] ^= 1
+			return content
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := nightly(t, 2)
+			for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.Type == "Basic" {
+					if err := w.dir.Put(t.Context(), p.Key, damage(w.content(t, p.Key))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			before := w.feed(t)
+			changed := (*pipeline.PartChangedError)(nil)
+			if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); !errors.As(err, &changed) || !strings.Contains(changed.Key, "Basic") {
+				t.Errorf("error %v", err)
+			}
+			if diff := cmp.Diff(before.Runs, w.feed(t).Runs); diff != "" {
+				t.Errorf("runs:\n%s", diff)
+			}
+			w.wantTidy(t)
+			if diff := len(w.files(t, ".parquet")) - 8; diff != 0 {
+				t.Errorf("%d more parts than before", diff)
+			}
+		})
+	}
+}
+
+func (w *world) content(t *testing.T, key string) []byte {
+	t.Helper()
+	f, err := w.dir.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// Parts whose footers are full are large, whatever they have of bytes.
+func TestCompactLeavesFullFooters(t *testing.T) {
+	t.Parallel()
 	w := nightly(t, 2)
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
-		if err != nil {
+	for _, r := range w.feed(t).Runs {
+		key := ledger.PartsKey(r.Run)
+		list := bytes.ReplaceAll(w.content(t, key), []byte(`"sha256"`), []byte(`"full_footer": true, "sha256"`))
+		if err := w.dir.Put(t.Context(), key, list); err != nil {
 			t.Fatal(err)
 		}
-		if p.Type == "Basic" {
-			if err := w.dir.Put(t.Context(), p.Key, []byte("PAR1 damaged PAR1")); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
-	before := w.feed(t)
-	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err == nil {
-		t.Error("no error")
-	}
-	if diff := cmp.Diff(before.Runs, w.feed(t).Runs); diff != "" {
-		t.Errorf("runs:\n%s", diff)
-	}
-	w.wantTidy(t)
-	if diff := len(w.files(t, ".parquet")) - 8; diff != 0 {
-		t.Errorf("%d more parts than before", diff)
+	if done, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err != nil || len(done.Runs) > 0 {
+		t.Errorf("%+v, error %v", done, err)
 	}
 }
 

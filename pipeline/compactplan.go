@@ -33,6 +33,9 @@ func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.
 		for _, p := range parts {
 			if c.wants(p) {
 				size, n = size+p.Bytes, n+1
+				if p.FullFooter {
+					size += max(o.PartBytes-p.Bytes, 0)
+				}
 			}
 		}
 		if r.Kind == ledger.KindFull || r.Full {
@@ -74,5 +77,5 @@ func (c CompactOptions) wants(p PartReport) bool {
 // merges says whether a part's rows go into another part. Those of others stay together:
 // their bytes are copied.
 func (c CompactOptions) merges(p PartReport, target int64) bool {
-	return c.wants(p) && p.Bytes < target/2
+	return c.wants(p) && p.Bytes < target/2 && !p.FullFooter
 }

@@ -111,6 +111,7 @@ type stagedPart struct {
 	Rows        int64        `json:"rows"`
 	SHA256      string       `json:"sha256"`
 	Attachments int64        `json:"attachments,omitempty"`
+	FullFooter  bool         `json:"full_footer,omitempty"`
 }
 
 // fileEnd is a file that was converted to its end.

@@ -141,6 +141,24 @@ func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
 	}
 }
 
+// A run whose groups are there is kept, whatever its server says for a while.
+func TestAResumedRunIsKeptWhereItsGroupsAreThere(t *testing.T) {
+	t.Parallel()
+	w, _ := searching(t)
+	w.Feed.IgnoreNewMembers = true
+	remove := w.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Respond(http.StatusForbidden, nil, ""), Times: bulktest.Always,
+		When: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/fhir/Group/b0/") }})
+	for range 2 {
+		if _, err := pipeline.Run(t.Context(), w.Options); !isKind(transport.Denied)(err) {
+			t.Fatal(err)
+		}
+	}
+	remove()
+	if report, err := pipeline.Run(t.Context(), w.Options); err != nil || !report.Resumed {
+		t.Errorf("resumed: %v, error %v", report.Resumed, err)
+	}
+}
+
 func TestASearchWithoutGroupsFails(t *testing.T) {
 	t.Parallel()
 	w, _ := searching(t)

@@ -86,7 +86,7 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	if err != nil {
 		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
 	}
-	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256}}}})
+	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256, FullFooter: p.FullFooter}}}})
 }
 
 // kindOf is the kind of the files that a part's rows come from.

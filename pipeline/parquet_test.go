@@ -33,6 +33,9 @@ func (w *world) encodings(t *testing.T) map[string][]string {
 			t.Fatal(err)
 		}
 		var has []string
+		if file.Metadata().Schema[1].FieldID == 0 {
+			has = append(has, "no ids")
+		}
 		for _, g := range file.Metadata().RowGroups {
 			for _, c := range g.Columns {
 				path := strings.Join(c.MetaData.PathInSchema, ".")
@@ -76,7 +79,7 @@ func TestParquet(t *testing.T) {
 		{pipeline.Parquet{}, "ZSTD", ""},
 		{pipeline.Parquet{Codec: columnar.Gzip, Level: 9, BloomFilter: true}, "GZIP, bloom filter of id", "GZIP, bloom filter of id"},
 		{pipeline.Parquet{Codec: columnar.Snappy, IdentifyingBounds: true}, "SNAPPY, name.list.element.family from Family-000", "SNAPPY"},
-		{pipeline.Parquet{Codec: columnar.None}, "UNCOMPRESSED", "UNCOMPRESSED"},
+		{pipeline.Parquet{Codec: columnar.None, OmitFieldIDs: true}, "UNCOMPRESSED, no ids", "UNCOMPRESSED, no ids"},
 	} {
 		w.Parquet = tt.Parquet
 		w.serve(t, n+1, bulktest.Options{Data: file(n)})

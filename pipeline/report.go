@@ -161,6 +161,10 @@ type PartReport struct {
 	Rows   int64  `json:"rows"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+
+	// FullFooter says that the part has as many row groups as readers like, so that it is not
+	// to be merged with others however small it is.
+	FullFooter bool `json:"full_footer,omitempty"`
 }
 
 func newReport(f Feed, started time.Time) *Report {
@@ -227,7 +231,7 @@ func (r *Report) addFile(f *exportFile) {
 }
 
 func (r *Report) addPart(p stagedPart) {
-	r.Parts = append(r.Parts, PartReport{Type: p.Type, Key: p.Receipt.Key, Rows: p.Rows, Bytes: p.Receipt.Size, SHA256: p.SHA256})
+	r.Parts = append(r.Parts, PartReport{Type: p.Type, Key: p.Receipt.Key, Rows: p.Rows, Bytes: p.Receipt.Size, SHA256: p.SHA256, FullFooter: p.FullFooter})
 	t := r.typeOf(kind{p.Type, p.Of.Deleted}.name())
 	t.Parts++
 	t.Rows += p.Rows

@@ -84,8 +84,7 @@ func TestRetentionKeepsTombstonesOfWhatStays(t *testing.T) {
 			c.then(1, bulktest.Lines("Patient", updated("Patient", "2", long)))
 			c.deleted = bulktest.Files{bulktest.Lines("Bundle", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}`)}
 			c.run(t)
-			c.deleted = nil
-			c.then(1)
+			c.then(1) // the full run has tombstones of its own
 			c.Full = true
 			c.run(t)
 			want := 1
@@ -96,6 +95,25 @@ func TestRetentionKeepsTombstonesOfWhatStays(t *testing.T) {
 				t.Errorf("%d runs are live, want %d", len(runs), want)
 			}
 		})
+	}
+}
+
+// The days of a compaction are those of what it was made of.
+func TestRetentionDaysOfCompactedRuns(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	c.run(t)
+	c.then(1, bulktest.Lines("Patient", updated("Patient", "2", "2026-03-02T01:00:00Z")))
+	c.run(t)
+	c.then(10)
+	if _, err := pipeline.Compact(t.Context(), c.Options, pipeline.CompactOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.Feed.KeepDays, c.Full = 5, true
+	c.then(1)
+	c.run(t)
+	if runs := c.feed(t).Runs; len(runs) != 1 {
+		t.Errorf("%d runs are live, want that of today", len(runs))
 	}
 }
 

@@ -30,7 +30,10 @@ func CheckPart(f sink.Reader, p PartReport) error {
 	}
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
-		return fmt.Errorf("reading %s: %w", p.Key, err)
+		if store := (*sink.Error)(nil); errors.As(err, &store) {
+			return err
+		}
+		return &sink.Error{Doing: "reading a part", Where: p.Key, Err: err}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
 		return &PartChangedError{p.Key, fmt.Sprintf("its SHA-256 is %.12s…, and was %.12s… when it was published", got, p.SHA256)}

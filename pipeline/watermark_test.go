@@ -210,6 +210,21 @@ func TestTransactionTimes(t *testing.T) {
 	}
 }
 
+// What was still to come when the server said it is so for good, however long the run takes.
+func TestATransactionTimeThatIsPassedMeanwhile(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: bulktest.EditManifest(func(m map[string]any) { m["transactionTime"] = "2026-03-01T04:00:00Z" })})
+	c.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		c.mu.Lock()
+		c.night = c.night.Add(3 * time.Hour)
+		c.mu.Unlock()
+		next.ServeHTTP(w, r)
+	}})
+	c.run(t)
+	c.wantMarks(t, map[string]string{"*": "01T02:00:00Z"})
+}
+
 // One of years ahead would make every later version of a resource look old.
 func TestATransactionTimeOfAnotherAge(t *testing.T) {
 	t.Parallel()
@@ -288,6 +303,13 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) || !strings.Contains(wrong.Hint, "--full") || len(c.asked(t)) > 0 {
 		t.Errorf("error %v", err)
 	}
+	// Nor does a run get there that had begun before.
+	c.Sink = c.dir
+	c.cutOff(t, 1)
+	c.Sink = other
+	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) {
+		t.Errorf("gone on with: error %v", err)
+	}
 	c.Full = true
 	if report := c.run(t); report.Kind != ledger.KindFull {
 		t.Errorf("%s", report.Kind)
@@ -295,4 +317,26 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	c.Full = false
 	c.then(1)
 	c.run(t)
+}
+
+// A run that brought nothing but bad lines says nothing of the sink.
+func TestALastRunWithoutPartsSaysNothingOfTheSink(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	c.State, c.MaxQuarantined = c.dir, 1
+	c.run(t)
+	c.then(1, bulktest.Lines("Patient", `{"id":"no type"}`))
+	if report := c.run(t); len(report.Parts) > 0 || report.Quarantined == 0 {
+		t.Fatalf("%d parts, %d quarantined", len(report.Parts), report.Quarantined)
+	}
+	other, err := sink.OpenDir(filepath.Join(t.TempDir(), "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	c.Sink = other
+	c.then(1)
+	if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
+		t.Error("another sink was brought up to date")
+	}
 }

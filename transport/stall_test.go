@@ -60,6 +60,9 @@ func TestASlowBodyEnds(t *testing.T) {
 			io.WriteString(w, strings.Repeat("x", 1000))
 			return
 		}
+		if r.URL.Path == "/slow at the end" {
+			io.WriteString(w, strings.Repeat("x", 70<<10))
+		}
 		for r.Context().Err() == nil {
 			io.WriteString(w, "x")
 			http.NewResponseController(w).Flush()
@@ -74,12 +77,14 @@ func TestASlowBodyEnds(t *testing.T) {
 		t.Cleanup(func() { resp.Body.Close() })
 		return resp.Body
 	}
-	t.Run("of the server", func(t *testing.T) {
-		t.Parallel()
-		if _, err := io.Copy(io.Discard, get(t, "/slow", 30*time.Millisecond)); !errors.Is(err, transport.ErrTooSlow) {
-			t.Errorf("got %v", err)
-		}
-	})
+	for _, path := range []string{"/slow", "/slow%20at%20the%20end"} {
+		t.Run("of the server "+path, func(t *testing.T) {
+			t.Parallel()
+			if _, err := io.Copy(io.Discard, get(t, path, 30*time.Millisecond)); !errors.Is(err, transport.ErrTooSlow) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 	t.Run("of the reader", func(t *testing.T) {
 		t.Parallel()
 		body := get(t, "/quick", 100*time.Millisecond)

@@ -77,6 +77,9 @@ type days time.Duration
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *days) UnmarshalText(text []byte) error {
 	parsed, err := config.ParseDuration(string(text))
+	if err == nil && parsed > 366*24*time.Hour { // longer ones it cuts
+		err = errors.New("is more than a year")
+	}
 	if err != nil {
 		return fmt.Errorf("%q %w; want a duration such as 24h or 7d", text, err)
 	}

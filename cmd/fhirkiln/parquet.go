@@ -14,7 +14,7 @@ import (
 type parquetFlags struct {
 	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"How pages are compressed: zstd, snappy, gzip or none. Default: zstd."`
 	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 1 and 6."`
-	RowGroupMiB           int    `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 256, or less where several workers or cores have one each."`
+	RowGroupMiB           *int   `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 256, or less where several workers or cores have one each."`
 	BloomFilter           *bool  `negatable:"" help:"A bloom filter of the resources' ids in each row group. Default: none."`
 	IdentifyingStatistics *bool  `negatable:"" help:"Least and greatest value of columns that identify people, in the clear. Default: none."`
 	OmitFieldIDs          *bool  `name:"omit-field-ids" negatable:"" help:"Leave out the ids of fields, for Iceberg's add_files. Default: they are there."`
@@ -31,7 +31,12 @@ func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 			return c, &usageError{error: errors.New("--compression-level must be at least 1; --compression none is without")}
 		}
 	}
-	c.RowGroupMiB = cmp.Or(f.RowGroupMiB, c.RowGroupMiB)
+	if n := f.RowGroupMiB; n != nil {
+		if *n < 1 || *n > 1024 {
+			return c, &usageError{error: fmt.Errorf("--row-group-mib must be from 1 to 1024, not %d", *n)}
+		}
+		c.RowGroupMiB = *n
+	}
 	if f.BloomFilter != nil {
 		c.BloomFilter = *f.BloomFilter
 	}
@@ -44,9 +49,6 @@ func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 	c.Compression = cmp.Or(c.Compression, config.CompressionZstd)
 	if err := columnar.Codec(c.Compression).Check(c.CompressionLevel); err != nil {
 		return c, &usageError{error: fmt.Errorf("--compression-level: %w", err)}
-	}
-	if c.RowGroupMiB < 0 || c.RowGroupMiB > 1024 {
-		return c, &usageError{error: fmt.Errorf("--row-group-mib must be from 1 to 1024, not %d", c.RowGroupMiB)}
 	}
 	return c, nil
 }

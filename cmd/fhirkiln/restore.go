@@ -39,6 +39,12 @@ func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err := checkTypes(cmd.Type); err != nil {
 		return err
 	}
+	switch {
+	case cmd.Replace && cmd.Out == "":
+		return &usageError{error: errors.New("--replace is for files of --out")}
+	case slices.Contains(cmd.Type, columnar.Deleted):
+		return &usageError{errors.New("--type deleted: tombstones are not restored with a lake"), "name their files: fhirkiln files --type deleted"}
+	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	parts, closeAll, err := cmd.find(ctx, c, ui.log)

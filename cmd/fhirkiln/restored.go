@@ -49,10 +49,10 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 	f := &restoredFile{Writer: bufio.NewWriterSize(r.stdout, 256<<10)}
 	if r.folder != "" {
 		f.name = filepath.Join(r.folder, name+".ndjson")
-		if _, err := os.Lstat(f.name); !r.replace && !errors.Is(err, fs.ErrNotExist) {
-			return nil, &usageError{fmt.Errorf("%s is there already", f.name), "choose another folder, or --replace"}
+		if err := r.mayName(f.name); err != nil {
+			return nil, err
 		}
-		file, err := os.CreateTemp(r.folder, "."+name+"-*.ndjson") // 0600
+		file, err := os.CreateTemp(r.folder, "."+name+"-*.partial") // 0600; nobody takes it for NDJSON
 		if err != nil {
 			return nil, &sink.Error{Doing: "creating a file", Where: r.folder, Err: err, Hint: "choose a folder that this user may write to (--out)"}
 		}
@@ -63,7 +63,23 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 	return f, nil
 }
 
-// close makes all files whole, or none.
+// mayName says whether a file may get a name.
+func (r *restored) mayName(name string) error {
+	there, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &sink.Error{Doing: "creating a file", Where: name, Err: err}
+	case !there.Mode().IsRegular():
+		return &usageError{fmt.Errorf("%s is there, and is no file", name), "choose another folder"}
+	case !r.replace:
+		return &usageError{fmt.Errorf("%s is there already", name), "choose another folder, or --replace"}
+	}
+	return nil
+}
+
+// close gives each file its name, once all are whole.
 func (r *restored) close() error {
 	for _, f := range r.files {
 		err := f.Flush()
@@ -77,6 +93,9 @@ func (r *restored) close() error {
 	for name, f := range r.files {
 		if f.file == nil {
 			continue
+		}
+		if err := r.mayName(f.name); err != nil {
+			return errors.Join(err, r.abort())
 		}
 		err := f.file.Close()
 		if err == nil {
