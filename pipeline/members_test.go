@@ -87,6 +87,33 @@ func refusePost(c *clinic) {
 		When: func(r *http.Request) bool { return r.Method == http.MethodPost }})
 }
 
+// Where each group is exported in full for its new members, the run is as good as a full one:
+// the runs before it need not be kept.
+func TestNewMembersInEachGroupMakeARunFull(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		then []bulktest.File
+		live int
+	}{"in each": {practice("a: 1 2", "b: 3"), 1}, "in one": {practice("a: 1 2", "b:"), 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1", "b:")
+			refusePost(c)
+			c.Feed.KeepRuns = 1
+			c.run(t)
+			c.then(1, tt.then...)
+			c.run(t)
+			feed := c.feed(t)
+			if len(feed.Runs) != tt.live || feed.Runs[len(feed.Runs)-1].Full != (tt.live == 1) {
+				t.Errorf("live: %+v", feed.Runs)
+			}
+			if full := feed.Full.Day() == 2; full != (tt.live == 1) {
+				t.Errorf("the last full export is of %v", feed.Full)
+			}
+		})
+	}
+}
+
 // The group of a new member is exported in full where patients cannot be named, and
 // since the watermark for what was deleted. Other groups are not.
 func TestServersThatDoNotExportPatientsByName(t *testing.T) {

@@ -60,6 +60,25 @@ func (r *run) sinceParts(full bool) []ledger.Window {
 	return parts
 }
 
+// inFull says whether all of the feed was exported: as a full run does, and one that finds new
+// members in each group of a server that does not export patients by name.
+func (r *run) inFull() bool {
+	switch r.journal.begun.Kind {
+	case ledger.KindFull:
+		return true
+	case ledger.KindIncremental:
+	default:
+		return false
+	}
+	full := map[string]bool{}
+	for _, x := range r.journal.of(roleData) {
+		if x.Since.Equal(r.Feed.Request.Since) && slices.Equal(x.Types, r.journal.begun.Types) {
+			full[x.Group] = true
+		}
+	}
+	return !slices.ContainsFunc(r.groups(), func(g string) bool { return !full[g] })
+}
+
 // request is the kick-off of a planned export.
 func (r *run) request(x *export) bulk.Request {
 	p, q := x.planned, r.Feed.Request

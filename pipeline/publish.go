@@ -184,7 +184,8 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 }
 
 func (r *run) publishedRun() ledger.PublishedRun {
-	return ledger.PublishedRun{Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
+	full := r.report.Kind == ledger.KindIncremental && r.report.Status == Published && r.inFull()
+	return ledger.PublishedRun{Full: full, Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
 		Status: r.report.Status, Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 

@@ -67,10 +67,10 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 // watermark. What a run that does not move it has not brought of a new member, the next
 // one asks for again.
 func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
-	switch r.report.Kind {
-	case ledger.KindFiles:
+	if r.report.Kind == ledger.KindFiles {
 		return
-	case ledger.KindFull:
+	}
+	if r.inFull() {
 		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
 	}
 	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {

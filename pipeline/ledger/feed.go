@@ -131,7 +131,7 @@ type PublishedRun struct {
 	Parts           int64     `json:"parts"`              // with tombstones' parts
 	Bytes           int64     `json:"bytes"`              // of all parts
 	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them, and those that these replaced
-	Full            bool      `json:"full,omitzero"`      // of a compaction: there is a full run among them
+	Full            bool      `json:"full,omitzero"`      // of a compaction: there is a full run among them; of an incremental run: all was exported
 	Holds           int       `json:"holds,omitzero"`     // of a compaction: how many of them were none
 	Newest          time.Time `json:"newest,omitzero"`    // of a compaction: when the newest of them was published
 
