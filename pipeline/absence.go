@@ -52,7 +52,7 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 		if int64(len(gone))*mostRetired > current {
 			why := fmt.Sprintf("%d of %d resources of %s would be, more than a tenth", len(gone), current, t)
 			a.Log.Warn("nothing is retired", "why", why)
-			return &retirement{Report: RetireReport{Skipped: why, Refused: true}}, a.out.abort(ctx)
+			return &retirement{Report: RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)
 		}
 		n, err := a.bury(ctx, t, gone)
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,17 +84,10 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	for _, a := range args {
 		// Without a word, --feed "$UNSET" would be about all feeds.
 		if name, value, given := strings.Cut(a, "="); a == "" || strings.HasPrefix(name, "--") && given && value == "" {
-			return nil, &usageError{error: fmt.Errorf("an argument is empty%s: a variable of a script may not be set", afterName(name))}
+			return nil, &usageError{error: fmt.Errorf("%s is empty: a variable of a script may not be set", cmp.Or(name, "an argument"))}
 		}
 	}
 	return parser.Parse(args)
-}
-
-func afterName(flag string) string {
-	if flag == "" {
-		return ""
-	}
-	return ", " + flag
 }
 
 // usageError is a command line that cannot be understood, or names something that is
