@@ -87,7 +87,7 @@ func drawRuns(t *rapid.T) []lakeRun {
 
 // compact puts the files of a feed's live runs into one run, and retires them.
 func compact(runs []lakeRun, feed string) []lakeRun {
-	merged := lakeRun{name: "r00", feed: feed, state: live}
+	merged := lakeRun{name: "r0", feed: feed, state: live} // a name that drawRuns gives to none
 	for i, r := range runs {
 		if r.feed != feed || r.state != live {
 			continue
