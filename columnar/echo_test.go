@@ -163,7 +163,7 @@ func checkEchoes(t failer, seed uint64) {
 // TestEchoes takes a few seeds, FuzzEchoes as many as there is time for.
 func TestEchoes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(80) {
 		if checkEchoes(t, seed); t.Failed() {
 			t.Fatalf("it is seed %d", seed)
 		}

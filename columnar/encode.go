@@ -142,23 +142,23 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
-	// A column that is shorter as runs alone decides for those of the struct after it.
 	runs := nullPage{levels: &def[0], slots: len(def), repeats: f.rep > 0}
-	if p, ok := e.nulls[runs]; ok {
-		return p
-	}
 	key := runs
 	key.repWidth, key.defWidth = bits.Len8(f.rep), bits.Len8(f.def)
 	if p, ok := e.nulls[key]; ok {
 		return p
 	}
+	// What is shorter is found for each width: a page is then the same whichever columns share
+	// it, also where a refused line has left a struct with levels of its own that are equal.
 	runsAlone := e.runsAlone(f, def, rep)
-	if runsAlone {
-		key = runs
+	p, known := e.nulls[runs]
+	if !known || !runsAlone {
+		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
+		p = e.page(format.Plain, len(def), len(def), pageValues{})
 	}
-	e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
-	p := e.page(format.Plain, len(def), len(def), pageValues{})
-	e.nulls[key] = p
+	if e.nulls[key] = p; runsAlone {
+		e.nulls[runs] = p
+	}
 	return p
 }
 
