@@ -23,6 +23,10 @@ type GCOptions struct {
 	// DryRun finds out what would be removed and removes nothing. It takes no lease and
 	// writes nothing at all.
 	DryRun bool
+
+	// Inventory is where garbage is looked for, so that many feeds need one listing of all that
+	// there is. Default: one that is taken for this call.
+	Inventory *Inventory
 }
 
 // Garbage is what [GC] has removed, or would.
@@ -78,6 +82,12 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 		g.Grace = 0
 	}
 	found := &Garbage{Feed: o.Feed.Name, DryRun: g.DryRun, Files: []GarbageFile{}}
+	s := &survey{Options: o, Inventory: g.Inventory, found: found}
+	if g.DryRun {
+		if err := s.take(ctx); err != nil { // before the feed is read: see Inventory
+			return nil, err
+		}
+	}
 	feed, err := ledger.Read(ctx, o.State, o.Feed.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found, nil
@@ -86,18 +96,17 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 		return nil, err
 	}
 	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
-	now := o.Now().UTC()
-	s := &survey{Options: o, now: now, before: now.Add(-g.Grace), found: found}
 	if g.DryRun {
-		if found.Retired, err = o.droppable(ctx, feed, now); err == nil {
-			err = s.find(ctx)
+		now := o.Now().UTC()
+		if found.Retired, err = o.droppable(ctx, feed, now); err != nil {
+			return found, err
 		}
-		return found, err
+		dropRuns(&feed, found.Retired, now)
+		return found, s.find(ctx, feed, now.Add(-g.Grace))
 	}
 	return found, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
 		now := o.Now().UTC() // not from before the lease was had: who reads meanwhile sees what is retired now
-		s.now, s.before = now, now.Add(-g.Grace)
 		if found.Retired, err = o.droppable(ctx, lease.Feed(), now); err != nil {
 			return err
 		}
@@ -114,7 +123,10 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 		if err := o.putManifests(ctx, lease.Feed()); err != nil {
 			return err
 		}
-		if err := s.find(ctx); err != nil {
+		if err := s.take(ctx); err != nil {
+			return err
+		}
+		if err := s.find(ctx, lease.Feed(), now.Add(-g.Grace)); err != nil {
 			return err
 		}
 		return o.sweep(ctx, lease, found)

@@ -4,46 +4,42 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 )
 
 // survey finds the garbage of a feed.
-//
-// What there is is listed before the feeds are read: a run is named by its feed's object
-// before it has any file, so that what is listed and is named by none now is of a run
-// that will never be live.
 type survey struct {
 	Options
-	now, before time.Time // what ceased to be live, or began, after before stays
-	found       *Garbage
+	*Inventory
+	found  *Garbage
+	feed   ledger.Feed // as it is now
+	before time.Time   // what ceased to be live, or began, after it stays
 
-	parts   map[string]GarbageFile // of the feed, by key
-	staged  map[string]time.Time
-	folders map[string][]GarbageFile // by run
-
-	feed     ledger.Feed
-	working  map[string]bool // unfinished runs, and those that have ended but are not tidied up, of all feeds
-	live     map[string]bool // live runs
+	parts    map[string]GarbageFile // of the feed, by key
+	working  map[string]bool        // unfinished runs, and those that have ended but are not tidied up, of all feeds
+	live     map[string]bool        // live runs
 	retired  map[string]time.Time
 	replaced map[string]bool // runs whose rows live on in others
 	members  map[string]bool // keys of the feeds' lists
 }
 
-func (s *survey) find(ctx context.Context) error {
-	if err := s.list(ctx); err != nil {
-		return err
+// take takes an inventory, if there is none yet.
+func (s *survey) take(ctx context.Context) (err error) {
+	if s.Inventory == nil {
+		s.Inventory, err = TakeInventory(ctx, s.Options, s.Options.Feed.Name)
 	}
-	if err := s.read(ctx); err != nil {
-		return err
-	}
+	return err
+}
+
+func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) error {
+	s.feed, s.before = feed, before
+	s.sort()
 	for _, r := range s.feed.Retired {
 		// One that is not tidied up keeps its files, and so its entry: without it nobody would
 		// ever remove them.
@@ -64,10 +60,11 @@ func (s *survey) find(ctx context.Context) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.staged)) {
-		if s.abandoned(key) {
+		if s.mayDiscard(key) && s.abandoned(key) {
 			s.add(GarbageFile{Key: key, Staged: true}, OfNoRun)
 		}
 	}
+	s.forget(s.found.Files)
 	return nil
 }
 
@@ -77,92 +74,55 @@ func (s *survey) add(f GarbageFile, why GarbageReason) {
 	s.found.Bytes += f.Bytes
 }
 
-// list lists all that may be garbage.
-func (s *survey) list(ctx context.Context) error {
-	s.parts, s.staged, s.folders = map[string]GarbageFile{}, map[string]time.Time{}, map[string][]GarbageFile{}
-	err := s.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
-		if s.isPart(key) {
-			s.parts[key] = GarbageFile{Key: key, Bytes: size}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = s.Sink.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
-		if s.isPart(key) {
-			s.staged[key] = at
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = s.State.List(ctx, ledger.RunsFolder, func(key string, size int64) error {
-		if run, _ := folderOf(key); run != "" {
-			s.folders[run] = append(s.folders[run], GarbageFile{Key: key, Bytes: size})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return s.State.Staged(ctx, ledger.RunsFolder, func(key string, at time.Time) error {
-		if run, _ := folderOf(key); run != "" {
-			s.staged[key] = at
-		}
-		return nil
-	})
-}
-
 // isPart says whether a key is one that runs of the feed give to their parts.
 func (s *survey) isPart(key string) bool {
-	at := strings.Split(key, "/")
-	return len(at) == 6 && at[2] == "kiln_source="+s.Feed.Source && at[3] == "kiln_feed="+s.Feed.Name &&
-		strings.HasPrefix(at[4], "kiln_run=") && strings.HasSuffix(at[5], ".parquet")
+	source, feed := partOf(key)
+	return source == s.feed.Source && feed == s.feed.Name
 }
 
-// folderOf is the run whose folder a key is in, and the rest of the key.
-func folderOf(key string) (run, rest string) {
-	run, rest, _ = strings.Cut(strings.TrimPrefix(key, ledger.RunsFolder), "/")
-	return run, rest
+// mayDiscard says whether what is staged under a key may be this feed's: a part of its, or
+// something in the folder of any run.
+func (s *survey) mayDiscard(key string) bool {
+	return s.isPart(key) || strings.HasPrefix(key, ledger.RunsFolder)
 }
 
-// read reads what all feeds name.
-func (s *survey) read(ctx context.Context) error {
+// sort finds this feed's parts, and what all feeds name. Of this feed it goes by what it
+// is now, of others by what they were after all was listed.
+func (s *survey) sort() {
+	s.parts = map[string]GarbageFile{}
+	for _, f := range s.Inventory.parts[s.feed.Name] {
+		if s.isPart(f.Key) {
+			s.parts[f.Key] = f
+		}
+	}
 	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	s.retired = map[string]time.Time{}
-	names, err := ledger.List(ctx, s.State)
-	if err != nil {
-		return err
+	s.note(s.feed)
+	for _, f := range s.feeds {
+		if f.Name != s.feed.Name {
+			s.note(f)
+		}
 	}
-	feeds, err := ledger.ReadAll(ctx, s.State, names)
-	if err != nil {
-		return fmt.Errorf("finding out which runs are in use: %w", err)
+}
+
+// note notes what a feed names.
+func (s *survey) note(f ledger.Feed) {
+	if f.Unfinished != nil {
+		s.working[f.Unfinished.Run] = true
 	}
-	for _, f := range feeds {
-		if f.Name == s.Feed.Name {
-			dropRuns(&f, s.found.Retired, s.now) // of a dry run; else it is done
-			s.feed = f
-		}
-		if f.Unfinished != nil {
-			s.working[f.Unfinished.Run] = true
-		}
-		for _, run := range f.Ended {
-			s.working[run] = true
-		}
-		for _, r := range f.Runs {
-			s.live[r.Run] = true
-			for _, run := range r.Replaces {
-				s.replaced[run] = true
-			}
-		}
-		for _, r := range f.Retired {
-			s.retired[r.Run] = r.At
-		}
-		s.members[f.Members] = true
+	for _, run := range f.Ended {
+		s.working[run] = true
 	}
-	return nil
+	for _, r := range f.Runs {
+		s.live[r.Run] = true
+		for _, run := range r.Replaces {
+			s.replaced[run] = true
+		}
+	}
+	for _, r := range f.Retired {
+		s.retired[r.Run] = r.At
+	}
+	s.members[f.Members] = true
 }
 
 // dead is why the files of a run are live no more, "" if they may be.

@@ -55,11 +55,18 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	if g.Grace == 0 {
 		g.Grace = -1 // none
 	}
+	o := pipeline.Options{Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log}
+	names := make([]string, len(feeds))
+	for i, feed := range feeds {
+		names[i] = feed.Name
+	}
+	if g.Inventory, err = pipeline.TakeInventory(ctx, o, names...); err != nil {
+		return err
+	}
 	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
-		found, err := pipeline.GC(ctx, pipeline.Options{
-			Feed: pipeline.Feed{Name: feed.Name, KeepRuns: feed.KeepRuns, KeepDays: feed.KeepDays},
-			Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
-		}, g)
+		o := o
+		o.Feed = pipeline.Feed{Name: feed.Name, KeepRuns: feed.KeepRuns, KeepDays: feed.KeepDays}
+		found, err := pipeline.GC(ctx, o, g)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,108 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+)
+
+// Inventory is what there is where parts and the state are, and what feeds say of it. [GC]
+// finds garbage in it, and takes that out of it. It is good for many feeds, one after the
+// other: what comes to be after it was taken is not in it, and so is not removed.
+//
+// What there is is listed before the feeds are read: a run is named by its feed's object
+// before it has any file, so that what is listed and is named by none then is of a run that
+// will never be live.
+type Inventory struct {
+	parts   map[string][]GarbageFile // by feed
+	staged  map[string]time.Time     // of all feeds
+	folders map[string][]GarbageFile // by run
+	feeds   []ledger.Feed
+}
+
+// TakeInventory lists o.Sink and o.State, and reads all feeds. It is good for GC of the
+// feeds of these names, and needs some hundred bytes of memory for each of their files.
+func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory, error) {
+	o = o.withDefaults()
+	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{}}
+	err := o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
+		if _, feed := partOf(key); slices.Contains(names, feed) {
+			i.parts[feed] = append(i.parts[feed], GarbageFile{Key: key, Bytes: size})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = o.Sink.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
+		if _, feed := partOf(key); slices.Contains(names, feed) {
+			i.staged[key] = at
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = o.State.List(ctx, ledger.RunsFolder, func(key string, size int64) error {
+		if run, _ := folderOf(key); run != "" {
+			i.folders[run] = append(i.folders[run], GarbageFile{Key: key, Bytes: size})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = o.State.Staged(ctx, ledger.RunsFolder, func(key string, at time.Time) error {
+		if run, _ := folderOf(key); run != "" {
+			i.staged[key] = at
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	all, err := ledger.List(ctx, o.State)
+	if err != nil {
+		return nil, err
+	}
+	if i.feeds, err = ledger.ReadAll(ctx, o.State, all); err != nil {
+		return nil, fmt.Errorf("finding out which runs are in use: %w", err)
+	}
+	return i, nil
+}
+
+// forget takes out what belongs to no feed in particular, so that it is found once.
+func (i *Inventory) forget(files []GarbageFile) {
+	for _, f := range files {
+		if f.Staged {
+			delete(i.staged, f.Key)
+		} else if run, _ := folderOf(f.Key); i.folders[run] != nil {
+			i.folders[run] = slices.DeleteFunc(i.folders[run], func(there GarbageFile) bool { return there.Key == f.Key })
+		}
+	}
+}
+
+// partOf is whose a part is by its key, "" if no run gives such a key to a part.
+func partOf(key string) (source, feed string) {
+	at := strings.Split(key, "/")
+	if len(at) != 6 || !strings.HasPrefix(at[4], "kiln_run=") || !strings.HasSuffix(at[5], ".parquet") {
+		return "", ""
+	}
+	source, ok := strings.CutPrefix(at[2], "kiln_source=")
+	feed, also := strings.CutPrefix(at[3], "kiln_feed=")
+	if !ok || !also {
+		return "", ""
+	}
+	return source, feed
+}
+
+// folderOf is the run whose folder a key is in, and the rest of the key.
+func folderOf(key string) (run, rest string) {
+	run, rest, _ = strings.Cut(strings.TrimPrefix(key, ledger.RunsFolder), "/")
+	return run, rest
+}

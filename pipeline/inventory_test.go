@@ -1,0 +1,95 @@
+package pipeline_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// listed counts how often parts or the folders of runs are listed.
+type listed struct {
+	*sink.Dir
+	n atomic.Int32
+}
+
+func (l *listed) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
+	if prefix == columnar.LayoutPath+"/" || prefix == ledger.RunsFolder {
+		l.n.Add(1)
+	}
+	return l.Dir.List(ctx, prefix, each)
+}
+
+// One listing serves many feeds: what is in it goes once, and what feeds have done since
+// stays.
+func TestGCOfManyFeeds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	lists := &listed{Dir: w.dir}
+	w.Sink = lists
+	w.Feed.KeepRuns = 1
+	feeds := []string{"members", "another"}
+	for _, w.Feed.Name = range feeds {
+		w.runFull(t, 2)
+	}
+	const orphan = "_fhirkiln/runs/r20200102t030405678z-aaaaaa/members.ndjson.gz" // of no feed in particular
+	w.put(t, orphan)
+
+	for _, dry := range []bool{true, false} {
+		lists.n.Store(0)
+		inventory, err := pipeline.TakeInventory(t.Context(), w.Options, feeds...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := lists.n.Load(); n != 2 {
+			t.Errorf("an inventory listed %d times, want once where parts are and once where the runs are", n)
+		}
+		if !dry {
+			for _, w.Feed.Name = range feeds {
+				w.runFull(t, 1) // retires what was live when it was listed
+			}
+		}
+		lists.n.Store(0)
+		files := map[string]int{}
+		for _, w.Feed.Name = range feeds {
+			for _, f := range w.gc(t, pipeline.GCOptions{Grace: -1, DryRun: dry, Inventory: inventory}).Files {
+				files[f.Key]++
+			}
+		}
+		if n := lists.n.Load(); n != 0 {
+			t.Errorf("gc listed %d times in spite of its inventory", n)
+		}
+		if files[orphan] != 1 {
+			t.Errorf("the orphan was found %d times", files[orphan])
+		}
+		for key, n := range files {
+			if n != 1 {
+				t.Errorf("%s was found %d times", key, n)
+			}
+		}
+		if want := map[bool]int{true: 5, false: 9}[dry]; len(files) != want { // the orphan; of each feed's one or two runs a part and a list of parts
+			t.Errorf("dry run %v: gc found %v, want %d files", dry, files, want)
+		}
+	}
+	var live []string
+	for _, w.Feed.Name = range feeds {
+		for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			live = append(live, p.Key)
+		}
+	}
+	slices.Sort(live)
+	if diff := cmp.Diff(live, w.files(t, ".parquet")); diff != "" {
+		t.Errorf("parts (-live +there):\n%s", diff)
+	}
+}
