@@ -45,7 +45,7 @@ func TestTokenEndpointIsDownInMidRun(t *testing.T) {
 		credentials.down.Store(3)
 		m, err := c.Wait(t.Context(), job, nil)
 		if kind == transport.Denied {
-			if e := (*transport.Error)(nil); !errors.As(err, &e) || e.Kind != kind || credentials.down.Load() != 2 {
+			if e, ok := errors.AsType[*transport.Error](err); !ok || e.Kind != kind || credentials.down.Load() != 2 {
 				t.Errorf("got %v", err)
 			}
 			continue
@@ -81,7 +81,7 @@ func TestEveryTokenIsRefused(t *testing.T) {
 		}()
 	}
 	for range workers {
-		if e := (*transport.Error)(nil); !errors.As(<-failed, &e) || e.Kind != transport.Denied {
+		if e, ok := errors.AsType[*transport.Error](<-failed); !ok || e.Kind != transport.Denied {
 			t.Errorf("got %v", e)
 		}
 	}

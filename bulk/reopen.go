@@ -58,8 +58,7 @@ func (s *Stream) afterFailure(err error) (again bool, _ error) {
 	if s.attempts >= s.client.attempts*attemptsInAll {
 		unanswered = 0
 	}
-	var short *cutError
-	if errors.As(err, &short) {
+	if short, ok := errors.AsType[*cutError](err); ok {
 		return s.idle < min(s.client.attempts, unanswered), s.cut(short.at, short.error)
 	}
 	var failed *transport.Error
@@ -125,8 +124,7 @@ func (s *Stream) attempt() error {
 	s.idle++
 	body, err := s.fetch()
 	if err != nil {
-		var busy *throttledError
-		if errors.As(err, &busy) {
+		if busy, ok := errors.AsType[*throttledError](err); ok {
 			gate.throttled(entered, busy.pause) // before it leaves, else another slips in
 			err = busy.error
 		}

@@ -50,7 +50,7 @@ func fieldsOf(t reflect.Type) []field {
 		if f.key == "" || f.key == "-" {
 			continue
 		}
-		for _, rule := range strings.Split(sf.Tag.Get("jsonschema"), ",") {
+		for rule := range strings.SplitSeq(sf.Tag.Get("jsonschema"), ",") {
 			name, value, _ := strings.Cut(rule, "=")
 			switch name {
 			case "required":

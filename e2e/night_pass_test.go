@@ -113,7 +113,7 @@ func (n *nights) pass(k kind) {
 		}
 		return
 	}
-	if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+	if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 		n.t.Fatalf("%v: %v", n.story, err)
 	}
 	n.learn(report)

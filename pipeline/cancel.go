@@ -50,7 +50,7 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 		r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
 		c.Run, c.Started, c.Attempts = r.id, unfinished.Started, unfinished.Attempts
 		if err := r.open(ctx); err != nil {
-			if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
+			if _, ok := errors.AsType[*ledger.DamagedError](err); ok {
 				return r.abandon(ctx, err)
 			}
 			return err

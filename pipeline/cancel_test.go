@@ -88,7 +88,7 @@ func TestCancelNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := (*ledger.HeldError)(nil)
+	var held *ledger.HeldError
 	if _, err := pipeline.Cancel(t.Context(), w.Options); !errors.As(err, &held) {
 		t.Errorf("error %v while another has the lease", err)
 	}

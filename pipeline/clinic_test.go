@@ -65,7 +65,7 @@ func (c *clinic) then(nights int, data ...bulktest.File) {
 func (c *clinic) run(t *testing.T) *pipeline.Report {
 	t.Helper()
 	report, err := pipeline.Run(t.Context(), c.Options)
-	if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+	if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 		t.Fatal(err)
 	}
 	return report
@@ -166,7 +166,7 @@ func groupsOf(groups ...string) bulktest.File {
 	for _, g := range groups {
 		id, patients, _ := strings.Cut(g, ":")
 		var members []string
-		for _, p := range strings.Fields(patients) {
+		for p := range strings.FieldsSeq(patients) {
 			members = append(members, `{"entity":{"reference":"Patient/`+p+`"}}`)
 		}
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Group","id":%q,"member":[%s]}`, id, strings.Join(members, ",")))

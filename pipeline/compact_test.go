@@ -253,7 +253,7 @@ func TestCompactOfDamagedParts(t *testing.T) {
 				}
 			}
 			before := w.feed(t)
-			changed := (*pipeline.PartChangedError)(nil)
+			var changed *pipeline.PartChangedError
 			if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); !errors.As(err, &changed) || !strings.Contains(changed.Key, "Basic") {
 				t.Errorf("error %v", err)
 			}

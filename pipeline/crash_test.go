@@ -123,7 +123,7 @@ func TestDyingAnywhere(t *testing.T) {
 	calls.lives.Store(1 << 40)
 	counting.Sink = calls
 	report, err := pipeline.Run(t.Context(), counting.Options)
-	if partial := (*pipeline.PartialError)(nil); !errors.As(err, &partial) {
+	if _, partial := errors.AsType[*pipeline.PartialError](err); !partial {
 		t.Fatal(err)
 	}
 	if len(report.Parts) < 6 {
@@ -155,7 +155,7 @@ func TestDyingAnywhere(t *testing.T) {
 				}
 				w.Sink = w.dir
 				report, err = pipeline.Run(t.Context(), w.Options)
-				if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+				if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 					t.Fatalf("the run after: %v", err)
 				}
 				if got := w.live(t); cmp.Diff(want, got) != "" {

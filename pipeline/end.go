@@ -104,8 +104,7 @@ func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 		err := r.deleteJob(inTime, *x.job)
 		silent := inTime.Err() != nil
 		cancel()
-		down := (*transport.Error)(nil)
-		if silent || errors.As(err, &down) && down.Kind == transport.Unavailable {
+		if down, ok := errors.AsType[*transport.Error](err); silent || ok && down.Kind == transport.Unavailable {
 			return false
 		}
 	}

@@ -51,7 +51,7 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	if exchange := (*transport.Error)(nil); errors.As(e.Err, &exchange) {
+	if _, ok := errors.AsType[*transport.Error](e.Err); ok {
 		return e.Err.Error() // says which itself
 	}
 	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)

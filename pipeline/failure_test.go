@@ -91,7 +91,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 			}
 			test.heal(w)
 			report, err := pipeline.Run(t.Context(), w.Options)
-			if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+			if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 				t.Fatal(err)
 			}
 			if rows := w.published(t); len(rows["Patient"]) != 20 || len(rows["Observation"]) != 20 || len(rows["Encounter"]) != 20 {

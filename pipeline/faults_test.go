@@ -46,7 +46,7 @@ func TestFileFaults(t *testing.T) {
 				}
 				return
 			}
-			if partial := (*pipeline.PartialError)(nil); err != nil && !errors.As(err, &partial) {
+			if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 				t.Fatal(err)
 			}
 			if test.rows < 0 { // whether it is too long is columnar's to say

@@ -73,7 +73,7 @@ func (w *world) wantManifests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, url := range strings.Fields(string(content)) {
+		for url := range strings.FieldsSeq(string(content)) {
 			got[url] = true
 		}
 	}

@@ -45,8 +45,8 @@ func (r *run) findGroups(ctx context.Context) error {
 // one of its groups is none of the feed's any more: the config names others by now, or the
 // server has matched the members anew and given them groups with new ids.
 func (r *run) groupGone(ctx context.Context, err error) bool {
-	refused := (*transport.Error)(nil)
-	if !errors.As(err, &refused) || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {
+	refused, ok := errors.AsType[*transport.Error](err)
+	if !ok || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {
 		return false
 	}
 	next := slices.IndexFunc(r.journal.exports, func(x *export) bool { return x.job == nil && !x.refused })

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,17 +20,16 @@ import (
 type journal struct {
 	log *ledger.Run
 
-	mu       sync.Mutex
-	begun    *begun
-	groups   []string // that the feed's search has found
-	exports  []*export
-	loose    map[string]bool // keys under which something may be staged that is in no part
-	unsure   []string        // keys of what was staged, of which nobody knows whether it is in a part
-	parts    []stagedPart
-	bad      []sink.Receipt // quarantine files
-	retired  *retirement    // nil before
-	givenUp  string
-	resuming bool
+	mu      sync.Mutex
+	begun   *begun
+	groups  []string // that the feed's search has found
+	exports []*export
+	loose   map[string]bool // keys under which something may be staged that is in no part
+	unsure  []string        // keys of what was staged, of which nobody knows whether it is in a part
+	parts   []stagedPart
+	bad     []sink.Receipt // quarantine files
+	retired *retirement    // nil before
+	givenUp string
 }
 
 // openJournal reads what is in a run's ledger.
@@ -44,16 +42,12 @@ func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the run's ledger: %w", err)
 		}
-		j.resuming = true
 	}
 	return j, nil
 }
 
 // replay applies what add has written.
 func (j *journal) replay(raw json.RawMessage) error {
-	if bytes.HasPrefix(raw, []byte("{")) { // of a run that a fhirkiln of before 2026-11-23 has begun
-		raw = slices.Concat([]byte("["), raw, []byte("]"))
-	}
 	var entries []entry
 	err := json.Unmarshal(raw, &entries)
 	if err == nil {

@@ -107,7 +107,7 @@ func TestSetWatermark(t *testing.T) {
 		t.Fatal("a run without its files went well")
 	}
 	remove()
-	unfinished := (*pipeline.UnfinishedError)(nil)
+	var unfinished *pipeline.UnfinishedError
 	if _, err := pipeline.SetWatermark(t.Context(), w.Options, nil, to); !errors.As(err, &unfinished) || unfinished.Run != w.feed(t).Unfinished.Run {
 		t.Errorf("error %v with a run that was cut off", err)
 	}

@@ -106,7 +106,7 @@ func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []
 	}
 	defer f.Close()
 	damaged := func(err error) error {
-		if store := (*sink.Error)(nil); errors.As(err, &store) {
+		if _, ok := errors.AsType[*sink.Error](err); ok {
 			return err // it could not be read, which says nothing of what it holds
 		}
 		return &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}

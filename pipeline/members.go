@@ -121,7 +121,7 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	defer done()
 	log := r.logOf(x)
 	err = r.start(ctx, x, log)
-	if exchange := (*transport.Error)(nil); errors.As(err, &exchange) && exchange.Kind == transport.Refused {
+	if exchange, ok := errors.AsType[*transport.Error](err); ok && exchange.Kind == transport.Refused {
 		log.Info("the server does not take _elements; its patients are listed with all they hold")
 		x.whole = true
 		err = r.start(ctx, x, log)

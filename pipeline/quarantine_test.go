@@ -84,7 +84,8 @@ func TestLastLines(t *testing.T) {
 			w := newWorld(t, bulktest.Options{})
 			w.Server, w.MaxQuarantined = nil, 1
 			_, err = pipeline.Convert(t.Context(), files, w.Options)
-			damaged, partial := (*pipeline.BrokenFileError)(nil), (*pipeline.PartialError)(nil)
+			var damaged *pipeline.BrokenFileError
+			var partial *pipeline.PartialError
 			if cut && !errors.As(err, &damaged) || !cut && !errors.As(err, &partial) {
 				t.Errorf("got %v", err)
 			}

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,9 +67,8 @@ func (o Options) droppable(ctx context.Context, f ledger.Feed, now time.Time) ([
 	return gone, nil
 }
 
-// runsIn is how many runs a live one stands for, compactions not counted. Those of before
-// 2026-11-23 do not say it, but for what they replaced.
-func runsIn(r ledger.PublishedRun) int { return max(1, cmp.Or(r.Holds, len(r.Replaces))) }
+// runsIn is how many runs a live one stands for, compactions not counted.
+func runsIn(r ledger.PublishedRun) int { return max(1, r.Holds) }
 
 // newestIn is when the newest of them was published.
 func newestIn(r ledger.PublishedRun) time.Time {

@@ -82,8 +82,9 @@ func (r *run) retireAbsent(ctx context.Context) error {
 // whyUnread says what of the live runs is not there or cannot be used; "" of another error.
 // It would be so the next night too.
 func whyUnread(err error) string {
-	damaged, newer := (*ledger.DamagedError)(nil), (*ledger.VersionError)(nil)
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) || errors.As(err, &newer) {
+	_, damaged := errors.AsType[*ledger.DamagedError](err)
+	_, newer := errors.AsType[*ledger.VersionError](err)
+	if errors.Is(err, fs.ErrNotExist) || damaged || newer {
 		return fmt.Sprintf("what is live cannot all be read: %v", err)
 	}
 	return ""

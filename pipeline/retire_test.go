@@ -139,7 +139,7 @@ func TestRetireIsCareful(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, report, err := twoFulls(t, tt.second, tt.between)
-			if partial := (*pipeline.PartialError)(nil); errors.As(err, &partial) != tt.partial || err != nil && !tt.partial {
+			if _, partial := errors.AsType[*pipeline.PartialError](err); partial != tt.partial || err != nil && !tt.partial {
 				t.Errorf("error %v", err)
 			}
 			if got := w.live(t)["deleted"]; len(got) > 0 {

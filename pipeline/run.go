@@ -163,7 +163,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	}
 	r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
 	if err := r.open(ctx); err != nil {
-		if damaged := (*ledger.DamagedError)(nil); o.Fresh && errors.As(err, &damaged) {
+		if _, damaged := errors.AsType[*ledger.DamagedError](err); o.Fresh && damaged {
 			return nil, r.abandon(ctx, err)
 		}
 		return nil, err

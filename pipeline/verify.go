@@ -101,7 +101,7 @@ func runOf(key string) string {
 // feed verifies what is live of one feed.
 func (v *verifier) feed(ctx context.Context, name string) error {
 	f, err := ledger.Read(ctx, v.state, name)
-	if damaged := (*ledger.DamagedError)(nil); errors.As(err, &damaged) {
+	if _, ok := errors.AsType[*ledger.DamagedError](err); ok {
 		v.problem("%v", err)
 		return nil
 	}
@@ -130,7 +130,7 @@ func (v *verifier) feed(ctx context.Context, name string) error {
 func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedRun) error {
 	v.Runs++
 	parts, err := readParts(ctx, v.state, run.Run)
-	if damaged := (*ledger.DamagedError)(nil); errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) {
+	if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
 		v.problem("feed %s: %v", f.Name, err)
 		v.notLive[run.Run] = true // its parts are claimed, though nobody knows which they are
 		return nil

@@ -30,7 +30,7 @@ func CheckPart(f sink.Reader, p PartReport) error {
 	}
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
-		if store := (*sink.Error)(nil); errors.As(err, &store) {
+		if _, ok := errors.AsType[*sink.Error](err); ok {
 			return err
 		}
 		return &sink.Error{Doing: "reading a part", Where: p.Key, Err: err}
@@ -55,7 +55,7 @@ func (v *verifier) part(ctx context.Context, p PartReport) error {
 	v.Parts++
 	v.Bytes += f.Size()
 	if err := CheckPart(f, p); err != nil {
-		if changed := (*PartChangedError)(nil); errors.As(err, &changed) {
+		if changed, ok := errors.AsType[*PartChangedError](err); ok {
 			v.problem("%v", changed)
 			return nil
 		}

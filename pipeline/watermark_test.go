@@ -230,7 +230,7 @@ func TestATransactionTimeOfAnotherAge(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
 	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: bulktest.EditManifest(func(m map[string]any) { m["transactionTime"] = "2099-01-01T00:00:00Z" })})
-	broken := (*transport.Error)(nil)
+	var broken *transport.Error
 	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &broken) || broken.Kind != transport.Broken || !strings.Contains(err.Error(), "ahead of this machine's clock") {
 		t.Errorf("error %v", err)
 	}
@@ -299,7 +299,7 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	c.Sink = other
 	c.then(1, bulktest.Lines("Patient", updated("Patient", "2", "2026-03-02T01:00:00Z")))
 	c.asked(t)
-	wrong := (*sink.Error)(nil)
+	var wrong *sink.Error
 	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) || !strings.Contains(wrong.Hint, "--full") || len(c.asked(t)) > 0 {
 		t.Errorf("error %v", err)
 	}

@@ -23,7 +23,7 @@ import (
 // to keep, such as a scope that was asked for. The rest is as [Clean] has it.
 func Words(text string, known ...string) string {
 	var kept []string
-	for _, w := range strings.Fields(Clean(text)) {
+	for w := range strings.FieldsSeq(Clean(text)) {
 		w = knownWords(w, known)
 		if w == "…" && len(kept) > 0 && kept[len(kept)-1] == w {
 			continue

@@ -2,6 +2,7 @@ package bulktest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,9 +58,7 @@ func (s *Server) groupSearch(w http.ResponseWriter, r *http.Request) error {
 	at := linkBase(r) + "/fhir/Group?"
 	link := func(relation string, skip int) {
 		params := url.Values{}
-		for name, values := range used {
-			params[name] = values
-		}
+		maps.Copy(params, used)
 		if skip > 0 {
 			params.Set("_skip", strconv.Itoa(skip))
 		}

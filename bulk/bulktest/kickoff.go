@@ -51,12 +51,10 @@ func (s *Server) kickOff(l level) handler {
 		ctx, cancel := context.WithCancel(s.ctx)
 		j.cancel = cancel
 		s.jobs.add(j)
-		s.active.Add(1) // this handler is counted too, so Close is not past its Wait
-		go func() {
-			defer s.active.Done()
+		s.active.Go(func() { // this handler is counted too, so Close is not past its Wait
 			defer cancel()
 			j.prepare(ctx, s.o.Now)
-		}()
+		})
 		w.Header().Set("Content-Location", linkBase(r)+statusPath+j.id)
 		w.WriteHeader(http.StatusAccepted)
 		return nil

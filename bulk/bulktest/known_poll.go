@@ -2,6 +2,7 @@ package bulktest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,9 +97,7 @@ func partially(denied bool) Behavior {
 				m["output"] = []any{map[string]any{"type": "Patient", "url": linkBase(r) + filePath + "early/Patient.0.ndjson"}}
 			}
 			a.header.Set("Retry-After", "0")
-			for name, values := range a.header {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), a.header)
 			writeJSON(w, http.StatusAccepted, "application/json", m)
 			return
 		}

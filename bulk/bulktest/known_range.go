@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -21,9 +22,7 @@ func ranged(etag func(sum string) string, answer func(w http.ResponseWriter, r *
 			a.send(w)
 			return
 		}
-		for name, values := range a.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), a.header)
 		sum := sha256.Sum256(a.body.Bytes())
 		if tag := etag(hex.EncodeToString(sum[:])); tag != "" {
 			w.Header().Set("ETag", tag)

@@ -54,7 +54,7 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 		}
 		o.Log = ui.log
 		canceled, err := pipeline.Cancel(ctx, o)
-		if held := (*ledger.HeldError)(nil); errors.As(err, &held) {
+		if _, ok := errors.AsType[*ledger.HeldError](err); ok {
 			return &hintedError{err, "end that process, which cancels its run if it is by SIGINT; or wait, and cancel again"}
 		}
 		if err != nil {

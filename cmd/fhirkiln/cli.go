@@ -101,12 +101,10 @@ func (e *usageError) Unwrap() error { return e.error }
 
 // usage makes a [usageError] of what the parser says, and gives it a hint.
 func usage(err error, command string) error {
-	wrong := (*usageError)(nil)
-	if parsing := (*kong.ParseError)(nil); errors.As(err, &parsing) {
-		wrong = &usageError{error: errors.New(strings.ReplaceAll(err.Error(), `one of "",`, "one of "))} // "" stands for the default
-		err = wrong
+	if _, ok := errors.AsType[*kong.ParseError](err); ok {
+		err = &usageError{error: errors.New(strings.ReplaceAll(err.Error(), `one of "",`, "one of "))} // "" stands for the default
 	}
-	if errors.As(err, &wrong) && wrong.hint == "" {
+	if wrong, ok := errors.AsType[*usageError](err); ok && wrong.hint == "" {
 		name, _, _ := strings.Cut(command, " <") // without what is positional
 		name, _, _ = strings.Cut(name, " [")
 		wrong.hint = strings.Join(append(strings.Fields("fhirkiln "+name), "--help"), " ")
@@ -116,7 +114,7 @@ func usage(err error, command string) error {
 
 // commandOf is the command that a line which cannot be parsed is for, "" if it names none.
 func commandOf(err error) string {
-	if parsing := (*kong.ParseError)(nil); errors.As(err, &parsing) && parsing.Context != nil {
+	if parsing, ok := errors.AsType[*kong.ParseError](err); ok && parsing.Context != nil {
 		return parsing.Context.Command()
 	}
 	return ""

@@ -158,8 +158,8 @@ func typeFolder(key string) string {
 
 // below is what a key is called outside of its place.
 func below(where, key string) string {
-	if strings.HasPrefix(where, "s3://") {
-		return "s3://" + path.Join(strings.TrimPrefix(where, "s3://"), key)
+	if bucket, ok := strings.CutPrefix(where, "s3://"); ok {
+		return "s3://" + path.Join(bucket, key)
 	}
 	return filepath.Join(where, filepath.FromSlash(key))
 }

@@ -66,9 +66,8 @@ func execute(args []string, c console) int {
 	if err != nil {
 		return report(c, line.LogFormat, err)
 	}
-	var exited *exitRequest
 	parsed, err := parse(parser, args)
-	if errors.As(err, &exited) { // --help and --version have done what was asked
+	if exited, ok := errors.AsType[*exitRequest](err); ok { // --help and --version have done what was asked
 		return exited.code
 	}
 	if err != nil {
@@ -100,7 +99,7 @@ func report(c console, logFormat string, err error) int {
 		return exitOK
 	}
 	all := []error{err}
-	if feeds := (*feedsError)(nil); errors.As(err, &feeds) {
+	if feeds, ok := errors.AsType[*feedsError](err); ok {
 		all = feeds.all
 	}
 	for _, err := range all {
@@ -131,8 +130,7 @@ func tell(c console, logFormat string, err error) {
 
 // classify finds an error's exit code, and a hint if there is one.
 func classify(err error) (code int, hint string) {
-	var hinted *hintedError
-	if errors.As(err, &hinted) {
+	if hinted, ok := errors.AsType[*hintedError](err); ok {
 		code, _ := classify(hinted.error)
 		return code, hinted.hint
 	}

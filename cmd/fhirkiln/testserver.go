@@ -87,7 +87,7 @@ func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error
 		Data: data, Addr: t.Addr, ClientID: t.ClientID, ClientSecret: t.ClientSecret,
 		TokenTTL: t.TokenTTL, RetryAfter: time.Second, Log: ui.log, Faults: t.Fault,
 	})
-	if unknown := (*bulktest.UnknownFaultError)(nil); errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*bulktest.UnknownFaultError](err); ok {
 		return &usageError{err, nearFault(unknown.Name) + "fhirkiln testserver --faults lists them"}
 	}
 	if err != nil {

@@ -217,7 +217,7 @@ func TestTheHolderIsNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := ledger.Acquire(t.Context(), s, options())
-			if held := (*ledger.HeldError)(nil); !errors.As(err, &held) || held.Holder != "" || err.Error() != "the feed members is being worked at by another process" {
+			if held, ok := errors.AsType[*ledger.HeldError](err); !ok || held.Holder != "" || err.Error() != "the feed members is being worked at by another process" {
 				t.Error(err)
 			}
 		})
@@ -276,7 +276,7 @@ func TestAcquireRefuses(t *testing.T) {
 		if l != nil || err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if other := (*ledger.OtherFeedError)(nil); strings.HasPrefix(name, "another") != errors.As(err, &other) {
+		if _, other := errors.AsType[*ledger.OtherFeedError](err); strings.HasPrefix(name, "another") != other {
 			t.Errorf("%s: %T", name, err)
 		}
 	}

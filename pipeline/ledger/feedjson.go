@@ -81,7 +81,7 @@ func List(ctx context.Context, s Store) ([]string, error) {
 
 func decode(feed string, content []byte) (Feed, error) {
 	f, err := parse(feed, content)
-	if newer := (*VersionError)(nil); err != nil && !errors.As(err, &newer) {
+	if _, newer := errors.AsType[*VersionError](err); err != nil && !newer {
 		err = &DamagedError{Key: FeedKey(feed), Err: err,
 			Hint: "put back an earlier version of this object, from the bucket's versions or a backup; " +
 				"without one, move it away, and the next run exports the feed in full (published parts stay where they are)"}
