@@ -57,9 +57,8 @@ type column struct {
 	pages        []page      // that are finished
 	packing      packing     // of those that are PLAIN-encoded
 	dictPage     page        // that comes before them, once the row group is encoded
-	nulls, slots int         // of the finished pages
-	from         int         // slot that the open page starts with
-	fromRow      int         // and its row
+	nulls, slots int         // of the finished pages: the open one starts with the next slot
+	fromRow      int         // and with this row
 	bounded      bool        // statistics have bounds
 	bounds       bounds      // of the values in pages, but for those that are in dict
 	bloom        bool        // it has a bloom filter

@@ -29,26 +29,26 @@ type page struct {
 // Pages are version 1, which every reader knows: the levels and the values are
 // compressed together.
 type pageEncoder struct {
-	compress compressor
-	most     int      // bytes of a page before compression: Parquet has them in 32 bits
-	strides  *strides // nil unless pages are frames of Zstandard
-	other    []byte   // a page compressed in another way
-	protocol thrift.CompactProtocol
-	raw      []byte // a page before compression
-	packed   []byte // and after
-	used     []bool
-	nulls    map[nullPage]page // of the row group that is being encoded
-	err      error             // of a page that is larger than most; it is not to be written
+	compress  compressor
+	most      int      // bytes of a page before compression: Parquet has them in 32 bits
+	strides   *strides // nil unless pages are frames of Zstandard
+	other     []byte   // a page compressed in another way
+	protocol  thrift.CompactProtocol
+	raw       []byte // a page before compression
+	packed    []byte // and after
+	used      []bool
+	nullPages map[nullPageKey]page // of the row group that is being encoded
+	err       error                // of a page that is larger than most; it is not to be written
 }
 
 var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
 	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
 
-// nullPage is the cache's key of the page of a column without any value: all such columns of
+// nullPageKey is the key of the page of a column without any value: all such columns of
 // a struct share one, often dozens, so that it pays to look for the shortest. levels is
 // compared by address, so that a key is good only while no level slice moves: within
 // rowGroup.encode, which clears the cache first.
-type nullPage struct {
+type nullPageKey struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
 	repeats            bool // it has repetition levels
@@ -57,26 +57,27 @@ type nullPage struct {
 
 // newPageEncoder takes a level that Codec.Check has passed.
 func newPageEncoder(c Codec, level int) *pageEncoder {
-	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nulls: map[nullPage]page{}}
+	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nullPages: map[nullPageKey]page{}}
 	if c == Zstd {
 		e.strides = new(strides)
 	}
 	return e
 }
 
-// cutPage closes a column's open page. more is false for a chunk's last page alone, which the
-// bounds of its dictionary are good for. The row must be over, so that every struct above gets
-// all its slots.
+// cutPage closes a column's open page; more says that others of its chunk follow. A chunk's
+// only page need not have a dictionary, and has no bounds of its own: they are the chunk's. The
+// row must be over, so that every struct above gets all its slots.
 func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c := &g.columns[f.column]
 	def, rep := g.levels(f)
-	def = def[c.from:]
+	def = def[c.slots:]
 	if f.rep > 0 {
-		rep = rep[c.from:]
+		rep = rep[c.slots:]
 	} else {
 		rep = nil
 	}
-	if !more && len(c.pages) == 0 {
+	alone := !more && len(c.pages) == 0
+	if alone {
 		g.dropDictionary(c)
 	}
 	var p page
@@ -90,14 +91,14 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 		if c.plainly {
 			c.plainValues(func(v []byte) { p.bounds.note(f, v) })
 			c.bounds.merge(f, p.bounds)
-		} else if len(c.pages) > 0 || more {
+		} else if !alone { // else, and of the chunk: noteDictionary
 			e.used = p.bounds.noteIndices(f, c.dict, c.index, e.used)
 		}
 	}
 	if c.bloom && c.plainly {
 		c.plainValues(func(v []byte) { c.hashes = append(c.hashes, xxhash.Sum64(v)) })
 	}
-	c.from, c.fromRow = c.from+p.slots, g.rows
+	c.fromRow = g.rows
 	c.slots += p.slots
 	c.nulls += p.nulls
 	c.pages = append(c.pages, p)
@@ -142,22 +143,22 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 }
 
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
-	runs := nullPage{levels: &def[0], slots: len(def), repeats: f.rep > 0}
-	key := runs
+	asRuns := nullPageKey{levels: &def[0], slots: len(def), repeats: f.rep > 0}
+	key := asRuns // of this width
 	key.repWidth, key.defWidth = bits.Len8(f.rep), bits.Len8(f.def)
-	if p, ok := e.nulls[key]; ok {
+	if p, ok := e.nullPages[key]; ok {
 		return p
 	}
 	// What is shorter is found for each width: a page is then the same whichever columns share
 	// it, also where a refused line has left a struct with levels of its own that are equal.
 	runsAlone := e.runsAlone(f, def, rep)
-	p, known := e.nulls[runs]
+	p, known := e.nullPages[asRuns]
 	if !known || !runsAlone {
 		e.raw = appendLevels(e.raw[:0], f, def, rep, runsAlone)
 		p = e.page(format.Plain, len(def), len(def), pageValues{})
 	}
-	if e.nulls[key] = p; runsAlone {
-		e.nulls[runs] = p
+	if e.nullPages[key] = p; runsAlone {
+		e.nullPages[asRuns] = p
 	}
 	return p
 }

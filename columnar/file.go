@@ -83,10 +83,10 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 
 // encode makes pages of what the columns have left.
 func (g *rowGroup) encode(e *pageEncoder) {
-	clear(e.nulls)
+	clear(e.nullPages)
 	for i, field := range g.layout.columns {
 		c := &g.columns[i]
-		if c.values > 0 || c.slots == 0 || c.from < g.slotsOf(field) {
+		if c.values > 0 || c.slots == 0 || c.slots < g.slotsOf(field) {
 			g.cutPage(e, field, false)
 		}
 		if c.inDictionary() {

@@ -193,6 +193,6 @@ func (l *lane) close(groups map[*part]int) error {
 			l.keep(s.rows)
 		}
 	}
-	clear(l.encoder.nulls)
+	clear(l.encoder.nullPages)
 	return nil
 }

@@ -144,7 +144,7 @@ func TestLayoutsAreFrozen(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else if b.String() != string(golden) {
-		t.Errorf("the layout has changed: %s", firstLine(name, b.String(), string(golden)))
+		t.Errorf("the layout has changed: %s", firstLine(name, string(golden), b.String()))
 	}
 }
 

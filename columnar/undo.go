@@ -68,20 +68,8 @@ func (c *column) undo(f *Field, n int) {
 		return
 	}
 	c.values -= n
-	switch {
-	case !c.plainly:
-	case f.Type == Boolean:
-		c.plain = c.plain[:c.values]
-		return
-	case c.fixed > 0:
-		c.plain = c.plain[:c.values*c.fixed]
-		return
-	default:
-		size := 0
-		for range c.values {
-			size += 4 + int(binary.LittleEndian.Uint32(c.plain[size:]))
-		}
-		c.plain = c.plain[:size]
+	if c.plainly {
+		c.plain = c.plain[:c.plainEnd(f)]
 		return
 	}
 	c.index = c.index[:c.values]
@@ -91,4 +79,18 @@ func (c *column) undo(f *Field, n int) {
 	}
 	c.dict.truncate(known, n)
 	c.guess = nil
+}
+
+// plainEnd is where the open page's PLAIN-encoded values end.
+func (c *column) plainEnd(f *Field) (end int) {
+	switch {
+	case f.Type == Boolean: // a byte each until the page is encoded
+		return c.values
+	case c.fixed > 0:
+		return c.values * c.fixed
+	}
+	for range c.values {
+		end += 4 + int(binary.LittleEndian.Uint32(c.plain[end:]))
+	}
+	return end
 }

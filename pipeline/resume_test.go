@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -121,15 +120,6 @@ func TestGoingOnInAFile(t *testing.T) {
 				return regexp.MustCompile(`"xxh128":"\w+"`).ReplaceAll(b, []byte(`"sha256":"0123456789abcdef"`))
 			})
 		}, true},
-		"a ledger with one thing in an entry, as it was before": {func(t *testing.T, w *world) {
-			w.editLedgers(t, func(b []byte) []byte {
-				var things []json.RawMessage
-				if json.Unmarshal(b, &things) == nil && len(things) == 1 {
-					return things[0]
-				}
-				return b
-			})
-		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
