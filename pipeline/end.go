@@ -26,6 +26,9 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 		}
 		if err == nil {
 			err = r.tidy(ctx)
+		} else if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged {
+			r.Log.Warn("the ledger of a run that has ended is thrown away unread; its exports, if it has any, stay at the server", "run", id, "error", err)
+			err = r.forgetUnread(ctx)
 		}
 		if err != nil {
 			r.Log.Warn("a run that has ended could not be tidied up; the next one tries again", "error", err)
@@ -76,6 +79,11 @@ func (r *run) forget(ctx context.Context) error {
 	if err := r.journal.log.Forget(ctx); err != nil {
 		return err
 	}
+	return r.notEnded(ctx)
+}
+
+// notEnded takes the last sign of the run out of the feed's object, but for its rows.
+func (r *run) notEnded(ctx context.Context) error {
 	return r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Ended = slices.DeleteFunc(f.Ended, func(id string) bool { return id == r.id })
 		return nil

@@ -22,7 +22,11 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
 		}
 	default:
-		if failed := r.discardLoose(stop); failed != nil {
+		unfinished, failed := r.unfinished(stop) // what is loose may be in another process's parts by now
+		if unfinished && failed == nil {
+			failed = r.discardLoose(stop)
+		}
+		if failed != nil {
 			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
 		}
 		again := r.report.Resumed && cause == nil && aboutTheExport(err) // see Run
@@ -61,6 +65,11 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		if err := r.journal.add(ctx, entry{GivenUp: why}); err != nil {
 			return err
 		}
+		// The entry may have taken as long as this machine slept, and another process may have
+		// taken the run over before it was there, and published it.
+		if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
+			return err
+		}
 	}
 	r.journal.mu.Lock()
 	for _, key := range r.journal.unsure {
@@ -78,8 +87,12 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
 	}
-	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // of a run that was about to be published
-		return err
+	if r.journal.begun != nil { // it may have been about to be published
+		// One that has not begun has written neither: its ledger is gone because it was published,
+		// if the feed's object is one of before, that somebody has put back.
+		if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil {
+			return err
+		}
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = nil
@@ -93,26 +106,37 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 }
 
 // abandon gives up a run whose ledger cannot be read, for why. What it has staged is gc's, and
-// its exports are the server's.
+// its exports are the server's. Killed in between, tidyRuns does the rest.
 func (r *run) abandon(ctx context.Context, why error) error {
 	r.Log.Warn("the unfinished run is thrown away unread: gc removes what it has staged, and its exports stay at the server", "error", why)
-	folder := ledger.Folder(r.id)
+	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
+		return err
+	}
 	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // see giveUp
 		return err
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = nil
+		f.Ended = append(f.Ended, r.id)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	return r.forgetUnread(ctx)
+}
+
+// forgetUnread is forget for a ledger that cannot be read.
+func (r *run) forgetUnread(ctx context.Context) error {
 	var keys []string
-	err = r.State.List(ctx, folder+"ledger/", func(key string, _ int64) error {
+	err := r.State.List(ctx, ledger.Folder(r.id)+"ledger/", func(key string, _ int64) error {
 		keys = append(keys, key)
 		return nil
 	})
-	return errors.Join(err, r.State.Remove(ctx, keys...))
+	if err := errors.Join(err, r.State.Remove(ctx, keys...)); err != nil {
+		return err
+	}
+	return r.notEnded(ctx)
 }
 
 // unfinished asks the feed's object whether the run is neither published nor given up.

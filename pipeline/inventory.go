@@ -23,13 +23,15 @@ type Inventory struct {
 	staged  map[string]time.Time     // of all feeds
 	folders map[string][]GarbageFile // by run
 	feeds   []ledger.Feed
+	apart   bool // the state is in another place than the parts
 }
 
 // TakeInventory lists o.Sink and o.State, and reads all feeds. It is good for GC of the
 // feeds of these names, and needs some hundred bytes of memory for each of their files.
 func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory, error) {
 	o = o.withDefaults()
-	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{}}
+	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{},
+		apart: any(o.State) != any(o.Sink)}
 	err := o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
 		if _, feed := partOf(key); slices.Contains(names, feed) {
 			i.parts[feed] = append(i.parts[feed], GarbageFile{Key: key, Bytes: size})

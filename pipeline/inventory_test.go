@@ -2,9 +2,12 @@ package pipeline_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,5 +94,67 @@ func TestGCOfManyFeeds(t *testing.T) {
 	slices.Sort(live)
 	if diff := cmp.Diff(live, w.files(t, ".parquet")); diff != "" {
 		t.Errorf("parts (-live +there):\n%s", diff)
+	}
+}
+
+// A run that was staged when all was listed, and is published when gc comes to its feed, keeps
+// its parts.
+func TestGCWhileARunPublishes(t *testing.T) {
+	t.Parallel()
+	began := time.Now().Add(-30 * time.Hour) // and was cut off, and goes on today
+	w := newWorld(t, bulktest.Options{TransactionTime: func() time.Time { return began },
+		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	o := w.Options
+	var inventory *pipeline.Inventory
+	o.Now = func() time.Time {
+		if inventory == nil {
+			return began
+		}
+		return time.Now()
+	}
+	o.Sink = &unlocked{State: w.dir, confirm: func() {
+		if inventory != nil {
+			return
+		}
+		staged := w.files(t, ".staged")
+		for _, name := range staged {
+			if err := os.Chtimes(filepath.Join(w.dir.String(), name), began, began); err != nil {
+				t.Error(err)
+			}
+		}
+		var err error
+		if inventory, err = pipeline.TakeInventory(t.Context(), w.Options, "members"); err != nil || len(staged) == 0 {
+			t.Errorf("%d are staged; error %v", len(staged), err)
+		}
+	}}
+	if _, err := pipeline.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.gc(t, pipeline.GCOptions{Inventory: inventory}); len(found.Files) > 0 {
+		t.Errorf("gc removed %+v", found.Files)
+	}
+	w.wantLive(t, 1)
+}
+
+// Two states over one sink do not remove each other's parts.
+func TestGCOfAnotherState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	now := time.Now()
+	w.Options.Now = func() time.Time { return now }
+	for range 2 {
+		state, err := sink.OpenDir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { state.Close() })
+		w.State = state
+		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(48 * time.Hour)
+		if found := w.gc(t, pipeline.GCOptions{}); len(found.Files) > 0 {
+			t.Errorf("gc removed %+v", found.Files)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) e
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.parts)) {
-		if why := s.dead(runOf(key)); why != "" && !s.orphaned(runOf(key), why) {
+		if why := s.dead(runOf(key)); why != "" && !s.spared(runOf(key), why) {
 			s.add(s.parts[key], why)
 		}
 	}
@@ -138,11 +138,16 @@ func (s *survey) dead(run string) GarbageReason {
 	return ""
 }
 
-// orphaned says that a run was published, and its feed's object does not know of it any
-// more: the object was lost, or put back from before. Whoever mends that wants the parts,
-// so gc leaves them. What is thrown away on purpose has no parts.json.
-func (s *survey) orphaned(run string, why GarbageReason) bool {
-	return why == OfNoRun && slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return f.Key == ledger.PartsKey(run) })
+// spared says that files of a run that no feed names stay all the same. Either it was
+// published, and its feed's object was lost or put back from before: whoever mends that wants
+// the parts. What is thrown away on purpose has no parts.json. Or the state, which is apart from
+// the parts, has no trace of it: the run may be another state's, and live there.
+func (s *survey) spared(run string, why GarbageReason) bool {
+	if why != OfNoRun {
+		return false
+	}
+	folder := s.folders[run]
+	return s.apart && len(folder) == 0 || slices.ContainsFunc(folder, func(f GarbageFile) bool { return f.Key == ledger.PartsKey(run) })
 }
 
 // old says whether a run began before the grace time. A name that says no time is no
@@ -163,27 +168,22 @@ func runTime(run string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// abandoned says whether what is staged under a key is no run's.
+// abandoned says whether what is staged under a key is no run's. What a live run has staged
+// stays: it may have been published since it was listed, and Discard removes that too.
 func (s *survey) abandoned(key string) bool {
 	run := runOf(key)
-	there := false // published; Discard would remove it
 	if strings.HasPrefix(key, ledger.RunsFolder) {
 		run, _ = folderOf(key)
-		if s.live[run] && s.dead(run) == "" {
-			return false // of another feed's run, which may be publishing it at this moment
-		}
-		there = slices.ContainsFunc(s.folders[run], func(f GarbageFile) bool { return f.Key == key })
-	} else {
-		_, there = s.parts[key]
 	}
-	return !s.working[run] && s.old(run) && !s.staged[key].After(s.before) && (!there || s.dead(run) != "")
+	why := s.dead(run)
+	return why != "" && !s.spared(run, why) && !s.staged[key].After(s.before)
 }
 
 // folder finds what of a run's own folder may go: all but its report, and what is of use
 // beyond the run.
 func (s *survey) folder(ctx context.Context, run string) error {
 	why := s.dead(run)
-	if why == "" || s.orphaned(run, why) {
+	if why == "" || s.spared(run, why) {
 		return nil
 	}
 	var files []GarbageFile

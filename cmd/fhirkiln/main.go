@@ -168,6 +168,8 @@ func classify(err error) (code int, hint string) {
 		return exitConfig, ""
 	case errors.As(err, &held):
 		return exitLocked, "wait until it has ended; if it was killed, it is taken over by itself"
+	case errors.Is(err, ledger.ErrNotRenewed) && errors.As(err, &store):
+		return exitStorage, store.Hint
 	case errors.Is(err, ledger.ErrNotRenewed):
 		return exitStorage, "the store did not answer for long; run again: it finds out how far this run came, and goes on"
 	case errors.Is(err, ledger.ErrLost):

@@ -32,7 +32,8 @@ type Lease struct {
 	turn     chan struct{} // holds a token while somebody writes
 	doubtful bool          // under turn: an earlier write may have come through, or may yet
 
-	kept       chan struct{} // closed when renewing has ended
+	refused    atomic.Pointer[error] // why the store has last not renewed it, nil if it has
+	kept       chan struct{}         // closed when renewing has ended
 	release    sync.Once
 	releaseErr error
 

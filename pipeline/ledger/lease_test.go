@@ -10,21 +10,18 @@ import (
 	"time"
 
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 const ttl = time.Minute // the default
 
 // in runs a test in a bubble with a clock of its own.
-
 func in(t *testing.T, f func(t *testing.T)) {
 	t.Parallel()
 	synctest.Test(t, f)
 }
 
-// Two want a free feed: who comes second knows at once that the first is alive.
-
 // Without a lock, the old holder stops before another begins, however the store fails it.
-
 func TestTheHolderGivesUpFirst(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]fault{
@@ -80,8 +77,42 @@ func TestAnOutageIsSurvived(t *testing.T) {
 	})
 }
 
-// With a lock nobody else can have it, so that an outage does not end it.
+// One connection that falls silent does not cost the lease where the store answers others.
+func TestASilentRenewalIsTriedAgain(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		s.before(func(ctx context.Context, _, _ string) error {
+			s.before(nil)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		<-after(time.Hour)
+		if err := context.Cause(l.Context()); err != nil {
+			t.Error(err)
+		}
+		release(t, l)
+	})
+}
 
+// A store that answers, and says no, is told of.
+func TestARefusedRenewal(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		refusal := &sink.Error{Doing: "writing", Err: errors.New("the token has expired"), Hint: "get another"}
+		s.before(func(context.Context, string, string) error { return refusal })
+		<-l.Context().Done()
+		err := context.Cause(l.Context())
+		if found, ok := errors.AsType[*sink.Error](err); !errors.Is(err, ledger.ErrNotRenewed) || !ok || found != refusal {
+			t.Errorf("the cause is %v", err)
+		}
+		s.before(nil)
+		release(t, l)
+	})
+}
+
+// With a lock nobody else can have it, so that an outage does not end it.
 func TestALockOutlastsOutages(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := lockable{&process{memory: newMemory()}}
@@ -97,7 +128,6 @@ func TestALockOutlastsOutages(t *testing.T) {
 }
 
 // A holder that was stopped finds out by its next renewal.
-
 func TestAnOldHolderWakes(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
@@ -117,7 +147,6 @@ func TestAnOldHolderWakes(t *testing.T) {
 }
 
 // Another has taken the lease, and has ended already.
-
 func TestAnOldHolderWakesLate(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
@@ -136,7 +165,6 @@ func TestAnOldHolderWakesLate(t *testing.T) {
 }
 
 // Who has the lock may not yet have written who it is.
-
 func TestReleased(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -173,7 +201,6 @@ func TestReleased(t *testing.T) {
 }
 
 // The caller's end is not the lease's: the run winds down under it.
-
 func TestTheCallersEnd(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -208,10 +235,6 @@ func TestTheCallersEnd(t *testing.T) {
 // When only the answer is lost, there is no error. When it cannot be found out, the next
 
 // update sees what came of it.
-
-// A write comes through long after its answer was given up.
-
-// lateStore does a swap after a delay, whoever still waits for it.
 
 func TestTheObjectVanishes(t *testing.T) {
 	in(t, func(t *testing.T) {

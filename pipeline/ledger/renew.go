@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -32,12 +33,10 @@ func (l *Lease) renew() {
 		ctx = limited
 	}
 	for failed := false; ; failed = true {
-		err := l.write(ctx, func(f *Feed) error {
-			l.sign(f)
-			return nil
-		})
+		err := l.tryRenew(ctx)
 		switch {
 		case err == nil && failed:
+			l.refused.Store(nil)
 			l.opts.Log.Info("the lease is renewed again")
 			return
 		case err == nil, ctx.Err() != nil:
@@ -45,10 +44,27 @@ func (l *Lease) renew() {
 		case !failed:
 			l.opts.Log.Warn("the lease could not be renewed; trying again", "error", err)
 		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			l.refused.Store(&err)
+		}
 		if sleep(ctx, l.opts.TTL/20) != nil {
 			return
 		}
 	}
+}
+
+// tryRenew renews it. One connection that falls silent is not to take all the time that
+// there is: what came of its write, the next one finds out.
+func (l *Lease) tryRenew(ctx context.Context) error {
+	if !l.locked {
+		limited, cancel := context.WithTimeout(ctx, l.opts.TTL/6)
+		defer cancel()
+		ctx = limited
+	}
+	return l.write(ctx, func(f *Feed) error {
+		l.sign(f)
+		return nil
+	})
 }
 
 // left is how long there is to renew the lease. Others count a TTL from when they saw
@@ -67,6 +83,10 @@ func (l *Lease) left() time.Duration {
 // expire loses the lease if it was not renewed in time.
 func (l *Lease) expire() {
 	if time.Since(l.now.Load().sent) >= l.opts.TTL {
-		_ = l.lose(fmt.Errorf("%w for %v", ErrNotRenewed, l.opts.TTL))
+		why := fmt.Errorf("%w for %v", ErrNotRenewed, l.opts.TTL)
+		if refused := l.refused.Load(); refused != nil { // not by silence
+			why = fmt.Errorf("%w: %w", why, *refused)
+		}
+		_ = l.lose(why)
 	}
 }

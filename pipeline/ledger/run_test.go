@@ -28,7 +28,6 @@ func open(t *testing.T, l *ledger.Lease) *ledger.Run {
 }
 
 // appendAll appends numbers, which are the entries of these tests.
-
 func appendAll(t *testing.T, r *ledger.Run, entries ...string) {
 	t.Helper()
 	for _, e := range entries {
@@ -61,7 +60,6 @@ func wantEntries(t *testing.T, entries iter.Seq2[json.RawMessage, error], want .
 }
 
 // successor takes the lease of a process that is gone, or seems to be.
-
 func successor(t *testing.T, m *memory) *ledger.Lease {
 	t.Helper()
 	m.die("_fhirkiln/feeds/members.lock")
@@ -141,10 +139,6 @@ func TestEntriesAtOnce(t *testing.T) {
 		last[pair[0]]++
 	}
 }
-
-// A write whose answer was lost is repeated as it was, or counts as it is.
-
-// A holder that lost its lease must not remove what the next one works with.
 
 func TestDamagedEntries(t *testing.T) {
 	t.Parallel()

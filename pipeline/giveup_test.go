@@ -1,0 +1,179 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fhirkiln/bulk/bulktest"
+	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
+)
+
+// unlocked is a store without locks, as S3 is, in which something happens before a part is
+// confirmed or an object is put.
+type unlocked struct {
+	pipeline.State
+	confirm func()
+	put     func(key string, content []byte)
+}
+
+func (u *unlocked) Confirm(ctx context.Context, r sink.Receipt) error {
+	if u.confirm != nil {
+		u.confirm()
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return u.State.Confirm(ctx, r)
+}
+
+func (u *unlocked) Put(ctx context.Context, key string, content []byte) error {
+	if u.put != nil {
+		u.put(key, content)
+	}
+	return u.State.Put(ctx, key, content)
+}
+
+func (w *world) load(t *testing.T, key string) []byte {
+	t.Helper()
+	content, _, err := w.dir.Load(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// wantLive fails unless n runs are live, with their lists and their parts.
+func (w *world) wantLive(t *testing.T, n int) {
+	t.Helper()
+	feed := w.feed(t)
+	if len(feed.Runs) != n {
+		t.Errorf("%d runs are live, want %d", len(feed.Runs), n)
+	}
+	for part, err := range pipeline.Live(t.Context(), w.dir, feed) {
+		if err == nil {
+			_, err = os.Stat(filepath.Join(w.dir.String(), part.Key))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A run is given up, and its machine falls asleep as it writes that down. Another process takes
+// the run over, publishes it, and what wakes up then leaves it alone.
+func TestGivingUpAsleep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	sleeper := w.Options
+	slept := false
+	sleeper.Sink = &unlocked{State: w.dir,
+		confirm: func() { cancel(pipeline.ErrGiveUp) },
+		put: func(_ string, content []byte) {
+			if slept || !strings.Contains(string(content), "it failed") {
+				return
+			}
+			slept = true
+			// For others its lease has been silent for its time.
+			raw, version, err := w.dir.Load(t.Context(), ledger.FeedKey("members"))
+			var feed map[string]any
+			if err == nil {
+				err = json.Unmarshal(raw, &feed)
+			}
+			if err == nil {
+				delete(feed, "lease")
+				feed["sequence"] = feed["sequence"].(float64) + 1
+				raw, err = json.Marshal(feed)
+			}
+			if err == nil {
+				_, err = w.dir.Swap(t.Context(), ledger.FeedKey("members"), raw, version)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			other := w.Options
+			other.Sink = &unlocked{State: w.dir}
+			if report, err := pipeline.Run(t.Context(), other); err != nil || !report.Resumed {
+				t.Errorf("the other process: %v", err)
+			}
+		}}
+	if _, err := pipeline.Run(ctx, sleeper); err == nil || !slept {
+		t.Errorf("slept: %v, error %v", slept, err)
+	}
+	w.wantLive(t, 1)
+}
+
+// A feed's object of amid a run, which has been published since, is put back. Nothing of that
+// run is removed, so that the right object can still be put back after all.
+func TestPuttingBackAnEarlierObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	key := ledger.FeedKey("members")
+	var earlier []byte
+	o := w.Options
+	o.Sink = &unlocked{State: w.dir, confirm: func() { earlier = w.load(t, key) }}
+	if _, err := pipeline.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	newest := w.load(t, key)
+	if !bytes.Contains(earlier, []byte(`"unfinished"`)) || bytes.Contains(newest, []byte(`"unfinished"`)) {
+		t.Fatal("the objects are not of amid the run and of after it")
+	}
+	put := func(object []byte) {
+		t.Helper()
+		if err := w.dir.Put(t.Context(), key, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(earlier)
+	w.runFull(t, 1)
+	w.wantLive(t, 1)
+	w.Options.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
+	if found := w.gc(t, pipeline.GCOptions{}); len(found.Files) > 0 {
+		t.Errorf("gc removes %+v", found.Files)
+	}
+	put(newest)
+	w.wantLive(t, 1)
+}
+
+// A run whose ledger cannot be read is thrown away to its end, also by a process that is
+// killed while it does so.
+func TestAbandoningIsDoneByTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	dying := &mortalStore{Dir: w.dir}
+	dying.lives.Store(12)
+	o := w.Options
+	o.Sink = dying
+	if _, err := pipeline.Run(t.Context(), o); err == nil {
+		t.Fatal("it did not die")
+	}
+	unfinished := w.feed(t).Unfinished
+	if unfinished == nil {
+		t.Fatal("nothing is unfinished")
+	}
+	w.editLedgers(t, func([]byte) []byte { return []byte("{") })
+	for lives := int64(1); w.feed(t).Unfinished != nil && lives < 20; lives++ {
+		dying.lives.Store(lives)
+		_, _ = pipeline.Cancel(t.Context(), o)
+	}
+	if w.feed(t).Unfinished != nil || len(w.ledgers(t)) == 0 {
+		t.Fatal("it was not killed in between")
+	}
+	w.runFull(t, 1)
+	for _, name := range w.ledgers(t) {
+		if strings.Contains(name, unfinished.Run) {
+			t.Errorf("left: %s", name)
+		}
+	}
+	w.wantLive(t, 1)
+}
