@@ -45,8 +45,11 @@ func OpenDir(name string) (*Dir, error) {
 	failed := func(err error) error {
 		e := &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
 			Hint: "choose a folder that this user may create and write to (sink.url, --out)"}
-		if isFull(err) {
+		switch {
+		case isFull(err):
 			e.Hint = hintFull
+		case errors.Is(err, errApart):
+			e.Hint = "mount the volume over the whole folder; what runs note can be elsewhere (state.url)"
 		}
 		return e
 	}
@@ -91,8 +94,19 @@ func (d *Dir) proveWritable() error {
 	}
 	probe := &dirStaging{dir: d, key: key, file: f}
 	_, err = probe.Write([]byte("fhirkiln was here\n"))
+	if err == nil {
+		// Publishing renames. Other processes may have renamed theirs, of the same name.
+		const there = ".fhirkiln-probe"
+		if moved := d.root.Rename(d.stagedName(key), there); moved == nil {
+			_ = d.root.Remove(there)
+		} else if errors.Is(moved, syscall.EXDEV) {
+			err = errApart
+		}
+	}
 	return errors.Join(err, probe.Abort(context.Background()))
 }
+
+var errApart = errors.New("_fhirkiln in it is another volume, from which no file can be renamed into it")
 
 // Close lets go of the folder.
 func (d *Dir) Close() error {

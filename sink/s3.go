@@ -86,6 +86,11 @@ type S3Options struct {
 	Attempts   int
 	MaxBackoff time.Duration
 
+	// Silence is for how long a store may say nothing before a request is given up and tried
+	// again; a chunk has to be with it by then. By default 5 minutes, since completing an upload
+	// of many chunks takes some stores minutes; longer with chunks of more than 9 MiB.
+	Silence time.Duration
+
 	CAFile    string       // PEM, in place of the system's and of AWS_CA_BUNDLE
 	UserAgent string       // is added to the SDK's: a product's name, "/" and its version
 	Log       *slog.Logger // nothing is logged without
@@ -118,6 +123,10 @@ func (o S3Options) withDefaults() (S3Options, error) {
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = 20 * time.Second
 	}
+	if o.Silence == 0 {
+		const slowest = 32 << 10 // bytes a second
+		o.Silence = max(5*time.Minute, time.Duration(o.ChunkBytes/slowest)*time.Second)
+	}
 	if o.Checksums == "" {
 		o.Checksums = "auto"
 	}
@@ -131,7 +140,7 @@ func (o S3Options) withDefaults() (S3Options, error) {
 		return o, fmt.Errorf("the prefix %q has empty or dotted folders", o.Prefix)
 	case o.ChunkBytes < minChunkBytes:
 		return o, fmt.Errorf("chunks of %d bytes: 5 MiB is the least", o.ChunkBytes)
-	case o.Concurrency < 0, o.UploadBytes < 0, o.Attempts < 0, o.MaxBackoff < 0:
+	case o.Concurrency < 0, o.UploadBytes < 0, o.Attempts < 0, o.MaxBackoff < 0, o.Silence < 0:
 		return o, errors.New("a number is negative")
 	case o.Checksums != "auto" && o.Checksums != "always" && o.Checksums != "required":
 		return o, fmt.Errorf("checksums are auto, always or required, not %q", o.Checksums)

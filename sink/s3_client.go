@@ -26,10 +26,6 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// silence is how long a store may take to begin its answer. To complete an upload of
-// many chunks takes some of them minutes.
-const silence = 5 * time.Minute
-
 // connect makes the client and lists one object with it. Where the answer is that the
 // bucket is in another region, it goes there.
 func (s *S3) connect(ctx context.Context, o S3Options) error {
@@ -92,8 +88,10 @@ const hintLogin = "say who is asking: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KE
 
 // awsConfig is the environment's configuration with what the options say.
 func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
-	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.ResponseHeaderTimeout = silence
+	// The read timeout counts while a chunk goes up, too: it is what ends a connection that is
+	// dead in the midst of a body.
+	client := awshttp.NewBuildableClient().WithReadTimeout(o.Silence).WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = o.Silence
 		t.MaxIdleConnsPerHost = 64
 	})
 	load := []func(*config.LoadOptions) error{
@@ -169,6 +167,7 @@ func (o S3Options) retryer() aws.Retryer {
 				"ConditionalRequestConflict": {}, // 409: another conditional write of the key is under way
 				"OperationAborted":           {}, // 409 as well
 			}},
+			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}}, // R2 takes one write of a key in a second
 		}, r.Retryables...)
 	})
 }

@@ -7,17 +7,29 @@ import (
 	"fmt"
 	"io/fs"
 	mathrand "math/rand/v2"
+	"strings"
 	"time"
 )
 
-// Two objects that every OpenS3 tries with. Their keys are always the same, so that
-// what a killed process leaves there is found by the next.
+// Objects that every OpenS3 tries with. Their keys are few, so that what a killed process
+// leaves there is found by another.
 const (
 	probeState = "_fhirkiln/probe.json" // stays, since a condition needs something to be there
 	probePart  = "_fhirkiln/probe.part"
+	probeParts = 64 // more of them, for processes that begin at the same time
 )
 
-func isProbe(key string) bool { return key == probeState || key == probePart }
+// probeOf is the part that is tried with, the first time and after that.
+func probeOf(try int) string {
+	if try == 1 {
+		return probePart
+	}
+	return fmt.Sprintf("_fhirkiln/probe-%d.part", mathrand.IntN(probeParts))
+}
+
+func isProbe(key string) bool {
+	return key == probeState || key == probePart || strings.HasPrefix(key, "_fhirkiln/probe-")
+}
 
 // prove does what a run will do, in small.
 func (s *S3) prove(ctx context.Context) error {
@@ -75,8 +87,9 @@ func (e noConditions) Error() string {
 func (s *S3) proveParts(ctx context.Context) error {
 	const tries = 20
 	for try := 1; ; try++ {
-		err := s.provePart(ctx)
-		if err == nil || try == tries || !errors.Is(err, fs.ErrNotExist) && !isGone(err) && codeOf(err) != "InvalidPart" {
+		err := s.provePart(ctx, probeOf(try))
+		disturbed := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errAnotherFile) || isGone(err) || codeOf(err) == "InvalidPart"
+		if err == nil || try == tries || !disturbed {
 			return err
 		}
 		if err := sleep(ctx, time.Duration(mathrand.Int64N(int64(try*50*int(time.Millisecond))))); err != nil {
@@ -85,8 +98,8 @@ func (s *S3) proveParts(ctx context.Context) error {
 	}
 }
 
-func (s *S3) provePart(ctx context.Context) error {
-	staging, err := s.Stage(ctx, probePart)
+func (s *S3) provePart(ctx context.Context, key string) error {
+	staging, err := s.Stage(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -103,5 +116,5 @@ func (s *S3) provePart(ctx context.Context) error {
 		_ = s.Abort(ctx, r)
 		return err
 	}
-	return s.Discard(ctx, probePart)
+	return s.Discard(ctx, key)
 }

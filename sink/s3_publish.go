@@ -15,7 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-var errNotStaged = fmt.Errorf("the part is not staged: %w", fs.ErrNotExist)
+var (
+	errNotStaged   = fmt.Errorf("the part is not staged: %w", fs.ErrNotExist)
+	errAnotherFile = errors.New("another file is there")
+)
 
 // Publish makes a staged part visible under its key, by completing its upload.
 // Publishing it again does nothing.
@@ -63,7 +66,7 @@ func (s *S3) publish(ctx context.Context, r Receipt) error {
 				return err
 			}
 		case there == anotherFile:
-			return errors.New("another file is there")
+			return errAnotherFile
 		default:
 			return errNotStaged
 		}
