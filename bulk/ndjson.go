@@ -32,7 +32,7 @@ func FirstType(r io.Reader) string {
 		}
 		if name.String() == "resourceType" {
 			if t, err := d.ReadToken(); err == nil && t.Kind() == '"' {
-				return t.String()
+				return typeName(t.String())
 			}
 			return ""
 		}

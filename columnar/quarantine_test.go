@@ -64,6 +64,7 @@ var badLines = []struct{ name, line, reason string }{
 	{"invalid UTF-8 behind", `{"resourceType":"Patient"}` + "\xc0\x80", notUTF8 + "26"},
 	{"a surrogate as UTF-8", `{"resourceType":"Patient","name":"` + "\xed\xa0\x80" + `"}`, notUTF8 + "34"},
 	{"too deep", `{"resourceType":"Patient","a":` + nested(1000) + `}`, "it nests deeper than 1000 at its byte 1029"},
+	{"a type with digits", `{"resourceType":"Patient1"}`, typeName},
 	{"no resourceType", `{"name":"` + secret + `"}`, noType},
 	{"nothing", `{}`, noType},
 	{"a resourceType further down", `{"contained":[{"resourceType":"Patient"}],"meta":{"resourceType":"Patient"}}`, noType},
@@ -253,5 +254,30 @@ func TestReaderFailsInLongLine(t *testing.T) {
 				t.Errorf("max %d, after %d bytes: %v, %d in quarantine", max, length, err, len(q))
 			}
 		}
+	}
+}
+
+// A line of more values than anybody has memory for goes to quarantine; a long text with as
+// many commas and brackets does not.
+func TestTooManyValues(t *testing.T) {
+	t.Parallel()
+	const values = 8 << 20
+	var refused []string
+	files := memory{}
+	w := columnar.NewWriter(columnar.Options{Create: files.create, Quarantine: func(_ context.Context, q columnar.Quarantined) error {
+		refused = append(refused, q.Reason)
+		return nil
+	}})
+	list := strings.Repeat("1,", values) + "1"
+	lines := ndjson(`{"resourceType":"Basic","id":"list","x":[`+list+`]}`, `{"resourceType":"Basic","id":"text","language":"`+list+`[{"}`)
+	if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(lines), 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, part := range files.finish(t, w) {
+		rows += int(part.Rows)
+	}
+	if diff := cmp.Diff([]string{"it has more than 8388608 values at its byte 16777250"}, refused); diff != "" || rows != 1 {
+		t.Errorf("%d rows, refused (-want +got):\n%s", rows, diff)
 	}
 }

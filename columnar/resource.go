@@ -106,7 +106,7 @@ func isTypeName(b []byte) bool {
 		return false
 	}
 	for _, c := range b {
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return false
 		}
 	}

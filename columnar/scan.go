@@ -72,6 +72,11 @@ func (s *scanner) scan(line []byte) error {
 	return err
 }
 
+// maxValues is how many values a line may have, or a few more. Each takes up to some hundred
+// bytes of memory while it is read, so that [1,1,…] of 128 MiB, which a gzip of 128 KB can
+// hold, would take gigabytes. A Group of two million members has fewer.
+const maxValues = 8 << 20
+
 // isObject checks what can be told of a line before its tokens.
 func isObject(line []byte) error {
 	if len(line) == 0 || line[0] != '{' {
@@ -80,7 +85,33 @@ func isObject(line []byte) error {
 	if at := invalidUTF8(line); at >= 0 {
 		return &syntaxError{at, "it is not valid UTF-8"}
 	}
+	if len(line) > maxValues { // else it cannot have so many
+		if at := afterValues(line, maxValues); at >= 0 {
+			return &syntaxError{at, fmt.Sprintf("it has more than %d values", maxValues)}
+		}
+	}
 	return nil
+}
+
+// afterValues is where a line has had most values by its commas and opening brackets, -1 if it
+// has not so many.
+func afterValues(line []byte, most int) int {
+	n := 0
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case ',', '{', '[':
+			if n++; n > most {
+				return i
+			}
+		case '"':
+			end, _, err := scanString(line, i+1)
+			if err != nil {
+				return -1 // whoever reads it finds out
+			}
+			i = end
+		}
+	}
+	return -1
 }
 
 // scanValue puts the value that begins at i on the tape, alone, and returns its end.

@@ -99,6 +99,7 @@ func TestProblems(t *testing.T) {
 		"fhir scheme":            {fhir, "    fhir: ftp://h/\n", "3:11: sources.s.fhir: does not begin with https://"},
 		"fhir without scheme":    {fhir, "    fhir: fhir.example.org/r4\n", "3:11: sources.s.fhir: does not begin with https://"},
 		"fhir without host":      {fhir, "    fhir: https:///r4\n", "3:11: sources.s.fhir: has no host"},
+		"fhir of other letters":  {fhir, "    fhir: https://fhir.clİnic.example/r4\n", "3:11: sources.s.fhir: has other letters than ASCII in its host"},
 		"fhir opaque":            {fhir, "    fhir: https:r4\n", "3:11: sources.s.fhir: has no host"},
 		"fhir blank":             {fhir, "    fhir: https://h/a b\n", "3:11: sources.s.fhir: not a URL"},
 		"fhir escape":            {fhir, "    fhir: https://h/%zz\n", "3:11: sources.s.fhir: not a URL"},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Source is a server to export from, and how to be let in.
@@ -154,6 +155,8 @@ func (d *decoder) checkURL(path, text string, allowHTTP, allowQuery bool) string
 		fault = "does not begin with https://; want https://host/path"
 	case u.Hostname() == "":
 		fault = "has no host; want https://host/path"
+	case strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
+		fault = "has other letters than ASCII in its host; want it as DNS has it, beginning with xn--"
 	case u.User != nil:
 		fault = "has a user name or password in it; want them in auth, or nowhere"
 	case u.Fragment != "" || strings.Contains(text, "#"):

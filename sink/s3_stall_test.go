@@ -22,7 +22,9 @@ func TestS3SilentBodies(t *testing.T) {
 		do     func(t *testing.T, s *sink.S3) error
 	}{
 		"reading": {
-			func(r *http.Request) bool { return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "parts.json") },
+			func(r *http.Request) bool {
+				return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "parts.json")
+			},
 			func(t *testing.T, s *sink.S3) error {
 				_, _, err := s.Load(t.Context(), parts)
 				return err

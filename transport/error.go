@@ -77,6 +77,8 @@ func NoAnswer(ctx context.Context, doing, url string, err error) error {
 	case errors.Is(err, ErrPlainHTTP):
 		e.Kind = NotThere
 		e.Hint = "use https://, or set allow_http for this source if the network in between is trusted"
+	case errors.Is(err, ErrHost):
+		e.Kind, e.Hint = NotThere, "check the address; if the server gave it, ask its owner, and do not trust it until then"
 	case errors.Is(err, ErrRedirect):
 		e.Kind, e.Hint = NotThere, "check the address: the server sends this request elsewhere"
 	case errors.Is(err, http.ErrSchemeMismatch):

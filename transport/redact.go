@@ -17,12 +17,16 @@ import (
 //     words of which one is not known, or over 40 bytes. So tenants and routes stay
 //     (v1/bison/bulk-export), and ids, UUIDs, dates, JWTs and signatures do not.
 //
-// What has no host is a path of this machine; of that, only what looks like a JWT or is
-// over 80 bytes long is taken out.
+// A host that is not plain ASCII is percent-encoded. What has neither scheme nor host is a
+// path of this machine; of that, only what looks like a JWT or is over 80 bytes long is taken
+// out.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "(an unreadable URL)"
+	}
+	if u.Scheme != "" && u.Host == "" {
+		return "(a URL without a host)"
 	}
 	segments := strings.Split(u.EscapedPath(), "/")
 	shown := make([]string, len(segments))
@@ -38,7 +42,7 @@ func Redact(raw string) string {
 	}
 	var b strings.Builder
 	if u.Host != "" {
-		b.WriteString(u.Scheme + "://" + u.Host)
+		b.WriteString(u.Scheme + "://" + printable(u.Host))
 	}
 	b.WriteString(strings.Join(shown, "/"))
 	if u.RawQuery != "" {
@@ -64,7 +68,7 @@ func WithoutQuery(raw string) string {
 	}
 	bare := strings.Join(segments, "/")
 	if u.Host != "" {
-		bare = u.Scheme + "://" + u.Host + bare
+		bare = u.Scheme + "://" + printable(u.Host) + bare
 	}
 	return bare
 }

@@ -42,7 +42,9 @@ func TestRedact(t *testing.T) {
 		{"bad escape", "https://h.example/%zzSECRET", "(an unreadable URL)"},
 		{"bad port", "https://h.example:SECRET/", "(an unreadable URL)"},
 		{"no scheme", "://SECRET", "(an unreadable URL)"},
-		{"opaque", "urn:SECRET", ""},
+		{"opaque", "urn:SECRET", "(a URL without a host)"},
+		{"no host", "x:///Patient/Maria-Gonzalez/ssn-123456789", "(a URL without a host)"},
+		{"a host that a terminal obeys", "https://h\u009b2J%c2%9d0;\u202e.evil/fhir/$export", "https://h%C2%9B2J%C2%9D0%3B%E2%80%AE.evil/fhir/$export"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

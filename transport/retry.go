@@ -96,7 +96,7 @@ func logFailure(log *slog.Logger, resp *http.Response, err error) {
 // a 5xx but 501, a 408, 425 or 429. It suits requests that change nothing at the server.
 func AnyFailure(resp *http.Response, err error) bool {
 	if err != nil {
-		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrRedirect) || errors.Is(err, http.ErrSchemeMismatch) {
+		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrHost) || errors.Is(err, ErrRedirect) || errors.Is(err, http.ErrSchemeMismatch) {
 			return false
 		}
 		again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, err) // knows bad certificates and schemes

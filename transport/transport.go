@@ -148,10 +148,16 @@ type guard struct {
 // another machine in the clear.
 var ErrPlainHTTP = errors.New("http:// is refused for other machines than this one")
 
+// ErrHost says that a request was not sent because its host is not written as DNS has it.
+var ErrHost = errors.New("the host's name has other letters than ASCII; as DNS has it, it begins with xn--")
+
 // RoundTrip implements [http.RoundTripper].
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme == "http" && !g.allowHTTP && !isLoopback(req.URL.Hostname()) {
 		return nil, ErrPlainHTTP
+	}
+	if !isPlain(req.URL.Hostname()) {
+		return nil, ErrHost
 	}
 	ctx, cancel := context.WithCancel(req.Context())
 	req = req.Clone(ctx) // a RoundTripper must not change what it was given
@@ -233,11 +239,26 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 // Origin is a URL's scheme, host and port (RFC 6454), the port always spelt out: what a
-// credential is bound to.
+// credential is bound to. Hosts that are not plain ASCII, which no request is sent to, are
+// those of no other origin.
 func Origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(printable(u.Hostname())), port)
+}
+
+// printable is a host's name as it is if it is plain ASCII, else percent-encoded. Unicode has
+// letters that Go lowers to an ASCII one, though DNS has them as another domain, and others
+// that a terminal obeys.
+func printable(host string) string {
+	if isPlain(host) {
+		return host
+	}
+	return url.PathEscape(host)
+}
+
+func isPlain(host string) bool {
+	return !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' })
 }

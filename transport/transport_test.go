@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -166,4 +167,37 @@ func TestRequestWithCloseIsSentOnce(t *testing.T) {
 			t.Errorf("redirected %v: the request was sent %d times", redirected, lost.count())
 		}
 	}
+}
+
+// Go lowers "İ" to "i", and DNS has it as another domain: what looks alike is no origin that
+// a credential is for, and nothing is sent there.
+func TestHostsThatAreNotASCII(t *testing.T) {
+	t.Parallel()
+	ours := parseURL(t, "https://fhir.clinic.example/r4")
+	for _, other := range []string{"https://fhir.clİnic.example/r4", "https://fhir.cl%c4%b0nic.example/r4", "https://fhir.clinic.example\u009b/r4"} {
+		u := parseURL(t, other)
+		if transport.Origin(u) == transport.Origin(ours) {
+			t.Errorf("%q is of the same origin", other)
+		}
+		resp, err := newClient(t, transport.Options{}).Do(newRequest(t, t.Context(), http.MethodGet, other, ""))
+		if err == nil {
+			resp.Body.Close()
+		}
+		if !errors.Is(err, transport.ErrHost) {
+			t.Errorf("%q: error %v", other, err)
+		}
+		said := transport.NoAnswer(t.Context(), "asking", other, err)
+		if said == nil || strings.ContainsFunc(said.Error(), func(r rune) bool { return r > '~' && r != '…' }) {
+			t.Errorf("the error is %q", said)
+		}
+	}
+}
+
+func parseURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
