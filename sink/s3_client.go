@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -35,6 +37,9 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 		return &Error{Doing: doing, Where: s.String(), Err: briefly(err),
 			Hint: "check what the environment says of AWS (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
 	}
+	if o.Endpoint == "" { // who sets the option has looked at it
+		s.warnOfPlainHTTP(aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint))
+	}
 	if err := s.login(ctx, cfg); err != nil {
 		return err
 	}
@@ -60,6 +65,19 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 		s.log.Info("the bucket is in another region than was said", "bucket", s.bucket, "said", cfg.Region, "region", right)
 		cfg.Region = right
 	}
+}
+
+// warnOfPlainHTTP says so if the environment's endpoint (AWS_ENDPOINT_URL) is another machine
+// that would get patient data in the clear.
+func (s *S3) warnOfPlainHTTP(endpoint string) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.IsLoopback() {
+		return
+	}
+	s.log.Warn("the store's endpoint, which the environment sets, is not encrypted: what is written there can be read on the way", "endpoint", u.Scheme+"://"+u.Host)
 }
 
 // login gets credentials, so that it is told apart from what the store refuses.

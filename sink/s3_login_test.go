@@ -1,7 +1,10 @@
 package sink_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -113,4 +116,22 @@ func TestS3WithoutCredentials(t *testing.T) {
 	o.Profile, o.AccessKeyID, o.SecretAccessKey = "unknown", "", ""
 	_, err = sink.OpenS3(t.Context(), o)
 	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: failed to get shared config profile, unknown", "AWS_PROFILE")
+}
+
+// An endpoint of the environment that is another machine's, in the clear, is told of.
+func TestS3EndpointInTheClear(t *testing.T) {
+	for endpoint, warned := range map[string]bool{"http://192.0.2.1:9000": true, "http://127.0.0.1:1": false, "https://192.0.2.1:9000": false} {
+		t.Setenv("AWS_ENDPOINT_URL", endpoint)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // nothing leaves this machine
+		var logs bytes.Buffer
+		o := fakeOptions("")
+		o.Log = slog.New(slog.NewTextHandler(&logs, nil))
+		if _, err := sink.OpenS3(ctx, o); err == nil {
+			t.Error("a bucket was opened")
+		}
+		if strings.Contains(logs.String(), "is not encrypted") != warned {
+			t.Errorf("%s: the log is %q", endpoint, logs.String())
+		}
+	}
 }
