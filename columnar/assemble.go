@@ -95,13 +95,13 @@ func (a *assembler) field(f *Field, around *node) error {
 		return nil
 	}
 	level := a.level(f)
-	if level < f.emptyList() {
+	if level < int(f.emptyLevel()) {
 		a.skipBoth(f)
 		return nil
 	}
 	list := &node{kind: '['}
 	around.setNode(f.Name, list)
-	if level == f.emptyList() {
+	if level == int(f.emptyLevel()) {
 		a.skipBoth(f)
 		return nil
 	}

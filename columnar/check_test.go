@@ -101,6 +101,9 @@ func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMe
 				t.Errorf("%s: a page is empty", name)
 			}
 			values += int64(header.DataPageHeader.V.NumValues)
+			if s := header.DataPageHeader.V.Statistics; s.MinValue != nil || s.MaxValue != nil || s.Min != nil || s.Max != nil {
+				t.Errorf("%s: a page's header has bounds, which are the page index's alone", name)
+			}
 			nulls += header.DataPageHeader.V.Statistics.NullCount
 		default:
 			t.Errorf("%s: there is a page of type %v", name, header.Type)
@@ -149,8 +152,10 @@ func uncompress(c format.CompressionCodec, b []byte) ([]byte, error) {
 			return nil, err
 		}
 		return io.ReadAll(r)
+	case format.Uncompressed:
+		return b, nil
 	}
-	return b, nil
+	return nil, fmt.Errorf("the codec %v is not checked here", c)
 }
 
 // pageHeader reads the page header that b begins with, and its size.

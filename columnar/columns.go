@@ -35,7 +35,7 @@ type rowGroup struct {
 // stream is the levels of a struct's or list's slots: a slot for each place where the
 // field could be, up to the last row in which it was touched.
 type stream struct {
-	seen int    // how many slots of the stream around it are in it
+	seen int    // how many slots of the stream around it are in it: of a struct, len(def); a list's def has one for each element
 	def  []byte // definition level of each slot
 	rep  []byte // repetition level of each slot; a struct has those of the list around it
 }
@@ -44,13 +44,13 @@ type stream struct {
 type column struct {
 	def []byte // as a stream's def, for a leaf that is not a list itself
 
-	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front
+	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front, or a BOOLEAN, which nothing asks that is for dictionaries or bounds
 	dict         *dictionary // nil before the first value, and for booleans
 	inPages      int         // how many values of dict the finished pages know
-	guess        []byte      // dict.guess() as it is now, whose place asGuessed takes unseen; nil for none
+	guess        []byte      // dict.guess() as it is now, whose place addGuessed takes unseen; nil for none
 	starts       starts      // of dates
 	plainly      bool        // values are PLAIN-encoded, in the row groups to come too; always so of booleans
-	plainOnce    bool        // in this row group alone
+	plainOnce    bool        // and in this row group alone: reset gives the dictionary another try
 	index        []int32     // the open page's values, as places in the dictionary
 	plain        []byte      // or PLAIN-encoded
 	values       int         // of the open page
@@ -163,14 +163,14 @@ func (g *rowGroup) enter(f *Field) {
 }
 
 // emptyList says that a list is there and has no element. The field must not be taken.
-func (g *rowGroup) emptyList(f *Field) { g.firstElement(f, f.def-2) }
+func (g *rowGroup) emptyList(f *Field) { g.firstElement(f, f.emptyLevel()) }
 
 // element opens the slot of a list's element; the first one must not be taken. An
 // element that is null has no value.
 func (g *rowGroup) element(f *Field, first, null bool) {
 	def := f.def
 	if null {
-		def--
+		def = f.nullElementLevel()
 	}
 	if first {
 		g.firstElement(f, def)
@@ -193,7 +193,7 @@ func (g *rowGroup) firstElement(f *Field, def uint8) {
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
 	push(&s.def, def, g.growth)
-	push(&s.rep, repeats[s.seen], g.growth)
+	push(&s.rep, repeats[s.seen], g.growth) // of the open slot around it: catchUp has passed all others
 	s.seen++
 	g.note(f, opFirstElement, uint32(def))
 }
@@ -214,9 +214,7 @@ func (g *rowGroup) leaf(f *Field) *column {
 // endRow closes the row.
 func (g *rowGroup) endRow(e *pageEncoder) {
 	for _, i := range g.marks {
-		if c := &g.columns[i]; c.values > 0 {
-			g.cutPage(e, g.layout.columns[i], true)
-		}
+		g.cutPage(e, g.layout.columns[i], true)
 	}
 	g.marks = g.marks[:0]
 }

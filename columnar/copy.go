@@ -84,9 +84,9 @@ func (c *copier) field(f *Field) {
 			c.value(f)
 			return
 		}
-	case level == f.emptyList():
+	case level == int(f.emptyLevel()):
 		c.rows.emptyList(f)
-	case level > f.emptyList():
+	case level > int(f.emptyLevel()):
 		for first := true; first || c.another(f); first = false {
 			null := c.level(f) < int(f.def)
 			c.rows.element(f, first, null)

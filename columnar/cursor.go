@@ -48,7 +48,7 @@ func (f *Field) first() int {
 func (c *rowCursor) entry(f *Field) parquet.Value { return c.columns[f.first()][0] }
 
 // level is the definition level of f's slot: at least f.def for a value, or an element with
-// one; see emptyList for lists.
+// one; see emptyLevel for lists.
 func (c *rowCursor) level(f *Field) int { return c.entry(f).DefinitionLevel() }
 
 // another says whether a list has an element after the one that was read last.
@@ -66,7 +66,3 @@ func (c *rowCursor) skip(f *Field) {
 		c.skip(child)
 	}
 }
-
-// emptyList is the definition level of a list that is there and has no elements. Below it the
-// list is absent; above it, at f.def-1, an element is null.
-func (f *Field) emptyList() int { return int(f.def) - 2 }

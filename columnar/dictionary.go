@@ -5,15 +5,16 @@ import (
 	"hash/maphash"
 )
 
-// dictionary is the distinct values of a column chunk, in the order of their coming.
+// dictionary is the distinct values of a column chunk, in the order of their coming. Echoes
+// keep objects in one, too, for its guesses.
 type dictionary struct {
 	fixed  int               // bytes of a value; 0 is a BYTE_ARRAY
 	growth int               // see roomFor
 	plain  []byte            // the dictionary page: the values, PLAIN-encoded
 	values []dictionaryValue // by index
-	slots  []uint32          // hash table: index + 1, 0 is free
-	last   uint32            // index that add or asGuessed returned last; truncate may reset it
-	adds   int
+	table  []uint32          // hash table: index + 1, 0 is free
+	last   uint32            // index that add or addGuessed returned last; truncate may reset it
+	adds   int               // values that were added since reset, known ones too: findOrAdd judges by it, so that undo takes a refused line's back
 }
 
 // dictionaryValue is what is known of a value, beside its bytes.
@@ -36,20 +37,20 @@ const (
 // depend on it: indices go by the order of the values' coming.
 var hashSeed = maphash.MakeSeed()
 
-const firstSlots = 64
+const firstTable = 64
 
 func newDictionary(fixed, growth int) *dictionary {
-	return &dictionary{fixed: fixed, growth: growth, slots: make([]uint32, firstSlots)}
+	return &dictionary{fixed: fixed, growth: growth, table: make([]uint32, firstTable)}
 }
 
 // renew makes a dictionary of one that is done with, in its memory.
 func (d *dictionary) renew(fixed, growth int) {
-	d.fixed, d.growth, d.slots = fixed, growth, d.slots[:firstSlots]
+	d.fixed, d.growth, d.table = fixed, growth, d.table[:firstTable]
 	d.reset()
 }
 
 func (d *dictionary) reset() {
-	clear(d.slots)
+	clear(d.table)
 	d.plain, d.values, d.last, d.adds = d.plain[:0], d.values[:0], 0, 0
 }
 
@@ -86,9 +87,9 @@ func (d *dictionary) guess() []byte {
 	return nil
 }
 
-// asGuessed adds the value that guess returns; another says that it guesses another one
+// addGuessed adds the value that guess returns; another says that it guesses another one
 // now.
-func (d *dictionary) asGuessed() (i uint32, another bool) {
+func (d *dictionary) addGuessed() (i uint32, another bool) {
 	d.adds++
 	i = d.likely()
 	d.last = i
@@ -104,7 +105,7 @@ func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
 		i = d.likely()
 	} else {
-		if i, ok = d.index(v); !ok {
+		if i, ok = d.findOrAdd(v); !ok {
 			return 0, false
 		}
 		d.values[d.last].next = i
@@ -116,12 +117,12 @@ func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	return i, true
 }
 
-// index finds a value, or puts it into the dictionary.
-func (d *dictionary) index(v []byte) (i uint32, ok bool) {
-	mask := uint64(len(d.slots) - 1)
+// findOrAdd finds a value, or puts it into the dictionary; not ok is as add has it.
+func (d *dictionary) findOrAdd(v []byte) (i uint32, ok bool) {
+	mask := uint64(len(d.table) - 1)
 	h := maphash.Bytes(hashSeed, v) & mask
-	for ; d.slots[h] != 0; h = (h + 1) & mask {
-		if i := d.slots[h] - 1; bytes.Equal(d.value(i), v) {
+	for ; d.table[h] != 0; h = (h + 1) & mask {
+		if i := d.table[h] - 1; bytes.Equal(d.value(i), v) {
 			return i, true
 		}
 	}
@@ -131,8 +132,8 @@ func (d *dictionary) index(v []byte) (i uint32, ok bool) {
 	i = uint32(len(d.values))
 	pushPlain(&d.plain, v, d.fixed, d.growth)
 	push(&d.values, dictionaryValue{end: uint32(len(d.plain)), next: i}, d.growth)
-	d.slots[h] = i + 1
-	if len(d.values)*2 > len(d.slots) {
+	d.table[h] = i + 1
+	if len(d.values)*2 > len(d.table) {
 		d.grow()
 	}
 	return i, true
@@ -144,13 +145,13 @@ func (d *dictionary) truncate(n, adds int) {
 	if len(d.values) == n {
 		return
 	}
-	mask := uint64(len(d.slots) - 1)
+	mask := uint64(len(d.table) - 1)
 	for i := len(d.values) - 1; i >= n; i-- { // no value's way to its slot leads over those of later ones
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
-		for d.slots[h] != uint32(i)+1 {
+		for d.table[h] != uint32(i)+1 {
 			h = (h + 1) & mask
 		}
-		d.slots[h] = 0
+		d.table[h] = 0
 	}
 	end := uint32(0)
 	if n > 0 {
@@ -165,20 +166,20 @@ func (d *dictionary) truncate(n, adds int) {
 }
 
 func (d *dictionary) grow() {
-	if n := 4 * len(d.slots); n <= cap(d.slots) {
-		d.slots = d.slots[:n]
+	if n := 4 * len(d.table); n <= cap(d.table) {
+		d.table = d.table[:n]
 	} else {
-		d.slots = make([]uint32, n)
+		d.table = make([]uint32, n)
 	}
 	// New ones too: written before they are read, or the system maps each page twice, and all
 	// cores wait.
-	clear(d.slots)
-	mask := uint64(len(d.slots) - 1)
+	clear(d.table)
+	mask := uint64(len(d.table) - 1)
 	for i := range d.values {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
-		for d.slots[h] != 0 {
+		for d.table[h] != 0 {
 			h = (h + 1) & mask
 		}
-		d.slots[h] = uint32(i) + 1
+		d.table[h] = uint32(i) + 1
 	}
 }

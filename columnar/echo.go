@@ -80,7 +80,7 @@ type echoes struct {
 	epoch   int
 
 	guess        []byte // the object that is likely the next one; nil for none
-	guessed      []op   // and what it did
+	guessedOps   []op   // and what it did
 	hits, misses int    // how many came as guessed, and how many were read and noted
 }
 
@@ -111,22 +111,22 @@ func (e *echoes) forget() {
 // about what one that does saves.
 func (e *echoes) pay() bool { return e.misses <= e.hits+echoTrial }
 
-// likely guesses the next object.
-func (e *echoes) likely() {
+// guessNext guesses the next object.
+func (e *echoes) guessNext() {
 	e.guess = e.objects.guess()
 	n, start := e.objects.likely(), uint32(0)
 	if n > 0 {
 		start = e.ends[n-1]
 	}
-	e.guessed = e.ops[start:e.ends[n]]
+	e.guessedOps = e.ops[start:e.ends[n]]
 }
 
 // hit says what the object does that was as guessed.
 func (e *echoes) hit() []op {
-	ops := e.guessed
+	ops := e.guessedOps
 	e.hits++
-	if _, another := e.objects.asGuessed(); another {
-		e.likely()
+	if _, another := e.objects.addGuessed(); another {
+		e.guessNext()
 	}
 	return ops
 }
@@ -148,7 +148,7 @@ func (e *echoes) learn(object []byte, ops []op) {
 		e.ops = append(e.ops, ops...)
 		e.ends = append(e.ends, uint32(len(e.ops)))
 	}
-	e.likely()
+	e.guessNext()
 }
 
 // nested reads the object at i into the open slot of f, which is not the root. It notes

@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -47,7 +48,8 @@ var errLargePage = errors.New("the page of a column would have more than 2 GiB, 
 // nullPageKey is the key of the page of a column without any value: all such columns of
 // a struct share one, often dozens, so that it pays to look for the shortest. levels is
 // compared by address, so that a key is good only while no level slice moves: within
-// rowGroup.encode, which clears the cache first.
+// rowGroup.encode, which clears the cache first. There a stream gets its last slots before a key
+// is made of it.
 type nullPageKey struct {
 	levels             *byte // the first of the definition levels that it has
 	slots              int
@@ -64,6 +66,31 @@ func newPageEncoder(c Codec, level int) *pageEncoder {
 	return e
 }
 
+// encode makes pages of what the columns have left.
+func (g *rowGroup) encode(e *pageEncoder) {
+	clear(e.nullPages)
+	for i, field := range g.layout.columns {
+		c := &g.columns[i]
+		if c.values > 0 || c.slots == 0 || c.slots < g.slotsOf(field) {
+			g.cutPage(e, field, false)
+		}
+		if c.inDictionary() {
+			c.dictPage = e.dictionaryPage(c.dict)
+		}
+	}
+}
+
+// inDictionary says whether a finished page has its values in the column's dictionary.
+func (c *column) inDictionary() bool {
+	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
+}
+
+// slotsOf is how many slots a leaf has in the row group. It gets those that it lacks, as in levels.
+func (g *rowGroup) slotsOf(f *Field) int {
+	def, _ := g.levels(f)
+	return len(def)
+}
+
 // cutPage closes a column's open page; more says that others of its chunk follow. A chunk's
 // only page need not have a dictionary, and has no bounds of its own: they are the chunk's. The
 // row must be over, so that every struct above gets all its slots.
@@ -78,7 +105,7 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	}
 	alone := !more && len(c.pages) == 0
 	if alone {
-		g.dropDictionary(c)
+		g.dropDictionaryIfLarger(c)
 	}
 	var p page
 	if c.values == 0 {
@@ -89,10 +116,10 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	p.row, p.slots, p.nulls = c.fromRow, len(def), len(def)-c.values
 	if c.bounded && c.values > 0 {
 		if c.plainly {
-			c.plainValues(func(v []byte) { p.bounds.note(f, v) })
+			c.plainValues(func(v []byte) { p.bounds.widen(f, v) })
 			c.bounds.merge(f, p.bounds)
-		} else if !alone { // else, and of the chunk: noteDictionary
-			e.used = p.bounds.noteIndices(f, c.dict, c.index, e.used)
+		} else if !alone { // else, and of the chunk: summarize
+			e.used = p.bounds.widenByIndices(f, c.dict, c.index, e.used)
 		}
 	}
 	if c.bloom && c.plainly {

@@ -81,25 +81,6 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	return f.err
 }
 
-// encode makes pages of what the columns have left.
-func (g *rowGroup) encode(e *pageEncoder) {
-	clear(e.nullPages)
-	for i, field := range g.layout.columns {
-		c := &g.columns[i]
-		if c.values > 0 || c.slots == 0 || c.slots < g.slotsOf(field) {
-			g.cutPage(e, field, false)
-		}
-		if c.inDictionary() {
-			c.dictPage = e.dictionaryPage(c.dict)
-		}
-	}
-}
-
-// inDictionary says whether a finished page has its values in the column's dictionary.
-func (c *column) inDictionary() bool {
-	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
-}
-
 // mostChunks is from how many column chunks on a file is full. A footer says some
 // 90 bytes of each, and Trino reads none of more than 15 MB (parquet.max-footer-read-size).
 const mostChunks = 100_000
@@ -113,12 +94,6 @@ func (f *fileWriter) full(bytes int64) bool {
 
 // fullFooter wants f.mu to be held, or that nobody writes any more.
 func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.columns) >= mostChunks }
-
-// slotsOf is how many slots a leaf has in the row group; see levels.
-func (g *rowGroup) slotsOf(f *Field) int {
-	def, _ := g.levels(f)
-	return len(def)
-}
 
 // chunk writes a column's pages, and returns what there is to say of them. alone says
 // that the column has no other chunk.
@@ -145,7 +120,7 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	if dict {
 		d.dict = f.at
 		add(c.dictPage)
-		c.noteDictionary(field)
+		c.summarize(field)
 	}
 	meta.at = f.at
 	for _, p := range c.pages {

@@ -33,7 +33,8 @@ type Layout struct {
 // Type is what the values of a [Field] are.
 type Type uint8
 
-// The types of fields.
+// The types of fields. A new one wants a case in elements, physical, newRowGroup, bounded,
+// compare, copier.value and ddl's dialects, which take what they do not know for text.
 const (
 	Struct    Type = iota // has Fields
 	String                // BYTE_ARRAY, STRING
@@ -57,12 +58,12 @@ type Field struct {
 
 	role    role
 	parent  *Field
-	def     uint8 // definition level of a value, or of a struct that is there
-	rep     uint8 // repetition level
-	stream  int   // index of its own levels, -1 for a leaf that is no list
-	column  int   // index of its column, -1 for a struct
-	start   *Field
-	lexeme  *Field
+	def     uint8    // definition level of a value, or of a struct that is there
+	rep     uint8    // repetition level
+	stream  int      // index of its own levels, -1 for a leaf that is no list
+	column  int      // index of its column, -1 for a struct
+	start   *Field   // of a roleDate: its companion, with the interval's begin; of a list, with an element for each of this one's. undo and assembler.value go by that
+	lexeme  *Field   // of a roleDecimal: the same, with how the number was written
 	members []member // of its JSON object, in FHIR's order
 	byName  map[string]*member
 }
@@ -321,6 +322,13 @@ func texts(names ...string) []*Field {
 	return fields
 }
 
+// emptyLevel is the definition level of a list that is there and has no elements. Below it
+// the list is absent.
+func (f *Field) emptyLevel() uint8 { return f.def - 2 }
+
+// nullElementLevel is the definition level of a list's element that is null.
+func (f *Field) nullElementLevel() uint8 { return f.def - 1 }
+
 // number gives a struct's fields their levels, and their places among streams and
 // columns.
 func (b *layoutBuilder) number(f, parent *Field) {
@@ -329,7 +337,7 @@ func (b *layoutBuilder) number(f, parent *Field) {
 		f.def, f.rep = parent.def, parent.rep
 		switch {
 		case f.List:
-			f.def, f.rep = f.def+3, f.rep+1 // the list, an element, an element that is not null
+			f.def, f.rep = f.def+3, f.rep+1 // the list, an element, an element that is not null; see emptyLevel
 		case !f.Required:
 			f.def++
 		}

@@ -11,6 +11,9 @@ package columnar
 //
 // What reads the line returns where it goes on, [invalid] if the line is not JSON. A
 // value's index is that of its first byte.
+//
+// What object and all that it calls do must be done to the row group, show in aside (see
+// nested), or be noted as opOnce: else it is missing where an object came before.
 type shredder struct {
 	line    []byte
 	rows    *rowGroup

@@ -46,9 +46,9 @@ func (s *shredder) element(f *Field, n, i int) int {
 	if end < 0 {
 		return invalid
 	}
-	for _, f := range [...]*Field{f, f.start, f.lexeme} {
-		if f != nil {
-			s.rows.element(f, n == 0, true)
+	for _, alike := range [...]*Field{f, f.start, f.lexeme} {
+		if alike != nil {
+			s.rows.element(alike, n == 0, true)
 		}
 	}
 	if s.tape[0].kind != tokenNull {

@@ -82,9 +82,9 @@ func (s *shredder) set(f *Field, n int, v []byte) {
 // text reads the string at i into a leaf. v is good until the row is over.
 func (s *shredder) text(f *Field, n, i int) (v []byte, end int) {
 	c := &s.rows.columns[f.column]
-	if end := c.guessed(s.line, i+1); end > 0 {
+	if end := c.matchGuess(s.line, i+1); end > 0 {
 		s.slot(f, n)
-		s.rows.asGuessed(f, c)
+		s.rows.addGuessed(f, c)
 		return s.line[i+1 : end-1], end
 	}
 	t, end := s.string(i)

@@ -19,8 +19,8 @@ type bounds struct {
 // the file has to read.
 const maxBound = 256
 
-// note widens the bounds by a value of f. It is copied.
-func (b *bounds) note(f *Field, v []byte) {
+// widen widens the bounds by a value of f. It is copied.
+func (b *bounds) widen(f *Field, v []byte) {
 	if b.unbounded = b.unbounded || len(v) > maxBound; b.unbounded {
 		b.least, b.most = nil, nil
 		return
@@ -41,14 +41,14 @@ func (b *bounds) merge(f *Field, other bounds) {
 	if b.unbounded = b.unbounded || other.unbounded; b.unbounded {
 		b.least, b.most = nil, nil
 	} else if other.least != nil {
-		b.note(f, other.least)
-		b.note(f, other.most)
+		b.widen(f, other.least)
+		b.widen(f, other.most)
 	}
 }
 
-// noteIndices widens the bounds by the values of a dictionary that have these indices.
+// widenByIndices widens the bounds by the values of a dictionary that have these indices.
 // used is scratch space, and comes back.
-func (b *bounds) noteIndices(f *Field, d *dictionary, index []int32, used []bool) []bool {
+func (b *bounds) widenByIndices(f *Field, d *dictionary, index []int32, used []bool) []bool {
 	used = slices.Grow(used[:0], len(d.values))[:len(d.values)]
 	clear(used)
 	for _, i := range index {
@@ -56,20 +56,20 @@ func (b *bounds) noteIndices(f *Field, d *dictionary, index []int32, used []bool
 	}
 	for i, u := range used {
 		if u {
-			b.note(f, d.value(uint32(i)))
+			b.widen(f, d.value(uint32(i)))
 		}
 	}
 	return used
 }
 
-// noteDictionary widens the bounds by a chunk's dictionary, and hashes it.
-func (c *column) noteDictionary(f *Field) {
+// summarize widens the bounds by a chunk's dictionary, and hashes it.
+func (c *column) summarize(f *Field) {
 	if !c.bounded && !c.bloom {
 		return
 	}
 	for i := range c.dict.values {
 		if c.bounded {
-			c.bounds.note(f, c.dict.value(uint32(i)))
+			c.bounds.widen(f, c.dict.value(uint32(i)))
 		}
 		if c.bloom {
 			c.hashes = append(c.hashes, xxhash.Sum64(c.dict.value(uint32(i))))

@@ -13,10 +13,10 @@ type scannedText struct {
 	missed bool // it does not stand there as its column guesses
 }
 
-// guessed says where a text ends that begins at i of a line, if it is the one that the
+// matchGuess says where a text ends that begins at i of a line, if it is the one that the
 // column guesses, behind its quote; else it is 0. That one needs no other look at its
 // bytes.
-func (c *column) guessed(line []byte, i int) int {
+func (c *column) matchGuess(line []byte, i int) int {
 	end := i + len(c.guess)
 	if c.guess == nil || end >= len(line) || line[end] != '"' || string(line[i:end]) != string(c.guess) {
 		return 0
@@ -41,9 +41,9 @@ func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
 	g.place(f, c, i)
 }
 
-// asGuessed adds the text that the column guesses.
-func (g *rowGroup) asGuessed(f *Field, c *column) {
-	i, another := c.dict.asGuessed()
+// addGuessed adds the text that the column guesses.
+func (g *rowGroup) addGuessed(f *Field, c *column) {
+	i, another := c.dict.addGuessed()
 	g.place(f, c, i)
 	if another {
 		c.guess = c.dict.guess()
@@ -150,9 +150,9 @@ func (g *rowGroup) leaveDictionary(c *column) {
 	g.epoch++ // who knows a place in it shall not use that
 }
 
-// dropDictionary writes the open page, which is the chunk's only one, without its
+// dropDictionaryIfLarger writes the open page, which is the chunk's only one, without its
 // dictionary if that takes no more room: so it is where hardly a value came twice.
-func (g *rowGroup) dropDictionary(c *column) {
+func (g *rowGroup) dropDictionaryIfLarger(c *column) {
 	if c.plainly || c.values == 0 {
 		return
 	}

@@ -36,7 +36,7 @@ type columnMemory struct {
 }
 
 func (m columnMemory) bytes() int {
-	return cap(m.dict.plain) + int(unsafe.Sizeof(dictionaryValue{}))*cap(m.dict.values) + 4*cap(m.dict.slots) + 4*cap(m.index) + cap(m.plain)
+	return cap(m.dict.plain) + int(unsafe.Sizeof(dictionaryValue{}))*cap(m.dict.values) + 4*cap(m.dict.table) + 4*cap(m.index) + cap(m.plain)
 }
 
 // beginColumn readies a column for its first value. What comes first in a type comes often, so it
