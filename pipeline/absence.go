@@ -93,8 +93,8 @@ func (a *absence) sortRuns(ctx context.Context) error {
 	return a.spareFeeds(ctx)
 }
 
-// spareFeeds keeps what other feeds of the same ids still have: all since their last full
-// run, which brings what there is of before, and before it what that run had not asked for.
+// spareFeeds keeps what other feeds of the same id space still have: everything since their
+// last full run, and from earlier runs the types which that run did not ask for.
 func (a *absence) spareFeeds(ctx context.Context) error {
 	names, err := ledger.List(ctx, a.State)
 	if err != nil {

@@ -30,7 +30,7 @@ type Cancellation struct {
 //
 // A [*ledger.HeldError] says that another process works at the feed: a run that is under
 // way is ended by a signal to its process. Killed half way, Cancel is to be called again.
-// Of o, Workers and all that limits parts is not used.
+// Workers and the options that limit parts are ignored.
 func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 	o = o.withDefaults()
 	c := &Cancellation{Feed: o.Feed.Name}

@@ -44,8 +44,8 @@ type PartsTotal struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// CompactBlockedError says that a feed cannot be compacted now, since it has a run that
-// is to be gone on with.
+// CompactBlockedError says that a feed cannot be compacted now, since it has a run that is
+// to be resumed.
 type CompactBlockedError struct {
 	Feed, Run string
 	Started   time.Time
@@ -66,7 +66,7 @@ func (e *CompactBlockedError) Error() string {
 // was before it; runs of large parts are left as they are. A feed with nothing to merge is
 // left alone.
 //
-// Of o.Feed, Name is used. Memory is that of o.Workers writers. Errors are a
+// Only o.Feed.Name is used. Memory is that of o.Workers writers. Errors are a
 // [*ledger.HeldError], a [*CompactBlockedError], the store's and the parts'. A compaction
 // that fails or is killed has changed nothing of what is live; what it has staged is
 // thrown away then, or by the next Run, Compact or Cancel of the feed.

@@ -10,7 +10,7 @@ import (
 
 // ErrGiveUp is for the cause of a canceled context: the user does not want the run any
 // more. What is staged is thrown away and the server's export deleted. A run whose
-// context ends for any other cause is left to be gone on with.
+// context ends for any other cause is kept, and the next Run resumes it.
 var ErrGiveUp = errors.New("the run is given up")
 
 // CountError says that an output file does not hold what the manifest said of it. A

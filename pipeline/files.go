@@ -127,7 +127,7 @@ func (s *Files) open(path string) (*unpacked, error) {
 // decompress reads what f holds, whatever it is packed with.
 func decompress(f io.ReadCloser) (*unpacked, error) {
 	const packedBuffer = 256 << 10
-	buffered := bufio.NewReader(f) // small, since who reads much at once passes it by
+	buffered := bufio.NewReader(f) // small: large reads bypass it
 	magic, _ := buffered.Peek(4)
 	opened := &unpacked{Reader: buffered, file: f}
 	switch {

@@ -71,8 +71,8 @@ const (
 // runs that no feed knows. What runs have reported stays.
 //
 // First it takes runs out of the live ones that the feed needs not keep (Feed.KeepRuns,
-// Feed.KeepDays). Of o.Feed, Name and these two are used; a feed that has never run has
-// no garbage.
+// Feed.KeepDays). Of o.Feed, only Name and these two are used; a feed that has never run
+// has no garbage.
 //
 // A [*ledger.HeldError] says that another process works at the feed. Killed at any
 // instant, the next GC does the rest.

@@ -20,8 +20,8 @@ func (r *run) groups() []string {
 	return []string{""}
 }
 
-// findGroups searches the feed's groups, once for a run: one that is gone on with keeps
-// those that it has, whatever the server would find now, as long as it exports them.
+// findGroups searches the feed's groups, once for a run: one that is resumed keeps those
+// that it has, whatever the server would find now, as long as it exports them.
 func (r *run) findGroups(ctx context.Context) error {
 	if len(r.groups()) > 0 {
 		return nil
@@ -41,8 +41,7 @@ func (r *run) findGroups(ctx context.Context) error {
 	return r.journal.add(ctx, entry{Groups: found})
 }
 
-// groupGone says whether the server refused an export of a run that is gone on with because
-// one of its groups is none of the feed's any more: the config names others by now, or the
+// groupGone says whether the server refused an export of a resumed run because one of its groups is none of the feed's any more: the config names others by now, or the
 // server has matched the members anew and given them groups with new ids.
 func (r *run) groupGone(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*transport.Error](err)

@@ -38,7 +38,7 @@ type Report struct {
 
 	// Duplicates are resources of one type, id and meta.versionId (where there is one) that
 	// came more than once in the run, each time but the first. All are published; the views
-	// of current data show one. Nil: not known, since the run was gone on with by another
+	// of current data show one. Nil: not known, since the run was resumed by another
 	// process, or had more than 3 million resources.
 	Duplicates *int64 `json:"duplicates,omitempty"`
 

@@ -12,13 +12,13 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// Run brings the feed up to date once. It goes on with a run of the feed that was cut
-// off, or begins a new one.
+// Run brings the feed up to date once. It resumes a run of the feed that was cut off, or
+// begins a new one.
 //
-// If it fails, nothing of the run is seen by readers, but after a [*PartialError]. What
-// it has staged and the server's export are kept for the next Run, unless going on with
-// them cannot help. Canceling ctx ends it in order; the error is then ctx's cause, and
-// [ErrGiveUp] says what that means.
+// If it fails, readers see nothing of the run, unless the error is a [*PartialError]. What it
+// has staged and the server's export are kept for the next Run to resume, unless that cannot
+// help. Canceling ctx ends it in order; the error is then ctx's cause, and [ErrGiveUp] says
+// what that means.
 //
 // One process at a time may run a feed: a [*ledger.HeldError] says that another one
 // does.
@@ -56,10 +56,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	})
 }
 
-// Convert is a [Run] of files that are here, without a server and its exports. A
-// conversion that was cut off is begun again. A run of exports that the feed has under
-// way is thrown away; Options.Server, if there is one, is told to delete those, and not
-// used else. Neither is Feed.Request.
+// Convert is a [Run] over local files, without a server. A conversion that was cut off starts
+// over. An unfinished run of exports is thrown away; Options.Server, if set, is used only to
+// delete those exports. Feed.Request is not used.
 func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
 		r := newRun(o, lease, files)
@@ -154,8 +153,8 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }
 
-// resume opens the feed's unfinished run, if there is one that can be gone on with. One
-// that cannot is thrown away.
+// resume opens the feed's unfinished run, if there is one that can be resumed. One that
+// cannot is thrown away.
 func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	unfinished := lease.Feed().Unfinished
 	if unfinished == nil {

@@ -53,10 +53,9 @@ type noted struct {
 	resourceType string
 }
 
-// batch is how many resources of a shard are looked for at once. A shard's table is
-// larger than a core's cache, and to wait for memory for each resource alone was a twelfth
-// of the time of all for small ones: so the core waits for several at once. Nor do cores
-// wait for each other, at a shard or at what all count, for each resource.
+// batch is how many hashes of one shard are looked up together: the table does not fit a
+// core's cache, and one lookup at a time cost a twelfth of a run of small resources, waiting
+// for memory. Nor do cores then wait for each other at each resource.
 const batch = 16
 
 // look notes a resource. One without an id is like no other.

@@ -15,7 +15,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// Store is a sink as [Verify] reads it; [*sink.Dir] is one. See there.
+// Store is where [Verify] finds parts; [*sink.Dir] and [*sink.S3] implement it.
 type Store interface {
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 	Open(ctx context.Context, key string) (sink.Reader, error)

@@ -30,8 +30,8 @@ func (e *UnfinishedError) Error() string {
 // exports those types in full. The feed's history has it, as set by hand. It returns how
 // they moved.
 //
-// A feed that never ran may be given one, for data that is there by other means. Of o,
-// Feed and State, or Sink, are used. Errors are a [*ledger.HeldError], an
+// A feed that never ran may be given one, for data that is there by other means. Only
+// o.Feed and o.State, or o.Sink, are used. Errors are a [*ledger.HeldError], an
 // [*UnfinishedError], the ledger's, and one for a text that is no instant.
 func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]MoveReport, error) {
 	o = o.withDefaults()

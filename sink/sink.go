@@ -65,7 +65,7 @@ type Staging interface {
 	io.Writer
 
 	// Finish makes the part durable, still unseen, and returns its receipt. Nothing
-	// may be written after it. A part that it fails for is to be aborted.
+	// may be written after it. If it fails, abort the part.
 	Finish(ctx context.Context) (Receipt, error)
 
 	// Abort throws the part away. After Finish, or called again, it does nothing; a
@@ -95,7 +95,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s in %s: %v", e.Doing, e.W
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// check refuses keys that could lead out of the sink, and to begin when ctx has ended.
+// check rejects keys that could escape the sink, and returns ctx's cause once ctx has ended.
 func check(ctx context.Context, key string) error {
 	if !fs.ValidPath(key) || key == "." {
 		return fmt.Errorf("sink: %q is not a key", key)

@@ -132,7 +132,7 @@ type PublishedRun struct {
 	Bytes           int64     `json:"bytes"`              // of all parts
 	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them, and those that these replaced
 	Full            bool      `json:"full,omitzero"`      // of a compaction: there is a full run among them; of an incremental run: all was exported
-	Holds           int       `json:"holds,omitzero"`     // of a compaction: how many of them were none
+	Holds           int       `json:"holds,omitzero"`     // of a compaction: how many of the replaced runs were not compactions themselves
 	Newest          time.Time `json:"newest,omitzero"`    // of a compaction: when the newest of them was published
 
 	Unknown jsontext.Value `json:",embed"`
