@@ -199,7 +199,7 @@ func (r restOfLine) Read(p []byte) (int, error) {
 		if cap(l.memory) < l.size {
 			l.memory = make([]byte, 0, l.size)
 		}
-		l.ahead, _ = l.more(context.Background(), l.memory[:0], l.size) // who reads this looks at ctx
+		l.ahead, _ = l.more(context.Background(), l.memory[:0], l.size) // whoever reads this looks at ctx
 	}
 	if len(l.ahead) == 0 {
 		if l.err == io.EOF {

@@ -59,7 +59,7 @@ type Options struct {
 	Each func() func(resourceType string, id, version []byte)
 
 	// PageBytes is the size from which a page is closed, before compression; a value that
-	// is in a dictionary counts for 16 bytes. Default 512 KiB, 32,768 values: who looks for
+	// is in a dictionary counts for 16 bytes. Default 512 KiB, 32,768 values: whoever looks for
 	// one row reads a page at least, and what is open of thousands of columns is in memory.
 	PageBytes int
 

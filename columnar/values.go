@@ -147,7 +147,7 @@ func (g *rowGroup) leaveDictionary(c *column) {
 		c.dict.truncate(c.inPages, 0)
 	}
 	c.index, c.plainly, c.guess = c.index[:0], true, nil
-	g.epoch++ // who knows a place in it shall not use that
+	g.epoch++ // whoever knows a place in it shall not use that
 }
 
 // dropDictionaryIfLarger writes the open page, which is the chunk's only one, without its

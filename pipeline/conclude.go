@@ -14,7 +14,7 @@ import (
 const durableTime = 30 * time.Second
 
 // conclude makes the run count, together with change, in one write of the feed's object.
-// Canceling ctx does not interrupt it, so that who cancels still learns whether it was
+// Canceling ctx does not interrupt it, so that whoever cancels still learns whether it was
 // written.
 func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
 	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)

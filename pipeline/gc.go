@@ -106,7 +106,7 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 	}
 	return found, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
-		now := o.Now().UTC() // not from before the lease was had: who reads meanwhile sees what is retired now
+		now := o.Now().UTC() // not from before the lease was had: whoever reads meanwhile sees what is retired now
 		if found.Retired, err = o.droppable(ctx, lease.Feed(), now); err != nil {
 			return err
 		}

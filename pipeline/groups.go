@@ -41,8 +41,9 @@ func (r *run) findGroups(ctx context.Context) error {
 	return r.journal.add(ctx, entry{Groups: found})
 }
 
-// groupGone says whether the server refused an export of a resumed run because one of its groups is none of the feed's any more: the config names others by now, or the
-// server has matched the members anew and given them groups with new ids.
+// groupGone says whether the server refused an export of a resumed run because one of its
+// groups is no longer the feed's: the config names others by now, or the server has matched
+// the members anew and given them groups with new ids.
 func (r *run) groupGone(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*transport.Error](err)
 	if !ok || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {

@@ -37,7 +37,7 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 		return &Error{Doing: doing, Where: s.String(), Err: briefly(err),
 			Hint: "check what the environment says of AWS (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
 	}
-	if o.Endpoint == "" { // who sets the option has looked at it
+	if o.Endpoint == "" { // whoever sets the option has looked at it
 		s.warnOfPlainHTTP(aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint))
 	}
 	if err := s.login(ctx, cfg); err != nil {
