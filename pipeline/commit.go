@@ -12,7 +12,7 @@ import (
 type commitment struct {
 	*run
 	entry *staged
-	kind  kind
+	kind  fileKind
 	open  map[string]*openPart // by resource type
 	stats []columnar.PartStats // of them
 	bad   *quarantine

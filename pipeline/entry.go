@@ -107,7 +107,7 @@ type staged struct {
 type stagedPart struct {
 	Receipt     sink.Receipt `json:"receipt"`
 	Type        string       `json:"type"`
-	Of          kind         `json:"of"` // the files that it was made of
+	Of          fileKind     `json:"of"` // the files that it was made of
 	Rows        int64        `json:"rows"`
 	SHA256      string       `json:"sha256"`
 	Attachments int64        `json:"attachments,omitempty"`

@@ -120,5 +120,5 @@ func (x *export) pending(index int) []queuedFile {
 
 func (x *export) queued(i int) queuedFile {
 	f := x.files[i]
-	return queuedFile{File: f.File, kind: kind{f.Type, f.Deleted}, manifest: x.manifest, index: i, place: f.place}
+	return queuedFile{File: f.File, kind: fileKind{f.Type, f.Deleted}, manifest: x.manifest, index: i, place: f.place}
 }

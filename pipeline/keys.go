@@ -14,9 +14,9 @@ import (
 
 // key is where a part is published. No two processes ever have the same one: whatever
 // an old holder of the lease still does, it does to its own keys.
-func (r *run) key(k kind) string {
+func (r *run) key(partType string) string {
 	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet",
-		columnar.LayoutPath, k.name(), r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
+		columnar.LayoutPath, partType, r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
 }
 
 func (r *run) partName(letter string) string {
@@ -30,29 +30,29 @@ func randomHex(bytes int) string {
 }
 
 // notedKeys are keys of parts that the ledger knows and nobody has used yet, at most one of
-// a kind.
+// a type.
 type notedKeys struct {
 	mu sync.Mutex // held while the ledger is written, so that not two workers do it
-	of map[kind]string
+	of map[string]string
 }
 
-// notedKey returns a key for a part of kind k, of which the ledger knows. Keys for the parts
-// that come next, of the kinds that wait in q, are noted with it, so that those are staged
-// without an entry each. What is never used leaves nothing to clean up.
-func (r *run) notedKey(ctx context.Context, k kind, q *queue) (string, error) {
+// notedKey returns a key for a part of which the ledger knows. Keys for the parts that come
+// next, of the files that wait in q, are noted with it, so that those are staged without an
+// entry each. What is never used leaves nothing to clean up.
+func (r *run) notedKey(ctx context.Context, partType string, q *queue) (string, error) {
 	const most = 100 // in an entry
 	n := &r.noted
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := n.of[k]
-	delete(n.of, k)
+	key := n.of[partType]
+	delete(n.of, partType)
 	if key != "" {
 		return key, nil
 	}
-	key = r.key(k)
-	fresh := map[kind]string{}
-	for _, other := range q.waiting(most) {
-		if n.of[other] == "" {
+	key = r.key(partType)
+	fresh := map[string]string{}
+	for _, k := range q.waiting(most) {
+		if other := k.partType(); n.of[other] == "" && fresh[other] == "" {
 			fresh[other] = r.key(other)
 		}
 	}
@@ -60,7 +60,7 @@ func (r *run) notedKey(ctx context.Context, k kind, q *queue) (string, error) {
 		return "", err
 	}
 	if n.of == nil {
-		n.of = map[kind]string{}
+		n.of = map[string]string{}
 	}
 	maps.Copy(n.of, fresh)
 	return key, nil

@@ -70,7 +70,7 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	}
 	defer f.Close()
 	of := kindOf(p.Type)
-	staging, err := x.stage(ctx, x.key(of))
+	staging, err := x.stage(ctx, x.key(p.Type))
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,6 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 }
 
 // kindOf is the kind of the files that a part's rows come from.
-func kindOf(resourceType string) kind {
-	return kind{Type: resourceType, Deleted: resourceType == columnar.Deleted}
+func kindOf(resourceType string) fileKind {
+	return fileKind{Type: resourceType, Deleted: resourceType == columnar.Deleted}
 }

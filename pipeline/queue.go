@@ -4,18 +4,19 @@ import (
 	"sync"
 
 	"fhirkiln/bulk"
+	"fhirkiln/columnar"
 )
 
-// kind is what may share a part.
-type kind struct {
+// fileKind is what files have in common that may share a part.
+type fileKind struct {
 	Type    string `json:"type"`
 	Deleted bool   `json:"deleted,omitempty"`
 }
 
-// name is the kind's name in reports.
-func (k kind) name() string {
+// partType is the type of the parts that rows of such files are in, but for strays.
+func (k fileKind) partType() string {
 	if k.Deleted {
-		return "deleted"
+		return columnar.Deleted
 	}
 	return k.Type
 }
@@ -23,7 +24,7 @@ func (k kind) name() string {
 // queuedFile is a file that is to be converted.
 type queuedFile struct {
 	bulk.File
-	kind     kind
+	kind     fileKind
 	manifest *bulk.Manifest // that lists it
 	index    int            // among its export's files
 	place    place          // what of it is converted already
@@ -42,14 +43,14 @@ func (f queuedFile) work() int64 {
 type queue struct {
 	mu     sync.Mutex
 	more   sync.Cond
-	files  map[kind][]queuedFile
-	work   map[kind]int64 // of files
-	order  []kind         // as they came
+	files  map[fileKind][]queuedFile
+	work   map[fileKind]int64 // of files
+	order  []fileKind         // as they came
 	closed bool
 }
 
 func newQueue() *queue {
-	q := &queue{files: map[kind][]queuedFile{}, work: map[kind]int64{}}
+	q := &queue{files: map[fileKind][]queuedFile{}, work: map[fileKind]int64{}}
 	q.more.L = &q.mu
 	return q
 }
@@ -77,7 +78,7 @@ func (q *queue) close() {
 
 // next deals a file: of kind k if there is one, else of the kind that has most work
 // left. It waits for one; false says that there will be none.
-func (q *queue) next(k kind) (queuedFile, bool) {
+func (q *queue) next(k fileKind) (queuedFile, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
@@ -101,10 +102,10 @@ func (q *queue) next(k kind) (queuedFile, bool) {
 }
 
 // waiting are the kinds of which there are files, at most so many.
-func (q *queue) waiting(most int) []kind {
+func (q *queue) waiting(most int) []fileKind {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var kinds []kind
+	var kinds []fileKind
 	for _, k := range q.order {
 		if len(q.files[k]) > 0 && len(kinds) < most {
 			kinds = append(kinds, k)

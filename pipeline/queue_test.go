@@ -29,7 +29,7 @@ func TestQueueDealsMostWorkFirst(t *testing.T) {
 			q.add(test.files)
 			q.close()
 			var got []string
-			for k := (kind{}); ; {
+			for k := (fileKind{}); ; {
 				f, ok := q.next(k)
 				if !ok {
 					break

@@ -197,7 +197,7 @@ func (r *Report) addExport(level bulk.Level, x *export) {
 }
 
 func (r *Report) addFile(f *exportFile) {
-	read, s, of := f.end.Read, f.end.Stats, kind{f.Type, f.Deleted}
+	read, s, partType := f.end.Read, f.end.Stats, fileKind{f.Type, f.Deleted}.partType()
 	file := FileReport{Type: f.Type, Deleted: f.Deleted, URL: transport.Redact(f.URL), Resources: read.Resources, Quarantined: read.Quarantined,
 		Bytes: s.Bytes, Lines: f.end.Lines, XXH128: s.XXH128, Attempts: s.Attempts}
 	if f.Count >= 0 {
@@ -207,7 +207,7 @@ func (r *Report) addFile(f *exportFile) {
 		file.Duplicates = &f.end.again
 	}
 	r.Files = append(r.Files, file)
-	t := r.typeOf(of.name())
+	t := r.typeOf(partType)
 	t.Files++
 	t.Resources += read.Resources
 	t.Quarantined += read.Quarantined
@@ -222,17 +222,17 @@ func (r *Report) addFile(f *exportFile) {
 	r.Resources += read.Resources
 	r.Quarantined += read.Quarantined
 	r.NDJSONBytes += s.Bytes
-	if f.end.Bad != "" && r.firstBad[of.name()] == "" {
+	if f.end.Bad != "" && r.firstBad[partType] == "" {
 		if r.firstBad == nil {
 			r.firstBad = map[string]string{}
 		}
-		r.firstBad[of.name()] = f.end.Bad
+		r.firstBad[partType] = f.end.Bad
 	}
 }
 
 func (r *Report) addPart(p stagedPart) {
 	r.Parts = append(r.Parts, PartReport{Type: p.Type, Key: p.Receipt.Key, Rows: p.Rows, Bytes: p.Receipt.Size, SHA256: p.SHA256, FullFooter: p.FullFooter})
-	t := r.typeOf(kind{p.Type, p.Of.Deleted}.name())
+	t := r.typeOf(p.Type)
 	t.Parts++
 	t.Rows += p.Rows
 	if p.Of.Type != p.Type && !p.Of.Deleted {

@@ -26,7 +26,7 @@ func (w *tombstones) add(ctx context.Context, resourceType, id string) (written 
 		options.TargetBytes = 1 << 40 // one part
 		options.Quarantine = func(context.Context, columnar.Quarantined) error { return nil }
 		options.Create = func(ctx context.Context, _ string) (io.Writer, error) {
-			staging, err := w.run.stage(ctx, w.run.key(kindOf(columnar.Deleted)))
+			staging, err := w.run.stage(ctx, w.run.key(columnar.Deleted))
 			if err != nil {
 				return nil, err
 			}

@@ -21,7 +21,7 @@ type worker struct {
 	export *export
 	queue  *queue
 
-	kind   kind
+	kind   fileKind
 	writer *columnar.Writer     // nil between parts
 	closed *columnar.Writer     // the one before, for its memory; nil for none
 	open   map[string]*openPart // by resource type: the parts of writer
@@ -122,7 +122,16 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	reader.count()
 	w.Progress.fileDone()
 	w.countRepeats()
-	w.files = append(w.files, fileEnd{File: f.index, Read: here.Read, Stats: stream.Stats(), Lines: lines.Position().Lines, Started: started, Ended: w.Now(), Bad: here.Bad, again: w.again})
+	w.files = append(w.files, fileEnd{
+		File:    f.index,
+		Read:    here.Read,
+		Stats:   stream.Stats(),
+		Lines:   lines.Position().Lines,
+		Started: started,
+		Ended:   w.Now(),
+		Bad:     here.Bad,
+		again:   w.again,
+	})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
 }
@@ -172,7 +181,7 @@ func (w *worker) begin(m *bulk.Manifest) {
 	options := w.columnar()
 	options.Cores, options.Quarantine = w.Cores, w.quarantine
 	options.Create = func(ctx context.Context, resourceType string) (io.Writer, error) {
-		key, err := w.notedKey(ctx, kind{resourceType, w.kind.Deleted}, w.queue)
+		key, err := w.notedKey(ctx, resourceType, w.queue)
 		if err != nil {
 			return nil, err
 		}
