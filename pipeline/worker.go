@@ -29,10 +29,11 @@ type worker struct {
 	files  []fileEnd   // in writer to their ends
 	last   *commitment // what was in writer before; nil for nothing
 
-	firstBad string // of the present file: reason and place
-	badLine  int64  // and line
-	broken   int64  // and where the last line ends that is no JSON
-	again    int64  // and how many of its resources had come before
+	// Of the present file:
+	firstBad string // the first bad line's reason and place
+	badLine  int64  // and its number
+	broken   int64  // where the last line ends that is no JSON
+	again    int64  // how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
 }
@@ -41,25 +42,33 @@ type worker struct {
 func (w *worker) work(ctx context.Context) error {
 	for {
 		f, ok := w.queue.next(w.kind)
-		if err := w.take(ctx, f, ok); err != nil {
-			return err
-		}
 		if !ok {
-			return w.committed() // which takes no core: others may have it
+			return w.finish(ctx)
+		}
+		if err := w.convert(ctx, f); err != nil {
+			return err
 		}
 	}
 }
 
-// take converts a file that was dealt, or closes what is open when there is none.
-func (w *worker) take(ctx context.Context, f queuedFile, ok bool) error {
+// finish closes what is open, and waits until it counts.
+func (w *worker) finish(ctx context.Context) error {
+	free := w.Cores.Use()
+	err := w.commit(ctx, nil)
+	free()
+	if err != nil {
+		return err
+	}
+	return w.committed() // which takes no core: others may have it
+}
+
+// convert converts a file. One of another kind has parts of its own.
+func (w *worker) convert(ctx context.Context, f queuedFile) error {
 	defer w.Cores.Use()()
-	if !ok || f.kind != w.kind {
+	if f.kind != w.kind {
 		if err := w.commit(ctx, nil); err != nil {
 			return err
 		}
-	}
-	if !ok {
-		return nil
 	}
 	w.kind = f.kind
 	if err := w.file(ctx, f); err != nil {
