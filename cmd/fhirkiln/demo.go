@@ -88,6 +88,7 @@ func duckdbCommand(out string, r *pipeline.Report) string {
 			out = rel
 		}
 	}
-	glob := filepath.ToSlash(out) + "/" + columnar.LayoutPath + "/*/*/*/kiln_run=" + r.Run + "/*.parquet"
+	// [A-Z]* leaves out tombstones, in the folder deleted.
+	glob := filepath.ToSlash(out) + "/" + columnar.LayoutPath + "/[A-Z]*/*/*/kiln_run=" + r.Run + "/*.parquet"
 	return fmt.Sprintf(`duckdb -c "SELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, glob)
 }
