@@ -35,9 +35,7 @@ func activeAuthorizations(d recipeData) (rows [][]string) {
 			return
 		}
 		for _, p := range b.PreAuthRefPeriod {
-			start, _ := span(p.Start)
-			_, end := span(p.End)
-			if !start.IsZero() && start.After(at) || !end.IsZero() && !end.After(at) {
+			if since, until, ok := p.times(); !ok || since.After(at) || !until.After(at) {
 				continue
 			}
 			number := ""
@@ -121,16 +119,15 @@ func adjudicatedByYear(d recipeData) [][]string {
 		}
 		for _, i := range b.Item {
 			for _, a := range i.Adjudication {
-				for _, c := range a.Category.Coding {
-					if a.Amount.Value == "" {
-						continue
-					}
-					group := [4]string{key.source, year(firstStart(i.ServicedDate, i.ServicedPeriod.Start)), c.Code, orNull(a.Amount.Currency)}
-					if sums[group] == nil {
-						sums[group] = new(sum)
-					}
-					sums[group].add(a.Amount.Value)
+				if a.Amount.Value == "" {
+					continue
 				}
+				category := a.Category.one("http://terminology.hl7.org/CodeSystem/adjudication")
+				group := [4]string{key.source, year(firstStart(i.ServicedDate, i.ServicedPeriod.Start)), orNull(category), orNull(a.Amount.Currency)}
+				if sums[group] == nil {
+					sums[group] = new(sum)
+				}
+				sums[group].add(a.Amount.Value)
 			}
 		}
 	})

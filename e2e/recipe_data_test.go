@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"io/fs"
@@ -119,7 +120,10 @@ type (
 		Text   string
 	}
 
-	reference struct{ Reference, Display string }
+	reference struct {
+		Reference, Display string
+		Identifier         struct{ Value string }
+	}
 
 	period struct{ Start, End string }
 
@@ -152,6 +156,10 @@ func span(text string) (start, end time.Time) {
 		start, err = time.Parse("2006-01-02", text)
 		end = start.AddDate(0, 0, 1)
 	default:
+		if start, err = time.Parse("2006-01-02T15:04Z07:00", text); err == nil {
+			end = start.Add(time.Minute)
+			break
+		}
 		start, err = time.Parse(time.RFC3339Nano, text)
 		end = start.Add(time.Second)
 	}
@@ -159,6 +167,34 @@ func span(text string) (start, end time.Time) {
 		return time.Time{}, time.Time{}
 	}
 	return start.UTC(), end.UTC()
+}
+
+// always and forever are before and behind all that a period may be.
+var always, forever = time.Time{}.Add(1), time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// times are the first moment of a period and the one behind its last. It is not ok if
+// one of its dates names none.
+func (p period) times() (since, until time.Time, ok bool) {
+	since, until = always, forever
+	if p.Start != "" {
+		since, _ = span(p.Start)
+	}
+	if p.End != "" && !strings.HasPrefix(p.End, "9999") {
+		_, until = span(p.End)
+	}
+	return since, until, !since.IsZero() && !until.IsZero()
+}
+
+// one is the code of the first coding of a code system, else of any, else the text.
+func (c concept) one(system string) string {
+	code := ""
+	for _, coding := range c.Coding {
+		if coding.System == system && coding.Code != "" {
+			return coding.Code
+		}
+		code = cmp.Or(code, coding.Code)
+	}
+	return cmp.Or(code, c.Text)
 }
 
 // firstStart is where the first of the dates that is one begins, zero if none is.

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,5 +58,80 @@ func TestConvertTwice(t *testing.T) {
 	db := recipeSession(t, dir, setup)
 	if got := one(t, db, "SELECT string_agg(coalesce(id, 'none'), ' ' ORDER BY id) FROM latest('Patient')"); got != "1 none none" {
 		t.Errorf("latest has the ids %s, want 1 once and both rows without one", got)
+	}
+}
+
+// TestOddAnswers runs the page's query on what is no questionnaire's answer: none of it
+// ends the query, and what is right beside it is found.
+func TestOddAnswers(t *testing.T) {
+	t.Parallel()
+	const beside = `{"linkId":"beside","answer":[{"valueDecimal":2.50}]}`
+	setup, all := recipes(t)
+	for name, tt := range map[string]struct {
+		item string
+		want []string // question, code, number, text of all but beside
+	}{
+		"a text for a number below": {`{"linkId":"a","item":[{"linkId":"b","answer":[{"valueDecimal":"n/a"},{"valueInteger":"7"}]}]}`,
+			[]string{"a / b | NULL | 7.000000000 | NULL", "a / b | NULL | NULL | NULL"}},
+		"a text for a number": {`{"linkId":"a","answer":[{"valueDecimal":"n/a"}]}`, []string{"a | NULL | NULL | NULL"}},
+		"numbers that are too large": {`{"linkId":"a","answer":[{"valueDecimal":1e30}],"item":[{"linkId":"b","answer":[{"valueDecimal":1e30},{"valueDecimal":-1e400}]}]}`,
+			[]string{"a / b | NULL | NULL | NULL", "a / b | NULL | NULL | NULL", "a | NULL | NULL | NULL"}},
+		"half a surrogate pair below": {`{"linkId":"a","item":[{"linkId":"b","answer":[{"valueString":"x \ud83d"}]}]}`,
+			[]string{"a / b | NULL | NULL | x \uFFFD"}},
+		"half a pair in an answer's items": {`{"linkId":"a","answer":[{"item":[{"linkId":"b","answer":[{"valueString":"\udE00"}]}]}]}`,
+			[]string{"a / b | NULL | NULL | \uFFFD", "a | NULL | NULL | NULL"}},
+		"items that are none": {`{"linkId":"a","item":"n/a"},{"linkId":"b","item":{"linkId":"c"}},{"linkId":"d","item":null},{"linkId":"e","answer":[{"item":5}]}`,
+			[]string{"e | NULL | NULL | NULL"}},
+		"items that are none below": {`{"linkId":"a","item":[1,"x",null,{"linkId":"b","item":"n/a","answer":"n/a"},{"linkId":"c","answer":[null,"x"]}]}`,
+			[]string{"a / c | NULL | NULL | NULL", "a / c | NULL | NULL | NULL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			db := recipeSession(t, dir, setup)
+			putNDJSON(t, filepath.Join(dir, "lake"), lakeRun{name: "r1", feed: "f", source: "s"}, "",
+				`{"resourceType":"QuestionnaireResponse","id":"odd","item":[`+tt.item+`]}`,
+				`{"resourceType":"QuestionnaireResponse","id":"right","item":[{"linkId":"up","item":[`+beside+`]}]}`)
+			for _, r := range all {
+				if r.heading != "Answers of a questionnaire" {
+					continue
+				}
+				_, rows := table(t, db, r.sql)
+				var got []string
+				for _, row := range joined(rows) {
+					got = append(got, strings.TrimPrefix(row, "s | odd | "))
+				}
+				want := append(tt.want, "s | right | up / beside | NULL | 2.500000000 | NULL")
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +DuckDB):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestReadable holds the page's macro to what JSON is: texts that DuckDB takes come
+// through as they are.
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	setup, _ := recipes(t)
+	db := recipeSession(t, t.TempDir(), setup)
+	for in, want := range map[string]string{
+		`{"a":"x"}`:                            `x`,
+		`{"a":"\ud83d\ude00"}`:                 "\U0001F600",
+		`{"a":"\ud83d"}`:                       "\uFFFD",
+		`{"a":"\uDE00\uD83D"}`:                 "\uFFFD\uFFFD",
+		`{"a":"\ud83d\ud83d\ude00\ud83d"}`:     "\uFFFD\U0001F600\uFFFD",
+		`{"a":"\ud83d\ude00\uFFFD\ud83d"}`:     "\U0001F600\uFFFD\uFFFD",
+		`{"a":"\\ud83d \\\ud83d \\\\ud83d"}`:   `\ud83d \` + "\uFFFD" + ` \\ud83d`,
+		`{"a":"\"value\":5"}`:                  `"value":5`,
+		`{"a":"value","b":":5"}`:               `value`,
+		`{"value":1,"a":{"value" : -1.50e+3}}`: `{"value":"-1.50e+3"}`,
+		`{"a":1.50}`:                           `1.5`, // of decimals alone
+		`{"a"`:                                 `NULL`,
+	} {
+		if got := one(t, db, "SELECT readable("+literal(in)+") ->> 'a'"); got != want {
+			t.Errorf("%s is read as %s, want %s", in, got, want)
+		}
 	}
 }

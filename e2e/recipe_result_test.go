@@ -18,6 +18,7 @@ func recipeResults() map[string]func(recipeData) [][]string {
 	return map[string]func(recipeData) [][]string{
 		"Race 1":                          races,
 		"Coverage spans 1":                coverageSpans,
+		"Coverage spans 2":                coveragesLeftOut,
 		"Active prior authorizations 1":   activeAuthorizations,
 		"Active prior authorizations 2":   authorizationDecisions,
 		"Services by date 1":              servicesByMonth,
@@ -28,6 +29,8 @@ func recipeResults() map[string]func(recipeData) [][]string {
 		"Extensions by url 1":             extensionCounts,
 		"Extensions by url 2":             birthSexes,
 		"Following a reference 1":         providers,
+		"Members without a column 1":      unknownMembers,
+		"Members without a column 2":      tiers,
 		"Decimals as they were written 1": decimals,
 		"Partial dates 1":                 bornBeforeJuly1960,
 		"DuckDB 1":                        typeCounts,
@@ -77,26 +80,27 @@ func bornBeforeJuly1960(d recipeData) (rows [][]string) {
 	return rows
 }
 
+type coverage struct {
+	Status      string
+	Beneficiary reference
+	Period      period
+}
+
+// isSpan says whether anybody can tell whom a coverage covers from when to when.
+func (c coverage) isSpan() (member string, from, to time.Time, ok bool) {
+	_, member = target(c.Beneficiary.Reference)
+	from, to, ok = c.Period.times()
+	return member, from, to, ok && member != "" && from.Before(to)
+}
+
 func coverageSpans(d recipeData) (rows [][]string) {
 	type covered struct{ from, to time.Time }
-	always, forever := time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	members := map[sourceID][]covered{}
-	each(d, "Coverage", func(key sourceID, c struct {
-		Status      string
-		Beneficiary reference
-		Period      period
-	}) {
-		if c.Status != "active" && c.Status != "cancelled" {
+	each(d, "Coverage", func(key sourceID, c coverage) {
+		id, from, to, ok := c.isSpan()
+		if c.Status != "active" && c.Status != "cancelled" || !ok {
 			return
 		}
-		from, to := always, forever
-		if start, _ := span(c.Period.Start); !start.IsZero() {
-			from = start
-		}
-		if _, end := span(c.Period.End); !end.IsZero() {
-			to = end
-		}
-		_, id := target(c.Beneficiary.Reference)
 		member := sourceID{key.source, id}
 		members[member] = append(members[member], covered{from, to})
 	})
@@ -121,6 +125,16 @@ func coverageSpans(d recipeData) (rows [][]string) {
 			rows = append(rows, []string{member.source, member.id, first, last})
 		}
 	}
+	return rows
+}
+
+func coveragesLeftOut(d recipeData) (rows [][]string) {
+	each(d, "Coverage", func(key sourceID, c coverage) {
+		if _, _, _, ok := c.isSpan(); !ok && (c.Status == "active" || c.Status == "cancelled") {
+			rows = append(rows, []string{key.source, key.id, orNull(c.Beneficiary.Reference), orNull(c.Beneficiary.Identifier.Value),
+				orNull(c.Period.Start), orNull(c.Period.End)})
+		}
+	})
 	return rows
 }
 
@@ -153,6 +167,9 @@ func latestWeights(d recipeData) (rows [][]string) {
 			}
 		}
 		_, id := target(w.Subject.Reference)
+		if id == "" {
+			return
+		}
 		member := sourceID{key.source, id}
 		at := firstStart(w.EffectiveDateTime, w.EffectiveInstant, w.EffectivePeriod.Start)
 		if before, ok := latest[member]; !ok || at.After(before.at) { // of two at once the one with the lower id, which comes first

@@ -50,6 +50,45 @@ func answers(d recipeData) (rows [][]string) {
 	return rows
 }
 
+// tiers are those of patients who have one, which R4 does not know.
+func tiers(d recipeData) (rows [][]string) {
+	each(d, "Patient", func(key sourceID, p struct{ Tier string }) {
+		if p.Tier != "" {
+			rows = append(rows, []string{key.source, key.id, p.Tier})
+		}
+	})
+	return rows
+}
+
+// unknownMembers counts, of the members of patients, those that R4 does not know, ids of
+// names, and lines with half a surrogate pair in a column, which are kept whole.
+func unknownMembers(d recipeData) (rows [][]string) {
+	counts := map[string]int{}
+	each(d, "Patient", func(_ sourceID, p struct {
+		Tier string
+		Name []struct{ ID, Family string }
+	}) {
+		for _, n := range p.Name {
+			if strings.Contains(n.Family, "\uFFFD") {
+				counts[""]++
+				return
+			}
+		}
+		if p.Tier != "" {
+			counts["/tier"]++
+		}
+		for _, n := range p.Name {
+			if n.ID != "" {
+				counts["/name/[]/id"]++
+			}
+		}
+	})
+	for pointer, n := range counts {
+		rows = append(rows, []string{"Patient", pointer, strconv.Itoa(n)})
+	}
+	return rows
+}
+
 // extensionCounts walks through the JSON of every Patient, whatever is in it.
 func extensionCounts(d recipeData) (rows [][]string) {
 	counts := map[[3]string]int{} // by path, urls, type
