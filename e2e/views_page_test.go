@@ -58,6 +58,30 @@ func TestCurrentPage(t *testing.T) {
 	}
 }
 
+// TestViewsOfOneName has a type whose name is another's but for case: it costs no other
+// type its views.
+func TestViewsOfOneName(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "x.ndjson"), strings.Join([]string{`{"resourceType":"Patient","id":"1"}`,
+		`{"resourceType":"PATIENT","id":"2"}`, `{"resourceType":"Coverage","id":"3"}`, ""}, "\n"))
+	run(t, dir, "convert", "x.ndjson", "--out", "lake")
+	cmd := fhirkiln(t.Context(), t, dir, "sql", "lake", "--engine", "duckdb")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	script, err := cmd.Output()
+	if err != nil || !strings.Contains(stderr.String(), "type=PATIENT other=Patient") {
+		t.Errorf("sql: %v, and it says %q", err, &stderr)
+	}
+	db := session(t)
+	runScript(t, db, string(script))
+	for view, want := range map[string]string{"current_Patient": "1", "current_Coverage": "3"} {
+		if got := one(t, db, "SELECT string_agg(id) FROM "+view); got != want {
+			t.Errorf("%s has %s, want %s", view, got, want)
+		}
+	}
+}
+
 // putNDJSON writes lines as parts of a run, one for each type.
 func putNDJSON(t *testing.T, dir string, r lakeRun, transactionTime string, lines ...string) {
 	t.Helper()

@@ -56,6 +56,9 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 	if o.Root, o.State, err = cmd.locations(l); err != nil {
 		return err
 	}
+	for _, clash := range views.Clashes(o.Types) {
+		ui.log.Warn("a resource type has no views: engines take its name for another's", "type", clash.LeftOut, "other", clash.Kept)
+	}
 	return views.Write(c.stdout, o)
 }
 

@@ -12,6 +12,10 @@
 -- Athena runs one statement at a time. Names are in lower case, as Glue keeps them: queries may write
 -- them in any case. A name that is a keyword or begins with an underscore stands between backticks in
 -- DDL and between double quotes in queries. Times are UTC, to the millisecond.
+{{- range .Clashes}}
+--
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+{{- end}}
 
 -- The feeds' objects. Each is one line of JSON.
 CREATE EXTERNAL TABLE IF NOT EXISTS `kiln_feeds` (

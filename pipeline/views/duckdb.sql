@@ -18,6 +18,10 @@
 -- and this one is for a server of your own:
 --   CREATE SECRET (TYPE s3, KEY_ID '...', SECRET '...', ENDPOINT 'localhost:9000', URL_STYLE 'path', USE_SSL false);
 {{- end}}
+{{- range .Clashes}}
+--
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+{{- end}}
 
 CREATE OR REPLACE VIEW kiln_runs AS
 WITH object AS (

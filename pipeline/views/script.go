@@ -24,6 +24,7 @@ type script struct {
 	IDSpace    string // an expression over kiln_feed and kiln_source
 	Never      string // an instant before all others
 	Types      []typeViews
+	Clashes    []Clash // types that no view is of
 
 	// functions make literals and names of what is above: text and name are the
 	// engine's own; instant makes a point in time, null for none, of an expression

@@ -12,6 +12,10 @@
 --
 -- Outside of EMR and Databricks, S3 is s3a://, and the credentials are Hadoop's: fs.s3a.*.
 {{- end}}
+{{- range .Clashes}}
+--
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+{{- end}}
 
 -- Times before 1900 end a query of Spark before 4.0, unless it is told that they are not in the Julian calendar.
 SET spark.sql.parquet.datetimeRebaseModeInRead=CORRECTED;

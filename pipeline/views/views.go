@@ -24,6 +24,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"fhirkiln/fhir"
 )
 
 // Engine is a query engine that [Write] knows.
@@ -49,7 +51,7 @@ type Options struct {
 	State string
 
 	// Types are the resource types that have parts, in any order. DuckDB and Spark
-	// refuse a view of a type that has none.
+	// refuse a view of a type that has none. [Clashes] says which of them are left out.
 	Types []string
 
 	// Tombstones says that there are parts of tombstones. Where it is false and live
@@ -102,21 +104,36 @@ const (
 // defaultRoot stands where people put their own.
 const defaultRoot = "s3://BUCKET/PREFIX"
 
-// checkTypes sorts the names of types. Engines do not mind the case of a view's name.
-func checkTypes(names []string) ([]string, error) {
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	seen := map[string]string{}
-	for _, name := range names {
-		if !isTypeName(name) {
-			return nil, &OptionsError{fmt.Sprintf("%q is not the name of a resource type", name)}
+// Clash is a resource type that no view is of, since its name differs from that of
+// another in case alone: engines do not mind the case of a view's name. A server's slip
+// (PATIENT) is a type of its own in the files, and must not cost all others their views.
+type Clash struct{ LeftOut, Kept string }
+
+// Clashes are those among types. What is kept is the type that R4 knows, else the first.
+func Clashes(types []string) []Clash {
+	_, clashes := distinct(types)
+	return clashes
+}
+
+// distinct sorts types, and parts those that views are of from the others.
+func distinct(types []string) (kept []string, clashes []Clash) {
+	types = slices.Compact(slices.Sorted(slices.Values(types)))
+	isR4 := func(name string) bool { return slices.Contains(fhir.R4().ResourceTypes(), name) }
+	of := map[string]string{}
+	for _, name := range types {
+		if isR4(name) {
+			of[strings.ToLower(name)] = name
 		}
-		lower := strings.ToLower(name)
-		if other := seen[lower]; other != "" {
-			return nil, &OptionsError{fmt.Sprintf("%s and %s differ in case alone, and so cannot both be views", other, name)}
-		}
-		seen[lower] = name
 	}
-	return names, nil
+	for _, name := range types {
+		if other, ok := of[strings.ToLower(name)]; ok && other != name {
+			clashes = append(clashes, Clash{LeftOut: name, Kept: other})
+			continue
+		}
+		of[strings.ToLower(name)] = name
+		kept = append(kept, name)
+	}
+	return kept, clashes
 }
 
 func isTypeName(name string) bool {
@@ -145,10 +162,12 @@ func newScript(o Options) (*script, error) {
 	if !slices.Contains([]Engine{DuckDB, Spark, Athena}, o.Engine) {
 		return nil, &OptionsError{fmt.Sprintf("unknown engine %q", o.Engine)}
 	}
-	types, err := checkTypes(o.Types)
-	if err != nil {
-		return nil, err
+	for _, name := range o.Types {
+		if !isTypeName(name) {
+			return nil, &OptionsError{fmt.Sprintf("%q is not the name of a resource type", name)}
+		}
 	}
+	types, clashes := distinct(o.Types)
 	root, err := checkPlace(o.Engine, cmp.Or(o.Root, defaultRoot))
 	if err != nil {
 		return nil, err
@@ -157,7 +176,7 @@ func newScript(o Options) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{S3: strings.HasPrefix(root, "s3"), Prefix: below(root, ""), Tombstones: o.Tombstones}
+	s := &script{S3: strings.HasPrefix(root, "s3"), Prefix: below(root, ""), Tombstones: o.Tombstones, Clashes: clashes}
 	switch o.Engine {
 	case DuckDB:
 		s.duckDB(root, state, types)

@@ -140,7 +140,6 @@ func TestErrors(t *testing.T) {
 		"no type":                {Engine: views.DuckDB, Types: []string{""}},
 		"another kind of name":   {Engine: views.DuckDB, Types: []string{"deleted"}},
 		"quotes":                 {Engine: views.Spark, Types: []string{"Patient`"}},
-		"differ in case":         {Engine: views.Athena, Types: []string{"Patient", "PATIENT"}},
 		"a line end":             {Engine: views.DuckDB, Root: "lake\n; DROP TABLE x"},
 		"a line end in state":    {Engine: views.DuckDB, State: "lake\r"},
 		"Athena on disk":         {Engine: views.Athena, Root: "/lake"},
@@ -157,6 +156,36 @@ func TestErrors(t *testing.T) {
 		if err := views.Write(brokenWriter{}, views.Options{Engine: engine}); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%s: %v", engine, err)
 		}
+	}
+}
+
+// TestClashes has types whose names engines take for one.
+func TestClashes(t *testing.T) {
+	t.Parallel()
+	types := []string{"PATIENT", "Basic", "Zebra", "Patient", "ZEBRA", "PatienT", "Zebra"}
+	want := []views.Clash{{LeftOut: "PATIENT", Kept: "Patient"}, {LeftOut: "PatienT", Kept: "Patient"}, {LeftOut: "Zebra", Kept: "ZEBRA"}}
+	if diff := cmp.Diff(want, views.Clashes(types)); diff != "" {
+		t.Errorf("clashes (-want +got):\n%s", diff)
+	}
+	for _, engine := range engines {
+		o := views.Options{Engine: engine, Root: "s3://lake", Types: types}
+		got := write(t, o)
+		o.Types = []string{"Basic", "Patient", "ZEBRA"}
+		rest := write(t, o)
+		for _, clash := range want {
+			comment := "--\n-- There is no view of " + clash.LeftOut + ", a name that differs from " + clash.Kept +
+				" in case alone. Its files are in the folder " + clash.LeftOut + ".\n"
+			if !strings.Contains(got, comment) {
+				t.Errorf("%s does not say that %s is left out", engine, clash.LeftOut)
+			}
+			got = strings.Replace(got, comment, "", 1)
+		}
+		if diff := cmp.Diff(rest, got); diff != "" {
+			t.Errorf("%s, as without them (-want +got):\n%s", engine, diff)
+		}
+	}
+	if got := views.Clashes([]string{"Patient", "Basic", "Patient"}); len(got) > 0 {
+		t.Errorf("clashes of none: %v", got)
 	}
 }
 
