@@ -221,7 +221,8 @@ type projection struct{ value, system, display []byte }
 // project is the projection of the value at i: a primitive itself; a Coding's code,
 // system and display, and those of a CodeableConcept's first coding, or its text; a
 // Quantity's value, system and code or unit; a Money's value and currency; an
-// Identifier's value and system; a Reference's reference and display.
+// Identifier's value and system; a Reference's reference and display. A Quantity without a
+// value is taken for a Coding: docs/layout.md says so, and the layout does not change.
 func (s *shredder) project(i uint32) projection {
 	t := &s.tape[i]
 	switch t.kind {
