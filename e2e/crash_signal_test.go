@@ -2,20 +2,25 @@ package e2e
 
 import (
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
 
-// TestTermIsGoneOnFrom: a node that is drained ends a run in order, and the next one
-// goes on.
+// TestTermIsGoneOnFrom: a node that is drained, or a terminal that is closed, ends a run in
+// order, and the next one goes on.
 func TestTermIsGoneOnFrom(t *testing.T) {
 	t.Parallel()
 	for name, newPlace := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newCrashWorld(t, newPlace(t), false, 1)
-			p := w.signalMidway(t, syscall.SIGTERM)
-			if code := p.code(); code != 143 {
+			signal := syscall.SIGTERM
+			if name == "disk" {
+				signal = syscall.SIGHUP
+			}
+			p := w.signalMidway(t, signal)
+			if code := p.code(); code != 128+int(signal) {
 				t.Fatalf("exit code %d\n%s", code, &p.stderr)
 			}
 			f := w.open(t)
@@ -51,6 +56,11 @@ func TestInterruptGivesUp(t *testing.T) {
 			p := w.signalMidway(t, syscall.SIGINT)
 			if code := p.code(); code != 130 {
 				t.Fatalf("exit code %d\n%s", code, &p.stderr)
+			}
+			for _, said := range []string{"a second signal ends the process at once", "SIGTERM keeps both for the next run"} {
+				if strings.Count(p.stderr.String(), said) != 1 {
+					t.Errorf("not said once: %s\n%s", said, &p.stderr)
+				}
 			}
 			f := w.open(t)
 			defer f.Close()

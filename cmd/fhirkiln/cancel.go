@@ -47,7 +47,7 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 	defer parts.Close()
 	defer state.Close()
 	work := &shared{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state}
-	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
+	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
 		o, err := work.options(feed)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
 6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
 9 lines are not FHIR resources; 10 output not writable; 11 published but partial;
-12 another process is at work; 130 and 143 interrupted.`
+12 another process is at work; 129, 130 and 143 interrupted.`
 
 func newParser(line *cli, c console) (*kong.Kong, error) {
 	return kong.New(line,

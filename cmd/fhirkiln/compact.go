@@ -57,7 +57,7 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	defer parts.Close()
 	defer state.Close()
-	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
+	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
 		target := feed.PartMiB
 		if cmd.TargetMiB != nil {
 			target = *cmd.TargetMiB

@@ -82,7 +82,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	setParquet(written, &o)
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
-	report, err := ui.watch(o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
+	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}

@@ -65,7 +65,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	report, err := ui.watch(pipeline.Options{
+	report, err := ui.watch(ctx, pipeline.Options{
 		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
 		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
 		Server: pipeline.Client(client),

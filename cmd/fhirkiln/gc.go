@@ -63,7 +63,7 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	if g.Inventory, err = pipeline.TakeInventory(ctx, o, names...); err != nil {
 		return err
 	}
-	return eachFeed(ctx, feeds, 1, func(feed config.Feed) error {
+	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
 		o := o
 		o.Feed = pipeline.Feed{Name: feed.Name, KeepRuns: feed.KeepRuns, KeepDays: feed.KeepDays}
 		found, err := pipeline.GC(ctx, o, g)

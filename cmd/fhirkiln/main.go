@@ -10,10 +10,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"fhirkiln/columnar"
 	"fhirkiln/config"
@@ -40,6 +38,7 @@ const (
 	exitStorage     = 10 // the output cannot be written
 	exitPartial     = 11 // published, but the server reported that something is missing
 	exitLocked      = 12 // another process works at the feed
+	exitHungUp      = 129
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
@@ -73,7 +72,7 @@ func execute(args []string, c console) int {
 	if err != nil {
 		return report(c, logFormatOf(args), usage(err, commandOf(err)))
 	}
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := withSignals(context.Background(), parsed.Command())
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
 	result := &resultWriter{w: c.stdout}
@@ -98,13 +97,7 @@ func report(c console, logFormat string, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	all := []error{err}
-	if feeds, ok := errors.AsType[*feedsError](err); ok {
-		all = feeds.all
-	}
-	for _, err := range all {
-		tell(c, logFormat, err)
-	}
+	tell(c, logFormat, err)
 	code, _ := classify(err)
 	return code
 }
@@ -113,6 +106,9 @@ func report(c console, logFormat string, err error) int {
 // collector reads stderr.
 func tell(c console, logFormat string, err error) {
 	code, hint := classify(err)
+	if _, ok := errors.AsType[*feedsError](err); ok {
+		hint = "" // each feed's stands in the log
+	}
 	var problems config.Errors
 	switch isConfig := errors.As(err, &problems); {
 	case logFormat == "json":
@@ -233,47 +229,6 @@ func exitOf(k transport.Kind) int {
 		return exitBroken
 	}
 	return exitBug
-}
-
-// signalError is the cause of a context that a signal has ended.
-type signalError struct{ signal syscall.Signal }
-
-func (e *signalError) Error() string {
-	if e.signal == syscall.SIGINT {
-		return "stopped by SIGINT; nothing of this run was published"
-	}
-	return "stopped by SIGTERM; nothing of this run was published; the same command again goes on where it can, or begins anew"
-}
-
-// Unwrap says that who presses Ctrl-C does not want the run, while a node that is drained
-// does.
-func (e *signalError) Unwrap() error {
-	if e.signal == syscall.SIGINT {
-		return pipeline.ErrGiveUp
-	}
-	return nil
-}
-
-func (e *signalError) exitCode() int { return 128 + int(e.signal) }
-
-// withSignals returns a context that SIGINT and SIGTERM end in order; a second signal
-// ends the process at once.
-func withSignals(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		select {
-		case s := <-signals:
-			cancel(&signalError{s.(syscall.Signal)})
-			signal.Stop(signals) // from here on the default: the next one kills
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		cancel(nil)
-	}
 }
 
 // version is what go install or the release build stamped into the program.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ func TestScripts(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits": exits, "fault": fault, "heal": heal, "asked": askedFor, "hold": hold,
+	"exits": exits, "fault": fault, "heal": heal, "asked": askedFor, "hold": hold, "unread": unread,
 }
 
 // practiceData is what the scripts' server exports.
@@ -172,4 +173,30 @@ func hold(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(lease.Release(context.Background()))
 		dir.Close()
 	})
+}
+
+// unread runs fhirkiln with a stdout or stderr that nobody reads, and checks its exit
+// code: unread CODE stdout|stderr ARG...
+func unread(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[1] != "stdout" && args[1] != "stderr" {
+		ts.Fatalf("usage: unread CODE stdout|stderr ARG...")
+	}
+	reader, writer, err := os.Pipe()
+	ts.Check(err)
+	ts.Check(reader.Close())
+	defer writer.Close()
+	cmd := exec.Command("fhirkiln", args[2:]...)
+	cmd.Dir, cmd.Env = ts.Getenv("WORK"), os.Environ()
+	for _, name := range []string{"FHIR", "TOKEN_URL", "SECRET"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	if args[1] == "stdout" {
+		cmd.Stdout = writer
+	} else {
+		cmd.Stderr = writer
+	}
+	err = cmd.Run()
+	if code := strconv.Itoa(cmd.ProcessState.ExitCode()); code != args[0] {
+		ts.Fatalf("exit code %s (%v), want %s", code, err, args[0])
+	}
 }

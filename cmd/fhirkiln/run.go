@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/columnar"
 	"fhirkiln/config"
@@ -71,7 +67,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 		downloads = max(downloads, s.Downloads)
 	}
 	c.limitGarbage(min(len(feeds), max(r.parallel(cfg), 1)), downloads, runtime.GOMAXPROCS(0), int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
-	return eachFeed(ctx, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
+	return eachFeed(ctx, ui.log, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
 }
 
 func (r *runCommand) parallel(cfg *config.Config) int {
@@ -87,7 +83,10 @@ func (r *runCommand) runFeed(ctx context.Context, work *shared, feed config.Feed
 		return err
 	}
 	o.Fresh, o.Full = r.Fresh, r.Full
-	report, err := ui.watch(o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	if err != nil {
+		err = &runError{err, report.Run}
+	}
 	if r.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
@@ -126,73 +125,4 @@ func (w *shared) options(feed config.Feed) (pipeline.Options, error) {
 	}
 	setParquet(w.config.Sink.Parquet, &o)
 	return o, nil
-}
-
-// errNotBegun stands for the result of a feed that had no turn before ctx ended.
-var errNotBegun = errors.New("the feed had no turn")
-
-// eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
-// begun, which is those feeds' error. The error is a [*feedsError], in the feeds' order.
-func eachFeed(ctx context.Context, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
-	results := make([]error, len(feeds))
-	for i := range results {
-		results[i] = errNotBegun
-	}
-	var group errgroup.Group
-	group.SetLimit(max(parallel, 1))
-	for _, feed := range inTurns(feeds) {
-		if ctx.Err() != nil {
-			break
-		}
-		at := slices.IndexFunc(feeds, func(f config.Feed) bool { return f.Name == feed.Name })
-		group.Go(func() error {
-			if ctx.Err() == nil {
-				results[at] = do(feed)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in results
-	var failed feedsError
-	for i, err := range results {
-		if err == errNotBegun {
-			err = context.Cause(ctx)
-		}
-		if err != nil && len(feeds) > 1 {
-			err = fmt.Errorf("feed %s: %w", feeds[i].Name, err)
-		}
-		if err != nil {
-			failed.add(err)
-		}
-	}
-	if failed.decides == nil {
-		return nil
-	}
-	return &failed
-}
-
-// feedsError is what happened when several feeds ran: one failing feed does not stop
-// the others. The first failure decides the exit code, a partial run only if there is
-// no failure.
-type feedsError struct {
-	all     []error
-	decides error
-}
-
-func (f *feedsError) Error() string {
-	lines := make([]string, len(f.all))
-	for i, err := range f.all {
-		lines[i] = err.Error()
-	}
-	return strings.Join(lines, "\nfhirkiln: ")
-}
-
-func (f *feedsError) Unwrap() error { return f.decides }
-
-func (f *feedsError) add(err error) {
-	var partial *pipeline.PartialError
-	if f.decides == nil || errors.As(f.decides, &partial) && !errors.As(err, &partial) {
-		f.decides = err
-	}
-	f.all = append(f.all, err)
 }

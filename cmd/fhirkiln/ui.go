@@ -2,10 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -22,6 +26,8 @@ type ui struct {
 	screen *screen // stderr
 	board  board   // on the screen
 	live   bool    // progress is drawn
+
+	stopping sync.Once // is said once, whatever number of runs there are
 }
 
 // newUI follows the flags, then format and level, which config.yaml or the command
@@ -77,14 +83,28 @@ func (u *ui) printf(format string, args ...any) {
 }
 
 // watch runs a pipeline with the ui's log, and shows its progress if the ui is live.
-// Safe for concurrent use.
-func (u *ui) watch(o pipeline.Options, run func(pipeline.Options) (*pipeline.Report, error)) (*pipeline.Report, error) {
+// It says what becomes of the run when a signal ends it. Safe for concurrent use.
+func (u *ui) watch(ctx context.Context, o pipeline.Options, run func(pipeline.Options) (*pipeline.Report, error)) (*pipeline.Report, error) {
 	o.Log = u.log
 	o.Progress = new(pipeline.Progress)
+	defer context.AfterFunc(ctx, func() { u.stopping.Do(func() { u.sayStopping(ctx) }) })()
 	if u.live {
 		defer u.board.add(o.Feed.Name, o.Progress)()
 	}
 	return run(o)
+}
+
+// sayStopping says what the end of ctx means: it may take a while.
+func (u *ui) sayStopping(ctx context.Context) {
+	signalled, ok := errors.AsType[*signalError](context.Cause(ctx))
+	if !ok {
+		return
+	}
+	what := "stopping; what is done so far is kept"
+	if signalled.signal == syscall.SIGINT {
+		what = "canceling: what is staged is thrown away, and the server told to delete its export"
+	}
+	u.log.Warn(what+"; a second signal ends the process at once", "signal", signalled.name())
 }
 
 // printJSON prints a value as one line.

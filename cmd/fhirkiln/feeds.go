@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/config"
+	"fhirkiln/pipeline"
+)
+
+// eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
+// begun, which is those feeds' error. Of several feeds, each that fails is logged when it
+// does: the others may go on for hours. The error is then a [*feedsError].
+func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
+	results := make([]error, len(feeds))
+	for i := range results {
+		results[i] = errNotBegun
+	}
+	var group errgroup.Group
+	group.SetLimit(max(parallel, 1))
+	for _, feed := range inTurns(feeds) {
+		if ctx.Err() != nil {
+			break
+		}
+		at := slices.IndexFunc(feeds, func(f config.Feed) bool { return f.Name == feed.Name })
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			results[at] = do(feed)
+			if err := results[at]; err != nil && len(feeds) > 1 {
+				logFailure(log.With("feed", feed.Name), err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in results
+	failed := feedsError{of: len(feeds)}
+	for i, err := range results {
+		if err == errNotBegun {
+			err = &notBegunError{context.Cause(ctx)}
+		}
+		if err != nil {
+			failed.add(feeds[i].Name, err)
+		}
+	}
+	switch {
+	case failed.decides == nil:
+		return nil
+	case len(feeds) == 1:
+		return failed.decides
+	}
+	return &failed
+}
+
+// logFailure is what [tell] says, as a record in the log.
+func logFailure(log *slog.Logger, err error) {
+	if run, ok := errors.AsType[*runError](err); ok && run.run != "" {
+		log = log.With("run", run.run)
+	}
+	code, hint := classify(err)
+	log.Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
+}
+
+// runError says which run has failed.
+type runError struct {
+	error
+	run string // "" if it had not begun
+}
+
+func (e *runError) Unwrap() error { return e.error }
+
+// errNotBegun stands for the result of a feed that had no turn before ctx ended.
+var errNotBegun = errors.New("the feed had no turn")
+
+// notBegunError is that result to the user.
+type notBegunError struct{ cause error }
+
+func (e *notBegunError) Error() string { return "stopped before the feed had its turn" }
+
+func (e *notBegunError) Unwrap() error { return e.cause }
+
+// feedsError is what happened when several feeds ran: one failing feed does not stop
+// the others. The first failure decides the exit code, a partial run only if there is
+// no failure.
+type feedsError struct {
+	of       int // feeds
+	failed   []string
+	partial  []string
+	notBegun []string
+	decides  error
+}
+
+// Error says which feeds it were; what happened to each was logged.
+func (f *feedsError) Error() string {
+	var texts []string
+	for _, kind := range []struct {
+		feeds []string
+		what  string
+	}{{f.failed, "failed"}, {f.partial, "published but partial"}, {f.notBegun, "not begun"}} {
+		if n := len(kind.feeds); n > 0 {
+			texts = append(texts, fmt.Sprintf("%d of %d feeds %s: %s", n, f.of, kind.what, strings.Join(kind.feeds, ", ")))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f *feedsError) Unwrap() error { return f.decides }
+
+func (f *feedsError) add(feed string, err error) {
+	var partial *pipeline.PartialError
+	if f.decides == nil || errors.As(f.decides, &partial) && !errors.As(err, &partial) {
+		f.decides = err
+	}
+	code, _ := classify(err)
+	named := fmt.Sprintf("%s (exit code %d)", feed, code)
+	if _, ok := errors.AsType[*notBegunError](err); ok {
+		f.notBegun = append(f.notBegun, feed)
+	} else if code == exitPartial {
+		f.partial = append(f.partial, named)
+	} else {
+		f.failed = append(f.failed, named)
+	}
+}
