@@ -28,7 +28,7 @@ func (x *compaction) merge(ctx context.Context, resourceType string, parts []Par
 }
 
 func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) error {
-	f, err := x.Sink.Open(ctx, p.Key)
+	f, err := OpenLive(ctx, x.Sink, p.Key)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) err
 
 // copyWhole copies a part's bytes: it is large enough, or alone.
 func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
-	f, err := x.Sink.Open(ctx, p.Key)
+	f, err := OpenLive(ctx, x.Sink, p.Key)
 	if err != nil {
 		return err
 	}

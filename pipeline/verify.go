@@ -30,6 +30,12 @@ type Verification struct {
 	Bytes   int64 `json:"bytes"`
 	NotLive int   `json:"not_live"` // parts of runs that are not finished yet, or live no longer: no problem
 
+	// What the problems are about, for what helps differs: objects of feeds, lists of parts
+	// and reports of runs, parts.
+	FeedProblems int `json:"feed_problems,omitempty"`
+	RunProblems  int `json:"run_problems,omitempty"`
+	PartProblems int `json:"part_problems,omitempty"`
+
 	Problems  []string `json:"problems"`  // what does not agree with what was published
 	Unclaimed []string `json:"unclaimed"` // parts that are of no run of any feed
 }
@@ -87,7 +93,9 @@ type verifier struct {
 	notLive   map[string]bool // runs that are under way, or live no longer
 }
 
-func (v *verifier) problem(format string, args ...any) {
+// problem adds one to those of a kind.
+func (v *verifier) problem(of *int, format string, args ...any) {
+	*of++
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 }
 
@@ -102,7 +110,7 @@ func runOf(key string) string {
 func (v *verifier) feed(ctx context.Context, name string) error {
 	f, err := ledger.Read(ctx, v.state, name)
 	if _, ok := errors.AsType[*ledger.DamagedError](err); ok {
-		v.problem("%v", err)
+		v.problem(&v.FeedProblems, "%v", err)
 		return nil
 	}
 	if err != nil {
@@ -131,7 +139,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 	v.Runs++
 	parts, err := readParts(ctx, v.state, run.Run)
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
-		v.problem("feed %s: %v", f.Name, err)
+		v.problem(&v.RunProblems, "feed %s: %v", f.Name, err)
 		v.notLive[run.Run] = true // its parts are claimed, though nobody knows which they are
 		return nil
 	}
@@ -143,7 +151,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 		bytes += p.Bytes
 	}
 	if int64(len(parts)) != run.Parts || bytes != run.Bytes {
-		v.problem("run %s: parts.json has %d parts of %d bytes, and the feed %s says %d of %d", run.Run, len(parts), bytes, f.Name, run.Parts, run.Bytes)
+		v.problem(&v.RunProblems, "run %s: parts.json has %d parts of %d bytes, and the feed %s says %d of %d", run.Run, len(parts), bytes, f.Name, run.Parts, run.Bytes)
 	}
 	if err := v.report(ctx, run, parts); err != nil {
 		return err
@@ -166,7 +174,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []PartReport) error {
 	content, _, err := v.state.Load(ctx, ledger.ReportKey(run.Run))
 	if errors.Is(err, fs.ErrNotExist) {
-		v.problem("run %s: its report.json is not there", run.Run)
+		v.problem(&v.RunProblems, "run %s: its report.json is not there", run.Run)
 		return nil
 	}
 	if err != nil {
@@ -174,11 +182,11 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 	}
 	var r Report
 	if err := json.Unmarshal(content, &r); err != nil {
-		v.problem("run %s: its report.json is damaged: %v", run.Run, err)
+		v.problem(&v.RunProblems, "run %s: its report.json is damaged: %v", run.Run, err)
 		return nil
 	}
 	if !slices.Equal(byKey(parts), byKey(r.Parts)) {
-		v.problem("run %s: parts.json and report.json do not name the same parts", run.Run)
+		v.problem(&v.RunProblems, "run %s: parts.json and report.json do not name the same parts", run.Run)
 	}
 	if run.Kind == ledger.KindCompaction {
 		return nil // of parts, not of files
@@ -189,7 +197,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		quarantined += f.Quarantined
 		// Of Bundles of deletions, and of organized files, some servers count the lines.
 		if f.Count != nil && *f.Count != f.Resources+f.Quarantined && *f.Count != f.Lines {
-			v.problem("run %s: a file of %s held %d resources, the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
+			v.problem(&v.RunProblems, "run %s: a file of %s held %d resources, the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
 		}
 	}
 	for _, p := range r.Parts {
@@ -199,7 +207,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		rows -= r.Retired.Resources // came of no file
 	}
 	if read != r.Resources || quarantined != r.Quarantined || rows != r.Resources {
-		v.problem("run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",
+		v.problem(&v.RunProblems, "run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",
 			r.Run, r.Resources, r.Quarantined, read, quarantined, rows)
 	}
 	return nil

@@ -21,6 +21,15 @@ type PartChangedError struct {
 
 func (e *PartChangedError) Error() string { return e.Key + ": " + e.Why }
 
+// OpenLive opens a live part. One that is not there is a [*PartChangedError].
+func OpenLive(ctx context.Context, parts Store, key string) (sink.Reader, error) {
+	f, err := parts.Open(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &PartChangedError{key, "it is not there"}
+	}
+	return f, err
+}
+
 // CheckPart compares a part's bytes with what was published. Parquet has no checksums of its
 // headers and footer: who writes rows anew has to look. Errors are a [*PartChangedError] and
 // the store's.
@@ -43,9 +52,9 @@ func CheckPart(f sink.Reader, p PartReport) error {
 
 // part checks one part, byte for byte and row for row.
 func (v *verifier) part(ctx context.Context, p PartReport) error {
-	f, err := v.parts.Open(ctx, p.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		v.problem("%s: it is not there", p.Key)
+	f, err := OpenLive(ctx, v.parts, p.Key)
+	if gone, ok := errors.AsType[*PartChangedError](err); ok {
+		v.problem(&v.PartProblems, "%v", gone)
 		return nil
 	}
 	if err != nil {
@@ -56,14 +65,14 @@ func (v *verifier) part(ctx context.Context, p PartReport) error {
 	v.Bytes += f.Size()
 	if err := CheckPart(f, p); err != nil {
 		if changed, ok := errors.AsType[*PartChangedError](err); ok {
-			v.problem("%v", changed)
+			v.problem(&v.PartProblems, "%v", changed)
 			return nil
 		}
 		return err
 	}
 	r, err := columnar.NewReader(f, f.Size())
 	if err != nil {
-		v.problem("%s: %v", p.Key, err)
+		v.problem(&v.PartProblems, "%s: %v", p.Key, err)
 		return nil
 	}
 	defer r.Close()
@@ -75,13 +84,13 @@ func (v *verifier) part(ctx context.Context, p PartReport) error {
 		if _, err := r.Next(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			v.problem("%s: row %d: %v", p.Key, rows+1, err)
+			v.problem(&v.PartProblems, "%s: row %d: %v", p.Key, rows+1, err)
 			return nil
 		}
 	}
 	v.Rows += rows
 	if rows != p.Rows || r.ResourceType() != p.Type {
-		v.problem("%s: it has %d rows of %s, and was published with %d of %s", p.Key, rows, r.ResourceType(), p.Rows, p.Type)
+		v.problem(&v.PartProblems, "%s: it has %d rows of %s, and was published with %d of %s", p.Key, rows, r.ResourceType(), p.Rows, p.Type)
 	}
 	return nil
 }

@@ -135,7 +135,12 @@ func (l *lake) live(ctx context.Context, only []string, keep func(ledger.Feed, l
 
 func allRuns(ledger.Feed, ledger.PublishedRun) bool { return true }
 
-// opener opens a part by its key.
+// livePart opens a part by its key.
+func (l *lake) livePart(key string) func(context.Context) (sink.Reader, error) {
+	return func(ctx context.Context) (sink.Reader, error) { return pipeline.OpenLive(ctx, l.parts, key) }
+}
+
+// opener opens a file by its key.
 func (l *lake) opener(key string) func(context.Context) (sink.Reader, error) {
 	return func(ctx context.Context) (sink.Reader, error) { return l.parts.Open(ctx, key) }
 }

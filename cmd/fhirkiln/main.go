@@ -195,9 +195,9 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &quality):
 		return exitData, "correct those lines, or let more of them go to quarantine with --max-quarantined, which says all of them; nothing was published"
 	case errors.As(err, &unlike):
-		return exitData, "put the files back from a backup; if there is none, fhirkiln run --full exports everything again, and the old runs go by keep_runs"
+		return exitData, unlike.hint()
 	case errors.As(err, &altered):
-		return exitData, "put the file back from a backup; if there is none, fhirkiln run --full exports everything again"
+		return exitData, "put the file back from a backup; without one, set keep_runs: 1 for the feed and export everything again (fhirkiln run --full)"
 	case errors.As(err, &unread):
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):

@@ -95,7 +95,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 		for _, p := range live {
 			folder := typeFolder(p.Key)
 			if folder != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, folder)) {
-				parts = append(parts, restorable{below(l.where, p.Key), l.opener(p.Key), &p.PartReport})
+				parts = append(parts, restorable{below(l.where, p.Key), l.livePart(p.Key), &p.PartReport})
 			}
 		}
 		return parts, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"fhirkiln/pipeline"
 )
@@ -26,13 +27,29 @@ Parts of a run that is not finished are no problem. Parts that are of no run are
 }
 
 // verifyError says that published data is not what was published.
-type verifyError struct{ problems int }
+type verifyError struct{ found *pipeline.Verification }
 
 func (e *verifyError) Error() string {
-	if e.problems == 1 {
+	if len(e.found.Problems) == 1 {
 		return "1 thing is not as it was published"
 	}
-	return fmt.Sprintf("%d things are not as they were published", e.problems)
+	return fmt.Sprintf("%d things are not as they were published", len(e.found.Problems))
+}
+
+// hint says what helps against each kind of problem there is.
+func (e *verifyError) hint() string {
+	var hints []string
+	if e.found.FeedProblems > 0 {
+		hints = append(hints, "put the feed's object back from the bucket's versions or a backup; without one, move it away, and the next run exports the feed in full")
+	}
+	if e.found.RunProblems > 0 {
+		hints = append(hints, "put the run's parts.json and report.json back from a backup; both have the same parts")
+	}
+	if e.found.PartProblems > 0 {
+		hints = append(hints, "put the damaged parts back from a backup; without one, set keep_runs: 1 for the feed, export everything again (fhirkiln run --full), "+
+			"and the damaged runs are live no more; fhirkiln gc removes them")
+	}
+	return strings.Join(hints, "; ")
 }
 
 // Run implements the command verify.
@@ -80,7 +97,7 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 		}
 	}
 	if err == nil && len(v.Problems) > 0 {
-		err = &verifyError{len(v.Problems)}
+		err = &verifyError{v}
 	}
 	return err
 }
