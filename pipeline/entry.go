@@ -66,6 +66,7 @@ const (
 
 type started struct {
 	Export         int           `json:"export"`
+	At             time.Time     `json:"at,omitzero"`
 	StatusURL      string        `json:"status_url,omitempty"`
 	SeparateStatus bool          `json:"separate_status,omitempty"`
 	Issues         []IssueReport `json:"issues,omitempty"` // of handling=lenient

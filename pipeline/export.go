@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"time"
 
 	"fhirkiln/bulk"
 )
@@ -11,6 +12,7 @@ type export struct {
 	planned
 	index    int
 	job      *bulk.Job // nil until the server has accepted it
+	accepted time.Time // when it did; zero if an earlier fhirkiln kicked it off
 	refused  bool
 	complete *complete // nil until all files are listed
 	files    []*exportFile

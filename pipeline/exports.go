@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -123,7 +125,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		issues.add(i)
 	}
 	// From here on the export must not be forgotten, even if ctx ends now.
-	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
+	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, At: r.Now().UTC(), StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
 		if job.StatusURL != "" { // nobody would ever know of it, or the next run finds it gone
 			_ = r.deleteJob(context.WithoutCancel(ctx), job)
 		}
@@ -185,6 +187,10 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 			said = p.Text
 			log.Info("the server is working", "progress", p.Text)
 		}
+		if late := r.overdue(x); late != nil {
+			fail(late)
+			return
+		}
 		if p.Partial != nil {
 			if err := partial(p.Partial); err != nil {
 				fail(err)
@@ -193,10 +199,28 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 	})
 }
 
+// overdue says that an export which the server is still working at has been there for too
+// long, nil if it has not. Each run that went on with it would wait in vain.
+func (r *run) overdue(x *export) error {
+	since := cmp.Or(x.accepted, r.started)
+	age := r.Now().Sub(since)
+	if r.ExportDeadline <= 0 || age < r.ExportDeadline {
+		return nil
+	}
+	return &overdueError{&transport.Error{Kind: transport.Unavailable, Doing: "waiting for the export", URL: x.job.StatusURL,
+		Err:  fmt.Errorf("the server had not finished it after %v, since its kick-off; it is given up", age.Round(time.Second)),
+		Hint: "run again to start another export; ask the server's owner, or raise the source's poll.deadline"}}
+}
+
+// overdueError is what becomes of an export that is overdue.
+type overdueError struct{ error }
+
+func (e *overdueError) Unwrap() error { return e.error }
+
 // waitFailed writes down that an export has failed for good, so that nobody waits for
 // it again.
 func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
-	if ctx.Err() != nil || !aboutTheExport(err) {
+	if _, late := errors.AsType[*overdueError](err); ctx.Err() != nil || !late && !aboutTheExport(err) {
 		return err
 	}
 	_ = r.deleteJob(context.WithoutCancel(ctx), *x.job)

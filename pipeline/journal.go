@@ -162,7 +162,7 @@ func (j *journal) applyToExport(e entry) error {
 				j.void(x) // of a manifest that came with the answer, and is lost with it
 			}
 			x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
-			x.issues = slices.Clone(e.Started.Issues)
+			x.accepted, x.issues = e.Started.At, slices.Clone(e.Started.Issues)
 		}
 	case e.Refused != nil:
 		if x, err = of(e.Refused.Export); err == nil {

@@ -173,6 +173,11 @@ type Options struct {
 	// KeepJob says what becomes of the server's export after publishing.
 	KeepJob KeepJob
 
+	// ExportDeadline is how long after its kick-off an export may take to be ready, however
+	// many runs have waited for it. One that takes longer is given up: the next run starts
+	// another. 0: as long as the server's Wait waits.
+	ExportDeadline time.Duration
+
 	// Turn, if not nil, is asked before each export, and before going on with one. It
 	// returns when the export may be at the server, and what is called when its files are
 	// fetched: for servers that allow only so many exports at once, of all feeds together.

@@ -116,6 +116,7 @@ func (w *shared) options(feed config.Feed) (pipeline.Options, error) {
 		State:          w.state,
 		LeaseTTL:       w.config.State.LeaseTTL,
 		KeepJob:        keepJob(source.Source),
+		ExportDeadline: source.Poll.Deadline,
 		Turn:           source.turn,
 		Workers:        source.Downloads,
 		Cores:          w.cores,
