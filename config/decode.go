@@ -145,7 +145,7 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 			d.absent(path, f, v)
 		default:
 			if err := set(v, text, f); err != nil {
-				d.problem(posOf(n), path, "%s %v; want %s", f.quote(n.Value), err, f.want)
+				d.problem(posOf(n), path, "%s %v%s; want %s", f.quote(n.Value), err, f.near(n.Value), f.want)
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		case text == "":
 			d.problem(posOf(item), child, "is empty; want %s", f.want)
 		case err != nil:
-			d.problem(posOf(item), child, "%s %v; want %s", f.quote(item.Value), err, f.want)
+			d.problem(posOf(item), child, "%s %v%s; want %s", f.quote(item.Value), err, f.near(item.Value), f.want)
 		case twice:
 			d.problem(posOf(item), child, "stands twice; the first is %s", strings.TrimPrefix(first, path))
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fhirkiln/spelling"
 )
 
 // field is what the tags of a struct field say:
@@ -39,6 +41,14 @@ func (f field) quote(text string) string {
 		return "it"
 	}
 	return clip(text)
+}
+
+// near asks whether a word of the enum was meant by a text of the file, if one is near.
+func (f field) near(text string) string {
+	if best := spelling.Nearest(text, f.enum); best != "" && best != text {
+		return ", did you mean " + best + "?"
+	}
+	return ""
 }
 
 // fieldsOf reads the tags of a struct type.

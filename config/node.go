@@ -95,6 +95,10 @@ func (d *decoder) syntax(err error, data []byte) {
 		return
 	}
 	hint := ""
+	if line := lines[p.line-1]; bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
+		d.problem(p, "", "not YAML: a tab stands at the start of the line; indent with blanks")
+		return
+	}
 	if bytes.Contains(lines[p.line-1], []byte("${")) {
 		hint = "; inside [ ] and { } put ${VAR} into quotes"
 	}

@@ -17,7 +17,7 @@ func TestDocument(t *testing.T) {
 		"list":              {"- a\n", "config.yaml:1:1: found a list; want a mapping"},
 		"two documents":     {minimal + "---\nsources: {}\n", "config.yaml:11:1: a second document starts here"},
 		"broken second":     {minimal + "---\na: 'x\n", "config.yaml:13:1: not YAML: while scanning a quoted scalar"},
-		"tab":               {"a:\n\tb: 1\n", "config.yaml:2:1: not YAML: while scanning for the next token found character that cannot start any token"},
+		"tab":               {"a:\n\tb: 1\n", "config.yaml:2:1: not YAML: a tab stands at the start of the line; indent with blanks"},
 		"unbalanced":        {"a: [1\nb: 2\n", "config.yaml:2:2: not YAML"},
 		"variable in flow":  {"a: {b: ${X}}\n", "config.yaml:1:9: not YAML: while parsing a flow mapping did not find expected ',' or '}'; inside [ ] and { } put ${VAR} into quotes"},
 		"unknown anchor":    {"a: b\nc: *d\n", "config.yaml:2:4: no anchor of that name stands above"},

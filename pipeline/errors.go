@@ -63,8 +63,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 // among them.
 type PartialError struct {
 	Run         string
-	Issues      int64 // of severity error or fatal, in the server's own error files
-	Quarantined int64 // lines that could not become rows
+	Report      string // path or URL of the run's report.json
+	Issues      int64  // of severity error or fatal, in the server's own error files
+	Quarantined int64  // lines that could not become rows
 
 	// NotRetired is why what the full run lacks still counts as there; see Feed.Retire.
 	NotRetired string

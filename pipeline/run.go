@@ -230,7 +230,7 @@ func (r *run) complete(ctx context.Context, stage func(context.Context) error) (
 	}
 	r.Progress.enter(Done)
 	if r.report.Status == Partial {
-		partial := &PartialError{Run: r.id, Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + ledger.ReportKey(r.id), Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
 		if r.report.retiringRefused() {
 			partial.NotRetired = r.report.Retired.Skipped
 		}

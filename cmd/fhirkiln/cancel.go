@@ -30,7 +30,7 @@ process first. Ctrl-C (SIGINT) cancels a run by itself; SIGTERM leaves it to be 
 
 // Run implements the command cancel.
 func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
-	cfg, err := config.Load(cmd.Config, c.env)
+	cfg, err := loadConfig(config.Load, cmd.Config, c)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"fhirkiln/config"
+	"fhirkiln/spelling"
 )
 
 // feedFlags say which feeds of the config a command is about.
@@ -39,8 +41,35 @@ func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
 	return feeds, nil
 }
 
+const defaultConfig = "config.yaml"
+
+// loadConfig loads the config of a command that cannot do without.
+func loadConfig(load func(string, func(string) (string, bool)) (*config.Config, error), path string, c console) (*config.Config, error) {
+	cfg, err := load(path, c.env)
+	if path == defaultConfig && errors.Is(err, fs.ErrNotExist) {
+		err = &noConfigError{err}
+	}
+	return cfg, err
+}
+
+// noConfigError says that nobody has named a config, and none is here.
+type noConfigError struct{ error }
+
+func (e *noConfigError) Error() string { return "there is no " + defaultConfig + " here" }
+
+func (e *noConfigError) Unwrap() error { return e.error }
+
 func noSuchFeed(where, name string, has []string) error {
-	return &usageError{fmt.Errorf("%s has no feed %q; it has %s", where, name, strings.Join(has, ", ")), "give --feed one of these, or leave it out for all"}
+	return &usageError{fmt.Errorf("%s has no feed %q%s; it has %s", where, name, didYouMean(name, has), strings.Join(has, ", ")),
+		"give --feed one of these, or leave it out for all"}
+}
+
+// didYouMean asks whether a name that is near was meant, if there is one.
+func didYouMean(name string, names []string) string {
+	if near := spelling.Nearest(name, names); near != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ""
 }
 
 // choose picks the feeds to run.
@@ -79,7 +108,8 @@ func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
 		case len(classes) == 0:
 			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "give feeds a class: in the config, or leave --class out for all"}
 		case !classes[class]:
-			return nil, &usageError{fmt.Errorf("%s has no feed of class %q; it has %s", r.Config, class, strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
+			return nil, &usageError{fmt.Errorf("%s has no feed of class %q%s; it has %s", r.Config, class,
+				didYouMean(class, slices.Sorted(maps.Keys(classes))), strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
 				"give --class one of these, or leave it out for all"}
 		}
 	}

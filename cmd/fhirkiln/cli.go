@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -102,7 +103,9 @@ func (e *usageError) Unwrap() error { return e.error }
 // usage makes a [usageError] of what the parser says, and gives it a hint.
 func usage(err error, command string) error {
 	if _, ok := errors.AsType[*kong.ParseError](err); ok {
-		err = &usageError{error: errors.New(strings.ReplaceAll(err.Error(), `one of "",`, "one of "))} // "" stands for the default
+		text := strings.ReplaceAll(err.Error(), `one of "",`, "one of ") // "" stands for the default
+		text = regexp.MustCompile(`expected int value but got "(-[0-9]+)" \(short flag\).*`).ReplaceAllString(text, "must be a number above 0, not $1")
+		err = &usageError{error: errors.New(text)}
 	}
 	if wrong, ok := errors.AsType[*usageError](err); ok && wrong.hint == "" {
 		name, _, _ := strings.Cut(command, " <") // without what is positional

@@ -37,7 +37,7 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err := checkTypes(cmd.Type); err != nil {
 		return err
 	}
-	cfg, err := config.LoadPlaces(cmd.Config, c.env)
+	cfg, err := loadConfig(config.LoadPlaces, cmd.Config, c)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
+	"slices"
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
@@ -35,6 +38,9 @@ func (convertCommand) Help() string {
   AWS_REGION=eu-central-1 fhirkiln convert export/ --out s3://lake/claims
   fhirkiln convert export/ --out lake --compression snappy --bloom-filter
 
+Where files hold no resource, that is said and is no error; where stdin has no byte, the program before
+the pipe has failed, and the exit code is 2.
+
 A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
 }
 
@@ -50,6 +56,9 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	case cmd.PartMiB < 1 || cmd.PartMiB > 10240:
 		return &usageError{error: fmt.Errorf("--part-mib must be from 1 to 10240, not %d", cmd.PartMiB)}
 	}
+	if i := slices.Index(cmd.Paths, "-"); i >= 0 && slices.Contains(cmd.Paths[i+1:], "-") {
+		return &usageError{error: errors.New("- stands twice: there is one stdin")}
+	}
 	var cfg *config.Config
 	if cmd.Config != "" {
 		var err error
@@ -61,9 +70,15 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err != nil {
 		return err
 	}
-	files, err := pipeline.FindFiles(os.Stdin, cmd.Paths...)
+	stdin := bufio.NewReader(os.Stdin)
+	files, err := pipeline.FindFiles(stdin, cmd.Paths...)
 	if err != nil {
 		return &usageError{error: err}
+	}
+	if len(cmd.Paths) == 1 && cmd.Paths[0] == "-" {
+		if err := notEmpty(ctx, stdin); err != nil {
+			return err
+		}
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
@@ -83,6 +98,9 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	setParquet(written, &o)
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
 	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
+	if err == nil && report.Resources == 0 { // as after a night that brought nothing, or by mistake
+		ui.log.Warn("there was no resource in the input", "files", len(report.Files))
+	}
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
@@ -91,6 +109,24 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
 	}
 	return err
+}
+
+// notEmpty refuses a stdin without a byte: the program before the pipe has failed.
+func notEmpty(ctx context.Context, stdin *bufio.Reader) error {
+	first := make(chan error, 1)
+	go func() {
+		_, err := stdin.Peek(1)
+		first <- err
+	}()
+	select {
+	case err := <-first:
+		if err == io.EOF {
+			return &usageError{errors.New("stdin is empty: there was no resource in the input"), "look at what the program before the pipe has said"}
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // percent is a share, written as "0.1%".

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"fhirkiln/auth"
@@ -14,6 +16,7 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
 
@@ -37,6 +40,9 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer out.Close()
+	if err := d.onlyDemos(ctx, out); err != nil {
+		return err
+	}
 	server, err := bulktest.NewServer(bulktest.Options{
 		Data:       population.New(population.Options{Seed: d.Seed, Patients: d.Patients}),
 		RetryAfter: time.Second,
@@ -66,7 +72,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	report, err := ui.watch(ctx, pipeline.Options{
-		Feed:   pipeline.Feed{Name: "demo", Source: "demo", Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
+		Feed:   pipeline.Feed{Name: demoFeed, Source: demoFeed, Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
 		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
 		Server: pipeline.Client(client),
 		Sink:   out,
@@ -80,6 +86,23 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	return err
 }
+
+// onlyDemos refuses a place that other feeds are published to: people who are made up
+// would be among the real ones.
+func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
+	feeds, err := ledger.List(ctx, out)
+	if err != nil {
+		return err
+	}
+	if feeds = slices.DeleteFunc(feeds, func(name string) bool { return name == demoFeed }); len(feeds) > 0 {
+		return &usageError{fmt.Errorf("%s holds other feeds (%s), and the demo's people are made up", out, strings.Join(feeds, ", ")),
+			"give --out another folder"}
+	}
+	return nil
+}
+
+// demoFeed is the feed's name, and its source's.
+const demoFeed = "demo"
 
 // duckdbCommand counts a run's resources with DuckDB's command line.
 func duckdbCommand(out string, r *pipeline.Report) string {

@@ -35,7 +35,7 @@ and so do files that are not fhirkiln's.
 
 // Run implements the command gc.
 func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
-	cfg, err := config.LoadPlaces(cmd.Config, c.env)
+	cfg, err := loadConfig(config.LoadPlaces, cmd.Config, c)
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,9 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake
 	l := &lake{}
 	var err error
 	if f.Path == "" || f.Config != "" {
-		if l.config, err = config.LoadPlaces(cmp.Or(f.Config, "config.yaml"), c.env); err != nil {
+		if l.config, err = config.LoadPlaces(cmp.Or(f.Config, defaultConfig), c.env); err != nil {
 			if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
-				return nil, &usageError{errors.New("there is no config.yaml here"), "give a folder, an s3:// URL, or -c FILE"}
+				return nil, &usageError{&noConfigError{err}, "give a folder, an s3:// URL, or -c FILE"}
 			}
 			return nil, err
 		}

@@ -153,6 +153,7 @@ func classify(err error) (code int, hint string) {
 		unviewed  *views.OptionsError
 		unread    *partError
 		altered   *pipeline.PartChangedError
+		absent    *noConfigError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)
 	switch {
@@ -193,7 +194,7 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &quality) && quality.Kept:
 		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again: what was fetched is kept; nothing of this run was published"
 	case errors.As(err, &quality):
-		return exitData, "correct those lines, or let more of them go to quarantine with --max-quarantined, which says all of them; nothing was published"
+		return exitData, "correct those lines; or allow more of them, as with --max-quarantined 5%, and all others are published, with a list of the bad ones; nothing was published"
 	case errors.As(err, &unlike):
 		return exitData, unlike.hint()
 	case errors.As(err, &altered):
@@ -207,7 +208,9 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial):
-		return exitPartial, "see issues and quarantine in _fhirkiln/runs/" + partial.Run + "/report.json, and ask who sent it"
+		return exitPartial, "see issues and quarantine in " + partial.Report + ", and ask who sent it"
+	case errors.As(err, &absent):
+		return exitConfig, "give -c FILE; fhirkiln demo and fhirkiln convert need none"
 	case errors.As(err, &file):
 		return exitConfig, "check the path"
 	}

@@ -41,7 +41,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	if n := r.Parallel; n != nil && (*n < 1 || *n > 256) {
 		return &usageError{error: fmt.Errorf("--parallel must be from 1 to 256, not %d", *n)}
 	}
-	cfg, err := config.Load(r.Config, c.env)
+	cfg, err := loadConfig(config.Load, r.Config, c)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ sources:
       type: client_credentials
       token_url: %s
       client_id: %s
-      client_secret: ${FHIRKILN_CLIENT_SECRET:-practice-makes-parquet}
+      client_secret: %s
       scope: "%s"
 feeds:
   everything:
@@ -110,7 +110,7 @@ feeds:
     level: system
 sink:
   url: ./fhirkiln-data
-`, len(data.Files()), t.Data, server.FHIR(), server.TokenURL(), t.ClientID, bulktest.DefaultScope)
+`, len(data.Files()), t.Data, server.FHIR(), server.TokenURL(), t.ClientID, secretSetting(t.ClientSecret), bulktest.DefaultScope)
 	for _, f := range bulktest.KnownFaults() {
 		if slices.Contains(t.Fault, f.Name) {
 			ui.printf("# Fault %s: %s.\n", f.Name, f.Does)
@@ -118,6 +118,15 @@ sink:
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// secretSetting is how the printed config has the secret. One of the user's own is not
+// printed.
+func secretSetting(secret string) string {
+	if secret == "practice-makes-parquet" { // the flag's default
+		return "${FHIRKILN_CLIENT_SECRET:-" + secret + "}"
+	}
+	return "${FHIRKILN_CLIENT_SECRET} # set it to this server's secret"
 }
 
 // nearFault asks whether a fault of a similar name was meant, if there is one.

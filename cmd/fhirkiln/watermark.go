@@ -63,7 +63,7 @@ func (cmd *watermarkShowCommand) Run(ctx context.Context, line *cli, c console) 
 	if cmd.History < 0 {
 		return &usageError{error: fmt.Errorf("--history must be at least 0, not %d", cmd.History)}
 	}
-	cfg, err := config.LoadPlaces(cmd.Config, c.env)
+	cfg, err := loadConfig(config.LoadPlaces, cmd.Config, c)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(cmd.Config, c.env)
+	cfg, err := loadConfig(config.Load, cmd.Config, c)
 	if err != nil {
 		return err
 	}
