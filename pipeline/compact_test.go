@@ -89,9 +89,18 @@ func (w *world) liveRows(t *testing.T) []string {
 
 func (w *world) verify(t *testing.T) {
 	t.Helper()
-	v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+	begun, all := 0, 0
+	v, err := pipeline.Verify(t.Context(), w.dir, w.dir, func(_ string, n, of int) {
+		if begun++; n != begun || n > of {
+			t.Errorf("part %d is said to be %d of %d", begun, n, of)
+		}
+		all = of
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if begun != v.Parts || all != v.Parts {
+		t.Errorf("told of %d parts, of %d, and verified %d", begun, all, v.Parts)
 	}
 	if len(v.Problems) > 0 || len(v.Unclaimed) > 0 {
 		t.Errorf("verify: %q, unclaimed %q", v.Problems, v.Unclaimed)

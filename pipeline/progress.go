@@ -10,13 +10,14 @@ import (
 type Phase string
 
 // The phases of a run, in their order; a run with several exports goes through the
-// first four for each.
+// first four for each. One that fails comes from any to Ending.
 const (
 	Queued     Phase = "queued" // until it is this export's turn
 	Starting   Phase = "starting"
 	Waiting    Phase = "waiting"
 	Converting Phase = "converting"
 	Publishing Phase = "publishing"
+	Ending     Phase = "ending" // without a result: it cleans up
 	Done       Phase = "done"
 )
 

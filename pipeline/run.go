@@ -243,6 +243,6 @@ func (r *run) complete(ctx context.Context, stage func(context.Context) error) (
 func (r *run) failed(err error) (*Report, error) {
 	r.report.failed(err)
 	r.report.finish(r.Now())
-	r.Progress.enter(Done)
+	r.Progress.enter(Ending)
 	return r.report, err
 }

@@ -44,13 +44,13 @@ type Verification struct {
 // every part of a live run is there, has the size, the SHA-256, the schema and the rows
 // that it was published with, and each of its rows turns back into a resource; and the
 // numbers of the feed, of the run's list of parts and of its report agree. each, if not
-// nil, is called before each part.
+// nil, is called before each part, the nth of some.
 //
 // state is where the feeds' objects are; it may be the same as parts. What runs and gc
 // change in the meantime may count as a problem.
 //
 // An error is one of reading; what was found wrong is in the Verification.
-func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key string)) (*Verification, error) {
+func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key string, n, of int)) (*Verification, error) {
 	v := &verifier{parts: parts, state: state, each: each, unclaimed: map[string]bool{}, notLive: map[string]bool{}}
 	v.Problems, v.Unclaimed = []string{}, []string{}
 	// The parts before the feeds: whatever is published after this is of no interest.
@@ -67,6 +67,9 @@ func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key 
 	if err != nil {
 		return nil, err
 	}
+	if each != nil {
+		v.of = countParts(ctx, state, names)
+	}
 	for _, name := range names {
 		if err := v.feed(ctx, name); err != nil {
 			return nil, err
@@ -82,12 +85,27 @@ func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key 
 	return &v.Verification, nil
 }
 
+// countParts counts the live parts of feeds, as well as can be: it is for people who wait.
+func countParts(ctx context.Context, state ledger.Store, feeds []string) (n int) {
+	for _, name := range feeds {
+		f, err := ledger.Read(ctx, state, name)
+		if err != nil {
+			continue // which is for the verification to say
+		}
+		for _, run := range f.Runs {
+			n += int(run.Parts)
+		}
+	}
+	return n
+}
+
 // verifier is a Verification under way.
 type verifier struct {
 	Verification
 	parts Store
 	state ledger.Store
-	each  func(key string)
+	each  func(key string, n, of int)
+	n, of int // parts that were begun, and that there are
 
 	unclaimed map[string]bool // keys of parts that no live run has named yet
 	notLive   map[string]bool // runs that are under way, or live no longer
@@ -158,8 +176,8 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 	}
 	for _, p := range parts {
 		delete(v.unclaimed, p.Key)
-		if v.each != nil {
-			v.each(p.Key)
+		if v.n++; v.each != nil {
+			v.each(p.Key, v.n, max(v.n, v.of))
 		}
 		if err := v.part(ctx, p); err != nil {
 			return err

@@ -60,9 +60,11 @@ func lowestSince(r *pipeline.Report) time.Time {
 }
 
 func writeTable(to io.Writer, r *pipeline.Report) {
-	w := tabwriter.NewWriter(to, 0, 0, 3, ' ', tabwriter.AlignRight)
+	const apart = 2 // so that 80 columns hold it, with billions of rows
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, apart, ' ', tabwriter.AlignRight)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")+"\t") }
-	row("resource type", "output files", "resources", "NDJSON", "parts", "Parquet", "time")
+	row("resource type", "files", "resources", "NDJSON", "parts", "Parquet", "time")
 	files := 0
 	for _, t := range r.Types {
 		files += t.Files
@@ -71,6 +73,9 @@ func writeTable(to io.Writer, r *pipeline.Report) {
 	row("all", count(int64(files)), count(r.Resources), size(r.NDJSONBytes), count(int64(len(r.Parts))), size(r.ParquetBytes),
 		seconds(r.Finished.Sub(r.Started).Seconds()))
 	w.Flush()
+	for line := range strings.Lines(table.String()) {
+		io.WriteString(to, line[apart:]) // before the first column there is nothing to be apart from
+	}
 }
 
 // writeNotes says what the run did beside publishing.

@@ -61,13 +61,27 @@ func (s *screen) status(lines ...string) {
 	}
 	fitting := make([]string, len(lines))
 	for i, line := range lines {
-		if r := []rune(line); len(r) >= s.width {
-			line = string(r[:s.width-1]) // a line that wraps could not be erased
-		}
-		fitting[i] = line
+		fitting[i] = fit(line, s.width-1) // a line that wraps could not be erased
 	}
 	s.erase()
 	s.draw(fitting)
+}
+
+// fit drops fields at a line's end, which two blanks set apart, until width holds it: half
+// a number would be read as a whole one.
+func fit(line string, width int) string {
+	r := []rune(line)
+	if len(r) <= width {
+		return line
+	}
+	whole := string(r[:width])
+	if strings.HasPrefix(string(r[width:]), "  ") {
+		return whole
+	}
+	if end := strings.LastIndex(whole, "  "); end > 0 {
+		return strings.TrimRight(whole[:end], " ")
+	}
+	return whole
 }
 
 // clear takes the status lines away.

@@ -113,7 +113,12 @@ func (u *ui) printJSON(v any) (err error) {
 	return err
 }
 
-func seconds(s float64) string { return fmt.Sprintf("%.1f s", s) }
+func seconds(s float64) string {
+	if s >= 100 {
+		return ageText(time.Duration(s * float64(time.Second)))
+	}
+	return fmt.Sprintf("%.1f s", s)
+}
 
 // size writes bytes in the unit that suits, 1000 to the step as disks have it.
 func size(n int64) string {

@@ -26,6 +26,7 @@ func TestStatusLine(t *testing.T) {
 			"members  converting  1/4 files  1,000 of 4,000 resources  20.0 MB  2.0 MB/s  ETA 30s"},
 		{"before it has the feed", pipeline.Snapshot{}, "members  preparing"},
 		{"another export is at the server", pipeline.Snapshot{Phase: pipeline.Queued}, "members  queued  for another export of the source  10s"},
+		{"a run that was stopped", pipeline.Snapshot{Phase: pipeline.Ending}, "members  ending  10s"},
 		{"no counts", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, Bytes: 20_000_000, Resources: 1000, Expected: -1},
 			"members  converting  0/4 files  1,000 resources  20.0 MB  2.0 MB/s"},
 		{"a second export is not faster for the first", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 2,
@@ -129,6 +130,36 @@ func TestAgeText(t *testing.T) {
 	} {
 		if got := ageText(d); got != want {
 			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
+
+// A line that does not fit loses whole fields.
+func TestFit(t *testing.T) {
+	t.Parallel()
+	const line = "members  1/4 files  1,000 of 4,000 resources"
+	for width, want := range map[int]string{
+		80: line, 44: line, 43: "members  1/4 files", 18: "members  1/4 files", 17: "members", 7: "members", 6: "member",
+	} {
+		if got := fit(line, width); got != want {
+			t.Errorf("%d: got %q, want %q", width, got, want)
+		}
+	}
+}
+
+// The table of a large run fits into a terminal.
+func TestTableFits(t *testing.T) {
+	t.Parallel()
+	r := &pipeline.Report{Resources: 1_234_567_890, NDJSONBytes: 999.9e12, ParquetBytes: 999.9e9, Parts: make([]pipeline.PartReport, 99_999)}
+	r.Finished = r.Started.Add(99*24*time.Hour + 23*time.Hour)
+	for _, name := range []string{"ExplanationOfBenefit", "ServiceRequest"} {
+		r.Types = append(r.Types, pipeline.TypeReport{Type: name, Files: 99_999, Rows: 987_654_321, NDJSONBytes: 999.9e9, Parts: 9_999, ParquetBytes: 999.9e9, Seconds: 99_999})
+	}
+	var b strings.Builder
+	writeTable(&b, r)
+	for line := range strings.Lines(b.String()) {
+		if n := len(strings.TrimRight(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -61,9 +61,9 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer l.close()
-	v, err := pipeline.Verify(ctx, l.parts, l.state, func(key string) {
+	v, err := pipeline.Verify(ctx, l.parts, l.state, func(key string, n, of int) {
 		if ui.live {
-			ui.screen.status("reading " + key)
+			ui.screen.status(fmt.Sprintf("%s/%s parts  %s", count(int64(n)), count(int64(of)), key))
 		}
 	})
 	ui.screen.clear()

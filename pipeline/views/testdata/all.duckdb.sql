@@ -2,8 +2,8 @@
 --
 --   "Patient", ...            every version of every resource that is live
 --   "current_Patient", ...    of each resource the newest version, unless it was deleted since
---   kiln_tombstones         what servers said was deleted
---   kiln_runs, kiln_parts   the runs that are live, and their files
+--   kiln_tombstones           what servers said was deleted
+--   kiln_runs, kiln_parts     the runs that are live, and their files
 --
 -- Which runs are live is read from the feeds' objects by every query, so the views stay right when
 -- other runs are published. They are printed anew for a resource type that is new,

@@ -2,8 +2,8 @@
 --
 --   patient, ...              every version of every resource that is live
 --   current_patient, ...      of each resource the newest version, unless it was deleted since
---   kiln_tombstones         what servers said was deleted
---   kiln_runs, kiln_parts   the runs that are live, and their files
+--   kiln_tombstones           what servers said was deleted
+--   kiln_runs, kiln_parts     the runs that are live, and their files
 --
 -- The tables have no partitions. Which files they are of is said by symlink manifests, which each run
 -- writes when it has published: nothing is to be repaired or refreshed. The script is printed anew for

@@ -2,8 +2,8 @@
 --
 --   `Patient`, ...            every version of every resource that is live
 --   `current_Patient`, ...    of each resource the newest version, unless it was deleted since
---   kiln_tombstones         what servers said was deleted
---   kiln_runs, kiln_parts   the runs that are live, and their files
+--   kiln_tombstones           what servers said was deleted
+--   kiln_runs, kiln_parts     the runs that are live, and their files
 --
 -- They are temporary: run this script in each session. A session sees the runs as they were then,
 -- until it runs the script again, whatever is published meanwhile. It is printed anew for a resource
