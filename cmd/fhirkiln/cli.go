@@ -14,6 +14,7 @@ import (
 // cli is the command line.
 type cli struct {
 	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
+	Check      checkCommand      `cmd:"" help:"Say what is wrong with config.yaml, without asking any server."`
 	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
 	Cancel     cancelCommand     `cmd:"" help:"End a run that was cut off: delete the server's export, throw away what is staged."`
 	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
@@ -37,6 +38,7 @@ type cli struct {
 const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 
   fhirkiln demo                            see it work, in a minute
+  fhirkiln check -c config.yaml            is the config right? Asks no server
   fhirkiln run -c config.yaml              bring the feeds up to date
   fhirkiln cancel --feed NAME              end a run that was cut off, at the server too
   fhirkiln files                           what is live

@@ -65,6 +65,11 @@ func setup(env *testscript.Env) error {
 	env.Setenv("URL", server.URL())
 	env.Setenv("ADDR", strings.TrimPrefix(server.URL(), "http://"))
 	env.Setenv("SECRET", "planted-secret")
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	env.Setenv("ROOT", root)
 	free, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -51,9 +51,7 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
-	for _, w := range cfg.Warnings {
-		ui.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
-	}
+	ui.warn(cfg)
 	parts, state, err := openPlaces(ctx, cfg, ui.log)
 	if err != nil {
 		return err

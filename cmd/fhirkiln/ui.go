@@ -15,6 +15,7 @@ import (
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
 
+	"fhirkiln/config"
 	"fhirkiln/pipeline"
 )
 
@@ -80,6 +81,13 @@ func (u *ui) close() { u.screen.clear() }
 
 func (u *ui) printf(format string, args ...any) {
 	u.screen.above(func() { fmt.Fprintf(u.stdout, format, args...) })
+}
+
+// warn logs what of a config deserves a look.
+func (u *ui) warn(cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		u.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
+	}
 }
 
 // watch runs a pipeline with the ui's log, and shows its progress if the ui is live.

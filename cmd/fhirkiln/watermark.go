@@ -32,7 +32,8 @@ type watermarkShowCommand struct {
 func (watermarkShowCommand) Help() string {
 	return `The watermark of a resource type is the transactionTime of the last export of it that was published
 without a hole; the next run asks for what has changed since then (_since). "all types" are those of
-feeds that name none. A type without one is exported in full.`
+feeds that name none. A type without one is exported in full. A run that is unfinished, and who works at
+the feed, are shown too.`
 }
 
 // shownFeed is a feed's watermark as JSON.
@@ -40,6 +41,8 @@ type shownFeed struct {
 	Feed       string           `json:"feed"`
 	Source     string           `json:"source,omitempty"`
 	Full       *time.Time       `json:"full,omitempty"` // start of the last full export
+	Unfinished *shownUnfinished `json:"unfinished,omitempty"`
+	AtWork     *shownHolder     `json:"at_work,omitempty"`
 	Watermarks []shownWatermark `json:"watermarks"`
 	History    []shownMove      `json:"history"`
 }
@@ -49,6 +52,19 @@ type shownWatermark struct {
 	Time string `json:"time"` // "": none, the type is exported in full
 	Age  int64  `json:"age_seconds"`
 	Run  string `json:"run,omitempty"` // that published up to there; "": set by hand
+}
+
+type shownUnfinished struct {
+	Run      string    `json:"run"`
+	Started  time.Time `json:"started"`
+	Attempts int       `json:"attempts"` // processes that have worked at it
+}
+
+// shownHolder is who has written last that he works at the feed. Whether he lives, only
+// who takes the lease finds out.
+type shownHolder struct {
+	Holder string    `json:"holder"`
+	Since  time.Time `json:"since"`
 }
 
 type shownMove struct {
@@ -113,6 +129,12 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 	if !f.Full.IsZero() {
 		s.Full = &f.Full
 	}
+	if u := f.Unfinished; u != nil {
+		s.Unfinished = &shownUnfinished{u.Run, u.Started, u.Attempts}
+	}
+	if l := f.Lease; l != nil {
+		s.AtWork = &shownHolder{l.Holder, l.Since}
+	}
 	for _, t := range slices.Sorted(maps.Keys(f.Watermarks)) {
 		w := f.Watermarks[t]
 		shown := shownWatermark{Type: t, Time: w.Time, Run: w.Run}
@@ -147,6 +169,12 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	}
 	if f.Full != nil {
 		fmt.Fprintf(&b, "last full export: %s, %s ago\n", f.Full.UTC().Format(time.RFC3339), ageText(now.Sub(*f.Full)))
+	}
+	if u := f.Unfinished; u != nil {
+		fmt.Fprintf(&b, "unfinished: run %s, begun %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))
+	}
+	if l := f.AtWork; l != nil {
+		fmt.Fprintf(&b, "at work: %s since %s; if it was killed, the next run takes over\n", l.Holder, l.Since.UTC().Format(time.RFC3339))
 	}
 	latest := f.History[max(len(f.History)-cmd.History, 0):]
 	if len(latest) == 0 {

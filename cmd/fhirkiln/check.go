@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"fhirkiln"
+	"fhirkiln/config"
+)
+
+type checkCommand struct {
+	Config string `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Schema bool   `help:"Print the JSON Schema of config.yaml instead, for editors."`
+}
+
+// Help is shown by fhirkiln check --help.
+func (checkCommand) Help() string {
+	return `Reads the config as run does, with its variables, secrets, keys and certificates, and says what is wrong
+with it. No server is asked and nothing is written. The exit code is 0, or the one that run would end
+with: 3 if the config has problems, 2 if a key or certificate cannot be used.
+
+  fhirkiln check -c config.yaml
+  fhirkiln check --schema >config.schema.json`
+}
+
+// Run implements the command check.
+func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
+	if cmd.Schema {
+		_, err := c.stdout.Write(fhirkiln.ConfigSchema())
+		return err
+	}
+	cfg, err := loadConfig(config.Load, cmd.Config, c)
+	if err != nil {
+		return err
+	}
+	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
+	defer ui.close()
+	ui.warn(cfg)
+	used := newSources(cfg, nil, c.patience, ui.log)
+	for _, feed := range cfg.Feeds {
+		if _, err := used[feed.Source].client(); err != nil {
+			return err
+		}
+	}
+	parts, err := spelled(cfg.Sink.URL)
+	if err != nil {
+		return err
+	}
+	state, err := spelled(cfg.State.URL)
+	if err != nil {
+		return err
+	}
+	places := "sink " + parts
+	if state != parts {
+		places += ", state " + state
+	}
+	ui.printf("%s has no problem: %s, %s; %s\n", cmd.Config, amount(len(cfg.Sources), "source"), amount(len(cfg.Feeds), "feed"), places)
+	return nil
+}
