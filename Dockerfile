@@ -5,7 +5,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /fhirkiln ./cmd/fhirkiln
+# What fhirkiln --version and its User-Agent say: docker build --build-arg VERSION=$(git describe --always --tags) .
+ARG VERSION=""
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.release=$VERSION" -o /fhirkiln ./cmd/fhirkiln
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /fhirkiln /fhirkiln

@@ -106,3 +106,20 @@ func TestExampleUncommented(t *testing.T) {
 		t.Errorf("with-a-key: %+v", key)
 	}
 }
+
+// TestRunningExample loads the config of the CronJob that docs/running.md shows.
+func TestRunningExample(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../docs/running.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(doc), "  config.yaml: |\n")
+	file, _, ends := strings.Cut(after, "---\n")
+	if !found || !ends {
+		t.Fatal("docs/running.md shows no ConfigMap")
+	}
+	if _, err := parse(strings.ReplaceAll(file, "\n    ", "\n")[4:], "", "ONEUP_CLIENT_ID", "a", "ONEUP_CLIENT_SECRET", "b"); err != nil {
+		t.Error(err)
+	}
+}

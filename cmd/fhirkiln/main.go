@@ -234,8 +234,15 @@ func exitOf(k transport.Kind) int {
 	return exitBug
 }
 
-// version is what go install or the release build stamped into the program.
+// release is the version that a build without git tells: -ldflags "-X main.release=v1".
+var release string
+
+// version is what the image's build, go install or the release build stamped into the
+// program.
 func version() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
