@@ -30,8 +30,12 @@ func set(v reflect.Value, text string, f field) error {
 		*p = instant
 		return err
 	case *bool:
-		*p = text == "true"
-		if text != "true" && text != "false" {
+		switch text { // as YAML 1.2 spells them
+		case "true", "True", "TRUE":
+			*p = true
+		case "false", "False", "FALSE":
+			*p = false
+		default:
 			return errors.New("is neither")
 		}
 		return nil

@@ -20,6 +20,8 @@ import (
 const (
 	schemaFile = "../config.schema.json"
 	exampleYML = "../config.yaml"
+
+	durationPattern = `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$` // how long it may be, only the program says
 )
 
 // TestSchema holds config.schema.json, which editors use, to the structs.
@@ -72,7 +74,7 @@ func generateSchema(t *testing.T) []byte {
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			switch t {
 			case reflect.TypeFor[time.Duration]():
-				return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$`}
+				return &jsonschema.Schema{Type: "string", Pattern: durationPattern}
 			case reflect.TypeFor[time.Time]():
 				return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.+)?$`}
 			}
@@ -105,6 +107,7 @@ func generateSchema(t *testing.T) []byte {
 	}
 	definitions["Auth"].AllOf = authRules()
 	definitions["Parquet"].AllOf = levelRules()
+	definitions["Feed"].AllOf = errorRules()
 	definitions["variable"] = &jsonschema.Schema{Type: "string", Pattern: `\$\{`, Description: "A value with ${VAR} or ${VAR:-default}."}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -156,6 +159,15 @@ func loosen(s *jsonschema.Schema) *jsonschema.Schema {
 	outer := &jsonschema.Schema{Description: s.Description, Default: s.Default}
 	s.Description, s.Default = "", nil
 	outer.AnyOf = []*jsonschema.Schema{s, {Ref: "#/$defs/variable"}}
+	switch s.Type { // the same in quotes
+	case "integer":
+		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Type: "string", Pattern: "^[0-9]+$"})
+	case "boolean":
+		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Enum: []any{"true", "false"}})
+	}
+	if s.Pattern == durationPattern && outer.Default == "0s" { // the one duration without a unit
+		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Const: 0})
+	}
 	if s.Pattern != "" && regexp.MustCompile(s.Pattern).MatchString("1234") {
 		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Type: "number"})
 	}
@@ -192,6 +204,18 @@ func authRules() []*jsonschema.Schema {
 		rules = append(rules, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
 	}
 	return rules
+}
+
+// errorRules says that max_errors and the budget belong together.
+func errorRules() []*jsonschema.Schema {
+	budget, strict, none := jsonschema.NewProperties(), jsonschema.NewProperties(), jsonschema.NewProperties()
+	budget.Set("errors", &jsonschema.Schema{Const: string(ErrorsBudget)})
+	strict.Set("errors", &jsonschema.Schema{Const: string(ErrorsStrict)}) // or left out
+	none.Set("max_errors", jsonschema.FalseSchema)
+	return []*jsonschema.Schema{
+		{If: &jsonschema.Schema{Properties: budget, Required: []string{"errors"}}, Then: &jsonschema.Schema{Required: []string{"max_errors"}}},
+		{If: &jsonschema.Schema{Properties: strict}, Then: &jsonschema.Schema{Properties: none}},
+	}
 }
 
 // levelRules says which levels the compressions have that have fewer than the most.

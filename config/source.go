@@ -27,7 +27,7 @@ type Source struct {
 	// Certificates, where the server wants one of yours or has one of its own authority.
 	TLS TLS `yaml:"tls"`
 	// Proxy for all requests to this source, such as http://proxy.example.org:3128, with user:password@ if it wants them. Left out: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
-	Proxy Secret `yaml:"proxy"`
+	Proxy Secret `yaml:"proxy" jsonschema:"pattern=^(http|https|socks5)://"`
 	// The operation that exports. $davinci-data-export is Da Vinci's for groups of members (ATR and PDex), and tells by its exportType what the data is for.
 	Operation Operation `yaml:"operation" jsonschema:"enum=$export,enum=$davinci-data-export,default=$export"`
 	// HTTP method of the kick-off. Every server takes GET; some take POST, which keeps long parameters out of the URL.

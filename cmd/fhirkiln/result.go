@@ -113,6 +113,9 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 // moveText says how the watermark of types moved.
 func moveText(m pipeline.MoveReport, types []string) string {
 	text := typesText(types)
+	if m.From == m.To && m.To != "" {
+		return text + " stays at " + m.To + ", as before"
+	}
 	if m.From != "" {
 		text += " from " + m.From
 	}

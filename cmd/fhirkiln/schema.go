@@ -35,6 +35,9 @@ every resource has.
 // Run implements the command schema.
 func (cmd *schemaCommand) Run(c console) error {
 	if cmd.List {
+		if cmd.Type != "" || cmd.Format != "parquet" || cmd.Location != "" {
+			return &usageError{errors.New("--list stands alone: it prints names and numbers of columns"), "fhirkiln schema --list, or fhirkiln schema TYPE --format json"}
+		}
 		return listTypes(c.stdout)
 	}
 	known, err := checkType(cmd.Type)
