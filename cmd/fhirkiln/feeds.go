@@ -30,12 +30,9 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 		}
 		at := slices.IndexFunc(feeds, func(f config.Feed) bool { return f.Name == feed.Name })
 		group.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
-			}
-			results[at] = do(feed)
-			if err := results[at]; err != nil && len(feeds) > 1 {
-				logFailure(log.With("feed", feed.Name), err)
+			if ctx.Err() == nil {
+				results[at] = do(feed)
+				logFailure(log.With("feed", feed.Name), results[at], len(feeds))
 			}
 			return nil
 		})
@@ -59,13 +56,20 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 	return &failed
 }
 
-// logFailure is what [tell] says, as a record in the log.
-func logFailure(log *slog.Logger, err error) {
+// logFailure is what [tell] says, as a record in the log. Of a single feed, tell says it.
+func logFailure(log *slog.Logger, err error, feeds int) {
+	if err == nil || feeds == 1 {
+		return
+	}
 	if run, ok := errors.AsType[*runError](err); ok && run.run != "" {
 		log = log.With("run", run.run)
 	}
 	code, hint := classify(err)
-	log.Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
+	level, what := slog.LevelError, "failed"
+	if code == exitPartial {
+		level, what = slog.LevelWarn, "published, but partial"
+	}
+	log.Log(context.Background(), level, what, "error", err.Error(), "hint", hint, "exit_code", code)
 }
 
 // runError says which run has failed.

@@ -57,7 +57,7 @@ func (e *signalError) exitCode() int { return 128 + int(e.signal) }
 // withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in order; a second
 // signal ends the process at once.
 func withSignals(parent context.Context, command string) (context.Context, func()) {
-	command, _, _ = strings.Cut(command, " ")
+	first, _, _ := strings.Cut(command, " ")
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -72,7 +72,7 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 	go func() {
 		select {
 		case s := <-signals:
-			cancel(&signalError{s.(syscall.Signal), command})
+			cancel(&signalError{s.(syscall.Signal), first})
 			signal.Stop(signals) // from here on the default: the next one kills
 		case <-ctx.Done():
 		}
@@ -87,9 +87,10 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 // (fhirkiln files | head). All others have something to bring to its end: a log that
 // nobody reads stops none of them, and a result that nobody reads is an error.
 func printsOnly(command string) bool {
-	switch command {
-	case "files", "restore", "schema", "sql", "completion":
+	first, _, _ := strings.Cut(command, " ")
+	switch first {
+	case "check", "completion", "files", "restore", "schema", "sql", "verify":
 		return true
 	}
-	return false
+	return command == "watermark show"
 }
