@@ -83,7 +83,7 @@ func (b *board) lines(now time.Time) []string {
 	return lines
 }
 
-// statusLine is the live line of a run: phase, files, resources, bytes, rate, ETA.
+// statusLine is the live line of a run: phase, files, resources, ETA, bytes, rate.
 func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
 	elapsed := now.Sub(s.Since)
 	parts := []string{feed, string(s.Phase)}
@@ -94,11 +94,11 @@ func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
 		} else {
 			parts = append(parts, count(s.Resources)+" resources")
 		}
-		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes-s.BytesBefore)/max(elapsed.Seconds(), 0.1)))+"/s")
 		if done := s.Resources - s.ResourcesBefore; s.Expected > 0 && done > 0 && elapsed > time.Second {
 			left := time.Duration(float64(elapsed) * float64(s.Expected-s.Resources) / float64(done))
-			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String())
+			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String()) // before what a narrow terminal can do without
 		}
+		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes-s.BytesBefore)/max(elapsed.Seconds(), 0.1)))+"/s")
 		return strings.Join(parts, "  ")
 	}
 	switch {

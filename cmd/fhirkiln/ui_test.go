@@ -23,7 +23,7 @@ func TestStatusLine(t *testing.T) {
 	}{
 		{"waiting", pipeline.Snapshot{Phase: pipeline.Waiting, Said: "30 %"}, "members  waiting  30 %  10s"},
 		{"converting", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 1, Bytes: 20_000_000, Resources: 1000, Expected: 4000},
-			"members  converting  1/4 files  1,000 of 4,000 resources  20.0 MB  2.0 MB/s  ETA 30s"},
+			"members  converting  1/4 files  1,000 of 4,000 resources  ETA 30s  20.0 MB  2.0 MB/s"},
 		{"before it has the feed", pipeline.Snapshot{}, "members  preparing"},
 		{"another export is at the server", pipeline.Snapshot{Phase: pipeline.Queued}, "members  queued  for another export of the source  10s"},
 		{"a run that was stopped", pipeline.Snapshot{Phase: pipeline.Ending}, "members  ending  10s"},
@@ -31,7 +31,7 @@ func TestStatusLine(t *testing.T) {
 			"members  converting  0/4 files  1,000 resources  20.0 MB  2.0 MB/s"},
 		{"a second export is not faster for the first", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 2,
 			Bytes: 20_000_000, BytesBefore: 10_000_000, Resources: 3000, ResourcesBefore: 2000, Expected: 4000},
-			"members  converting  2/4 files  3,000 of 4,000 resources  20.0 MB  1.0 MB/s  ETA 10s"},
+			"members  converting  2/4 files  3,000 of 4,000 resources  ETA 10s  20.0 MB  1.0 MB/s"},
 	} {
 		test.s.Since = since
 		if got := statusLine("members", test.s, since.Add(10*time.Second)); got != test.want {
