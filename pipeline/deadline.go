@@ -1,0 +1,27 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"fhirkiln/transport"
+)
+
+// overdue says that an export which the server is still working at has been there for too
+// long, nil if it has not. Each run that went on with it would wait in vain.
+func (r *run) overdue(x *export) error {
+	since := cmp.Or(x.accepted, r.started)
+	age := r.Now().Sub(since)
+	if r.ExportDeadline <= 0 || age < r.ExportDeadline {
+		return nil
+	}
+	return &overdueError{&transport.Error{Kind: transport.Unavailable, Doing: "waiting for the export", URL: x.job.StatusURL,
+		Err:  fmt.Errorf("the server had not finished it after %v, since its kick-off; it is given up", age.Round(time.Second)),
+		Hint: "run again to start another export; ask the server's owner, or raise the source's poll.deadline"}}
+}
+
+// overdueError is what becomes of an export that is overdue.
+type overdueError struct{ error }
+
+func (e *overdueError) Unwrap() error { return e.error }
