@@ -21,6 +21,10 @@ type runCommand struct {
 	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
 }
 
+// exportDeadlines is for how many times poll.deadline runs wait for one export, one after the
+// other: some servers take days, and what they have done by then would be lost.
+const exportDeadlines = 7
+
 // Help is shown by fhirkiln run --help.
 func (runCommand) Help() string {
 	return `A run asks the server for what has changed since the last one, publishes it, and moves the feed's
@@ -114,7 +118,7 @@ func (w *shared) options(feed config.Feed) (pipeline.Options, error) {
 		State:          w.state,
 		LeaseTTL:       w.config.State.LeaseTTL,
 		KeepJob:        keepJob(source.Source),
-		ExportDeadline: source.Poll.Deadline,
+		ExportDeadline: exportDeadlines * source.Poll.Deadline,
 		Turn:           source.turn,
 		Workers:        source.Downloads,
 		Cores:          w.cores,
