@@ -69,7 +69,9 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	case errors.As(err, &entry):
 		return nil, broken(entry, "ask the server's owner")
 	case err != nil:
-		return nil, broken(fmt.Errorf("the manifest is not readable: %w", transport.WordsOf(err)), "ask the server's owner")
+		e := broken(fmt.Errorf("the manifest is not readable: %w", transport.WordsOf(err)), "ask the server's owner")
+		e.Stray = !r.known
+		return nil, e
 	case r.foreign == "OperationOutcome":
 		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: withoutToken(resp, r.outcome.String()),
 			Hint: "the server answered with an OperationOutcome instead of a manifest"}
@@ -78,8 +80,10 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		}
 		return nil, said
 	case !r.known:
-		return nil, broken(errors.New("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),
+		e := broken(errors.New("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),
 			"check the source's fhir: URL")
+		e.Stray = true
+		return nil, e
 	}
 	m.TransactionTime, _ = time.Parse(time.RFC3339Nano, m.TransactionTimeText)
 	m.Output, m.Deleted, m.Errors = r.lists[0], r.lists[1], append(r.lists[2], r.lists[3]...)

@@ -29,8 +29,9 @@ type Progress struct {
 // poll that found the export still running.
 //
 // An outage, a 429 or a 5xx without a final OperationOutcome are waited out, within
-// the bounds of Options.Poll; so is a redirect, a certificate or a web page that stands in
-// the way of a server which has answered Wait before. Wait may be called again for the
+// the bounds of Options.Poll. Once the server has said that the export runs, so is what
+// speaks of something else: a redirect, a certificate, a web page, a 400, 404 or 406
+// without an OperationOutcome, a 200 without a manifest. Wait may be called again for the
 // same job.
 func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manifest, error) {
 	if job.Manifest != nil {
@@ -131,7 +132,11 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 				return nil, context.Cause(ctx)
 			}
 			var failed *transport.Error
-			if !errors.As(err, &failed) || failed.Kind != transport.Unavailable && (failed.Kind != transport.NotThere || !running) {
+			if !errors.As(err, &failed) {
+				return nil, err
+			}
+			inTheWay := running && (failed.Kind == transport.NotThere || failed.Stray)
+			if failed.Kind != transport.Unavailable && !inTheWay {
 				return nil, err
 			}
 			if failures++; outage.IsZero() {
@@ -209,6 +214,7 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	default:
 		e.Hint = "ask the server's owner: this is no answer to the question for a status"
 	}
+	e.Stray = !ok && status != http.StatusGone && (e.Kind == transport.Refused || e.Kind == transport.Broken)
 	return e
 }
 

@@ -198,12 +198,15 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 }
 
 // waitFailed writes down that an export has failed for good, so that nobody waits for
-// it again.
+// it again. It is deleted if the server itself says so: what stands before the server may
+// speak of one that will be complete.
 func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	if _, late := errors.AsType[*overdueError](err); ctx.Err() != nil || !late && !aboutTheExport(err) {
 		return err
 	}
-	_ = r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	if failed, ok := errors.AsType[*transport.Error](err); !ok || !failed.Stray {
+		_ = r.deleteJob(context.WithoutCancel(ctx), *x.job)
+	}
 	return errors.Join(err, r.journal.add(ctx, entry{Lost: &exportEnd{Export: x.index}}))
 }
 

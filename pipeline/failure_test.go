@@ -297,3 +297,31 @@ func TestACutFileIsMended(t *testing.T) {
 		t.Errorf("3 files cut once each took %d attempts, want 6", attempts)
 	}
 }
+
+// An export is deleted if the server itself says that it failed: a 404 may be a gateway's,
+// and the export be complete in a minute.
+func TestOnlyAFailedExportIsDeleted(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault   bulktest.Behavior
+		deletes int
+	}{
+		"an outcome":  {bulktest.Outcome(500, "processing", "the job failed"), 1},
+		"410":         {bulktest.Respond(http.StatusGone, nil, ""), 1},
+		"a stray 404": {bulktest.Respond(http.StatusNotFound, nil, ""), 0},
+		"other JSON":  {bulktest.Respond(http.StatusOK, nil, `{"status":"UP"}`), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: 1, Do: tt.fault})
+			if _, err := pipeline.Run(t.Context(), w.Options); err == nil {
+				t.Fatal("no error")
+			}
+			w.wantDeleted(t, tt.deletes)
+			if _, err := pipeline.Run(t.Context(), w.Options); err != nil || w.kickOffs() != 2 {
+				t.Errorf("the next run: %v after %d kick-offs, want 2", err, w.kickOffs())
+			}
+		})
+	}
+}

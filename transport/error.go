@@ -39,6 +39,10 @@ type Error struct {
 	Said   string // what the server said, cleaned by [Clean]
 	Hint   string // what the user may try; not part of the error's text
 	Err    error  // the cause when there was no answer, or a reading of it
+
+	// Stray says that nothing in the answer shows that it is the server's own word: what
+	// stands before it answers so too.
+	Stray bool
 }
 
 func (e *Error) Error() string {

@@ -18,6 +18,20 @@ func pollFaults() []KnownFault {
 	passes := func(name, does, seen string, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: StatusEndpoint, first: 2, do: do})
 	}
+	// strays is an answer that is not the server's own, to the two polls after the first 202.
+	strays := func(name, does string, status int, body string) KnownFault {
+		return KnownFault{Name: name, Does: does + ", twice, while the export runs", Seen: anyServer,
+			set: func(o *Options) { o.Polls = max(o.Polls, 2) },
+			plays: func(*Server) []play {
+				runs := make(map[string]bool)
+				again := func(r *http.Request) bool {
+					was := runs[r.URL.Path]
+					runs[r.URL.Path] = true
+					return was
+				}
+				return []play{{on: StatusEndpoint, first: 2, when: again, do: Respond(status, nil, body)}}
+			}}
+	}
 	return []KnownFault{
 		waits("poll-202-bare", "202 without Retry-After and X-Progress", "BCDA", "Retry-After", "", "X-Progress", ""),
 		waits("poll-retry-after-hours", "Retry-After is 7200", "eClinicalWorks; Oracle asks for five hours", "Retry-After", "7200"),
@@ -36,6 +50,11 @@ func pollFaults() []KnownFault {
 		passes("poll-dropped", "the connection is closed before there is an answer, twice", anyServer, Drop()),
 		passes("poll-manifest-cut", "the manifest is cut off, twice", anyServer, CutBody(60)),
 		passes("poll-manifest-outcome-transient", "200 with an OperationOutcome of code transient, twice", anyServer, Outcome(200, "transient", "not yet")),
+		strays("poll-404-stray", "404 without an OperationOutcome", 404, ""),
+		strays("poll-400-stray", "400 with JSON of a gateway's own", 400, `{"message":"Bad Request"}`),
+		strays("poll-406-stray", "406 without an OperationOutcome", 406, ""),
+		strays("poll-empty-200", "200 with an empty body", 200, ""),
+		strays("poll-json-200", "200 with JSON that is no manifest", 200, `{"status":"UP"}`),
 		known("poll-silent", "one poll is never answered", anyServer, play{on: StatusEndpoint, first: 1, do: Hang()}),
 		known("poll-401-once", "the token is refused in the middle of polling", anyServer,
 			play{on: StatusEndpoint, first: 1, do: Outcome(401, "expired", "the token has expired")}),

@@ -65,7 +65,8 @@ func kickOffEndings() []ending {
 func pollEndings() []ending {
 	return append(rows("poll-202-bare", "poll-retry-after-hours", "poll-retry-after-date", "poll-retry-after-past", "poll-retry-after-milliseconds",
 		"poll-retry-after-garbage", "poll-x-retryafter", "poll-progress-long", "poll-new-host", "poll-429", "poll-500-transient", "poll-500-html",
-		"poll-503-empty", "poll-reset", "poll-dropped", "poll-manifest-cut", "poll-manifest-outcome-transient", "poll-401-once", "poll-202-text", "poll-partial-manifest"),
+		"poll-503-empty", "poll-reset", "poll-dropped", "poll-manifest-cut", "poll-manifest-outcome-transient",
+		"poll-404-stray", "poll-400-stray", "poll-406-stray", "poll-empty-200", "poll-json-200", "poll-401-once", "poll-202-text", "poll-partial-manifest"),
 		ending{fault: "poll-silent", hurry: true},
 		ending{fault: "poll-partial-manifest-denied", exit: exitBroken, says: "the server"},
 		ending{fault: "poll-export-status-500", exit: exitRefused, says: "the job failed"},
