@@ -302,3 +302,30 @@ func TestManifestOfManyFiles(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A server that names thousands of exports is not asked for all of them.
+func TestKickOffLooksAtSomeRunningExportsAlone(t *testing.T) {
+	t.Parallel()
+	var list []string
+	for n := range 300 {
+		list = append(list, fmt.Sprintf("/job/%d", n))
+	}
+	var kicks, looks atomic.Int64
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "$export"):
+			looks.Add(1)
+			w.WriteHeader(http.StatusAccepted)
+		case kicks.Add(1) == 1:
+			w.Header().Set("Content-Location", strings.Join(list, ","))
+			w.WriteHeader(http.StatusTooManyRequests)
+		default:
+			w.Header().Set("Content-Location", "/job/new")
+			w.WriteHeader(http.StatusAccepted)
+		}
+	})
+	job, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if err != nil || job.StatusURL != server.URL+"/job/new" || looks.Load() != 100 {
+		t.Errorf("got %+v, %v after looking at %d exports, want 100", job, err, looks.Load())
+	}
+}

@@ -165,9 +165,14 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	return job, nil
 }
 
+const (
+	maxLocation  = 8 << 10 // how long a header may be that status URLs are read from, in bytes
+	maxLocations = 100     // how many of them are read
+)
+
 // locations are the status URLs of an answer: Content-Location, or Location as Smile
 // CDR's tutorial has it; absolute, or relative to the request; several as a comma list,
-// as AB2D has them. What cannot be read is left out.
+// as AB2D has them. What cannot be read is left out, and so is what is too much.
 func locations(resp *http.Response) []string {
 	values := resp.Header.Values("Content-Location")
 	if len(values) == 0 {
@@ -175,22 +180,29 @@ func locations(resp *http.Response) []string {
 	}
 	var all []string
 	add := func(raw string) {
-		if u, err := resp.Request.URL.Parse(raw); err == nil && raw != "" && u.Host != "" && !slices.Contains(all, u.String()) {
+		raw = strings.TrimSpace(raw)
+		if raw == "" || len(all) == maxLocations {
+			return
+		}
+		if u, err := resp.Request.URL.Parse(raw); err == nil && u.Host != "" && !slices.Contains(all, u.String()) {
 			all = append(all, u.String())
 		}
 	}
 	for _, v := range values {
-		begun := ""
+		if len(v) > maxLocation {
+			continue
+		}
+		begun, at := 0, 0 // where the URL and the part begin
 		for part := range strings.SplitSeq(v, ",") {
 			trimmed := strings.TrimSpace(part)
-			if begun != "" && !strings.HasPrefix(trimmed, "https://") && !strings.HasPrefix(trimmed, "http://") && !strings.HasPrefix(trimmed, "/") {
-				begun += "," + part // the comma was the URL's own
-				continue
+			// Another comma is the URL's own.
+			if at > begun && (strings.TrimSpace(v[begun:at-1]) == "" || strings.HasPrefix(trimmed, "https://") || strings.HasPrefix(trimmed, "http://") || strings.HasPrefix(trimmed, "/")) {
+				add(v[begun : at-1])
+				begun = at
 			}
-			add(begun)
-			begun = trimmed
+			at += len(part) + 1
 		}
-		add(begun)
+		add(v[begun:])
 	}
 	return all
 }

@@ -143,6 +143,8 @@ func TestKickOffStatusURL(t *testing.T) {
 		{"without a scheme", "Content-Location", "//{host}/job/1", "{server}/job/1"},
 		{"Location instead", "Location", "{server}/job/1", "{server}/job/1"},
 		{"both missing", "", "", ""},
+		{"a comma of its own", "Content-Location", " /job/1?a=1,2,3 , /job/2", "{server}/job/1?a=1,2,3"},
+		{"too long", "Content-Location", "/job/" + strings.Repeat("1", 9<<10), ""},
 		{"unreadable", "Content-Location", "http://[::1/" + secret, ""},
 		{"another origin", "Content-Location", "http://192.0.2.1/job/1?" + secret, ""},
 		{"another port", "Content-Location", "http://127.0.0.1:1/job/1", ""},

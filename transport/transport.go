@@ -101,6 +101,8 @@ func New(o Options) *http.Client {
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConnsPerHost:   16, // a worker pool's worth; the default of 2 would redial for most files
+		// A list of status URLs takes some KiB; net/http's own 10 MiB are for nobody.
+		MaxResponseHeaderBytes: 256 << 10,
 		// The reader of a file wants to see the bytes on the wire, to check gzip's CRC itself.
 		DisableCompression: true,
 	}

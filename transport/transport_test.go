@@ -201,3 +201,16 @@ func parseURL(t *testing.T, text string) *url.URL {
 	}
 	return u
 }
+
+// A header is held whole before anybody looks at it.
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	for kib, fits := range map[int]bool{200: true, 300: false} {
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Location", strings.Repeat("x", kib<<10))
+		})
+		if _, err := get(t, newClient(t, transport.Options{}), server.URL); (err == nil) != fits {
+			t.Errorf("%d KiB: %v", kib, err)
+		}
+	}
+}
