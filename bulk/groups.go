@@ -1,7 +1,7 @@
 package bulk
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"fhirkiln/transport"
 )
@@ -64,18 +66,14 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 			return nil, &transport.Error{Kind: transport.Refused, Doing: searchingGroups, URL: next,
 				Err: fmt.Errorf("the server passed over the parameter %s, so that the groups would be too many", transport.Words(ignored)), Hint: hintSearch}
 		}
-		found, err := p.groups()
-		if err != nil {
-			return nil, broken("%w", err)
-		}
-		if ids = append(ids, found...); len(ids) > maxGroups {
+		if ids = append(ids, p.groups...); len(ids) > maxGroups {
 			return nil, broken("more than %d groups match", maxGroups)
 		}
-		if next, err = p.next(); err != nil {
+		if next, err = p.nextPage(); err != nil {
 			return nil, broken("%w", err)
 		}
-		if next == "" && p.Total > len(ids) {
-			return nil, broken("the server says that %d groups match, and lists %d", p.Total, len(ids))
+		if next == "" && p.total > len(ids) {
+			return nil, broken("the server says that %d groups match, and lists %d", p.total, len(ids))
 		}
 	}
 	slices.Sort(ids)
@@ -114,6 +112,7 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 		e.Kind, e.Err, e.Hint = transport.NotThere, errors.New("a web page came instead of a Bundle"), "check the source's fhir: URL, and for a proxy or a login page in between"
 		return nil, e
 	}
+	err = b.read(body)
 	if o, ok := parseOutcome(body); ok {
 		e.Kind, e.Said, e.Hint = transport.Refused, withoutToken(resp, o.String()), hintSearch
 		if o.Transient() {
@@ -121,8 +120,12 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 		}
 		return nil, e
 	}
-	if err := json.Unmarshal(bytes.TrimPrefix(body, []byte(utf8BOM)), b); err != nil || b.ResourceType != "Bundle" {
+	if err != nil || b.typ != "Bundle" {
 		e.Err = errors.New("the answer is no Bundle")
+		return nil, e
+	}
+	if b.bad != nil {
+		e.Err = b.bad
 		return nil, e
 	}
 	return b, nil
@@ -130,15 +133,64 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 
 // bundle is a page of a searchset Bundle, as far as it is read.
 type bundle struct {
-	at *url.URL // where it came from
+	at         *url.URL // where it came from
+	typ        string   // its resourceType
+	total      int      // of all pages, 0 if it is not told
+	self, next string   // links, "" for none
+	groups     []string // ids of its matches
+	entries    int
+	bad        error // why its entries are of no use
+}
 
-	ResourceType string `json:"resourceType"`
-	Total        int    `json:"total"` // of all pages, 0 if it is not told
-	Link         []struct {
+// read reads a page entry by entry, up to one that makes it of no use.
+func (b *bundle) read(body []byte) error {
+	d := plainJSON(body)
+	return eachMember(d, func(name string) (err error) {
+		switch name {
+		case "resourceType":
+			b.typ, err = readText(d)
+		case "total":
+			var v jsontext.Value
+			if v, err = d.ReadValue(); err == nil {
+				err = json.Unmarshal(v, &b.total)
+			}
+		case "link":
+			err = eachElement(d, b.link)
+		case "entry":
+			err = eachElement(d, func(v jsontext.Value) error {
+				if b.entries++; b.bad == nil {
+					b.bad = b.entry(v)
+				}
+				return nil
+			})
+		default:
+			err = d.SkipValue()
+		}
+		return err
+	})
+}
+
+// link notes the first link of each relation that matters.
+func (b *bundle) link(v jsontext.Value) error {
+	var l struct {
 		Relation string `json:"relation"`
 		URL      string `json:"url"`
-	} `json:"link"`
-	Entry []struct {
+	}
+	if err := json.Unmarshal(v, &l); err != nil {
+		return err
+	}
+	switch l.Relation {
+	case "self":
+		b.self = cmp.Or(b.self, l.URL)
+	case "next":
+		b.next = cmp.Or(b.next, l.URL)
+	}
+	return nil
+}
+
+// entry notes the page's next entry, or says why it makes the page of no use.
+func (b *bundle) entry(v jsontext.Value) error {
+	var e struct {
 		Resource struct {
 			ResourceType string `json:"resourceType"`
 			ID           string `json:"id"`
@@ -149,30 +201,31 @@ type bundle struct {
 		Search struct {
 			Mode string `json:"mode"`
 		} `json:"search"`
-	} `json:"entry"`
-}
-
-// groups are the ids of the page's matches.
-func (b *bundle) groups() ([]string, error) {
-	var ids []string
-	for n, e := range b.Entry {
-		switch r := e.Resource; {
-		case r.ResourceType == "OperationOutcome":
-			for _, i := range r.Issue {
-				if (Issue{Severity: i.Severity}).Failed() {
-					return nil, errors.New("the result has errors in it, so that groups may be missing")
-				}
-			}
-		case e.Search.Mode == "include" || e.Search.Mode == "outcome":
-		case r.ResourceType != "Group":
-			return nil, fmt.Errorf("entry %d of the result is no Group", n+1)
-		case !isGroupID(r.ID):
-			return nil, fmt.Errorf("entry %d of the result has no id that can be asked for", n+1)
-		default:
-			ids = append(ids, r.ID)
-		}
 	}
-	return ids, nil
+	if len(v) > maxEntry {
+		return fmt.Errorf("entry %d of the result is longer than %d bytes", b.entries, maxEntry)
+	}
+	if err := json.Unmarshal(v, &e); err != nil {
+		return fmt.Errorf("entry %d of the result is not readable: %w", b.entries, transport.WordsOf(err))
+	}
+	switch r := e.Resource; {
+	case r.ResourceType == "OperationOutcome":
+		for _, i := range r.Issue {
+			if (Issue{Severity: i.Severity}).Failed() {
+				return errors.New("the result has errors in it, so that groups may be missing")
+			}
+		}
+	case e.Search.Mode == "include" || e.Search.Mode == "outcome":
+	case r.ResourceType != "Group":
+		return fmt.Errorf("entry %d of the result is no Group", b.entries)
+	case !isGroupID(r.ID):
+		return fmt.Errorf("entry %d of the result has no id that can be asked for", b.entries)
+	case len(b.groups) == maxGroups:
+		return fmt.Errorf("more than %d groups match", maxGroups)
+	default:
+		b.groups = append(b.groups, r.ID)
+	}
+	return nil
 }
 
 // isGroupID allows what FHIR does, and the _ and the length that servers do besides.
@@ -185,23 +238,12 @@ func isGroupID(id string) bool {
 	})
 }
 
-// link is the page's link of a relation; "" if it has none.
-func (b *bundle) link(relation string) string {
-	for _, l := range b.Link {
-		if l.Relation == relation {
-			return l.URL
-		}
-	}
-	return ""
-}
-
-// next is the URL of the next page, "" after the last.
-func (b *bundle) next() (string, error) {
-	raw := b.link("next")
-	if raw == "" {
+// nextPage is the URL of the next page, "" after the last.
+func (b *bundle) nextPage() (string, error) {
+	if b.next == "" {
 		return "", nil
 	}
-	u, err := b.at.Parse(raw)
+	u, err := b.at.Parse(b.next)
 	if err != nil || u.Host == "" {
 		return "", errors.New("the next page has an unreadable URL")
 	}
@@ -212,7 +254,7 @@ func (b *bundle) next() (string, error) {
 // ignored is a parameter that the server says by its self link that it did not use. A
 // link without a query says nothing.
 func (b *bundle) ignored(asked url.Values) string {
-	self, err := url.Parse(b.link("self"))
+	self, err := url.Parse(b.self)
 	if err != nil || self.RawQuery == "" {
 		return ""
 	}

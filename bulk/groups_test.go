@@ -3,6 +3,7 @@ package bulk_test
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -172,4 +173,38 @@ func TestGroupsWriteTheBarEscaped(t *testing.T) {
 	if diff := cmp.Diff([]string{"identifier=a%7Cb", "identifier=a%7Cb&_after=x%7Cy"}, queries); diff != "" {
 		t.Errorf("other queries (-want +got):\n%s", diff)
 	}
+}
+
+// Not parallel, since it looks at what the process allocates: decoded at once, empty entries
+// take a hundred times the memory of their bytes.
+func TestGroupsOfAPageOfEmptyEntries(t *testing.T) { //nolint:paralleltest // see above
+	server, _ := script(t, respond(200, nil, `{"resourceType":"Bundle","entry":[{}`+strings.Repeat(",{}", 4<<20)+`]}`))
+	c := clientAt(t, server.URL)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := c.Groups(t.Context(), "Group?_id=1")
+	runtime.ReadMemStats(&after)
+	wantError(t, err, transport.Broken, "entry 1 of the result is no Group")
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 250 {
+		t.Errorf("a page of 12 MB took %d MB", mb)
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	included := strings.Repeat(`,{"resource":{"resourceType":"Organization"},"search":{"mode":"include"}}`, 20_000)
+	page := func(groups int) http.HandlerFunc {
+		var entries []string
+		for n := range groups {
+			entries = append(entries, fmt.Sprintf(`{"resource":{"resourceType":"Group","id":"g%d"}}`, n))
+		}
+		return respond(200, nil, `{"resourceType":"Bundle","entry":[`+strings.Join(entries, ",")+included+`]}`)
+	}
+	server, _ := script(t, page(10_000), page(10_001))
+	c := clientAt(t, server.URL)
+	if got, err := c.Groups(t.Context(), "Group?_id=1"); err != nil || len(got) != 10_000 {
+		t.Errorf("got %d groups, %v", len(got), err)
+	}
+	_, err := c.Groups(t.Context(), "Group?_id=1")
+	wantError(t, err, transport.Broken, "more than 10000 groups match")
 }

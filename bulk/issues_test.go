@@ -1,6 +1,7 @@
 package bulk_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -129,5 +130,21 @@ func TestOutcomeTransient(t *testing.T) {
 		if got := (bulk.Outcome{Issues: test.issues}).Transient(); got != test.want {
 			t.Errorf("Transient of %v is %v", test.issues, got)
 		}
+	}
+}
+
+// Each issue of an error file counts; of an answer that has thousands, some are enough to
+// say what it is about, and that it is not all good.
+func TestThousandsOfIssues(t *testing.T) {
+	t.Parallel()
+	body := `{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"x"}` + strings.Repeat(`,{"severity":"warning","code":"x"}`, 2_999) + `]}`
+	server, _ := script(t, file([]byte(body+"\n"), nil))
+	if got, err := issuesOf(t, clientAt(t, server.URL), server.URL); err != nil || len(got) != 3_000 || got[2_999].Failed() {
+		t.Errorf("got %d issues, %v", len(got), err)
+	}
+	server, _ = script(t, respond(202, http.Header{"Content-Location": {"/job"}}, body))
+	job, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if n := len(job.Issues); err != nil || n != 1_001 || job.Issues[n-1].Code != "too-many-issues" || !job.Issues[n-1].Failed() {
+		t.Errorf("got %d issues, %v", n, err)
 	}
 }

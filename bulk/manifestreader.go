@@ -3,7 +3,6 @@ package bulk
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,8 +59,8 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	}
 	m := &Manifest{RequiresAccessToken: true, Expires: expires(resp.Header)}
 	r := &manifestReader{page: &page{Manifest: m, url: from}, base: resp.Request.URL, body: body,
-		d: jsontext.NewDecoder(plain, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
-	err := r.read()
+		d: newDecoder(plain)}
+	err := eachMember(r.d, r.member)
 	var entry *entryError
 	switch {
 	case body.err != nil && !errors.Is(body.err, errLongEntry):
@@ -93,35 +92,11 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 // entryError is an entry that can be read but says nothing usable.
 type entryError struct{ error }
 
-func (r *manifestReader) read() error {
-	if t, err := r.d.ReadToken(); err != nil {
-		return err
-	} else if t.Kind() != '{' {
-		return errors.New("it is not a JSON object")
-	}
-	for r.d.PeekKind() == '"' {
-		name, err := r.d.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := r.member(name.String()); err != nil {
-			return err
-		}
-	}
-	if _, err := r.d.ReadToken(); err != nil { // the closing brace
-		return err
-	}
-	if _, err := r.d.ReadToken(); err != io.EOF {
-		return cmp.Or(err, errors.New("something follows it"))
-	}
-	return nil
-}
-
 func (r *manifestReader) member(name string) (err error) {
 	m := r.page
 	switch name {
 	case "transactionTime":
-		m.TransactionTimeText, err = r.text()
+		m.TransactionTimeText, err = readText(r.d)
 		if len(m.TransactionTimeText) > 40 || strings.Trim(m.TransactionTimeText, "0123456789-+:.,TZtz ") != "" {
 			m.TransactionTimeText = transport.Words(m.TransactionTimeText) // it goes into logs and reports
 		}
@@ -132,11 +107,11 @@ func (r *manifestReader) member(name string) (err error) {
 		v, err = r.d.ReadValue()
 		m.RequiresAccessToken, r.known = strings.Trim(string(v), `"`) != "false", true
 	case "request":
-		m.request, err = r.text()
+		m.request, err = readText(r.d)
 	case "outputOrganizedBy":
-		m.OrganizedBy, err = r.text()
+		m.OrganizedBy, err = readText(r.d)
 	case "resourceType":
-		r.foreign, err = r.text()
+		r.foreign, err = readText(r.d)
 	case "issue":
 		var v jsontext.Value
 		if v, err = r.d.ReadValue(); err == nil {
@@ -160,40 +135,12 @@ func (r *manifestReader) member(name string) (err error) {
 	return err
 }
 
-// text is a string; what is none counts as absent.
-func (r *manifestReader) text() (string, error) {
-	v, err := r.d.ReadValue()
-	var s string
-	if err == nil && v.Kind() == '"' {
-		err = json.Unmarshal(v, &s)
-	}
-	return s, err
-}
-
-// each visits the elements of an array; null is an empty one.
+// each visits the elements of an array, of which each has the bound of an entry.
 func (r *manifestReader) each(visit func(jsontext.Value) error) error {
-	switch t, err := r.d.ReadToken(); {
-	case err != nil:
-		return err
-	case t.Kind() == 'n':
-		return nil
-	case t.Kind() != '[':
-		return errors.New("a list is not one")
-	}
-	for {
+	return eachElement(r.d, func(v jsontext.Value) error {
 		r.body.begin()
-		if r.d.PeekKind() == ']' {
-			_, err := r.d.ReadToken()
-			return err
-		}
-		v, err := r.d.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := visit(v); err != nil {
-			return err
-		}
-	}
+		return visit(v)
+	})
 }
 
 func (r *manifestReader) list(to *[]File) error {

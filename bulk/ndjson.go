@@ -3,8 +3,6 @@ package bulk
 import (
 	"bufio"
 	"io"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const utf8BOM = "\uFEFF"
@@ -21,7 +19,7 @@ func WithoutBOM(r io.Reader) io.Reader {
 // FirstType is the resourceType of NDJSON's first resource, "" if its start does not
 // tell. It reads r up to there.
 func FirstType(r io.Reader) string {
-	d := jsontext.NewDecoder(WithoutBOM(r), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := newDecoder(WithoutBOM(r))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return ""
 	}

@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +11,15 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"fhirkiln/transport"
 )
 
 const (
 	maxOutcome = 1 << 20  // how much of an error's body is read, in bytes
 	maxEntry   = 16 << 20 // how much of an error file is held at once, in bytes
+	maxIssues  = 1_000    // how many issues of an answer are held
 )
 
 // Outcome is the part of an OperationOutcome that a client acts on.
@@ -82,35 +86,65 @@ func (o Outcome) words(known ...string) string {
 
 // parseOutcome reads an OperationOutcome, or says that body is none.
 func parseOutcome(body []byte) (Outcome, bool) {
-	var raw struct {
-		ResourceType string `json:"resourceType"`
-		Issue        []struct {
-			Severity    string `json:"severity"`
-			Code        string `json:"code"`
-			Diagnostics string `json:"diagnostics"`
-			Details     struct {
-				Text   string `json:"text"`
-				Coding []struct {
-					Display string `json:"display"`
-				} `json:"coding"`
-			} `json:"details"`
-		} `json:"issue"`
-	}
-	if json.Unmarshal(bytes.TrimPrefix(body, []byte(utf8BOM)), &raw) != nil || raw.ResourceType != "OperationOutcome" {
+	var o Outcome
+	ok := eachIssue(body, func(i Issue) {
+		switch n := len(o.Issues); {
+		case n < maxIssues:
+			o.Issues = append(o.Issues, i)
+		case n == maxIssues: // nobody knows what the others are
+			o.Issues = append(o.Issues, Issue{Severity: "error", Code: "too-many-issues"})
+		}
+	})
+	if !ok {
 		return Outcome{}, false
 	}
-	o := Outcome{Issues: make([]Issue, len(raw.Issue))}
-	for n, i := range raw.Issue {
-		text := i.Diagnostics
-		if text == "" {
-			text = i.Details.Text
-		}
-		if text == "" && len(i.Details.Coding) > 0 {
-			text = i.Details.Coding[0].Display
-		}
-		o.Issues[n] = Issue{Severity: i.Severity, Code: i.Code, Diagnostics: text}
-	}
 	return o, true
+}
+
+// eachIssue visits the issues of an OperationOutcome, or says that body is none; it may
+// have visited some before it can tell.
+func eachIssue(body []byte, visit func(Issue)) bool {
+	typ := ""
+	d := plainJSON(body)
+	err := eachMember(d, func(name string) (err error) {
+		if name == "resourceType" {
+			typ, err = readText(d)
+			return err
+		}
+		return d.SkipValue()
+	})
+	if err != nil || typ != "OperationOutcome" {
+		return false
+	}
+	d = plainJSON(body)
+	err = eachMember(d, func(name string) error {
+		if name != "issue" {
+			return d.SkipValue()
+		}
+		return eachElement(d, func(v jsontext.Value) error {
+			var raw struct {
+				Severity    string `json:"severity"`
+				Code        string `json:"code"`
+				Diagnostics string `json:"diagnostics"`
+				Details     struct {
+					Text   string `json:"text"`
+					Coding []struct {
+						Display string `json:"display"`
+					} `json:"coding"`
+				} `json:"details"`
+			}
+			if err := json.Unmarshal(v, &raw); err != nil {
+				return err
+			}
+			text := cmp.Or(raw.Diagnostics, raw.Details.Text)
+			if text == "" && len(raw.Details.Coding) > 0 {
+				text = raw.Details.Coding[0].Display
+			}
+			visit(Issue{Severity: raw.Severity, Code: raw.Code, Diagnostics: text})
+			return nil
+		})
+	})
+	return err == nil
 }
 
 // outcomeBody reads the body of an answer that refuses something, and closes it.
@@ -173,12 +207,13 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 			}
 			return err
 		}
-		o, ok := parseOutcome(line)
-		if !ok || len(o.Issues) == 0 {
-			each(Issue{Severity: "error", Code: "not-an-outcome"})
-		}
-		for _, i := range o.Issues {
+		told := false
+		ok := eachIssue(line, func(i Issue) {
+			told = true
 			each(i.counted())
+		})
+		if !ok || !told {
+			each(Issue{Severity: "error", Code: "not-an-outcome"})
 		}
 	}
 }
