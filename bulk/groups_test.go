@@ -177,7 +177,7 @@ func TestGroupsWriteTheBarEscaped(t *testing.T) {
 
 // Not parallel, since it looks at what the process allocates: decoded at once, empty entries
 // take a hundred times the memory of their bytes.
-func TestGroupsOfAPageOfEmptyEntries(t *testing.T) { //nolint:paralleltest // see above
+func TestGroupsOfAPageOfEmptyEntries(t *testing.T) {
 	server, _ := script(t, respond(200, nil, `{"resourceType":"Bundle","entry":[{}`+strings.Repeat(",{}", 4<<20)+`]}`))
 	c := clientAt(t, server.URL)
 	var before, after runtime.MemStats

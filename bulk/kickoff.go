@@ -61,7 +61,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 		case http.StatusAccepted:
 			return c.accepted(req.url, resp)
 		case http.StatusOK:
-			first, err := c.readManifest(ctx, startingExport, req.url, resp)
+			first, err := c.readManifest(ctx, startingExport, req.url, resp, amount{})
 			if err != nil {
 				return Job{}, err
 			}
@@ -244,7 +244,7 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 			resp.Body.Close()
 			continue
 		}
-		if p, err := c.readManifest(ctx, doing, status, resp); err == nil && sameRequest(p.request, kickOff) {
+		if p, err := c.readManifest(ctx, doing, status, resp, amount{}); err == nil && sameRequest(p.request, kickOff) {
 			return Job{StatusURL: status, Adopted: true}, nil
 		}
 	}

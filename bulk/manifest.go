@@ -66,6 +66,7 @@ type page struct {
 	*Manifest
 	url, next string // next is "" at the end
 	request   string // the kick-off, "" if not told
+	amount    amount // of this page and those before it
 }
 
 const readingNextPage = "reading the next page of the manifest"
@@ -76,6 +77,7 @@ const readingNextPage = "reading the next page of the manifest"
 func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, error) {
 	m := first.Manifest
 	seen := map[string]bool{first.url: true}
+	listed := first.amount
 	for next := first.next; next != ""; {
 		broken := func(format string, args ...any) error {
 			return &transport.Error{Kind: transport.Broken, Doing: readingNextPage, URL: next, Err: fmt.Errorf(format, args...), Hint: "ask the server's owner"}
@@ -87,7 +89,7 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 			return nil, broken("the manifest has more than %d pages", maxPages)
 		}
 		seen[next] = true
-		p, err := c.await(ctx, polling{doing: readingNextPage, url: next, failed: pageFailure})
+		p, err := c.await(ctx, polling{doing: readingNextPage, url: next, failed: pageFailure, before: listed})
 		if err != nil {
 			return nil, err
 		}
@@ -101,9 +103,7 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 		m.Output = append(m.Output, p.Output...)
 		m.Deleted = append(m.Deleted, p.Deleted...)
 		m.Errors = append(m.Errors, p.Errors...)
-		if n := len(m.Output) + len(m.Deleted) + len(m.Errors); n > maxFiles {
-			return nil, broken("the manifest lists more than %d files", maxFiles)
-		}
+		listed = p.amount
 		if !p.Expires.IsZero() && (m.Expires.IsZero() || p.Expires.Before(m.Expires)) {
 			m.Expires = p.Expires
 		}

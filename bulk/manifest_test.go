@@ -128,6 +128,8 @@ func TestManifestRefused(t *testing.T) {
 		{"output is an object", head + `"output":{}}`, transport.Broken, "not readable", "owner"},
 		{"no url", head + `"output":[{"type":"Patient"}]}`, transport.Broken, "file 1 of the manifest (Patient): its url is missing", "owner"},
 		{"no file", head + `"output":[{"type":"Patient","url":"{server}/1"},null]}`, transport.Broken, "file 2 of the manifest", "owner"},
+		{"a long url", head + `"output":[{"type":"Patient","url":"/` + strings.Repeat("x", 16<<10) + `"}]}`, transport.Broken, "file 1 of the manifest (Patient): its url is longer than 16384 bytes", "owner"},
+		{"next with a long url", head + `"link":[{"relation":"next","url":"/` + strings.Repeat("x", 16<<10) + `"}]}`, transport.Broken, "next page has an unreadable URL", "owner"},
 		{"unreadable url", head + `"output":[{"type":"Patient","url":"http://[::1/` + secret + `"}]}`, transport.Broken, "file 1", "owner"},
 		{"opaque url", head + `"deleted":[{"type":"Bundle","url":"urn:uuid:1"}]}`, transport.Broken, "file 1 of the manifest (Bundle)", "owner"},
 		{"negative count", head + `"output":[{"type":"Patient","url":"{server}/1","count":-1}]}`, transport.Broken, `its count "-1"`, "owner"},
@@ -241,5 +243,27 @@ func TestManifestPagesOfASynchronousAnswer(t *testing.T) {
 	job, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System})
 	if err != nil || len(job.Manifest.Output) != 2 || requests.Load() != 3 {
 		t.Errorf("got %+v, %v after %d requests", job.Manifest, err, requests.Load())
+	}
+}
+
+// What a manifest lists is bounded over all its lists and pages.
+func TestManifestIsBounded(t *testing.T) {
+	t.Parallel()
+	files := func(n int, url string) string {
+		return `[{"url":"` + url + `"}` + strings.Repeat(`,{"url":"`+url+`"}`, n-1) + `]`
+	}
+	const head = `{"transactionTime":"2026-03-01T12:00:00Z","link":[{"relation":"next","url":"/2"}]`
+	long := "/" + strings.Repeat("x", 16_000) + "/" // relative URLs take it on
+	for name, test := range map[string]struct{ first, second, status, says string }{
+		"lists of one name": {head + strings.Repeat(`,"output":`+files(400_000, "/a"), 3) + `}`, "", "/1", "more than 1000000 files"},
+		"lists":             {head + `,"output":` + files(600_000, "/a") + `,"deleted":` + files(600_000, "/a") + `}`, "", "/1", "more than 1000000 files"},
+		"pages":             {head + `,"output":` + files(600_000, "/a") + `}`, `{"transactionTime":"2026-03-01T12:00:00Z","output":` + files(600_000, "/a") + `}`, "/1", "more than 1000000 files"},
+		"urls":              {head + `,"output":` + files(40_000, "1") + `}`, "", long, "more than 536870912 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _ := script(t, respond(200, nil, test.first), respond(200, nil, test.second))
+			_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL + test.status}, nil)
+			wantError(t, err, transport.Broken, test.says)
+		})
 	}
 }

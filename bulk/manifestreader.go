@@ -21,8 +21,16 @@ import (
 const (
 	maxManifest = 1 << 30   // how long one page of a manifest may be, in bytes; it is not held
 	maxValue    = 1 << 20   // how long one file's entry, or one extension, may be, in bytes
-	maxFiles    = 1_000_000 // how many files a manifest may list; an entry of 300 bytes makes that 300 MB
+	maxURL      = 16 << 10  // how long the URL of a file or a page may be, in bytes
+	maxFiles    = 1_000_000 // how many files a manifest may list, all its pages together
+	maxURLs     = 512 << 20 // how long their URLs may be together, in bytes
 )
+
+// amount is how much a manifest lists.
+type amount struct {
+	files int
+	urls  int64 // bytes
+}
 
 // manifestReader reads one page as it comes over the wire: an entry is all that it
 // holds, since a page may list a hundred thousand files.
@@ -32,13 +40,14 @@ type manifestReader struct {
 	body    *watched
 	d       *jsontext.Decoder
 	lists   [4][]File // output, deleted, error, outcome
+	amount  amount    // of the lists, and of the pages before
 	outcome Outcome   // if the answer is an OperationOutcome
 	foreign string    // the answer's resourceType, if it has one
 	known   bool      // a key of a manifest was there
 }
 
-// readManifest reads one page. It closes the body.
-func (c *Client) readManifest(ctx context.Context, doing, from string, resp *http.Response) (*page, error) {
+// readManifest reads one page; before is what the pages before it list. It closes the body.
+func (c *Client) readManifest(ctx context.Context, doing, from string, resp *http.Response, before amount) (*page, error) {
 	defer resp.Body.Close()
 	broken := func(err error, hint string) *transport.Error {
 		return &transport.Error{Kind: transport.Broken, Doing: doing, URL: from, Status: resp.StatusCode, Err: err, Hint: hint}
@@ -58,7 +67,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		_, _ = plain.Discard(len(utf8BOM)) // it was peeked
 	}
 	m := &Manifest{RequiresAccessToken: true, Expires: expires(resp.Header)}
-	r := &manifestReader{page: &page{Manifest: m, url: from}, base: resp.Request.URL, body: body,
+	r := &manifestReader{page: &page{Manifest: m, url: from}, base: resp.Request.URL, body: body, amount: before,
 		d: newDecoder(plain)}
 	err := eachMember(r.d, r.member)
 	var entry *entryError
@@ -85,6 +94,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		return nil, e
 	}
 	m.TransactionTime, _ = time.Parse(time.RFC3339Nano, m.TransactionTimeText)
+	r.page.amount = r.amount
 	m.Output, m.Deleted, m.Errors = r.lists[0], r.lists[1], append(r.lists[2], r.lists[3]...)
 	return r.page, nil
 }
@@ -155,8 +165,13 @@ func (r *manifestReader) list(to *[]File) error {
 		if err != nil {
 			return &entryError{fmt.Errorf("file %d of the manifest (%s): %w", n, typeName(f.Type), err)}
 		}
-		if n > maxFiles {
+		r.amount.files++
+		r.amount.urls += int64(len(file.URL))
+		switch {
+		case r.amount.files > maxFiles:
 			return &entryError{fmt.Errorf("the manifest lists more than %d files", maxFiles)}
+		case r.amount.urls > maxURLs:
+			return &entryError{fmt.Errorf("the URLs of the manifest's files have more than %d bytes", maxURLs)}
 		}
 		*to = append(*to, file)
 		return nil
@@ -172,7 +187,7 @@ func (r *manifestReader) link(v jsontext.Value) error {
 		return err
 	}
 	next, err := r.base.Parse(l.URL)
-	if err != nil || l.URL == "" {
+	if err != nil || l.URL == "" || len(l.URL) > maxURL {
 		return &entryError{errors.New("the manifest's next page has an unreadable URL")}
 	}
 	r.page.next = next.String()

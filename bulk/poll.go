@@ -84,6 +84,7 @@ type polling struct {
 	separate   bool                                                          // the status is in X-Export-Status
 	failed     func(doing, url string, resp *http.Response) *transport.Error // reads a refusal and closes it
 	each       func(Progress)                                                // nil for none
+	before     amount                                                        // what the pages before list
 }
 
 // await asks for a page of a manifest until it is there.
@@ -101,7 +102,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 		case err != nil:
 		case resp.StatusCode == http.StatusOK:
 			var first *page
-			if first, err = c.readManifest(ctx, p.doing, p.url, resp); err == nil {
+			if first, err = c.readManifest(ctx, p.doing, p.url, resp, p.before); err == nil {
 				return first, nil
 			}
 		case resp.StatusCode == http.StatusAccepted && strings.Contains(resp.Header.Get("X-Progress"), "Status set to CANCELLED"):
@@ -112,7 +113,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 		case resp.StatusCode == http.StatusAccepted:
 			pause, running = c.pause(resp.Header, polls), true
 			now := Progress{Text: progressText(resp), Next: pause}
-			if partial, err := c.readManifest(ctx, p.doing, p.url, resp); err == nil { // mostly there is no body, or one for people
+			if partial, err := c.readManifest(ctx, p.doing, p.url, resp, p.before); err == nil { // mostly there is no body, or one for people
 				now.Partial = partial.Manifest
 			}
 			if ctx.Err() != nil {

@@ -21,6 +21,9 @@ type wireFile struct {
 }
 
 func (f wireFile) resolve(base *url.URL) (File, error) {
+	if len(f.URL) > maxURL {
+		return File{}, fmt.Errorf("its url is longer than %d bytes", maxURL)
+	}
 	u, err := base.Parse(f.URL)
 	if err != nil || f.URL == "" || u.Host == "" {
 		return File{}, fmt.Errorf("its url is missing or unreadable")
