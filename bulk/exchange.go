@@ -84,9 +84,26 @@ func (c *Client) mayMethod(ctx context.Context, r request) error {
 	return nil
 }
 
+// mayAsk checks that a URL which the server gave does not lead from https into the clear, as
+// a redirect may not either, but to origins that the user has named.
+func (c *Client) mayAsk(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("the server gave an unreadable URL")
+	}
+	origin := transport.Origin(u)
+	if c.base.Scheme == "https" && u.Scheme != "https" && !c.tokenFor[origin] && !c.fileHosts[origin] {
+		return errors.New("the server gave a URL in the clear, at " + origin + "; it is not asked for")
+	}
+	return nil
+}
+
 // mayAuthorize checks that a URL which wants our credential is of an origin that the
 // credential is for.
 func (c *Client) mayAuthorize(raw string) error {
+	if err := c.mayAsk(raw); err != nil {
+		return err
+	}
 	if c.credentials == nil {
 		return nil
 	}

@@ -89,6 +89,9 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 			return nil, broken("the manifest has more than %d pages", maxPages)
 		}
 		seen[next] = true
+		if err := c.mayAsk(next); err != nil {
+			return nil, broken("%w", err)
+		}
 		p, err := c.await(ctx, polling{doing: readingNextPage, url: next, failed: pageFailure, before: listed})
 		if err != nil {
 			return nil, err

@@ -1,0 +1,86 @@
+package bulk_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+// A server that is spoken to by https leads nobody into the clear, not even to this
+// machine, unless the user has named that place.
+func TestLinksIntoTheClear(t *testing.T) {
+	t.Parallel()
+	const line = `{"resourceType":"Patient","id":"1"}`
+	const page = `{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false,`
+	clear, asked := script(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/page":
+			fmt.Fprint(w, page+`"output":[]}`)
+		case "/file":
+			fmt.Fprintln(w, line)
+		}
+	})
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/status/Patient/$export":
+			w.Header().Set("Content-Location", clear.URL+"/page")
+			w.WriteHeader(http.StatusAccepted)
+		case "/page":
+			fmt.Fprint(w, page+`"output":[],"link":[{"relation":"next","url":"`+clear.URL+`/page"}]}`)
+		default:
+			fmt.Fprint(w, page+`"output":[{"type":"Patient","url":"`+clear.URL+`/file"}]}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	way := transport.Options{Authorities: x509.NewCertPool()}
+	way.Authorities.AddCert(server.Certificate())
+	client := func(base string, edit func(*bulk.Options)) *bulk.Client {
+		return clientAt(t, server.URL+base, func(o *bulk.Options) {
+			o.HTTP = transport.New(way)
+			t.Cleanup(o.HTTP.CloseIdleConnections)
+			edit(o)
+		})
+	}
+	status := func(c *bulk.Client) error {
+		_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.Patient})
+		return err
+	}
+	wait := func(path string) func(c *bulk.Client) error {
+		return func(c *bulk.Client) error {
+			m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL + path}, nil)
+			if err != nil || len(m.Output) == 0 {
+				return err
+			}
+			got, _, err := read(t.Context(), c, m, m.Output[0])
+			if err == nil && got != line+"\n" {
+				t.Errorf("got %q", got)
+			}
+			return err
+		}
+	}
+	for name, do := range map[string]func(*bulk.Client) error{"status": status, "page": wait("/page"), "file": wait("/")} {
+		before := asked.Load()
+		base := ""
+		if name == "status" {
+			base = "/status"
+		}
+		wantError(t, do(client(base, func(*bulk.Options) {})), transport.Broken, "in the clear, at http://"+strings.TrimPrefix(clear.URL, "http://"))
+		if asked.Load() != before {
+			t.Errorf("%s: it was asked for all the same", name)
+		}
+		for option, edit := range map[string]func(*bulk.Options){
+			"token origins": func(o *bulk.Options) { o.TokenOrigins = []string{clear.URL} },
+			"file hosts":    func(o *bulk.Options) { o.FileHosts = []string{clear.URL} },
+		} {
+			if err := do(client(base, edit)); err != nil {
+				t.Errorf("%s, among the %s: %v", name, option, err)
+			}
+		}
+	}
+}
