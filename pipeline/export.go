@@ -28,6 +28,7 @@ type export struct {
 	manifest *bulk.Manifest // as it was read last
 	handedOn int            // how many of its first files were queued, or are converted
 	whole    bool           // the server does not take _elements
+	untyped  bool           // nor _type
 }
 
 // exportFile is an output file and how far it has come.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,7 +20,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// patientIDs writes the ids of a file's resources to w, one on each line.
+// patientIDs writes the ids of a file's patients to w, one on each line. Of a file whose
+// type the manifest does not tell, what is no Patient is passed over.
 func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w io.Writer) (int, error) {
 	stream, err := r.opener.Open(ctx, m, f)
 	if err != nil {
@@ -27,24 +29,32 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 	}
 	defer stream.Close()
 	d := jsontext.NewDecoder(bulk.WithoutBOM(stream), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	patients := 0
 	for n := 0; ; n++ {
-		id, err := nextID(d)
+		typ, id, err := nextResource(d)
+		if err == nil && f.Type == "" && typ != "Patient" {
+			continue
+		}
+		if err == nil && (id == "" || len(id) > 256 || strings.ContainsAny(id, "\n/?#")) {
+			err = errNoMember
+		}
 		var bad *jsontext.SyntacticError
 		switch {
 		case errors.As(err, &bad) && !errors.Is(err, io.ErrUnexpectedEOF):
-			return n, memberError(d, n, "it is not JSON") // the error itself may quote it
+			return 0, memberError(d, n, "it is not JSON") // the error itself may quote it
 		case errors.Is(err, errNoMember):
-			return n, memberError(d, n, err.Error())
+			return 0, memberError(d, n, err.Error())
 		case errors.Is(err, io.EOF):
 			if f.Count >= 0 && f.Count != int64(n) {
-				return n, &CountError{Manifest: f.Count, Found: int64(n)}
+				return 0, &CountError{Manifest: f.Count, Found: int64(n)}
 			}
-			return n, nil
+			return patients, nil
 		case err != nil:
-			return n, err
+			return 0, err
 		}
+		patients++
 		if _, err := io.WriteString(w, id+"\n"); err != nil {
-			return n, err
+			return 0, err
 		}
 	}
 }
@@ -56,38 +66,39 @@ func memberError(d *jsontext.Decoder, n int, reason string) error {
 	return &columnar.DataError{Line: int64(n) + 1, Offset: d.InputOffset(), Reason: reason}
 }
 
-// nextID reads one resource and returns its id.
-func nextID(d *jsontext.Decoder) (string, error) {
+// nextResource reads one resource and returns its type and id.
+func nextResource(d *jsontext.Decoder) (typ, id string, err error) {
 	if t, err := d.ReadToken(); err != nil {
-		return "", err
+		return "", "", err
 	} else if t.Kind() != '{' {
-		return "", errNoMember
+		return "", "", errNoMember
 	}
-	id := ""
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		if name.String() != "id" || d.PeekKind() != '"' {
+		var into *string
+		switch name.String() {
+		case "resourceType":
+			into = &typ
+		case "id":
+			into = &id
+		}
+		if into == nil || d.PeekKind() != '"' {
 			if err := d.SkipValue(); err != nil {
-				return "", err
+				return "", "", err
 			}
 			continue
 		}
 		t, err := d.ReadToken()
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		id = t.String()
+		*into = t.String()
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return "", err
-	}
-	if id == "" || len(id) > 256 || bytes.ContainsAny([]byte(id), "\n/?#") {
-		return "", errNoMember
-	}
-	return id, nil
+	_, err = d.ReadToken()
+	return typ, id, err
 }
 
 // eachMember reads a list of ids.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -120,13 +121,7 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	}
 	defer done()
 	log := r.logOf(x)
-	err = r.start(ctx, x, log)
-	if exchange, ok := errors.AsType[*transport.Error](err); ok && exchange.Kind == transport.Refused {
-		log.Info("the server does not take _elements; its patients are listed with all they hold")
-		x.whole = true
-		err = r.start(ctx, x, log)
-	}
-	if err != nil {
+	if err := r.startMembers(ctx, x, log); err != nil {
 		return fmt.Errorf("listing the group's members, to find out who is new: %w", err)
 	}
 	m, err := r.wait(ctx, x, log, func(*bulk.Manifest) error { return nil })
@@ -137,7 +132,7 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	packed := gzip.NewWriter(&list)
 	count := 0
 	for _, f := range m.Output {
-		if f.Type != "Patient" {
+		if f.Type != "Patient" && f.Type != "" {
 			continue
 		}
 		n, err := r.patientIDs(ctx, m, f, packed)
@@ -158,6 +153,31 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	}
 	log.Info("listed the group's members", "members", count)
 	return r.deleteMembers(ctx, x)
+}
+
+// startMembers kicks the list off, with less of what servers refuse each time.
+func (r *run) startMembers(ctx context.Context, x *export, log *slog.Logger) error {
+	refused := func(err error) *transport.Error {
+		if e, ok := errors.AsType[*transport.Error](err); ok && e.Kind == transport.Refused {
+			return e
+		}
+		return nil
+	}
+	err := r.start(ctx, x, log)
+	if refused(err) != nil {
+		log.Info("the server does not take _elements; its patients are listed with all they hold")
+		x.whole = true
+		err = r.start(ctx, x, log)
+	}
+	if refused(err) != nil {
+		log.Info("the server does not take _type either; its patients are looked for in all that the group has")
+		x.untyped = true
+		err = r.start(ctx, x, log)
+	}
+	if e := refused(err); e != nil {
+		e.Hint += "; new_members: ignore does without the list"
+	}
+	return err
 }
 
 // deleteMembers has the server delete a list of members that was read: many run one

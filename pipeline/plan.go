@@ -86,9 +86,13 @@ func (r *run) request(x *export) bulk.Request {
 	switch p.Role {
 	case roleMembers:
 		q = bulk.Request{Level: q.Level, Group: p.Group, Types: []string{"Patient"}, Elements: []string{"id"},
-			Header: q.Header, RepeatLists: q.RepeatLists, Post: q.Post, SeparateStatus: q.SeparateStatus, ExportType: q.ExportType}
+			Header: q.Header, Parameters: q.Parameters, Lenient: q.Lenient, RepeatLists: q.RepeatLists, Post: q.Post,
+			SeparateStatus: q.SeparateStatus, ExportType: q.ExportType}
 		if x.whole {
 			q.Elements = nil
+		}
+		if x.untyped {
+			q.Types = nil
 		}
 	case roleHistory:
 		q.Types, q.Since, q.Patients, q.Post = p.Types, r.Feed.Request.Since, p.Patients, true
