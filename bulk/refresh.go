@@ -52,46 +52,72 @@ func (f File) Identity() string {
 	return f.Type + " " + u.String()
 }
 
-// match puts the files of is in the order of was: by identity, or if that does not
-// tell them apart or links are new, by place, where type and count must agree.
+// match puts the files of is in the order of was: by URL first, since some servers tell
+// their files apart by the query alone; the rest by identity, or if that does not tell them
+// apart or links are new, by place. Type and count must agree.
 func match(was, is []File) ([]File, bool) {
 	if len(was) != len(is) {
 		return nil, false
 	}
-	byIdentity := make(map[string]File, len(is))
-	for _, f := range is {
-		byIdentity[f.Identity()] = f
+	byURL := make(map[string]int, len(is))
+	for i, f := range is {
+		byURL[f.Type+" "+f.URL] = i
 	}
-	matched := make([]File, len(was))
-	used := make(map[string]bool, len(was))
+	matched, taken := make([]File, len(was)), make([]bool, len(is))
+	var rest []int
 	for i, f := range was {
-		id := f.Identity()
-		fresh, ok := byIdentity[id]
-		if !ok || used[id] || len(byIdentity) != len(is) {
-			return is, samePlaces(was, is, byIdentity)
+		if at, ok := byURL[f.Type+" "+f.URL]; ok && !taken[at] {
+			matched[i], taken[at] = is[at], true
+		} else {
+			rest = append(rest, i)
 		}
-		used[id], matched[i] = true, fresh
+	}
+	var others []File
+	for i, f := range is {
+		if !taken[i] {
+			others = append(others, f)
+		}
+	}
+	if !matchRenewed(was, rest, others, matched) {
+		return nil, false
 	}
 	for i, f := range matched {
-		if f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
+		if f.Type != was[i].Type || f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
 			return nil, false
 		}
 	}
 	return matched, true
 }
 
+// matchRenewed finds for each of the places in was that rest names its file among is, which
+// are as many.
+func matchRenewed(was []File, rest []int, is, matched []File) bool {
+	byIdentity := make(map[string]File, len(is))
+	for _, f := range is {
+		byIdentity[f.Identity()] = f
+	}
+	used := make(map[string]bool, len(is))
+	for _, i := range rest {
+		id := was[i].Identity()
+		fresh, ok := byIdentity[id]
+		if !ok || used[id] || len(byIdentity) != len(is) {
+			return samePlaces(was, rest, is, matched, byIdentity)
+		}
+		used[id], matched[i] = true, fresh
+	}
+	return true
+}
+
 // samePlaces says whether the nth file of both may be the same, for each n: one that is known
 // may not stand elsewhere.
-func samePlaces(was, is []File, known map[string]File) bool {
-	for i, f := range is {
-		if id := was[i].Identity(); id != f.Identity() {
+func samePlaces(was []File, rest []int, is, matched []File, known map[string]File) bool {
+	for n, i := range rest {
+		if id := was[i].Identity(); id != is[n].Identity() {
 			if _, elsewhere := known[id]; elsewhere {
 				return false
 			}
 		}
-		if f.Type != was[i].Type || f.Count != was[i].Count || f.SHA256 != was[i].SHA256 {
-			return false
-		}
+		matched[i] = is[n]
 	}
 	return true
 }

@@ -25,12 +25,18 @@ func TestRefresh(t *testing.T) {
 		"one new, one elsewhere":        {manifest("/b?2", "/x"), ""},
 		"one new":                       {manifest("/a?2", "/x"), "/a?2 /x"},
 		"one more":                      {manifest("/a", "/b", "/c"), ""},
+		"told apart by the query":       {manifest("/a?y", "/a?x"), "/a?x /a?y"},
+		"some renewed":                  {manifest("/a?y", "/a?z"), "/a?z /a?y"},
 		"another time":                  {strings.ReplaceAll(manifest("/a", "/b"), "2026", "2025"), ""},
 		"another count":                 {strings.ReplaceAll(manifest("/a", "/b"), `"/b"`, `"/b","count":7`), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server, _ := script(t, respond(200, nil, manifest("/a?1", "/b?1")), respond(200, nil, test.again))
+			first := manifest("/a?1", "/b?1")
+			if strings.Contains(test.again, "/a?y") {
+				first = manifest("/a?x", "/a?y")
+			}
+			server, _ := script(t, respond(200, nil, first), respond(200, nil, test.again))
 			c := clientAt(t, server.URL)
 			m, err := c.Wait(t.Context(), bulk.Job{StatusURL: server.URL}, nil)
 			if err != nil {

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"time"
 
 	"fhirkiln/bulk"
@@ -16,8 +15,6 @@ type export struct {
 	refused  bool
 	complete *complete // nil until all files are listed
 	files    []*exportFile
-	byName   map[string]int // places of files, by numbered identity
-	known    map[string]int // how many files of an identity there are
 	issues   []IssueReport
 	read     bool           // its error files are
 	members  *exportMembers // nil until they are read
@@ -36,50 +33,61 @@ type exportFile struct {
 	listedFile
 	end   *fileEnd // nil until it is converted to its end
 	place place    // what is in parts before that
+	met   bool     // by the manifest that is being read
 }
 
 // list adds files.
 func (x *export) list(files []listedFile) {
 	for _, f := range files {
-		id := f.Identity()
-		x.known[id]++
-		x.byName[numbered(id, x.known[id])] = len(x.files)
 		x.files = append(x.files, &exportFile{listedFile: f})
 	}
 }
 
 // meet takes the links of m, and returns its files that are not listed yet, in m's
-// order. A file that is listed with another count or hash is another file, and the
+// order. A file is known by its URL, else by its identity and its order among the others
+// of that. One that is listed with another count or hash is another file, and the
 // listing of no use.
 func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 	x.manifest, same = m, true
-	seen := map[string]int{}
-	each := func(files []bulk.File, deleted bool) {
-		for _, f := range files {
-			id := f.Identity()
-			seen[id]++
-			name := numbered(id, seen[id])
-			if i, listed := x.byName[name]; listed {
-				was := x.files[i].File
-				same = same && (was.Count == f.Count || was.Count < 0 || f.Count < 0) && (was.SHA256 == f.SHA256 || was.SHA256 == "" || f.SHA256 == "")
-				x.files[i].File = f
-			} else {
-				fresh = append(fresh, listedFile{f, deleted})
+	all := make([]listedFile, 0, len(m.Output)+len(m.Deleted))
+	for _, f := range m.Output {
+		all = append(all, listedFile{f, false})
+	}
+	for _, f := range m.Deleted {
+		all = append(all, listedFile{f, true})
+	}
+	met := make([]bool, len(all))
+	for _, name := range []func(listedFile) string{
+		func(f listedFile) string { return f.Type + " " + f.URL },
+		func(f listedFile) string { return f.Identity() },
+	} {
+		listed := map[string][]*exportFile{} // that are not met yet
+		for _, f := range x.files {
+			if !f.met {
+				id := name(f.listedFile)
+				listed[id] = append(listed[id], f)
 			}
 		}
+		for i, f := range all {
+			id := name(f)
+			if met[i] || len(listed[id]) == 0 {
+				continue
+			}
+			was := listed[id][0]
+			listed[id] = listed[id][1:]
+			same = same && (was.Count == f.Count || was.Count < 0 || f.Count < 0) && (was.SHA256 == f.SHA256 || was.SHA256 == "" || f.SHA256 == "")
+			was.File, was.met, met[i] = f.File, true, true
+		}
 	}
-	each(m.Output, false)
-	each(m.Deleted, true)
+	for _, f := range x.files {
+		f.met = false
+	}
+	for i, f := range all {
+		if !met[i] {
+			fresh = append(fresh, f)
+		}
+	}
 	return fresh, same
-}
-
-// numbered tells files of one identity apart, by their order: some servers tell their
-// files apart by the query alone.
-func numbered(identity string, n int) string {
-	if n == 1 {
-		return identity
-	}
-	return fmt.Sprintf("%s #%d", identity, n)
 }
 
 // fromLedger is the manifest as the ledger has it.

@@ -128,7 +128,7 @@ func (j *journal) applyOne(e entry) error {
 		j.groups = e.Groups
 	case e.Planned != nil:
 		for _, p := range e.Planned {
-			j.exports = append(j.exports, &export{planned: p, index: len(j.exports), byName: map[string]int{}, known: map[string]int{}})
+			j.exports = append(j.exports, &export{planned: p, index: len(j.exports)})
 		}
 	case e.Keys != nil:
 		for _, key := range e.Keys {
@@ -210,7 +210,6 @@ func (j *journal) void(x *export) {
 	j.parts = slices.DeleteFunc(j.parts, func(p stagedPart) bool { return slices.Contains(x.keys, p.Receipt.Key) })
 	j.bad = slices.DeleteFunc(j.bad, func(q sink.Receipt) bool { return slices.Contains(x.keys, q.Key) })
 	x.job, x.complete, x.issues, x.files, x.keys, x.manifest = nil, nil, nil, nil, nil, nil
-	x.byName, x.known = map[string]int{}, map[string]int{}
 	x.handedOn = 0
 }
 

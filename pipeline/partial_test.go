@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"net/http"
+	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -199,5 +200,46 @@ func TestKeepJob(t *testing.T) {
 				t.Errorf("%q with attachments %v: the export was deleted: %d, want %d", test.keep, test.attachments, deleted, test.deleted)
 			}
 		}
+	}
+}
+
+// Links that differ in their query alone are told apart by it, in whatever order the server
+// tells of them.
+func TestFilesToldApartByTheirQuery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+		bulktest.Lines("Patient", resources("Patient", 0, 20)...), bulktest.Lines("Patient", resources("Patient", 20, 40)...),
+	}})
+	var fetched atomic.Int64
+	w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		r = r.Clone(r.Context())
+		r.URL.Path = strings.TrimSuffix(r.URL.Path, "all") + r.URL.Query().Get("file")
+		next.ServeHTTP(rw, r)
+		fetched.Add(1)
+	}})
+	w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		complete := fetched.Load() > 0
+		bulktest.Chain(bulktest.EditHead(func(status int, h http.Header) int {
+			if h.Set("Retry-After", "0"); !complete {
+				return http.StatusAccepted
+			}
+			return status
+		}), bulktest.EditManifest(func(m map[string]any) {
+			output := m["output"].([]any)
+			for _, f := range output {
+				f := f.(map[string]any)
+				folder, file := path.Split(f["url"].(string))
+				f["url"] = folder + "all?file=" + file
+			}
+			if !complete {
+				m["output"] = output[1:]
+			}
+		}))(rw, r, next)
+	}})
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]string{"Patient": resources("Patient", 0, 40)}, w.live(t)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
