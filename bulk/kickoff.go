@@ -62,6 +62,9 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 			return c.accepted(req.url, resp)
 		case http.StatusOK:
 			first, err := c.readManifest(ctx, startingExport, req.url, resp, amount{})
+			if e, ok := errors.AsType[*transport.Error](err); ok && e.Stray && len(locations(resp)) > 0 {
+				return c.accepted(req.url, resp) // it says 200 and means 202
+			}
 			if err != nil {
 				return Job{}, err
 			}
@@ -137,7 +140,7 @@ func (c *Client) kickOffRequest(r Request) (request, error) {
 	return req, nil
 }
 
-// accepted reads a 202. It closes the body.
+// accepted reads a 202, or a 200 whose body was read. It closes the body.
 func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	var job Job
 	if body, err := outcomeBody(resp); err == nil {

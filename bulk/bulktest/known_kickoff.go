@@ -50,6 +50,13 @@ func kickOffFaults() []KnownFault {
 	return []KnownFault{
 		known("kickoff-200-manifest", "the kick-off is answered with 200 and the manifest, and there is no status URL", "1upHealth's synchronous form",
 			play{on: at, do: manifestAtOnce}),
+		known("kickoff-200-accepted", "the kick-off is answered with 200 and a status URL, and there is no manifest", anyServer,
+			play{on: at, do: EditHead(func(status int, _ http.Header) int {
+				if status == http.StatusAccepted {
+					return http.StatusOK
+				}
+				return status
+			})}),
 		known("kickoff-429-empty", "429 with an empty body and Retry-After 0, twice", "BCDA while another job runs",
 			play{on: at, first: 2, do: Respond(429, http.Header{"Retry-After": {"0"}}, "")}),
 		known("kickoff-429-forever", "429, and no word of which export runs", "BCDA while another job runs",

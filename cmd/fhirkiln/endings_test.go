@@ -35,7 +35,7 @@ func tokenEndings() []ending {
 }
 
 func kickOffEndings() []ending {
-	return append(rows("kickoff-200-manifest", "kickoff-429-empty", "kickoff-429-comma-list", "kickoff-401-once", "kickoff-503", "kickoff-export-status",
+	return append(rows("kickoff-200-manifest", "kickoff-200-accepted", "kickoff-429-empty", "kickoff-429-comma-list", "kickoff-401-once", "kickoff-503", "kickoff-export-status",
 		"kickoff-location", "kickoff-relative-location", "kickoff-two-locations"),
 		ending{fault: "kickoff-429-forever", exit: exitUnavailable, says: "429 Too Many Requests"},
 		ending{fault: "kickoff-429-ours", says: "it is taken over", gets: "all rows, of the export that was running"},
