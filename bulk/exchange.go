@@ -161,7 +161,7 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 	c.renewals.drop(job.StatusURL)
 	const doing = "deleting the export at the server"
 	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
-		header: http.Header{"Accept": {"application/fhir+json"}}})
+		header: http.Header{"Accept": {acceptStatus}}})
 	if err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 	}
 	for _, status := range running {
 		resp, err := c.send(ctx, c.plain, request{doing: doing, method: http.MethodGet, url: status,
-			header: http.Header{"Accept": {"application/json"}}})
+			header: statusHeader()})
 		if ctx.Err() != nil {
 			return Job{}, context.Cause(ctx)
 		}

@@ -157,7 +157,7 @@ func pages(t *testing.T, pages map[string]string) (*bulk.Client, bulk.Job) {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		if r.Header.Get("Authorization") == "" || r.Header.Get("Accept") != "application/json" {
+		if r.Header.Get("Authorization") == "" || r.Header.Get("Accept") != acceptStatus {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}

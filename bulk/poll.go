@@ -93,7 +93,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 	failures, running := 0, false
 	for polls := 0; ; polls++ {
 		resp, err := c.send(ctx, c.plain, request{doing: p.doing, method: http.MethodGet, url: p.url, //nolint:bodyclose // readManifest and failed close it
-			header: http.Header{"Accept": {"application/json"}}})
+			header: statusHeader()})
 		var pause time.Duration
 		if err == nil && p.separate && resp.StatusCode == http.StatusOK {
 			resp.StatusCode = exportStatus(resp.Header)
@@ -154,6 +154,14 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			return nil, err
 		}
 	}
+}
+
+// acceptStatus is what is taken of a status URL: a manifest, or an OperationOutcome.
+const acceptStatus = "application/json, application/fhir+json;q=0.9"
+
+// statusHeader is what a poll says. Oracle wants Prefer with each.
+func statusHeader() http.Header {
+	return http.Header{"Accept": {acceptStatus}, "Prefer": {"respond-async"}}
 }
 
 // exportStatus reads X-Export-Status, "202" or "202 Accepted"; without it, the answer's

@@ -103,14 +103,12 @@ func (c *Client) reach(raw string, wantsToken bool) (public bool, err error) {
 	switch {
 	case c.fileHosts[origin]:
 		return true, nil
-	case c.mayAsk(raw) != nil:
-		return false, c.mayAsk(raw)
 	case len(c.fileHosts) > 0 && !c.tokenFor[origin]:
 		return false, errors.New("the file lies at " + origin + ", which is not among the hosts that files may lie at")
 	case wantsToken:
 		return false, c.mayAuthorize(raw)
 	}
-	return true, nil
+	return true, c.mayAsk(raw)
 }
 
 // Read implements [io.Reader].

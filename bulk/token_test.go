@@ -100,7 +100,7 @@ func TestTokenThatTheServerRepeats(t *testing.T) {
 
 	server, _ = script(t, func(w http.ResponseWriter, r *http.Request) {
 		respond(http.StatusAccepted, http.Header{"X-Progress": {"for " + r.Header.Get("Authorization")}}, "")(w, r)
-	}, respond(http.StatusNotFound, nil, ""))
+	}, respond(http.StatusGone, nil, ""))
 	clientAt(t, server.URL, bearer(secret)).Wait(t.Context(), bulk.Job{StatusURL: server.URL}, func(p bulk.Progress) {
 		if p.Text != "for Bearer [credential]" {
 			t.Errorf("got the progress %q", p.Text)

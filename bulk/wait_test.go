@@ -27,6 +27,8 @@ func kicked(t *testing.T, o bulktest.Options, edit ...func(*bulk.Options)) (*bul
 	return server, c, job
 }
 
+const acceptStatus = "application/json, application/fhir+json;q=0.9"
+
 func TestWait(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
@@ -67,8 +69,8 @@ func TestWait(t *testing.T) {
 		t.Errorf("got %d deleted, %d errors, other types (-want +got):\n%s", len(m.Deleted), len(m.Errors), diff)
 	}
 	for _, r := range requestsOf(server, bulktest.StatusEndpoint) {
-		if r.Method != "GET" || r.Header.Get("Accept") != "application/json" {
-			t.Errorf("got %s, Accept %q", r.Method, r.Header.Get("Accept"))
+		if r.Method != "GET" || r.Header.Get("Accept") != acceptStatus || r.Header.Get("Prefer") != "respond-async" {
+			t.Errorf("got %s, %v", r.Method, r.Header)
 		}
 	}
 	if again, err := c.Wait(t.Context(), job, nil); err != nil || !cmp.Equal(again, m) {
@@ -277,7 +279,7 @@ func TestDelete(t *testing.T) {
 		}
 	}
 	deletes := requestsOf(server, bulktest.DeleteEndpoint)
-	if len(deletes) != 2 || deletes[0].Method != "DELETE" || deletes[0].Status != 202 || deletes[1].Status != 404 {
+	if len(deletes) != 2 || deletes[0].Method != "DELETE" || deletes[0].Header.Get("Accept") != acceptStatus || deletes[0].Status != 202 || deletes[1].Status != 404 {
 		t.Errorf("got %+v", deletes)
 	}
 	before := len(server.Requests())
