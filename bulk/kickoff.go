@@ -3,6 +3,7 @@ package bulk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,7 +56,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 	for waits := 0; ; waits++ {
 		resp, err := c.send(ctx, c.starting, req) //nolint:bodyclose // accepted, busy, readManifest and failure close it
 		if err != nil {
-			return Job{}, err
+			return Job{}, mayRun(err)
 		}
 		switch resp.StatusCode {
 		case http.StatusAccepted:
@@ -98,6 +99,18 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 			return Job{}, failure(startingExport, req.url, resp, r.known()...)
 		}
 	}
+}
+
+// mayRun says of a kick-off that got no answer what nobody knows.
+func mayRun(err error) error {
+	e, ok := errors.AsType[*transport.Error](err)
+	if !ok || e.Doing != startingExport || e.Kind != transport.Unavailable || kickOffAgain(nil, err) {
+		return err
+	}
+	lost := *e
+	lost.Err = fmt.Errorf("%w; the export may have begun all the same", e.Err)
+	lost.Hint = "run again later; if the server is then busy with an export that nobody follows, ask its owner to delete it"
+	return &lost
 }
 
 // known are words of the request that are of the config, and of no person.

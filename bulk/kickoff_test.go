@@ -220,7 +220,7 @@ func TestKickOffFailures(t *testing.T) {
 		{"504", respond(504, nil, ""), transport.Unavailable, "504", "later", 1},
 		{"429 forever", respond(429, http.Header{"Retry-After": {"7200"}}, ""), transport.Unavailable, "429", "another export", 4},
 		{"503 forever", respond(503, http.Header{"Retry-After": {"7200"}}, outcome), transport.Unavailable, "503 Service Unavailable: _type", "later", 4},
-		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, transport.Unavailable, "EOF", "", 1},
+		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, transport.Unavailable, "EOF; the export may have begun all the same", "owner", 1},
 		{"redirect of a POST", respond(307, http.Header{"Location": {"/other?" + secret}}, ""), transport.NotThere, "redirect", "elsewhere", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -62,6 +62,11 @@ type Options struct {
 	// gateways are known to prepare a whole file before the first byte.
 	HeaderTimeout time.Duration
 
+	// OnceTimeout takes the place of HeaderTimeout for requests with Close set, see [New]:
+	// what must not be sent again is waited for. Default 15 min: servers are known to make
+	// a whole export before they answer its kick-off.
+	OnceTimeout time.Duration
+
 	// StallTimeout is how long an answer's body may bring no byte before it is given
 	// up. Default 2 min, for the gateways that HeaderTimeout is for.
 	StallTimeout time.Duration
@@ -84,6 +89,9 @@ func New(o Options) *http.Client {
 	}
 	if o.HeaderTimeout <= 0 {
 		o.HeaderTimeout = 2 * time.Minute
+	}
+	if o.OnceTimeout <= 0 {
+		o.OnceTimeout = 15 * time.Minute
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 2 * time.Minute
@@ -110,11 +118,11 @@ func New(o Options) *http.Client {
 		wire.Proxy = http.ProxyURL(o.Proxy)
 	}
 	wire.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Authorities}
-	g := &guard{anybody: newLines(wire), userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, silence: o.StallTimeout, pace: o.PaceTimeout}
+	g := &guard{anybody: newLines(wire, o.OnceTimeout), userAgent: o.UserAgent, allowHTTP: o.AllowHTTP, silence: o.StallTimeout, pace: o.PaceTimeout}
 	if o.Certificate != nil {
 		named := wire.Clone()
 		named.TLSClientConfig.GetClientCertificate = o.Certificate.get
-		g.named, g.namedTo = newLines(named), map[string]bool{}
+		g.named, g.namedTo = newLines(named, o.OnceTimeout), map[string]bool{}
 		for _, raw := range o.CertificateOrigins {
 			if u, err := url.Parse(raw); err == nil {
 				g.namedTo[Origin(u)] = true
@@ -130,9 +138,9 @@ type lines struct {
 	fresh *http.Transport // never uses a connection twice
 }
 
-func newLines(t *http.Transport) lines {
+func newLines(t *http.Transport, once time.Duration) lines {
 	fresh := t.Clone()
-	fresh.DisableKeepAlives = true
+	fresh.DisableKeepAlives, fresh.ResponseHeaderTimeout = true, once
 	return lines{t, fresh}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"fhirkiln/transport"
 )
@@ -212,5 +213,45 @@ func TestHeadersAreBounded(t *testing.T) {
 		if _, err := get(t, newClient(t, transport.Options{}), server.URL); (err == nil) != fits {
 			t.Errorf("%d KiB: %v", kib, err)
 		}
+	}
+}
+
+// What must not be sent again is waited for longer.
+func TestRequestWithCloseIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	came, answer := make(chan struct{}), make(chan struct{})
+	server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/once" {
+			close(came)
+			<-answer
+			return
+		}
+		<-r.Context().Done()
+	})
+	client := newClient(t, transport.Options{HeaderTimeout: 20 * time.Millisecond})
+	once := make(chan error)
+	go func() {
+		req := newRequest(t, t.Context(), http.MethodGet, server.URL+"/once", "")
+		req.Close = true
+		resp, err := client.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		once <- err
+	}()
+	<-came
+	if _, err := get(t, client, server.URL); err == nil || !strings.Contains(err.Error(), "timeout awaiting response headers") {
+		t.Errorf("a request that may be sent again: %v", err)
+	}
+	close(answer)
+	if err := <-once; err != nil {
+		t.Errorf("a request that may not: %v", err)
+	}
+	client = newClient(t, transport.Options{OnceTimeout: 20 * time.Millisecond})
+	req := newRequest(t, t.Context(), http.MethodGet, server.URL, "")
+	req.Close = true
+	if resp, err := client.Do(req); err == nil {
+		resp.Body.Close()
+		t.Error("it was waited for without end")
 	}
 }

@@ -30,7 +30,7 @@ func newClient(s config.Source, state tokenPlace, p patience, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	way.HeaderTimeout, way.StallTimeout = p.header, p.stall
+	way.HeaderTimeout, way.OnceTimeout, way.StallTimeout = p.header, p.header, p.stall
 	client := transport.New(way)
 	fetcher, err := fetcherOf(s, state, client, log)
 	if err != nil {
