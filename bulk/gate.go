@@ -37,6 +37,7 @@ type gate struct {
 	open    int
 	shut    time.Time // nobody passes before
 	eased   time.Time // when limit was halved last
+	handed  bool      // out a file, at any time
 	waiting []chan struct{}
 }
 
@@ -94,6 +95,14 @@ func (g *gate) served() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.limit += 1 / g.limit
+	g.handed = true
+}
+
+// hasServed says whether the host has ever handed out a file.
+func (g *gate) hasServed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.handed
 }
 
 // throttled says that a request which entered then was told to come later: fewer at

@@ -246,3 +246,52 @@ func TestStreamMendsAnExport(t *testing.T) {
 		})
 	}
 }
+
+// Storage that wants an account of its own refuses links without a signature, each of them.
+func TestStorageThatWantsKeys(t *testing.T) {
+	t.Parallel()
+	const hint = "fhirkiln convert"
+	for _, test := range []struct {
+		name   string
+		status int
+		path   string
+		first  bool // a file came from there before
+		home   bool // it lies where the server is
+		want   bool
+	}{
+		{name: "409, as Azure says it", status: 409, path: "/1", want: true},
+		{name: "404, as Azure says it", status: 404, path: "/1", want: true},
+		{name: "403, as S3 says it", status: 403, path: "/1", want: true},
+		{name: "401", status: 401, path: "/1", want: true},
+		{name: "a signature", status: 403, path: "/1?sig=" + secret},
+		{name: "not the first file", status: 403, path: "/1", first: true},
+		{name: "at the server", status: 403, path: "/1", home: true},
+		{name: "another status", status: 410, path: "/1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			storage := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/1" {
+					w.WriteHeader(test.status)
+					return
+				}
+				io.WriteString(w, content)
+			})
+			base := "https://h.example/fhir"
+			if test.home {
+				base = storage.URL
+			}
+			c := clientAt(t, base, func(o *bulk.Options) { o.FileHosts = []string{storage.URL} })
+			if test.first {
+				if _, _, err := readURL(t, c, storage.URL+"/0"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _, err := readURL(t, c, storage.URL+test.path)
+			e, ok := errors.AsType[*transport.Error](err)
+			if !ok || strings.Contains(e.Hint, hint) != test.want {
+				t.Errorf("got %v, with the hint %q", err, e.Hint)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"fhirkiln/transport"
@@ -213,5 +214,24 @@ func (s *Stream) fetch() (*fileBody, error) {
 	case e.Kind == transport.Refused:
 		e.Hint = "ask the server's owner why it does not hand out a file of its own manifest"
 	}
+	if s.lacksKeys(status) {
+		e.Hint = "the storage seems to want credentials of its own, which fhirkiln does not have: copy the files from there, and use fhirkiln convert"
+	}
 	return nil, e
+}
+
+// lacksKeys says whether a refused link looks like one for those alone who have an account at
+// the storage: it is elsewhere, bears no signature, and no file came from there before.
+func (s *Stream) lacksKeys(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict: // Azure's, for who has none
+	default:
+		return false
+	}
+	u, err := url.Parse(s.file.URL)
+	if err != nil || !s.public || u.RawQuery != "" {
+		return false
+	}
+	origin := transport.Origin(u)
+	return !s.client.tokenFor[origin] && !s.client.gates.of(origin).hasServed()
 }
