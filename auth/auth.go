@@ -14,7 +14,7 @@
 //	c.Apply(req.Header)
 //
 // The other ways are [PrivateKeyJWT] (SMART Backend Services), [OneUpUser] and
-// [OneUpHeaders] (1upHealth's users) and [Bearer]. Which origins a credential may go to
+// [OneUpHeaders] (1upHealth's users), [Bearer] and [BearerFile]. Which origins a credential may go to
 // is for the caller to hold: see package bulk.
 package auth
 
@@ -43,7 +43,7 @@ type Credential struct {
 }
 
 // Bearer is a token that somebody else got. It goes into the Authorization header
-// (RFC 6750 2.1), and nothing renews it.
+// (RFC 6750 2.1), and nothing renews it; see [BearerFile].
 func Bearer(token string) Credential {
 	h := http.Header{"Authorization": {"Bearer " + token}}
 	return Credential{header: func() http.Header { return h }}

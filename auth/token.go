@@ -42,7 +42,7 @@ func (e endpoint) bearer(answer fields, note remark) (Credential, error) {
 		return Credential{}, e.nonsense("the answer is not a token response (RFC 6749 5.1)",
 			"check token_url: it should end in …/protocol/openid-connect/token on a Keycloak")
 	}
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !fitsHeader(token) {
 		return Credential{}, &transport.Error{Kind: transport.Broken, Doing: e.doing, URL: e.url,
 			Said: "the token has characters that no HTTP header can carry", Hint: "ask the server's owner"}
 	}

@@ -140,6 +140,9 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	switch e.Kind {
 	case transport.Denied:
 		e.Hint = "the token was accepted nowhere or lacks the right: check the scope, and that this client may export here"
+		if e.Status == http.StatusUnauthorized {
+			e.Hint += "; a token of yours may have ended"
+		}
 	case transport.NotThere:
 		e.Hint = "check the source's fhir: URL (it ends where /$export begins), the level and the group"
 	case transport.Unavailable:

@@ -218,6 +218,9 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 		e.Hint = "the server's export failed: run again, and ask the server's owner if it keeps failing"
 	case e.Kind == transport.Denied:
 		e.Hint = "the export may belong to another client"
+		if status == http.StatusUnauthorized {
+			e.Hint += "; or your token has ended"
+		}
 	case e.Kind == transport.Unavailable:
 		e.Hint = "run again later: the export may go on at the server"
 	default:

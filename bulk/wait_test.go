@@ -217,6 +217,7 @@ func TestWaitEnds(t *testing.T) {
 		{"410", bulktest.Outcome(410, "expired", "it has expired"), transport.Refused, "410 Gone: it has expired", "start another"},
 		{"400", bulktest.Outcome(400, "invalid", "no"), transport.Refused, "400 Bad Request: no", "failed"},
 		{"403", bulktest.Respond(403, nil, "<html>"), transport.Denied, "403", "another client"},
+		{"401", bulktest.Respond(401, nil, ""), transport.Denied, "401", "your token has ended"},
 		{"501", bulktest.Respond(501, nil, ""), transport.NotThere, "501", ""},
 		{"204", bulktest.Respond(204, nil, ""), transport.Broken, "204", ""},
 		{"200 html", bulktest.Respond(200, nil, "<html>"), transport.NotThere, "a web page", "fhir:"},
@@ -232,8 +233,12 @@ func TestWaitEnds(t *testing.T) {
 			if test.hint != "" {
 				wantHint(t, e, test.hint)
 			}
-			if n := len(requestsOf(server, bulktest.StatusEndpoint)); n != 1 {
-				t.Errorf("asked %d times, want 1", n)
+			want := 1
+			if test.name == "401" { // with another token
+				want = 2
+			}
+			if n := len(requestsOf(server, bulktest.StatusEndpoint)); n != want {
+				t.Errorf("asked %d times, want %d", n, want)
 			}
 		})
 	}

@@ -74,6 +74,10 @@ type Auth struct {
 
 	// The access token to send.
 	Token Secret `yaml:"token"`
+
+	// TokenFile is where Token comes from, "" if it stands in the config. It may be another
+	// one there by the time that a server refuses it.
+	TokenFile string `yaml:"-"`
 }
 
 // Names are names of parameters and grant types. Empty is the default.
@@ -147,6 +151,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.CodeURL = d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP, true)
 	a.JKU = d.checkURL(join(path, "jku"), a.JKU, allowHTTP, true)
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
+	a.TokenFile = d.secretFiles[join(path, "token")]
 	d.checkInHeaders(path, a)
 	if a.Type == "" {
 		return // said already

@@ -127,12 +127,13 @@ func Parse(name string, data []byte, dir string, env func(string) (string, bool)
 // parse is Parse, or that for [LoadPlaces].
 func parse(name string, data []byte, dir string, env func(string) (string, bool), places bool) (*Config, error) {
 	d := &decoder{
-		file:   name,
-		dir:    dir,
-		env:    env,
-		at:     map[string]position{},
-		failed: map[string]bool{},
-		tags:   map[reflect.Type][]field{},
+		file:        name,
+		dir:         dir,
+		env:         env,
+		at:          map[string]position{},
+		failed:      map[string]bool{},
+		secretFiles: map[string]string{},
+		tags:        map[reflect.Type][]field{},
 	}
 	cfg := &Config{}
 	if root := d.document(data); root != nil {

@@ -200,7 +200,7 @@ log: {format: json, level: debug}
 			"local": {
 				Name:         "local",
 				FHIR:         "http://[::1]:8765/fhir",
-				Auth:         config.Auth{Type: config.AuthBearer, TokenMethod: "POST", ClientAuth: "form", Token: "from-a-file"},
+				Auth:         config.Auth{Type: config.AuthBearer, TokenMethod: "POST", ClientAuth: "form", Token: "from-a-file", TokenFile: filepath.Join(dir, "token")},
 				Operation:    config.OperationExport,
 				Method:       "GET",
 				SinceFormat:  "instant",

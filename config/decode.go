@@ -28,6 +28,8 @@ type decoder struct {
 	// of values which belong together do not report what follows from it.
 	at     map[string]position
 	failed map[string]bool
+
+	secretFiles map[string]string // where secrets come from, by the path of their key
 }
 
 // problem records what is wrong with the value at path. The message must not
@@ -261,6 +263,7 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.problemAt(pathOfFile, "%s is given too; want one of the two", f.key)
 		d.failed[path] = true
 	case file != "":
+		d.secretFiles[path] = d.resolved(file)
 		s, exposed, err := readSecret(d.resolved(file))
 		if err != nil {
 			d.problemAt(pathOfFile, "cannot read the file: %v; want the path of a file with the secret alone, from the folder of the config file", err)

@@ -156,6 +156,9 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 	case config.AuthOneUpHeaders:
 		return auth.OneUpHeaders{ClientID: a.ClientID, ClientSecret: secret, OneUpUserID: a.OneUpUserID, AppUserID: a.AppUserID}, nil
 	case config.AuthBearer:
+		if a.TokenFile != "" {
+			return auth.BearerFile(a.TokenFile), nil
+		}
 		return auth.Bearer(a.Token.Reveal()), nil
 	}
 	return nil, nil

@@ -61,6 +61,9 @@ func TestFetcherOf(t *testing.T) {
 	if _, ok := fetcher(config.Auth{Type: config.AuthBearer, Token: "x"}).(auth.Credential); !ok {
 		t.Error("bearer is another")
 	}
+	if f := fetcher(config.Auth{Type: config.AuthBearer, Token: "x", TokenFile: "/t"}); f != auth.BearerFile("/t") {
+		t.Errorf("bearer from a file is %T", f)
+	}
 	if none := fetcher(config.Auth{Type: config.AuthNone}); none != nil {
 		t.Errorf("none is %T", none)
 	}

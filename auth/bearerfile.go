@@ -1,0 +1,41 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"fhirkiln/transport"
+)
+
+// BearerFile is the path of a file with a bearer token that somebody else gets, and puts
+// there anew before it ends. It is read at each Fetch: at first, and when a server has
+// refused the token that it held.
+type BearerFile string
+
+// Fetch implements [Fetcher].
+func (f BearerFile) Fetch(context.Context) (Credential, error) {
+	data, err := os.ReadFile(string(f))
+	token := strings.TrimSpace(string(data))
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err // a path may be a secret that was put under the wrong key
+	}
+	switch {
+	case err != nil:
+	case token == "":
+		err = errors.New("the file is empty")
+	case !fitsHeader(token):
+		err = errors.New("the file has blanks or characters that no HTTP header can carry")
+	default:
+		return Bearer(token), nil
+	}
+	return Credential{}, &transport.Error{Kind: transport.Unavailable, Doing: "reading the token from its file", Err: err,
+		Hint: "check token_file, and what puts the token there; then run again"}
+}
+
+// fitsHeader says whether a token can stand in an HTTP header.
+func fitsHeader(token string) bool {
+	return !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
