@@ -21,6 +21,9 @@ type ClientCredentials struct {
 	// see [Discover], where TokenURL is empty.
 	Discover string
 
+	// Pin holds the endpoint that Discover finds to one origin; nil does not.
+	Pin *Pin
+
 	ClientID     string
 	ClientSecret Secret
 
@@ -56,7 +59,7 @@ type ClientCredentials struct {
 // server refuses the client, NotThere when no token endpoint answers at TokenURL,
 // Unavailable when none answers at all.
 func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
-	e, err := tokenEndpoint(ctx, c.TokenURL, c.Discover, c.HTTP, c.Retry, c.Log)
+	e, err := tokenEndpoint(ctx, c.TokenURL, c.Discover, c.Pin, c.HTTP, c.Retry, c.Log)
 	if err != nil {
 		return Credential{}, err
 	}
@@ -92,11 +95,14 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 }
 
 // tokenEndpoint is the one at url, or that which the server at discover names.
-func tokenEndpoint(ctx context.Context, url, discover string, client *http.Client, retry transport.Retry, log *slog.Logger) (endpoint, error) {
+func tokenEndpoint(ctx context.Context, url, discover string, pin *Pin, client *http.Client, retry transport.Retry, log *slog.Logger) (endpoint, error) {
 	retry.Log = log
 	if url == "" && discover != "" {
 		found, err := Discover(ctx, discover, client, retry)
 		if err != nil {
+			return endpoint{}, err
+		}
+		if err := pin.check(discover, found, log); err != nil {
 			return endpoint{}, err
 		}
 		url = found

@@ -3,12 +3,21 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 
 	"fhirkiln/transport"
 )
+
+const discovering = "looking for the token endpoint"
+
+func configurationOf(base string) string {
+	return strings.TrimRight(base, "/") + "/.well-known/smart-configuration"
+}
 
 // Discover asks the FHIR server at base for its token endpoint, by way of
 // .well-known/smart-configuration (SMART App Launch, "Conformance"). It sends no
@@ -16,10 +25,10 @@ import (
 // login, so it is a convenience: a token URL that is written down needs none of it.
 // The failure is a [*transport.Error].
 func Discover(ctx context.Context, base string, client *http.Client, retry transport.Retry) (string, error) {
-	const doing, hint = "looking for the token endpoint", "write token_url instead of discover: the server's owner knows it"
-	address := strings.TrimRight(base, "/") + "/.well-known/smart-configuration"
+	const hint = "write token_url instead of discover: the server's owner knows it"
+	address := configurationOf(base)
 	failed := func(kind transport.Kind, status int, said string) error {
-		return &transport.Error{Kind: kind, Doing: doing, URL: address, Status: status, Said: said, Hint: hint}
+		return &transport.Error{Kind: kind, Doing: discovering, URL: address, Status: status, Said: said, Hint: hint}
 	}
 	c := transport.Retrying(client, retry)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -30,7 +39,7 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.Do(req)
 	if err != nil {
-		return "", transport.NoAnswer(ctx, doing, address, err)
+		return "", transport.NoAnswer(ctx, discovering, address, err)
 	}
 	defer resp.Body.Close()
 	body, err := transport.ReadBody(resp, maxAnswer)
@@ -40,7 +49,7 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	case resp.StatusCode != http.StatusOK:
 		return "", failed(transport.NotThere, resp.StatusCode, "")
 	case err != nil:
-		return "", transport.NoAnswer(ctx, doing, address, err)
+		return "", transport.NoAnswer(ctx, discovering, address, err)
 	}
 	var document fields
 	if json.Unmarshal(body, &document) != nil {
@@ -54,4 +63,46 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 		return "", failed(transport.NotThere, 0, "the document names a token_endpoint in the clear")
 	}
 	return found.String(), nil
+}
+
+// Pin remembers at which origin a server's token endpoint was found first, and lets it be
+// found nowhere else: each token is asked for with the secret, and the document that says
+// where is fetched anew each time. Safe for concurrent use. Nil lets it be anywhere.
+type Pin struct {
+	// Origins, "scheme://host[:port]" or any URL there, are where it may be besides.
+	Origins []string
+
+	mu    sync.Mutex
+	first string
+}
+
+// check pins the first endpoint, and says if a later one is elsewhere. base is the server
+// that was asked.
+func (p *Pin) check(base, endpoint string, log *slog.Logger) error {
+	if p == nil {
+		return nil
+	}
+	origin := originOf(endpoint)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first == "" {
+		p.first = origin
+		if log != nil {
+			log.Info("the server names its token endpoint", "origin", origin)
+		}
+	}
+	if origin == p.first || slices.ContainsFunc(p.Origins, func(o string) bool { return originOf(o) == origin }) {
+		return nil
+	}
+	return &transport.Error{Kind: transport.NotThere, Doing: discovering, URL: configurationOf(base),
+		Said: "the token endpoint was at " + p.first + ", and is said to be at " + origin + " now",
+		Hint: "ask the server's owner; if it is to be trusted with the credentials there, name it under token_origins, or write token_url instead of discover"}
+}
+
+func originOf(raw string) string {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	if err != nil {
+		return ""
+	}
+	return transport.Origin(u)
 }

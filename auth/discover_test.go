@@ -1,8 +1,12 @@
 package auth_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fhirkiln/auth"
@@ -81,5 +85,49 @@ func TestDiscoverKeepsToTLS(t *testing.T) {
 	wantError(t, err, transport.NotThere, "in the clear")
 	if got, err := auth.Discover(t.Context(), "http://h.example/r4", client, quick); err != nil || got != "http://h.example/token" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// Who can change the document must not get the next token's secret.
+func TestDiscoveredEndpointStays(t *testing.T) {
+	t.Parallel()
+	first, elsewhere := newServer(t, bulktest.Options{}), newServer(t, bulktest.Options{})
+	var named atomic.Pointer[bulktest.Server]
+	base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"token_endpoint":%q}`, named.Load().TokenURL())
+	})
+	fetch := func(pin *auth.Pin, log *slog.Logger, at *bulktest.Server) error {
+		named.Store(at)
+		grant := grantAt(t, "")
+		grant.Discover, grant.Pin, grant.Log, grant.Retry = base, pin, log, quick
+		_, err := grant.Fetch(t.Context())
+		return err
+	}
+	var logged bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	pin := new(auth.Pin)
+	for _, err := range []error{fetch(pin, log, first), fetch(pin, log, first)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lines := logged.String(); strings.Count(lines, "\n") != 1 || !strings.Contains(lines, "level=INFO") || !strings.Contains(lines, "origin="+first.URL()) {
+		t.Errorf("got the log %q", lines)
+	}
+	err := fetch(pin, log, elsewhere)
+	if e := wantError(t, err, transport.NotThere, first.URL(), elsewhere.URL(), base); !strings.Contains(e.Hint, "token_origins") {
+		t.Errorf("got the hint %q", e.Hint)
+	}
+	if n := len(elsewhere.Requests()); n != 0 {
+		t.Errorf("%d requests went elsewhere", n)
+	}
+	if err := fetch(pin, log, first); err != nil {
+		t.Errorf("where it was found first: %v", err)
+	}
+	pin = &auth.Pin{Origins: []string{elsewhere.URL()}}
+	for _, err := range []error{fetch(pin, nil, first), fetch(pin, nil, elsewhere), fetch(nil, nil, first), fetch(nil, nil, elsewhere)} {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }

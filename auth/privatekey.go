@@ -26,6 +26,9 @@ type PrivateKeyJWT struct {
 	// see [Discover], where TokenURL is empty.
 	Discover string
 
+	// Pin is as that of [ClientCredentials].
+	Pin *Pin
+
 	ClientID string
 
 	// Key signs; its public half is registered with the server.
@@ -63,7 +66,7 @@ func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 	if p.Key.sign == nil {
 		return Credential{}, errors.New("getting a token: there is no key to sign with")
 	}
-	e, err := tokenEndpoint(ctx, p.TokenURL, p.Discover, p.HTTP, p.Retry, p.Log)
+	e, err := tokenEndpoint(ctx, p.TokenURL, p.Discover, p.Pin, p.HTTP, p.Retry, p.Log)
 	if err != nil {
 		return Credential{}, err
 	}

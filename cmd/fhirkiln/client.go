@@ -110,6 +110,7 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 		return auth.ClientCredentials{
 			TokenURL:     a.TokenURL,
 			Discover:     discover,
+			Pin:          &auth.Pin{Origins: s.TokenOrigins},
 			ClientID:     a.ClientID,
 			ClientSecret: secret,
 			Basic:        a.ClientAuth == "basic",
@@ -127,6 +128,7 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 		return auth.PrivateKeyJWT{
 			TokenURL:     a.TokenURL,
 			Discover:     discover,
+			Pin:          &auth.Pin{Origins: s.TokenOrigins},
 			ClientID:     a.ClientID,
 			Key:          key,
 			KeySetURL:    a.JKU,
