@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/transport"
@@ -288,45 +287,5 @@ func TestAListThatFails(t *testing.T) {
 			}
 			c.wantTidy(t)
 		})
-	}
-}
-
-// Where manifests do not tell types, what is no Patient is no member.
-func TestNewMembersOfUntypedFiles(t *testing.T) {
-	t.Parallel()
-	c := newPractice(t, "a: 1 2")
-	c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: bulktest.Outcome(http.StatusBadRequest, "not-supported", "_type"),
-		When: func(r *http.Request) bool { return r.URL.Query().Has("_type") }})
-	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
-		for _, f := range m["output"].([]any) {
-			delete(f.(map[string]any), "type")
-		}
-	})})
-	wantMembers(t, c.run(t), 2, 2, 0)
-	c.then(1, practice("a: 1 2 3")...)
-	c.asked(t)
-	wantMembers(t, c.run(t), 3, 1, 0)
-	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Patient", "/Group/a", "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
-	c.wantRows(t, "1", "2", "c1", "c2", "3", "c3")
-}
-
-// What a server wants besides, it wants for the list too.
-func TestNewMembersAreAskedForAsAllElseIs(t *testing.T) {
-	t.Parallel()
-	c := newPractice(t, "a: 1 2")
-	c.Feed.Request.Lenient = true
-	c.Feed.Request.Parameters = []bulk.Parameter{{Name: "_mdm", Value: "true", Kind: "Boolean"}}
-	c.run(t)
-	kickOffs := 0
-	for _, r := range c.server.Requests() {
-		if r.Endpoint == bulktest.KickOffEndpoint {
-			kickOffs++
-			if r.Query.Get("_mdm") != "true" || !strings.Contains(r.Header.Get("Prefer"), "handling=lenient") {
-				t.Errorf("asked for %v, Prefer %q", r.Query, r.Header.Get("Prefer"))
-			}
-		}
-	}
-	if kickOffs != 2 {
-		t.Errorf("got %d kick-offs, want 2", kickOffs)
 	}
 }
