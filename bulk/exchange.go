@@ -139,7 +139,7 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	}
 	switch e.Kind {
 	case transport.Denied:
-		e.Hint = "the token was accepted nowhere or lacks the right: check the scope, and that this client may export here"
+		e.Hint = "the server does not take the token, or it has not the right: check the scope, and that this client may export here"
 		if e.Status == http.StatusUnauthorized {
 			e.Hint += "; a token of yours may have ended"
 		}

@@ -176,7 +176,7 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	}
 	if err := c.mayAuthorize(job.StatusURL); err != nil {
 		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Err: err,
-			Hint: "use the fhir: URL that the server uses of itself, or name that origin among those that the credentials are for"}
+			Hint: "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"}
 	}
 	return job, nil
 }

@@ -75,7 +75,7 @@ const waitingForExport = "waiting for the export"
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: waitingForExport,
 		Err:  fmt.Errorf("the server had not finished it after %v", c.poll.Deadline),
-		Hint: "ask the server's owner, or raise the source's poll.deadline"})
+		Hint: "run again to wait on for the same export (run --fresh asks for another); ask the server's owner, or raise the source's poll.deadline"})
 }
 
 // polling says what to ask for until it is there.

@@ -89,10 +89,16 @@ func (s *Stream) use(m *Manifest, f File) error {
 	s.file = f
 	var err error
 	if s.public, err = s.client.reach(f.URL, m.RequiresAccessToken); err != nil {
-		return s.broken(err, "ask the server's owner: files elsewhere should need no token (requiresAccessToken false); or name that origin among the source's file hosts")
+		hint := "if that origin is to get the token, name it under the source's token_origins; else ask the server's owner, for files elsewhere should need none (requiresAccessToken false)"
+		if errors.Is(err, errNoFileHost) {
+			hint = "if files may come from there, name that origin under the source's file_hosts"
+		}
+		return s.broken(err, hint)
 	}
 	return nil
 }
+
+var errNoFileHost = errors.New("which is not among the hosts that files may lie at")
 
 // reach says whether a file's URL may be asked for, and whether without credential.
 func (c *Client) reach(raw string, wantsToken bool) (public bool, err error) {
@@ -104,7 +110,7 @@ func (c *Client) reach(raw string, wantsToken bool) (public bool, err error) {
 	case c.fileHosts[origin]:
 		return true, nil
 	case len(c.fileHosts) > 0 && !c.tokenFor[origin]:
-		return false, errors.New("the file lies at " + origin + ", which is not among the hosts that files may lie at")
+		return false, fmt.Errorf("the file lies at %s, %w", origin, errNoFileHost)
 	case wantsToken:
 		return false, c.mayAuthorize(raw)
 	}
