@@ -191,13 +191,13 @@ func (x *compaction) stageParts(ctx context.Context) error {
 			delete(merge, t)
 		}
 	}
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(x.Workers)
 	for t, parts := range merge {
-		group.Go(func() error { return x.merge(below, t, parts) })
+		group.Go(func() error { return x.merge(gctx, t, parts) })
 	}
 	for _, p := range whole {
-		group.Go(func() error { return x.copyWhole(below, p) })
+		group.Go(func() error { return x.copyWhole(gctx, p) })
 	}
 	return errors.Join(group.Wait(), context.Cause(ctx))
 }

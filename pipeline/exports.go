@@ -59,17 +59,17 @@ func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
 		return err
 	}
 	q := newQueue()
-	group, below := errgroup.WithContext(ctx)
-	defer context.AfterFunc(below, q.close)()
+	group, gctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(gctx, q.close)()
 	group.Go(func() error {
 		defer q.close()
-		return r.list(below, x, q, log)
+		return r.list(gctx, x, q, log)
 	})
 	for range r.Workers {
 		group.Go(func() error {
 			w := &worker{run: r, export: x, queue: q}
-			err := w.work(below)
-			return errors.Join(err, w.abort(context.WithoutCancel(below)))
+			err := w.work(gctx)
+			return errors.Join(err, w.abort(context.WithoutCancel(gctx)))
 		})
 	}
 	if err := group.Wait(); err != nil {

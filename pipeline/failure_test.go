@@ -112,7 +112,7 @@ func isKind(want transport.Kind) func(error) bool {
 	}
 }
 
-// A user's cancel throws everything away; any other end is gone on with.
+// A user's cancel throws everything away; after any other end the run is resumed.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -135,18 +135,18 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 
 // sweep removes what was found, and then the last sign of retired runs.
 func (o Options) sweep(ctx context.Context, lease *ledger.Lease, found *Garbage) error {
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, f := range found.Files {
-		if below.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
 		store := o.storeOf(f.Key)
 		group.Go(func() error {
 			if f.Staged {
-				return store.Discard(below, f.Key)
+				return store.Discard(gctx, f.Key)
 			}
-			return store.Remove(below, f.Key)
+			return store.Remove(gctx, f.Key)
 		})
 	}
 	if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {

@@ -77,13 +77,13 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		r.journal.loose[key] = true
 	}
 	r.journal.mu.Unlock()
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, p := range r.journal.parts {
-		group.Go(func() error { return r.storeOf(p.Receipt.Key).Abort(below, p.Receipt) })
+		group.Go(func() error { return r.storeOf(p.Receipt.Key).Abort(gctx, p.Receipt) })
 	}
 	for _, q := range r.journal.bad {
-		group.Go(func() error { return r.storeOf(q.Key).Abort(below, q) })
+		group.Go(func() error { return r.storeOf(q.Key).Abort(gctx, q) })
 	}
 	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
@@ -159,10 +159,10 @@ func (r *run) discardLoose(ctx context.Context) error {
 		loose = append(loose, key)
 	}
 	r.journal.mu.Unlock()
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, key := range loose {
-		group.Go(func() error { return r.storeOf(key).Discard(below, key) })
+		group.Go(func() error { return r.storeOf(key).Discard(gctx, key) })
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -70,7 +70,7 @@ func TestGroupsAreSearchedOnceARun(t *testing.T) {
 	}
 }
 
-// A run that is gone on with keeps its groups, whatever the search would find by then.
+// A resumed run keeps its groups, whatever the search would find by then.
 func TestAResumedRunKeepsItsGroups(t *testing.T) {
 	t.Parallel()
 	for name, ignore := range map[string]bool{"with lists of members": false, "without": true} {

@@ -52,11 +52,11 @@ const readers = 16
 // readAllParts reads the parts.json of published runs.
 func readAllParts(ctx context.Context, s ledger.Store, runs []ledger.PublishedRun) ([][]PartReport, error) {
 	lists := make([][]PartReport, len(runs))
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for i, run := range runs {
 		group.Go(func() (err error) {
-			lists[i], err = readParts(below, s, run.Run)
+			lists[i], err = readParts(gctx, s, run.Run)
 			return err
 		})
 	}

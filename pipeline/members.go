@@ -182,7 +182,7 @@ func (r *run) startMembers(ctx context.Context, x *export, log *slog.Logger) err
 
 // deleteMembers has the server delete a list of members that was read: many run one
 // export at a time, and wait until it is deleted. Killed in between, the run does it when
-// it is gone on with.
+// it is resumed.
 func (r *run) deleteMembers(ctx context.Context, x *export) error {
 	if x.deleted || x.job == nil || x.job.StatusURL == "" {
 		return nil

@@ -101,17 +101,17 @@ func (r *run) show(ctx context.Context) error {
 
 // eachReceipt calls do for all that is staged, from several goroutines.
 func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPart) error) error {
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	all := slices.Clone(r.journal.parts)
 	for _, q := range r.journal.bad {
 		all = append(all, stagedPart{Receipt: q})
 	}
 	for _, p := range all {
-		if below.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { return do(below, p) })
+		group.Go(func() error { return do(gctx, p) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -199,13 +199,13 @@ func (r *run) putReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	group, below := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.State.Put(below, ledger.ReportKey(r.id), report) })
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.State.Put(gctx, ledger.ReportKey(r.id), report) })
 	if len(r.report.Parts) == 0 && len(r.report.Quarantine) == 0 {
 		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
 	}
 	group.Go(func() error {
-		if err := r.State.Put(below, ledger.PartsKey(r.id), append(parts, '\n')); err != nil {
+		if err := r.State.Put(gctx, ledger.PartsKey(r.id), append(parts, '\n')); err != nil {
 			return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
 		}
 		return nil

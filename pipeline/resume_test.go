@@ -95,7 +95,7 @@ func (c *clinic) wantGroupsAsked(t *testing.T, want ...string) {
 	c.wantAsked(t, want...)
 }
 
-// A file of which a part is converted is gone on with only if its begin proves to be the
+// A file of which a part is converted is resumed only if its begin proves to be the
 // same; else the server is asked for another export.
 func TestGoingOnInAFile(t *testing.T) {
 	t.Parallel()

@@ -40,10 +40,10 @@ func (o Options) putManifests(ctx context.Context, f ledger.Feed) error {
 	if !strings.Contains(root, "://") {
 		root = "file://" + root
 	}
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for t, parts := range keys {
-		group.Go(func() error { return o.putIfOther(below, views.ManifestKey(t, f.Name), views.Manifest(root, parts)) })
+		group.Go(func() error { return o.putIfOther(gctx, views.ManifestKey(t, f.Name), views.Manifest(root, parts)) })
 	}
 	return group.Wait()
 }

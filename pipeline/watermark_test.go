@@ -125,7 +125,7 @@ func TestChangedFilters(t *testing.T) {
 	c.wantAsked(t, "/Patient since=2026-02-28T02")
 }
 
-// What --full has begun is gone on with without it.
+// What --full has begun is resumed without it.
 func TestChangedFiltersAfterAFailure(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
@@ -308,7 +308,7 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	c.cutOff(t, 1)
 	c.Sink = other
 	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) {
-		t.Errorf("gone on with: error %v", err)
+		t.Errorf("resumed: error %v", err)
 	}
 	c.Full = true
 	if report := c.run(t); report.Kind != ledger.KindFull {

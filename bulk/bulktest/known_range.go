@@ -51,7 +51,7 @@ func dpcRange(w http.ResponseWriter, r *http.Request, content []byte) {
 	_, _ = w.Write(content[from:end])
 }
 
-// rangeFaults are files that are cut at first and can, or cannot, be gone on with.
+// rangeFaults are files that are cut at first and can, or cannot, be resumed.
 func rangeFaults() []KnownFault {
 	quoted := func(sum string) string { return `"` + sum[:16] + `"` }
 	cut := func(name, does, seen string, file Behavior) KnownFault {

@@ -19,11 +19,11 @@ type cancelCommand struct {
 
 // Help is shown by fhirkiln cancel --help.
 func (cancelCommand) Help() string {
-	return `Ends a run that was cut off and is not to be gone on with: the server's exports are deleted, and what
+	return `Ends a run that was cut off and is not to be resumed: the server's exports are deleted, and what
 was staged is thrown away. What is published and the watermark stay: the next run begins anew.
 
 A run that is still under way has the feed's lease, and cancel says so with exit code 12: end its
-process first. Ctrl-C (SIGINT) cancels a run by itself; SIGTERM leaves it to be gone on with.
+process first. Ctrl-C (SIGINT) cancels a run by itself; after SIGTERM the next run resumes it.
 
   fhirkiln cancel --feed members`
 }

@@ -28,7 +28,7 @@ const exportDeadlines = 7
 // Help is shown by fhirkiln run --help.
 func (runCommand) Help() string {
 	return `A run asks the server for what has changed since the last one, publishes it, and moves the feed's
-watermark. One that was cut off is gone on with: the same export, and what was fetched of it is kept.
+watermark. One that was cut off is resumed: the same export, and what was fetched of it is kept.
 Feeds run side by side; one that fails does not stop the others, and decides the exit code.
 
   fhirkiln run                         all feeds of config.yaml

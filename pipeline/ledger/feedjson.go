@@ -55,11 +55,11 @@ func Read(ctx context.Context, s Store, feed string) (Feed, error) {
 // error is [Read]'s.
 func ReadAll(ctx context.Context, s Store, feeds []string) ([]Feed, error) {
 	all := make([]Feed, len(feeds))
-	group, below := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, name := range feeds {
 		group.Go(func() (err error) {
-			all[i], err = Read(below, s, name)
+			all[i], err = Read(gctx, s, name)
 			return err
 		})
 	}
