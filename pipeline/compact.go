@@ -96,7 +96,7 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 			return err
 		}
 		if len(plan) == 0 { // what a killed one has not come to
-			return o.putManifests(ctx, lease.Feed())
+			return o.putSymlinkManifests(ctx, lease.Feed())
 		}
 		for _, runs := range plan {
 			x := &compaction{run: newRun(o, lease, nil), CompactOptions: c, of: runs}
@@ -161,7 +161,7 @@ func (x *compaction) compact(ctx context.Context) (*CompactedRun, error) {
 	if err := x.stageParts(ctx); err != nil {
 		return nil, err
 	}
-	if err := x.show(ctx); err != nil {
+	if err := x.publishParts(ctx); err != nil {
 		return nil, err
 	}
 	return x.replace(ctx)
@@ -254,7 +254,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil, err
 	}
 	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
-	x.showManifests(ctx)
+	x.tryPutSymlinkManifests(ctx)
 	if err := x.forget(ctx); err != nil && ctx.Err() == nil {
 		x.Log.Warn("the compaction's ledger could not be removed; the next run tries again", "error", err)
 	}

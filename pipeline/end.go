@@ -16,7 +16,7 @@ import (
 // exports, and their ledgers. What fails is tried again next time.
 func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 	for _, id := range lease.Feed().Ended {
-		r := named(o, lease, o.Server, id, o.Now())
+		r := runWithID(o, lease, o.Server, id, o.Now())
 		log, err := lease.OpenRun(ctx, id)
 		if err == nil {
 			r.journal, err = openJournal(ctx, log)
@@ -50,7 +50,7 @@ func (r *run) tidy(ctx context.Context) error {
 }
 
 // keptJobs says whether the run was published and its report says that the server's
-// exports stay.
+// stageExports stay.
 func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	if r.journal.givenUp != "" {
 		return false, nil

@@ -13,9 +13,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// exports does all exports of the run up to staged parts, one after the other: servers
+// stageExports does all exports of the run up to staged parts, one after the other: servers
 // commonly allow one at a time.
-func (r *run) exports(ctx context.Context) error {
+func (r *run) stageExports(ctx context.Context) error {
 	if err := r.findGroups(ctx); err != nil {
 		return err
 	}
@@ -23,14 +23,14 @@ func (r *run) exports(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(r.journal.of(roleData)) == 0 {
+	if len(r.journal.withRole(roleData)) == 0 {
 		if err := r.journal.add(ctx, entry{Planned: r.planData(full)}); err != nil {
 			return err
 		}
 	}
-	data := r.journal.of(roleData)
+	data := r.journal.withRole(roleData)
 	for n, x := range data {
-		if err := r.export(ctx, x, r.logOf(x).With("export", n+1, "of", len(data))); err != nil {
+		if err := r.stageExport(ctx, x, r.logOf(x).With("export", n+1, "of", len(data))); err != nil {
 			return err
 		}
 	}
@@ -45,8 +45,8 @@ func (r *run) logOf(x *export) *slog.Logger {
 	return log
 }
 
-// export brings one export to staged parts, or what of it is not there yet.
-func (r *run) export(ctx context.Context, x *export, log *slog.Logger) error {
+// stageExport brings one export to staged parts, or what of it is not there yet.
+func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) error {
 	if x.done() {
 		return nil
 	}

@@ -120,7 +120,7 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 			}
 		}
 		// Before any file goes: readers of the manifests know of no other.
-		if err := o.putManifests(ctx, lease.Feed()); err != nil {
+		if err := o.putSymlinkManifests(ctx, lease.Feed()); err != nil {
 			return err
 		}
 		if err := s.take(ctx); err != nil {

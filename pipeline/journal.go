@@ -60,7 +60,7 @@ func (j *journal) replay(raw json.RawMessage) error {
 	return nil
 }
 
-// add makes entries durable, all of them or none. What they say counts from then on.
+// addToFeed makes entries durable, all of them or none. What they say counts from then on.
 func (j *journal) add(ctx context.Context, entries ...entry) error {
 	raw, err := json.Marshal(entries)
 	if err != nil {
@@ -235,8 +235,8 @@ func (j *journal) applyStaged(x *export, s *staged) error {
 	return nil
 }
 
-// of are the exports of one role.
-func (j *journal) of(r role) []*export {
+// withRole are the exports of one role.
+func (j *journal) withRole(r role) []*export {
 	var some []*export
 	for _, x := range j.exports {
 		if x.Role == r {

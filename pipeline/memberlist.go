@@ -164,7 +164,7 @@ func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 // putMembers writes the feed's list of members with what the run has seen, and returns
 // its key, "" if the run has listed none.
 func (r *run) putMembers(ctx context.Context) (key string, err error) {
-	lists := r.journal.of(roleMembers)
+	lists := r.journal.withRole(roleMembers)
 	if len(lists) == 0 {
 		return "", nil
 	}

@@ -23,7 +23,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 	if !r.journal.begun.Members {
 		return nil, nil
 	}
-	lists := r.journal.of(roleMembers)
+	lists := r.journal.withRole(roleMembers)
 	if len(lists) == 0 {
 		var plan []planned
 		for _, group := range r.groups() {
@@ -32,7 +32,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 		if err := r.journal.add(ctx, entry{Planned: plan}); err != nil {
 			return nil, err
 		}
-		lists = r.journal.of(roleMembers)
+		lists = r.journal.withRole(roleMembers)
 	}
 	for _, x := range lists {
 		if err := r.listMembers(ctx, x); err != nil {
@@ -42,7 +42,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 	if r.journal.begun.Kind == ledger.KindFull {
 		return nil, nil
 	}
-	if len(r.journal.of(roleHistory)) == 0 && len(r.journal.of(roleData)) == 0 {
+	if len(r.journal.withRole(roleHistory)) == 0 && len(r.journal.withRole(roleData)) == 0 {
 		plan, err := r.planHistory(ctx, lists)
 		if err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 		}
 	}
 	full = map[string]bool{}
-	for _, x := range r.journal.of(roleHistory) {
+	for _, x := range r.journal.withRole(roleHistory) {
 		if !x.refused {
 			if err := r.history(ctx, x); err != nil {
 				return nil, err
@@ -68,7 +68,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 // history brings everything about patients that are new in a group.
 func (r *run) history(ctx context.Context, x *export) error {
 	log := r.logOf(x)
-	err := r.export(ctx, x, log)
+	err := r.stageExport(ctx, x, log)
 	if err == nil || x.job != nil || ctx.Err() != nil {
 		return err
 	}

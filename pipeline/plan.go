@@ -71,7 +71,7 @@ func (r *run) inFull() bool {
 		return false
 	}
 	full := map[string]bool{}
-	for _, x := range r.journal.of(roleData) {
+	for _, x := range r.journal.withRole(roleData) {
 		if x.Since.Equal(r.Feed.Request.Since) && slices.Equal(x.Types, r.journal.begun.Types) {
 			full[x.Group] = true
 		}

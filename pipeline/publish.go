@@ -53,7 +53,7 @@ func (r *run) fillReport() {
 // feed's object, readers of that see nothing of the run, and after it all. It may be
 // done again by another process at any point.
 func (r *run) publish(ctx context.Context) error {
-	if err := r.show(ctx); err != nil {
+	if err := r.publishParts(ctx); err != nil {
 		return err
 	}
 	r.report.addDuplicates(r.seen)
@@ -69,11 +69,12 @@ func (r *run) publish(ctx context.Context) error {
 		}
 	}
 	r.report.markPublished()
-	return r.add(ctx)
+	return r.addToFeed(ctx)
 }
 
-// show makes all staged parts visible to who lists folders, and says so in the report.
-func (r *run) show(ctx context.Context) error {
+// publishParts makes every staged part visible to readers that list folders, and adds it to the
+// report.
+func (r *run) publishParts(ctx context.Context) error {
 	r.Progress.enter(Publishing)
 	// The fence: an old holder of the lease that wakes up here finds that it has lost it.
 	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
@@ -119,8 +120,8 @@ func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPa
 	return context.Cause(ctx)
 }
 
-// add adds the run to the feed and moves the watermark, in one write.
-func (r *run) add(ctx context.Context) error {
+// addToFeed adds the run to the feed and moves the watermark, in one write.
+func (r *run) addToFeed(ctx context.Context) error {
 	members, err := r.putMembers(ctx)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (r *run) add(ctx context.Context) error {
 	// What follows is not the run's success: the next one does it, if it fails here.
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	beside.Go(func() { r.showManifests(ctx) })
+	beside.Go(func() { r.tryPutSymlinkManifests(ctx) })
 	beside.Go(func() { r.dropLists(ctx, lists) })
 	// Before the ledger goes, which says what there is to delete: the next run tries once more.
 	if !r.endJobs(ctx) {

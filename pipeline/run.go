@@ -23,7 +23,7 @@ import (
 // One process at a time may run a feed: a [*ledger.HeldError] says that another one
 // does.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
 		r, err := resume(ctx, o, lease)
 		if err != nil {
 			return newRun(o, lease, o.Server).failed(err)
@@ -32,7 +32,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			if err := r.checkSink(ctx, r.journal.begun.Kind); err != nil {
 				return r.failed(err)
 			}
-			report, err := r.complete(ctx, r.exports)
+			report, err := r.stageAndPublish(ctx, r.stageExports)
 			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
 			}
@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err := r.begin(ctx, kind); err != nil {
 			return r.failed(err)
 		}
-		return r.complete(ctx, r.exports)
+		return r.stageAndPublish(ctx, r.stageExports)
 	})
 }
 
@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // over. An unfinished run of exports is thrown away; Options.Server, if set, is used only to
 // delete those exports. Feed.Request is not used.
 func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
-	return lead(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
 		r := newRun(o, lease, files)
 		o.Fresh = true
 		if _, err := resume(ctx, o, lease); err != nil { // nothing comes of it but that it is thrown away
@@ -70,17 +70,17 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 		if err := r.begin(ctx, ledger.KindFiles, entry{Planned: []planned{{Role: roleData}}}, entry{Started: new(started)}); err != nil {
 			return r.failed(err)
 		}
-		return r.complete(ctx, func(ctx context.Context) error {
+		return r.stageAndPublish(ctx, func(ctx context.Context) error {
 			r.Log.Info("converting", "files", len(files.files))
 			x := r.journal.exports[0]
 			x.job.Manifest = files.manifest()
-			return r.export(ctx, x, r.Log)
+			return r.stageExport(ctx, x, r.Log)
 		})
 	})
 }
 
-// lead calls do while this process holds the feed's lease. There is a report in any case.
-func lead(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
+// withReport calls do while this process holds the feed's lease. There is a report in any case.
+func withReport(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
 	o = o.withDefaults()
 	if err = o.Parquet.check(); err == nil {
 		err = withLease(ctx, o, func(lease *ledger.Lease) (err error) {
@@ -113,12 +113,12 @@ type run struct {
 
 func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
 	started := o.Now()
-	r := named(o, lease, opener, newRunID(started), started)
+	r := runWithID(o, lease, opener, newRunID(started), started)
 	r.seen = newSeen(maxSeen)
 	return r
 }
 
-func named(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {
+func runWithID(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {
 	r := &run{Options: o, id: id, lease: lease, opener: opener, started: started, report: newReport(o.Feed, started)}
 	r.report.Run = id
 	r.Log = o.Log.With("feed", o.Feed.Name, "run", id)
@@ -160,7 +160,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	if unfinished == nil {
 		return nil, nil
 	}
-	r := named(o, lease, o.Server, unfinished.Run, unfinished.Started)
+	r := runWithID(o, lease, o.Server, unfinished.Run, unfinished.Started)
 	if err := r.open(ctx); err != nil {
 		if _, damaged := errors.AsType[*ledger.DamagedError](err); o.Fresh && damaged {
 			return nil, r.abandon(ctx, err)
@@ -215,8 +215,8 @@ func (r *run) open(ctx context.Context) error {
 	return err
 }
 
-// complete stages by way of stage, and publishes all of it or nothing.
-func (r *run) complete(ctx context.Context, stage func(context.Context) error) (*Report, error) {
+// stageAndPublish stages by way of stage, and publishes all of it or nothing.
+func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*Report, error) {
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {

@@ -15,10 +15,10 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// putManifests makes the symlink manifests of a feed, by which Athena, Trino and Presto
+// putSymlinkManifests makes the symlink manifests of a feed, by which Athena, Trino and Presto
 // know what is live, say what its object says. What they say already is not written
 // again. It is done under the feed's lease, after each change of what is live.
-func (o Options) putManifests(ctx context.Context, f ledger.Feed) error {
+func (o Options) putSymlinkManifests(ctx context.Context, f ledger.Feed) error {
 	keys := map[string][]string{} // by type
 	for p, err := range Live(ctx, o.State, f) {
 		if err != nil {
@@ -72,10 +72,10 @@ func (o Options) content(ctx context.Context, key string) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
 }
 
-// showManifests is putManifests after a change that counts already: the next run heals
-// what fails here.
-func (r *run) showManifests(ctx context.Context) {
-	if err := r.putManifests(ctx, r.lease.Feed()); err != nil && ctx.Err() == nil {
+// tryPutSymlinkManifests is putSymlinkManifests after a change that counts already: the next
+// run heals what fails here.
+func (r *run) tryPutSymlinkManifests(ctx context.Context) {
+	if err := r.putSymlinkManifests(ctx, r.lease.Feed()); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
 	}
 }

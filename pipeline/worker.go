@@ -91,7 +91,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		return err
 	}
 	defer stream.Close()
-	rest, err := after(stream, f.place)
+	rest, err := skipConverted(stream, f.place)
 	if err != nil {
 		return err
 	}
@@ -159,9 +159,9 @@ func checkCount(f queuedFile, read columnar.ReadStats) error {
 	return nil
 }
 
-// after skips what a run that was cut off has in parts already, once the file is proved
+// skipConverted skips what a run that was cut off has in parts already, once the file is proved
 // to begin with the same bytes.
-func after(stream Stream, p place) (io.Reader, error) {
+func skipConverted(stream Stream, p place) (io.Reader, error) {
 	if p.Bytes == 0 {
 		return stream, nil
 	}
