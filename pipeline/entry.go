@@ -33,6 +33,31 @@ type entry struct {
 	GivenUp  string         `json:"given_up,omitempty"` // why; what is staged is to be thrown away
 }
 
+// export is which export an entry is about, not ok if it is about none that is known here.
+func (e entry) export() (index int, ok bool) {
+	switch {
+	case e.Started != nil:
+		return e.Started.Export, true
+	case e.Refused != nil:
+		return e.Refused.Export, true
+	case e.Lost != nil:
+		return e.Lost.Export, true
+	case e.Listed != nil:
+		return e.Listed.Export, true
+	case e.Complete != nil:
+		return e.Complete.Export, true
+	case e.Staged != nil:
+		return e.Staged.Export, true
+	case e.Issues != nil:
+		return e.Issues.Export, true
+	case e.Members != nil:
+		return e.Members.Export, true
+	case e.Deleted != nil:
+		return e.Deleted.Export, true
+	}
+	return 0, false
+}
+
 type begun struct {
 	Started     time.Time   `json:"started"`
 	Kind        ledger.Kind `json:"kind"`

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -147,59 +148,39 @@ func (j *journal) applyOne(e entry) error {
 }
 
 func (j *journal) applyToExport(e entry) error {
-	of := func(index int) (*export, error) {
-		if index < 0 || index >= len(j.exports) {
-			return nil, fmt.Errorf("it names export %d of %d", index, len(j.exports))
-		}
-		return j.exports[index], nil
+	index, ok := e.export()
+	switch {
+	case !ok:
+		return errors.New("it says nothing that this version of fhirkiln knows")
+	case index < 0 || index >= len(j.exports):
+		return fmt.Errorf("it names export %d of %d", index, len(j.exports))
 	}
-	var x *export
-	var err error
+	x := j.exports[index]
 	switch {
 	case e.Started != nil:
-		if x, err = of(e.Started.Export); err == nil {
-			if len(x.files) > 0 {
-				j.void(x) // of a manifest that came with the answer, and is lost with it
-			}
-			x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
-			x.accepted, x.issues = e.Started.At, slices.Clone(e.Started.Issues)
+		if len(x.files) > 0 {
+			j.void(x) // of a manifest that came with the answer, and is lost with it
 		}
+		x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
+		x.accepted, x.issues = e.Started.At, slices.Clone(e.Started.Issues)
 	case e.Refused != nil:
-		if x, err = of(e.Refused.Export); err == nil {
-			x.refused = true
-		}
+		x.refused = true
 	case e.Lost != nil:
-		if x, err = of(e.Lost.Export); err == nil {
-			j.void(x)
-		}
+		j.void(x)
 	case e.Listed != nil:
-		if x, err = of(e.Listed.Export); err == nil {
-			x.list(e.Listed.Files)
-		}
+		x.list(e.Listed.Files)
 	case e.Complete != nil:
-		if x, err = of(e.Complete.Export); err == nil {
-			x.complete = e.Complete
-		}
+		x.complete = e.Complete
 	case e.Staged != nil:
-		if x, err = of(e.Staged.Export); err == nil {
-			err = j.applyStaged(x, e.Staged)
-		}
+		return j.applyStaged(x, e.Staged)
 	case e.Issues != nil:
-		if x, err = of(e.Issues.Export); err == nil {
-			x.issues, x.read = append(x.issues, e.Issues.Issues...), true
-		}
+		x.issues, x.read = append(x.issues, e.Issues.Issues...), true
 	case e.Members != nil:
-		if x, err = of(e.Members.Export); err == nil {
-			x.members = e.Members
-		}
+		x.members = e.Members
 	case e.Deleted != nil:
-		if x, err = of(e.Deleted.Export); err == nil {
-			x.deleted = true
-		}
-	default:
-		err = fmt.Errorf("it says nothing that this version of fhirkiln knows")
+		x.deleted = true
 	}
-	return err
+	return nil
 }
 
 // void forgets what an export has come to: its files may be told of before it fails.
