@@ -128,8 +128,7 @@ func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) er
 	if j.begun != nil && j.begun.Kind != ledger.KindCompaction {
 		return &CompactBlockedError{Feed: o.Feed.Name, Run: u.Run, Started: u.Started}
 	}
-	_, err = resume(ctx, o, lease) // nothing comes of it but that it is thrown away
-	return err
+	return discardUnfinished(ctx, o, lease)
 }
 
 // compaction makes one run of several.
@@ -155,7 +154,7 @@ func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
 }
 
 func (x *compaction) compact(ctx context.Context) (*CompactedRun, error) {
-	if err := x.begin(ctx, ledger.KindCompaction); err != nil {
+	if err := x.begin(ctx, ledger.KindCompaction, noServer()...); err != nil {
 		return nil, err
 	}
 	if err := x.stageParts(ctx); err != nil {
@@ -169,11 +168,6 @@ func (x *compaction) compact(ctx context.Context) (*CompactedRun, error) {
 
 // stageParts merges the parts type by type, in the order of their runs.
 func (x *compaction) stageParts(ctx context.Context) error {
-	for _, e := range []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}} {
-		if err := x.journal.add(ctx, e); err != nil {
-			return err
-		}
-	}
 	merge := map[string][]PartReport{}
 	var whole []PartReport
 	for _, r := range x.of {

@@ -62,12 +62,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
 		r := newRun(o, lease, files)
-		o.Fresh = true
-		if _, err := resume(ctx, o, lease); err != nil { // nothing comes of it but that it is thrown away
+		if err := discardUnfinished(ctx, o, lease); err != nil {
 			return r.failed(err)
 		}
-		// An export of no server.
-		if err := r.begin(ctx, ledger.KindFiles, entry{Planned: []planned{{Role: roleData}}}, entry{Started: new(started)}); err != nil {
+		if err := r.begin(ctx, ledger.KindFiles, noServer()...); err != nil {
 			return r.failed(err)
 		}
 		return r.stageAndPublish(ctx, func(ctx context.Context) error {
@@ -167,32 +165,15 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		}
 		return nil, err
 	}
-	why := r.journal.givenUp
-	switch begun := r.journal.begun; {
-	case why != "":
-	case begun != nil && begun.Kind == ledger.KindFiles:
-		why = "files are converted from their start"
-	case o.Fresh:
-		why = "a fresh run was asked for"
-	case begun == nil:
-		why = "it had not begun"
-	case begun.Kind == ledger.KindCompaction:
-		why = "it was a compaction"
-	case o.Server == nil:
-		why = "files are converted now"
-	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
-		if err := checkFilters(o, lease.Feed()); err != nil {
-			return nil, err // it stays until it is clear what is wanted
-		}
-		why = "the feed asks for something else now"
-	case o.Full && begun.Kind != ledger.KindFull:
-		why = "a full run was asked for"
+	why, err := r.whyNotResumed(o)
+	if err != nil {
+		return nil, err // it stays until it is clear what is wanted
 	}
 	if why != "" {
 		r.Log.Info("an unfinished run is thrown away", "why", why)
 		return nil, r.giveUp(ctx, why)
 	}
-	err := lease.Update(ctx, func(f *ledger.Feed) error {
+	err = lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished.Attempts++
 		return nil
 	})
@@ -204,6 +185,39 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	r.Log.Info("going on with a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Attempts+1)
 	return r, r.discardLoose(ctx)
+}
+
+// whyNotResumed is why an unfinished run is to be thrown away, "" if it can be resumed.
+func (r *run) whyNotResumed(o Options) (string, error) {
+	switch begun := r.journal.begun; {
+	case r.journal.givenUp != "":
+		return r.journal.givenUp, nil
+	case begun == nil:
+		return "it had not begun", nil
+	case begun.Kind == ledger.KindFiles:
+		return "files are converted from their start", nil
+	case begun.Kind == ledger.KindCompaction:
+		return "it was a compaction", nil
+	case o.Fresh:
+		return "a fresh run was asked for", nil
+	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
+		return "the feed asks for something else now", checkFilters(o, r.lease.Feed())
+	case o.Full && begun.Kind != ledger.KindFull:
+		return "a full run was asked for", nil
+	}
+	return "", nil
+}
+
+// discardUnfinished throws the feed's unfinished run away, if there is one.
+func discardUnfinished(ctx context.Context, o Options, lease *ledger.Lease) error {
+	o.Fresh = true
+	_, err := resume(ctx, o, lease)
+	return err
+}
+
+// noServer is an export of no server, for files and parts to hang from.
+func noServer() []entry {
+	return []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}}
 }
 
 // open opens the ledger of a run that has begun.
