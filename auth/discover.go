@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -27,14 +29,17 @@ func configurationOf(base string) string {
 func Discover(ctx context.Context, base string, client *http.Client, retry transport.Retry) (string, error) {
 	const hint = "write token_url instead of discover: the server's owner knows it"
 	address := configurationOf(base)
-	failed := func(kind transport.Kind, status int, said string) error {
-		return &transport.Error{Kind: kind, Doing: discovering, URL: address, Status: status, Said: said, Hint: hint}
+	failed := func(kind transport.Kind, status int) error {
+		return &transport.Error{Kind: kind, Doing: discovering, URL: address, Status: status, Hint: hint}
+	}
+	unusable := func(why string) error {
+		return &transport.Error{Kind: transport.NotThere, Doing: discovering, URL: address, Err: errors.New(why), Hint: hint}
 	}
 	c := transport.Retrying(client, retry)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", failed(transport.NotThere, 0, "the URL is unreadable")
+		return "", unusable("the URL is unreadable")
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.Do(req)
@@ -45,22 +50,22 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	body, err := transport.ReadBody(resp, maxAnswer)
 	switch {
 	case transport.Passing(resp.StatusCode):
-		return "", failed(transport.Unavailable, resp.StatusCode, "")
+		return "", failed(transport.Unavailable, resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
-		return "", failed(transport.NotThere, resp.StatusCode, "")
+		return "", failed(transport.NotThere, resp.StatusCode)
 	case err != nil:
 		return "", transport.NoAnswer(ctx, discovering, address, err)
 	}
 	var document fields
 	if json.Unmarshal(body, &document) != nil {
-		return "", failed(transport.NotThere, 0, "the answer is not JSON")
+		return "", unusable("the answer is not JSON")
 	}
 	found, err := url.Parse(document.text("token_endpoint"))
 	if err != nil || found.Host == "" || found.Scheme != "https" && found.Scheme != "http" || found.User != nil {
-		return "", failed(transport.NotThere, 0, "the document names no token_endpoint")
+		return "", unusable("the document names no token_endpoint")
 	}
 	if req.URL.Scheme == "https" && found.Scheme != "https" {
-		return "", failed(transport.NotThere, 0, "the document names a token_endpoint in the clear")
+		return "", unusable("the document names a token_endpoint in the clear")
 	}
 	return found.String(), nil
 }
@@ -95,7 +100,7 @@ func (p *Pin) check(base, endpoint string, log *slog.Logger) error {
 		return nil
 	}
 	return &transport.Error{Kind: transport.NotThere, Doing: discovering, URL: configurationOf(base),
-		Said: "the token endpoint was at " + p.first + ", and is said to be at " + origin + " now",
+		Err:  fmt.Errorf("the token endpoint was at %s, and is said to be at %s now", p.first, origin),
 		Hint: "ask the server's owner; if it is to be trusted with the credentials there, name it under token_origins, or write token_url instead of discover"}
 }
 

@@ -59,7 +59,7 @@ func (e endpoint) ask(ctx context.Context, fill func() (form, error)) (fields, e
 	}
 	req, err := http.NewRequestWithContext(ctx, method, e.url, nil)
 	if err != nil {
-		return nil, &transport.Error{Kind: transport.NotThere, Doing: e.doing, Said: "the URL is unreadable", Hint: "check token_url"}
+		return nil, &transport.Error{Kind: transport.NotThere, Doing: e.doing, Err: errors.New("the URL is unreadable"), Hint: "check token_url"}
 	}
 	resp, err := client.Do(req)
 	if one.broken != nil {
@@ -84,8 +84,8 @@ func (e endpoint) ask(ctx context.Context, fill func() (form, error)) (fields, e
 }
 
 // nonsense says that what answered is no such endpoint.
-func (e endpoint) nonsense(said, hint string) error {
-	return &transport.Error{Kind: transport.NotThere, Doing: e.doing, URL: e.url, Said: said, Hint: hint}
+func (e endpoint) nonsense(what, hint string) error {
+	return &transport.Error{Kind: transport.NotThere, Doing: e.doing, URL: e.url, Err: errors.New(what), Hint: hint}
 }
 
 // attempts is what goes on below the retries: it makes each attempt's form, and reads

@@ -116,7 +116,7 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	}
 	if u.o.AppUserID == "" {
 		if refused == nil {
-			refused = &transport.Error{Kind: transport.Denied, Doing: "getting a token", Said: "there is no refresh token, and no code that was not used",
+			refused = &transport.Error{Kind: transport.Denied, Doing: "getting a token", Err: errors.New("there is no refresh token, and no code that was not used"),
 				Hint: "give app_user_id, or a code or refresh_token that was got elsewhere"}
 		}
 		return Credential{}, refused

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -44,7 +45,7 @@ func (e endpoint) bearer(answer fields, note remark) (Credential, error) {
 	}
 	if !fitsHeader(token) {
 		return Credential{}, &transport.Error{Kind: transport.Broken, Doing: e.doing, URL: e.url,
-			Said: "the token has characters that no HTTP header can carry", Hint: "ask the server's owner"}
+			Err: errors.New("the token has characters that no HTTP header can carry"), Hint: "ask the server's owner"}
 	}
 	c := Bearer(token)
 	c.remark = note

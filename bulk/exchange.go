@@ -29,7 +29,7 @@ type request struct {
 func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
-		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Said: "the server gave an unreadable URL", Hint: "ask the server's owner"}
+		return nil, &transport.Error{Kind: transport.Broken, Doing: r.doing, Err: errors.New("the server gave an unreadable URL"), Hint: "ask the server's owner"}
 	}
 	var used auth.Credential
 	for try := 1; ; try++ {
@@ -134,7 +134,7 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 		if o, ok = parseOutcome(body); ok {
 			e.Said = o.words(known...)
 		} else if looksLikeMarkup(body) {
-			e.Said = "a web page, not FHIR"
+			e.Err = errors.New("a web page, not FHIR")
 		}
 	}
 	switch e.Kind {

@@ -36,7 +36,7 @@ type Error struct {
 	Doing  string // what was being done: "starting the export"
 	URL    string // to what; printed by way of [Redact]
 	Status int    // HTTP status, 0 if there was no answer
-	Said   string // what the server said, cleaned by [Clean]
+	Said   string // the server's own words, reduced by [Words]
 	Hint   string // what the user may try; not part of the error's text
 	Err    error  // the cause when there was no answer, or a reading of it
 
