@@ -93,7 +93,7 @@ func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
 		if n == len(gatewayPauses) {
 			return Credential{}, outage(err)
 		}
-		if err := sleep(ctx, transport.Exponential(gatewayPauses[n], gatewayPauses[n], 0)); err != nil {
+		if err := transport.Sleep(ctx, transport.Exponential(gatewayPauses[n], gatewayPauses[n], 0)); err != nil {
 			return Credential{}, err
 		}
 		next, err = c.fetch(ctx)
@@ -111,18 +111,6 @@ func outage(err error) error {
 	passing.Kind = transport.Unavailable
 	passing.Hint = "the credentials were good before, so that a gateway or firewall before the token endpoint may be in the way: run again later, or ask the server's owner"
 	return &passing
-}
-
-// sleep waits for d or for the end of ctx, whose cause it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // known is what needs no fetch: the current credential, a refusal, or what a fetch has

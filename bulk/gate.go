@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"fhirkiln/transport"
 )
 
 // openFiles is how many files of one host are fetched at once to begin with.
@@ -59,7 +61,7 @@ func (g *gate) enter(ctx context.Context) (time.Time, error) {
 		}
 		g.mu.Unlock()
 		if pause > 0 {
-			if err := sleep(ctx, pause); err != nil {
+			if err := transport.Sleep(ctx, pause); err != nil {
 				return now, err
 			}
 			continue

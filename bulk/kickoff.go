@@ -92,7 +92,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 				return job, err
 			}
 			c.log.Warn("the server is busy with another export of this client; starting later", "in", pause.Round(time.Millisecond), "error", e)
-			if err := sleep(ctx, pause); err != nil {
+			if err := transport.Sleep(ctx, pause); err != nil {
 				return Job{}, err
 			}
 		default:

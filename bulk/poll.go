@@ -150,7 +150,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			c.log.Warn("asking for the export's status failed; asking again", "in", pause.Round(time.Millisecond),
 				"giving_up_after", (c.poll.Outage - time.Since(outage)).Round(time.Second), "error", err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := transport.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
@@ -228,16 +228,4 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	}
 	e.Stray = !ok && status != http.StatusGone && (e.Kind == transport.Refused || e.Kind == transport.Broken)
 	return e
-}
-
-// sleep waits for d or for the end of ctx, whose cause it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -31,7 +31,7 @@ func (s *Stream) reopen() error {
 	for {
 		if s.attempts > 0 {
 			pause := transport.Exponential(s.client.retry.MinWait, s.client.retry.MaxWait, max(s.idle-1, 0))
-			if err := sleep(s.ctx, pause); err != nil {
+			if err := transport.Sleep(s.ctx, pause); err != nil {
 				return err
 			}
 		}

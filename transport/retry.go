@@ -160,3 +160,15 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	}
 	return time.Duration(min(seconds, century) * float64(time.Second)), true
 }
+
+// Sleep waits for d or for the end of ctx, whose cause it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

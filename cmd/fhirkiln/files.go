@@ -77,8 +77,7 @@ func (cmd *filesCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		folder := typeFolder(p.Key)
-		if len(cmd.Type) > 0 && !slices.Contains(cmd.Type, folder) {
+		if len(cmd.Type) > 0 && !slices.Contains(cmd.Type, p.Type) {
 			continue
 		}
 		if !cmd.JSON {
@@ -147,13 +146,6 @@ func (cmd *filesCommand) runs(ctx context.Context, l *lake, ui *ui) error {
 		ui.printf("%s", b.String())
 	}
 	return nil
-}
-
-// typeFolder is the folder of a type that a key is in: the type, or "deleted".
-func typeFolder(key string) string {
-	_, rest, _ := strings.Cut(key, "/")
-	folder, _, _ := strings.Cut(rest, "/")
-	return folder
 }
 
 // below is what a key is called outside of its place.

@@ -93,8 +93,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 	if len(feeds) > 0 {
 		live, err := l.live(ctx, nil, allRuns)
 		for _, p := range live {
-			folder := typeFolder(p.Key)
-			if folder != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, folder)) {
+			if p.Type != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, p.Type)) {
 				parts = append(parts, restorable{below(l.where, p.Key), l.livePart(p.Key), &p.PartReport})
 			}
 		}

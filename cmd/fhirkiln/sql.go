@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline/views"
 )
 
@@ -41,10 +42,10 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	o := views.Options{Engine: cmd.Engine}
 	for _, p := range parts {
-		if folder := typeFolder(p.Key); folder == "deleted" {
+		if p.Type == columnar.Deleted {
 			o.Tombstones = true
-		} else if !slices.Contains(o.Types, folder) {
-			o.Types = append(o.Types, folder)
+		} else if !slices.Contains(o.Types, p.Type) {
+			o.Types = append(o.Types, p.Type)
 		}
 	}
 	if len(o.Types) == 0 {
