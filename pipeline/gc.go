@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -133,24 +135,27 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 	})
 }
 
-// sweep removes what was found, and then the last sign of retired runs.
+// sweep removes what was found: first parts, then what tells of their runs, and then the last
+// sign of retired ones.
 func (o Options) sweep(ctx context.Context, lease *ledger.Lease, found *Garbage) error {
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(publishers)
-	for _, f := range found.Files {
-		if gctx.Err() != nil {
-			break
-		}
-		store := o.storeOf(f.Key)
-		group.Go(func() error {
-			if f.Staged {
-				return store.Discard(gctx, f.Key)
+	for _, ofParts := range []bool{true, false} {
+		group, gctx := errgroup.WithContext(ctx)
+		group.SetLimit(publishers)
+		for _, f := range found.Files {
+			if isPart := strings.HasPrefix(f.Key, columnar.LayoutPath+"/"); isPart != ofParts || gctx.Err() != nil {
+				continue
 			}
-			return store.Remove(gctx, f.Key)
-		})
-	}
-	if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {
-		return err
+			store := o.storeOf(f.Key)
+			group.Go(func() error {
+				if f.Staged {
+					return store.Discard(gctx, f.Key)
+				}
+				return store.Remove(gctx, f.Key)
+			})
+		}
+		if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {
+			return err
+		}
 	}
 	if len(found.Runs) == 0 {
 		return nil

@@ -127,8 +127,14 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	return r.forgetUnread(ctx)
 }
 
-// forgetUnread is forget for a ledger that cannot be read.
+// forgetUnread is forget for a ledger that cannot be read. Where the state is apart from the
+// parts, a note stays for gc, which would take the run's for another state's without it.
 func (r *run) forgetUnread(ctx context.Context) error {
+	if any(r.State) != any(r.Sink) {
+		if err := r.State.Put(ctx, ledger.Folder(r.id)+"unread.json", []byte("{}\n")); err != nil {
+			return err
+		}
+	}
 	var keys []string
 	err := r.State.List(ctx, ledger.Folder(r.id)+"ledger/", func(key string, _ int64) error {
 		keys = append(keys, key)

@@ -177,3 +177,48 @@ func TestAbandoningIsDoneByTheNext(t *testing.T) {
 	}
 	w.wantLive(t, 1)
 }
+
+// Where the state is apart from the parts, gc still knows what a run has staged that was
+// thrown away unread.
+func TestAbandoningWithTheStateApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+		bulktest.Lines("Patient", append(resources("Patient", 0, 3), `{"id":"no type"}`)...)}})
+	state, err := sink.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { state.Close() })
+	w.State, w.MaxQuarantined = state, -1
+	if _, err := pipeline.Run(t.Context(), w.Options); err == nil || len(w.files(t, ".staged")) == 0 {
+		t.Fatalf("nothing is staged; error %v", err)
+	}
+	feed, err := ledger.Read(t.Context(), state, w.Feed.Name)
+	if err != nil || feed.Unfinished == nil {
+		t.Fatal("nothing is unfinished", err)
+	}
+	damaged := 0
+	err = state.List(t.Context(), ledger.Folder(feed.Unfinished.Run)+"ledger/", func(key string, _ int64) error {
+		damaged++
+		return state.Put(t.Context(), key, []byte("{"))
+	})
+	if err != nil || damaged == 0 {
+		t.Fatal(damaged, err)
+	}
+	if _, err := pipeline.Cancel(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.gc(t, noGrace)
+	}
+	if left := w.files(t, ".staged"); len(left) > 0 {
+		t.Errorf("left staged: %q", left)
+	}
+	err = state.List(t.Context(), ledger.Folder(feed.Unfinished.Run), func(key string, _ int64) error {
+		t.Errorf("left: %s", key)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

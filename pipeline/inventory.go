@@ -23,17 +23,41 @@ type Inventory struct {
 	staged  map[string]time.Time     // of all feeds
 	folders map[string][]GarbageFile // by run
 	feeds   []ledger.Feed
-	apart   bool // the state is in another place than the parts
+
+	published map[string]bool   // runs that were live, or had been, before anything was listed: all their parts are here
+	feedOf    map[string]string // by run, of those that have a part or something staged for one
+	apart     bool              // the state is in another place than the parts
 }
 
 // TakeInventory lists o.Sink and o.State, and reads all feeds. It is good for GC of the
-// feeds of these names, and needs some hundred bytes of memory for each of their files.
+// feeds of these names, and needs some hundred bytes of memory for each of their parts, and
+// for each file of all runs in the state.
 func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory, error) {
 	o = o.withDefaults()
 	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{},
-		apart: any(o.State) != any(o.Sink)}
-	err := o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
-		if _, feed := partOf(key); slices.Contains(names, feed) {
+		published: map[string]bool{}, feedOf: map[string]string{}, apart: any(o.State) != any(o.Sink)}
+	before, err := o.allFeeds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range before {
+		for _, r := range f.Runs {
+			i.published[r.Run] = true
+		}
+		for _, r := range f.Retired {
+			i.published[r.Run] = true
+		}
+	}
+	// mine says whether a key is of a feed that is asked for.
+	mine := func(key string) (feed string, ok bool) {
+		_, feed = partOf(key)
+		if feed != "" {
+			i.feedOf[runOf(key)] = feed
+		}
+		return feed, slices.Contains(names, feed)
+	}
+	err = o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
+		if feed, ok := mine(key); ok {
 			i.parts[feed] = append(i.parts[feed], GarbageFile{Key: key, Bytes: size})
 		}
 		return nil
@@ -42,7 +66,7 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 		return nil, err
 	}
 	err = o.Sink.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
-		if _, feed := partOf(key); slices.Contains(names, feed) {
+		if _, ok := mine(key); ok {
 			i.staged[key] = at
 		}
 		return nil
@@ -68,14 +92,20 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	if err != nil {
 		return nil, err
 	}
-	all, err := ledger.List(ctx, o.State)
+	i.feeds, err = o.allFeeds(ctx)
+	return i, err
+}
+
+func (o Options) allFeeds(ctx context.Context) ([]ledger.Feed, error) {
+	names, err := ledger.List(ctx, o.State)
 	if err != nil {
 		return nil, err
 	}
-	if i.feeds, err = ledger.ReadAll(ctx, o.State, all); err != nil {
+	feeds, err := ledger.ReadAll(ctx, o.State, names)
+	if err != nil {
 		return nil, fmt.Errorf("finding out which runs are in use: %w", err)
 	}
-	return i, nil
+	return feeds, nil
 }
 
 // forget takes out what belongs to no feed in particular, so that it is found once.

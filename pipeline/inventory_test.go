@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,4 +158,83 @@ func TestGCOfAnotherState(t *testing.T) {
 			t.Errorf("gc removed %+v", found.Files)
 		}
 	}
+}
+
+// A run that was published after all was listed, and is retired when gc comes to its feed, is
+// not forgotten before its parts are removed.
+func TestGCOfWhatWasNotListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	w.Feed.KeepRuns = 1
+	inventory, err := pipeline.TakeInventory(t.Context(), w.Options, "members")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.runFull(t, 2)
+	if found := w.gc(t, pipeline.GCOptions{Grace: -1, Inventory: inventory}); len(found.Files) > 0 || found.Waiting != 1 {
+		t.Errorf("gc found %+v", found)
+	}
+	w.gc(t, noGrace)
+	if n := len(w.files(t, ".parquet")); n != 1 {
+		t.Errorf("%d parts are left, want that of the live run", n)
+	}
+}
+
+// Where the state is apart from the parts, gc goes by what a run has left there, and so
+// removes that last.
+func TestGCWithTheStateApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	state, err := sink.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { state.Close() })
+	w.State = state
+	feeds := []string{"members", "another"}
+	for _, w.Feed.Name = range feeds {
+		w.runFull(t, 1)
+	}
+	const dead = "r20200102t030405678z-aaaaaa"
+	part := "r4-core-1/Patient/kiln_source=bison/kiln_feed=another/kiln_run=" + dead + "/p00001-1-aaaaaaaa.parquet"
+	list := ledger.Folder(dead) + "members.ndjson.gz"
+	put := func() {
+		t.Helper()
+		w.put(t, part)
+		if err := state.Put(t.Context(), list, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	inventory, err := pipeline.TakeInventory(t.Context(), w.Options, feeds...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, name := range feeds {
+		w.Feed.Name = name
+		if found := w.gc(t, pipeline.GCOptions{Inventory: inventory}); len(found.Files) != 2*n {
+			t.Errorf("gc of %s found %+v", name, found.Files)
+		}
+	}
+	put()
+	w.Sink = &stubborn{Dir: w.dir, key: part}
+	if _, err := pipeline.GC(t.Context(), w.Options, pipeline.GCOptions{}); !errors.Is(err, errDead) {
+		t.Errorf("error %v", err)
+	}
+	if _, _, err := state.Load(t.Context(), list); err != nil {
+		t.Errorf("the list is gone before the part: %v", err)
+	}
+}
+
+// stubborn is a sink that does not remove one file.
+type stubborn struct {
+	*sink.Dir
+	key string
+}
+
+func (s *stubborn) Remove(ctx context.Context, keys ...string) error {
+	if slices.Contains(keys, s.key) {
+		return errDead
+	}
+	return s.Dir.Remove(ctx, keys...)
 }

@@ -43,7 +43,8 @@ func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) e
 	for _, r := range s.feed.Retired {
 		// One that is not tidied up keeps its files, and so its entry: without it nobody would
 		// ever remove them.
-		if !r.At.After(s.before) && !s.working[r.Run] {
+		// Nor is one forgotten here that may have parts that were not listed.
+		if !r.At.After(s.before) && !s.working[r.Run] && s.published[r.Run] {
 			s.found.Runs = append(s.found.Runs, r.Run)
 		} else {
 			s.found.Waiting++
@@ -185,6 +186,9 @@ func (s *survey) folder(ctx context.Context, run string) error {
 	why := s.dead(run)
 	if why == "" || s.spared(run, why) {
 		return nil
+	}
+	if feed := s.feedOf[run]; feed != "" && feed != s.feed.Name {
+		return nil // which goes by this folder
 	}
 	var files []GarbageFile
 	report := false
