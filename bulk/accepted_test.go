@@ -48,13 +48,14 @@ func TestKickOffAcceptedWith200(t *testing.T) {
 		kind   transport.Kind
 		want   bool
 	}{
-		"empty":                  {at, "", 0, true},
-		"JSON":                   {at, `{"status":"accepted"}`, 0, true},
-		"a text":                 {at, "accepted", 0, true},
-		"a web page":             {at, "<html>", transport.NotThere, false},
-		"an outcome":             {at, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`, transport.Refused, false},
-		"a bad manifest":         {at, `{"transactionTime":"2026-01-01T00:00:00Z","output":[{}]}`, transport.Broken, false},
-		"empty, and no location": {nil, "", transport.Broken, false},
+		"empty":                   {at, "", 0, true},
+		"JSON":                    {at, `{"status":"accepted"}`, 0, true},
+		"a text":                  {at, "accepted", 0, true},
+		"a web page":              {at, "<html>", transport.NotThere, false},
+		"an outcome":              {at, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`, transport.Refused, false},
+		"an outcome that informs": {at, `{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}`, 0, true},
+		"a bad manifest":          {at, `{"transactionTime":"2026-01-01T00:00:00Z","output":[{}]}`, transport.Broken, false},
+		"empty, and no location":  {nil, "", transport.Broken, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package bulk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -84,6 +85,16 @@ func (c *Client) mayMethod(ctx context.Context, r request) error {
 	return nil
 }
 
+var errInTheClear = errors.New("a URL in the clear")
+
+// hintElsewhere is for a URL that mayAuthorize refuses.
+func hintElsewhere(err error) string {
+	if errors.Is(err, errInTheClear) {
+		return "ask the server's owner to give https links: a proxy in front of it may hide that it is asked by https"
+	}
+	return "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"
+}
+
 // mayAsk checks that a URL which the server gave does not lead from https into the clear, as
 // a redirect may not either, but to origins that the user has named.
 func (c *Client) mayAsk(raw string) error {
@@ -93,7 +104,7 @@ func (c *Client) mayAsk(raw string) error {
 	}
 	origin := transport.Origin(u)
 	if c.base.Scheme == "https" && u.Scheme != "https" && !c.tokenFor[origin] && !c.fileHosts[origin] {
-		return errors.New("the server gave a URL in the clear, at " + origin + "; it is not asked for")
+		return fmt.Errorf("the server gave %w, at %s; it is not asked for", errInTheClear, origin)
 	}
 	return nil
 }
@@ -139,9 +150,9 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	}
 	switch e.Kind {
 	case transport.Denied:
-		e.Hint = "the server does not take the token, or it has not the right: check the scope, and that this client may export here"
+		e.Hint = "the server does not take the token, or the token lacks the right: check the scope, and that this client may export here"
 		if e.Status == http.StatusUnauthorized {
-			e.Hint += "; a token of yours may have ended"
+			e.Hint += "; if you supplied the token yourself, it may have expired"
 		}
 	case transport.NotThere:
 		e.Hint = "check the source's fhir: URL (it ends where /$export begins), the level and the group"

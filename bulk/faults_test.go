@@ -146,7 +146,7 @@ func pollFaults() []fault {
 		{name: "poll: 202 with a partial manifest that the last one denies", on: at, fails: true, kind: transport.Broken,
 			do: respond(202, nil, `{"transactionTime":"2026-01-01T00:00:00Z","output":[{"type":"Patient","url":"/gone"}]}`)},
 		{name: "poll: 202 with text", on: at, do: respond(202, nil, "still at it")},
-		{name: "poll: 404", on: at, do: respond(404, nil, ""), fails: true, kind: transport.Refused},
+		{name: "poll: 404", on: at, do: respond(404, nil, ""), times: bulktest.Always, fails: true, kind: transport.Refused},
 		{name: "poll: 410", on: at, do: respond(410, nil, ""), fails: true, kind: transport.Refused},
 		{name: "poll: X-Progress over 100 characters", on: at, do: polls("X-Progress", strings.Repeat("x", 5000)), opts: one},
 		{name: "poll: another status URL host", on: at, do: polls("Content-Location", "https://elsewhere.example/job"), opts: one},

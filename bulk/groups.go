@@ -56,7 +56,7 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 		seen[next] = true
 		if err := c.mayAuthorize(next); err != nil {
 			return nil, &transport.Error{Kind: transport.Broken, Doing: searchingGroups, URL: c.base.String(), Err: err,
-				Hint: "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"}
+				Hint: hintElsewhere(err)}
 		}
 		p, err := c.searchPage(ctx, next)
 		if err != nil {

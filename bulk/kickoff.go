@@ -96,19 +96,28 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 				return Job{}, err
 			}
 		default:
-			return Job{}, failure(startingExport, req.url, resp, r.known()...)
+			return Job{}, mayRun(failure(startingExport, req.url, resp, r.known()...))
 		}
 	}
 }
 
-// mayRun says of a kick-off that got no answer what nobody knows.
+// mayRun says of a kick-off that got no answer, or a gateway's in place of the server's, what
+// nobody knows.
 func mayRun(err error) error {
 	e, ok := errors.AsType[*transport.Error](err)
 	if !ok || e.Doing != startingExport || e.Kind != transport.Unavailable || kickOffAgain(nil, err) {
 		return err
 	}
+	const begun = "the export may have begun all the same"
 	lost := *e
-	lost.Err = fmt.Errorf("%w; the export may have begun all the same", e.Err)
+	switch {
+	case e.Said != "", e.Status == http.StatusServiceUnavailable, e.Status > 0 && e.Status < 500:
+		return err // it is the server's word, or that of something that did not pass it on
+	case e.Err == nil:
+		lost.Err = errors.New(begun)
+	default:
+		lost.Err = fmt.Errorf("%w; %s", e.Err, begun)
+	}
 	lost.Hint = "run again later; if the server is then busy with an export that nobody follows, ask its owner to delete it"
 	return &lost
 }
@@ -176,7 +185,7 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	}
 	if err := c.mayAuthorize(job.StatusURL); err != nil {
 		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Err: err,
-			Hint: "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"}
+			Hint: hintElsewhere(err)}
 	}
 	return job, nil
 }

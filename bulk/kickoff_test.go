@@ -209,7 +209,7 @@ func TestKickOffFailures(t *testing.T) {
 		{"400 other JSON", respond(400, nil, `{"message":"`+secret+`"}`), transport.Refused, "400 Bad Request", "types", 1},
 		{"406", respond(406, nil, ""), transport.Refused, "406", "types", 1},
 		{"403 html", respond(403, nil, "\n <html>"+secret), transport.Denied, "403 Forbidden: a web page", "scope", 1},
-		{"401", respond(401, nil, ""), transport.Denied, "401 Unauthorized", "may have ended", 1}, // no credentials: nothing to renew
+		{"401", respond(401, nil, ""), transport.Denied, "401 Unauthorized", "may have expired", 1}, // no credentials: nothing to renew
 		{"404", respond(404, nil, ""), transport.NotThere, "404 Not Found", "fhir:", 1},
 		{"405", respond(405, nil, ""), transport.NotThere, "405", "fhir:", 1},
 		{"501", respond(501, nil, ""), transport.NotThere, "501", "fhir:", 1},

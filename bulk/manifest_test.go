@@ -253,16 +253,14 @@ func TestManifestIsBounded(t *testing.T) {
 		return `[{"url":"` + url + `"}` + strings.Repeat(`,{"url":"`+url+`"}`, n-1) + `]`
 	}
 	const head = `{"transactionTime":"2026-03-01T12:00:00Z","link":[{"relation":"next","url":"/2"}]`
-	long := "/" + strings.Repeat("x", 16_000) + "/" // relative URLs take it on
-	for name, test := range map[string]struct{ first, second, status, says string }{
-		"lists of one name": {head + strings.Repeat(`,"output":`+files(400_000, "/a"), 3) + `}`, "", "/1", "more than 1000000 files"},
-		"lists":             {head + `,"output":` + files(600_000, "/a") + `,"deleted":` + files(600_000, "/a") + `}`, "", "/1", "more than 1000000 files"},
-		"pages":             {head + `,"output":` + files(600_000, "/a") + `}`, `{"transactionTime":"2026-03-01T12:00:00Z","output":` + files(600_000, "/a") + `}`, "/1", "more than 1000000 files"},
-		"urls":              {head + `,"output":` + files(40_000, "1") + `}`, "", long, "more than 536870912 bytes"},
+	for name, test := range map[string]struct{ first, second, says string }{
+		"lists of one name": {head + strings.Repeat(`,"output":`+files(400_000, "/a"), 3) + `}`, "", "more than 1000000 files"},
+		"lists":             {head + `,"output":` + files(600_000, "/a") + `,"deleted":` + files(600_000, "/a") + `}`, "", "more than 1000000 files"},
+		"pages":             {head + `,"output":` + files(600_000, "/a") + `}`, `{"transactionTime":"2026-03-01T12:00:00Z","output":` + files(600_000, "/a") + `}`, "more than 1000000 files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := script(t, respond(200, nil, test.first), respond(200, nil, test.second))
-			_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL + test.status}, nil)
+			_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/1"}, nil)
 			wantError(t, err, transport.Broken, test.says)
 		})
 	}

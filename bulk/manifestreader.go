@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		if r.outcome.Transient() {
 			said.Kind = transport.Unavailable
 		}
+		said.Stray = !slices.ContainsFunc(r.outcome.Issues, Issue.Failed) // it only informs
 		return nil, said
 	case !r.known:
 		e := broken(errors.New("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),

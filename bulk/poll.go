@@ -75,7 +75,7 @@ const waitingForExport = "waiting for the export"
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: waitingForExport,
 		Err:  fmt.Errorf("the server had not finished it after %v", c.poll.Deadline),
-		Hint: "run again to wait on for the same export (run --fresh asks for another); ask the server's owner, or raise the source's poll.deadline"})
+		Hint: "run again to go on waiting for the same export (run --fresh asks for another); ask the server's owner, or raise the source's poll.deadline"})
 }
 
 // polling says what to ask for until it is there.
@@ -124,7 +124,11 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			}
 		default:
 			pause = c.pause(resp.Header, failures)
-			err = p.failed(p.doing, p.url, resp)
+			failed := p.failed(p.doing, p.url, resp)
+			if p.separate && resp.Header.Get("X-Export-Status") != "" {
+				failed.Stray = false
+			}
+			err = failed
 		}
 		if err == nil {
 			failures, outage = 0, time.Time{}
@@ -136,7 +140,10 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			if !errors.As(err, &failed) {
 				return nil, err
 			}
-			inTheWay := running && (failed.Kind == transport.NotThere || failed.Stray)
+			// Before the server has said that it works, an earlier run may have heard so: a few
+			// stray answers are no word of its own.
+			const strays = 3
+			inTheWay := running && failed.Kind == transport.NotThere || failed.Stray && (running || failures < strays)
 			if failed.Kind != transport.Unavailable && !inTheWay {
 				return nil, err
 			}
@@ -219,7 +226,7 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	case e.Kind == transport.Denied:
 		e.Hint = "the export may belong to another client"
 		if status == http.StatusUnauthorized {
-			e.Hint += "; or your token has ended"
+			e.Hint += "; or your token has expired"
 		}
 	case e.Kind == transport.Unavailable:
 		e.Hint = "run again later: the export may go on at the server"

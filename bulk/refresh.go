@@ -59,26 +59,28 @@ func match(was, is []File) ([]File, bool) {
 	if len(was) != len(is) {
 		return nil, false
 	}
-	byURL := make(map[string]int, len(is))
+	type link struct{ typ, url string }
+	byURL := make(map[link]int, len(is))
 	for i, f := range is {
-		byURL[f.Type+" "+f.URL] = i
+		byURL[link{f.Type, f.URL}] = i
 	}
 	matched, taken := make([]File, len(was)), make([]bool, len(is))
 	var rest []int
 	for i, f := range was {
-		if at, ok := byURL[f.Type+" "+f.URL]; ok && !taken[at] {
+		if at, ok := byURL[link{f.Type, f.URL}]; ok && !taken[at] {
 			matched[i], taken[at] = is[at], true
 		} else {
 			rest = append(rest, i)
 		}
 	}
 	var others []File
+	var places []int // of others
 	for i, f := range is {
 		if !taken[i] {
-			others = append(others, f)
+			others, places = append(others, f), append(places, i)
 		}
 	}
-	if !matchRenewed(was, rest, others, matched) {
+	if !matchRenewed(was, rest, others, places, matched) {
 		return nil, false
 	}
 	for i, f := range matched {
@@ -90,8 +92,8 @@ func match(was, is []File) ([]File, bool) {
 }
 
 // matchRenewed finds for each of the places in was that rest names its file among is, which
-// are as many.
-func matchRenewed(was []File, rest []int, is, matched []File) bool {
+// are as many, and stand at places.
+func matchRenewed(was []File, rest []int, is []File, places []int, matched []File) bool {
 	byIdentity := make(map[string]File, len(is))
 	for _, f := range is {
 		byIdentity[f.Identity()] = f
@@ -101,19 +103,19 @@ func matchRenewed(was []File, rest []int, is, matched []File) bool {
 		id := was[i].Identity()
 		fresh, ok := byIdentity[id]
 		if !ok || used[id] || len(byIdentity) != len(is) {
-			return samePlaces(was, rest, is, matched, byIdentity)
+			return samePlaces(was, rest, is, places, matched, byIdentity)
 		}
 		used[id], matched[i] = true, fresh
 	}
 	return true
 }
 
-// samePlaces says whether the nth file of both may be the same, for each n: one that is known
-// may not stand elsewhere.
-func samePlaces(was []File, rest []int, is, matched []File, known map[string]File) bool {
+// samePlaces says whether the nth file of both may be the same, for each n: one whose link is
+// new stands where it stood, and one that is known may not stand elsewhere.
+func samePlaces(was []File, rest []int, is []File, places []int, matched []File, known map[string]File) bool {
 	for n, i := range rest {
 		if id := was[i].Identity(); id != is[n].Identity() {
-			if _, elsewhere := known[id]; elsewhere {
+			if _, elsewhere := known[id]; elsewhere || places[n] != i {
 				return false
 			}
 		}

@@ -24,6 +24,7 @@ func TestRefresh(t *testing.T) {
 		"all new":                       {manifest("/x", "/y"), "/x /y"},
 		"one new, one elsewhere":        {manifest("/b?2", "/x"), ""},
 		"one new":                       {manifest("/a?2", "/x"), "/a?2 /x"},
+		"one kept elsewhere, one new":   {manifest("/b?1", "/x"), ""},
 		"one more":                      {manifest("/a", "/b", "/c"), ""},
 		"told apart by the query":       {manifest("/a?y", "/a?x"), "/a?x /a?y"},
 		"some renewed":                  {manifest("/a?y", "/a?z"), "/a?z /a?y"},

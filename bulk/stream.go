@@ -90,7 +90,10 @@ func (s *Stream) use(m *Manifest, f File) error {
 	var err error
 	if s.public, err = s.client.reach(f.URL, m.RequiresAccessToken); err != nil {
 		hint := "if that origin is to get the token, name it under the source's token_origins; else ask the server's owner, for files elsewhere should need none (requiresAccessToken false)"
-		if errors.Is(err, errNoFileHost) {
+		switch {
+		case errors.Is(err, errInTheClear):
+			hint = hintElsewhere(err) + "; or name that origin under the source's file_hosts"
+		case errors.Is(err, errNoFileHost):
 			hint = "if files may come from there, name that origin under the source's file_hosts"
 		}
 		return s.broken(err, hint)

@@ -173,8 +173,8 @@ func TestWaitOutage(t *testing.T) {
 				start := time.Now()
 				_, err := waiter(t, bulk.Poll{}, server).Wait(t.Context(), slow, nil)
 				waited := time.Since(start)
-				if name == "cut" { // it came whole as far as HTTP knows: nothing to wait for
-					if wantError(t, err, transport.Broken); waited != 0 {
+				if name == "cut" { // it came whole as far as HTTP knows: a few times is enough
+					if wantError(t, err, transport.Broken); waited > time.Minute {
 						t.Errorf("waited %v", waited)
 					}
 					return

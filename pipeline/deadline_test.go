@@ -23,7 +23,7 @@ func TestAnOverdueExportIsGivenUp(t *testing.T) {
 	heal, _ := c.stopWaiting(t)
 	c.then(2)
 	_, err := pipeline.Run(t.Context(), c.Options)
-	if !isKind(transport.Unavailable)(err) || !strings.Contains(err.Error(), "48h0m0s, since its kick-off") {
+	if !isKind(transport.Unavailable)(err) || !strings.Contains(err.Error(), "48h0m0s after its kick-off") {
 		t.Fatalf("error %v", err)
 	}
 	c.wantDeleted(t, 1)

@@ -45,8 +45,8 @@ func (x *export) list(files []listedFile) {
 
 // meet takes the links of m, and returns its files that are not listed yet, in m's
 // order. A file is known by its URL, else by its identity and its order among the others
-// of that. One that is listed with another count or hash is another file, and the
-// listing of no use.
+// of that. One that is listed with another count or hash is another file, and the listing of
+// no use; so it is where one is gone of which only others have kept their URLs.
 func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 	x.manifest, same = m, true
 	all := make([]listedFile, 0, len(m.Output)+len(m.Deleted))
@@ -57,20 +57,28 @@ func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 		all = append(all, listedFile{f, true})
 	}
 	met := make([]bool, len(all))
-	for _, name := range []func(listedFile) string{
-		func(f listedFile) string { return f.Type + " " + f.URL },
-		func(f listedFile) string { return f.Identity() },
+	type name struct{ typ, url string }
+	kept := map[name]bool{} // identities of files that were met by URL
+	for pass, nameOf := range []func(listedFile) name{
+		func(f listedFile) name { return name{f.Type, f.URL} },
+		func(f listedFile) name { return name{"", f.Identity()} },
 	} {
-		listed := map[string][]*exportFile{} // that are not met yet
+		listed := map[name][]*exportFile{} // that are not met yet
 		for _, f := range x.files {
 			if !f.met {
-				id := name(f.listedFile)
+				id := nameOf(f.listedFile)
 				listed[id] = append(listed[id], f)
 			}
 		}
 		for i, f := range all {
-			id := name(f)
+			id := nameOf(f)
 			if met[i] || len(listed[id]) == 0 {
+				continue
+			}
+			if pass == 0 {
+				kept[name{"", f.Identity()}] = true
+			} else if kept[id] {
+				same = false
 				continue
 			}
 			was := listed[id][0]

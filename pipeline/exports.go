@@ -198,8 +198,8 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 }
 
 // waitFailed writes down that an export has failed for good, so that nobody waits for
-// it again. It is deleted if the server itself says so: what stands before the server may
-// speak of one that will be complete.
+// it again. The server's job is deleted when the server itself said that it failed, or when it
+// is overdue; what stands before the server may speak of one that will be complete.
 func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	if _, late := errors.AsType[*overdueError](err); ctx.Err() != nil || !late && !aboutTheExport(err) {
 		return err

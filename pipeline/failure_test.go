@@ -303,18 +303,18 @@ func TestACutFileIsMended(t *testing.T) {
 func TestOnlyAFailedExportIsDeleted(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		fault   bulktest.Behavior
-		deletes int
+		fault          bulktest.Behavior
+		times, deletes int
 	}{
-		"an outcome":  {bulktest.Outcome(500, "processing", "the job failed"), 1},
-		"410":         {bulktest.Respond(http.StatusGone, nil, ""), 1},
-		"a stray 404": {bulktest.Respond(http.StatusNotFound, nil, ""), 0},
-		"other JSON":  {bulktest.Respond(http.StatusOK, nil, `{"status":"UP"}`), 0},
+		"an outcome":  {bulktest.Outcome(500, "processing", "the job failed"), 1, 1},
+		"410":         {bulktest.Respond(http.StatusGone, nil, ""), 1, 1},
+		"a stray 404": {bulktest.Respond(http.StatusNotFound, nil, ""), 4, 0},
+		"other JSON":  {bulktest.Respond(http.StatusOK, nil, `{"status":"UP"}`), 4, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
-			w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: 1, Do: tt.fault})
+			w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: tt.times, Do: tt.fault})
 			if _, err := pipeline.Run(t.Context(), w.Options); err == nil {
 				t.Fatal("no error")
 			}

@@ -29,10 +29,13 @@ func (r *run) fillReport() {
 		r.report.GroupSearch = r.journal.begun.GroupSearch
 	}
 	for _, x := range r.journal.exports {
+		if x.Role == roleMembers {
+			continue // a server's words on our own parameters say nothing of the data
+		}
 		for _, i := range x.issues {
 			r.report.Issues.count(i)
 		}
-		if x.Role == roleMembers || x.refused {
+		if x.refused {
 			continue
 		}
 		if x.complete != nil && r.journal.begun.Kind != ledger.KindFiles {
