@@ -207,8 +207,21 @@ func TestKeepJob(t *testing.T) {
 // tells of them.
 func TestFilesToldApartByTheirQuery(t *testing.T) {
 	t.Parallel()
+	for name, last := range map[string]int{"all": 3, "one is gone": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testToldApart(t, last)
+		})
+	}
+}
+
+// testToldApart has a server that tells of the last two of three files at first, and of the
+// first of them in the end, as many as it says.
+func testToldApart(t *testing.T, last int) {
+	t.Helper()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
 		bulktest.Lines("Patient", resources("Patient", 0, 20)...), bulktest.Lines("Patient", resources("Patient", 20, 40)...),
+		bulktest.Lines("Patient", resources("Patient", 40, 60)...),
 	}})
 	var fetched atomic.Int64
 	w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -231,15 +244,23 @@ func TestFilesToldApartByTheirQuery(t *testing.T) {
 				folder, file := path.Split(f["url"].(string))
 				f["url"] = folder + "all?file=" + file
 			}
+			m["output"] = output[:last]
 			if !complete {
 				m["output"] = output[1:]
 			}
 		}))(rw, r, next)
 	}})
-	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+	_, err := pipeline.Run(t.Context(), w.Options)
+	if last < 3 {
+		if err == nil {
+			t.Error("a file is gone, and the run took another for it")
+		}
+		return
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string][]string{"Patient": resources("Patient", 0, 40)}, w.live(t)); diff != "" {
+	if diff := cmp.Diff(map[string][]string{"Patient": resources("Patient", 0, 60)}, w.live(t)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
