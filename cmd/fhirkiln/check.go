@@ -15,8 +15,8 @@ type checkCommand struct {
 // Help is shown by fhirkiln check --help.
 func (checkCommand) Help() string {
 	return `Reads the config as run does, with its variables, secrets, keys and certificates, and says what is wrong
-with it. No server is asked and nothing is written. The exit code is 0, or the one that run would end
-with: 3 if the config has problems, 2 if a key or certificate cannot be used.
+with it. No server is asked, no sink is opened, and nothing is written. The exit code is 0; 3 if the
+config has problems; 2 if a key or certificate of a feed's source cannot be used.
 
   fhirkiln check -c config.yaml
   fhirkiln check --schema >config.schema.json`

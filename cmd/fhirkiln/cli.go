@@ -106,7 +106,7 @@ func (e *usageError) Unwrap() error { return e.error }
 func usage(err error, command string) error {
 	if _, ok := errors.AsType[*kong.ParseError](err); ok {
 		text := strings.ReplaceAll(err.Error(), `one of "",`, "one of ") // "" stands for the default
-		text = regexp.MustCompile(`expected int value but got "(-[0-9]+)" \(short flag\).*`).ReplaceAllString(text, "must be a number above 0, not $1")
+		text = regexp.MustCompile(`expected (?:int|uint|value) value but got "(-[^"]+)" \(short flag\).*`).ReplaceAllString(text, "must not be negative, as $1 is")
 		err = &usageError{error: errors.New(text)}
 	}
 	if wrong, ok := errors.AsType[*usageError](err); ok && wrong.hint == "" {

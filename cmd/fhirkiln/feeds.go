@@ -68,6 +68,9 @@ func logFailure(log *slog.Logger, err error, feeds int) {
 	level, what := slog.LevelError, "failed"
 	if code == exitPartial {
 		level, what = slog.LevelWarn, "published, but partial"
+		if !log.Enabled(context.Background(), level) {
+			level = slog.LevelError // the last line does not say what is missing
+		}
 	}
 	log.Log(context.Background(), level, what, "error", err.Error(), "hint", hint, "exit_code", code)
 }
@@ -101,7 +104,7 @@ type feedsError struct {
 	decides  error
 }
 
-// Error says which feeds it were; what happened to each was logged.
+// Error says which feeds those were; what happened to each was logged.
 func (f *feedsError) Error() string {
 	var texts []string
 	for _, kind := range []struct {

@@ -24,9 +24,9 @@ func (e *signalError) Error() string {
 		return stopped
 	}
 	if e.signal == syscall.SIGINT {
-		stopped += "; nothing of this run was published, and what it had staged is thrown away"
+		stopped += "; nothing of this run was published, and what it had staged is given up"
 		if e.command == "run" {
-			stopped += ", the export at the server too; SIGTERM keeps both for the next run"
+			stopped += ", the export at the server too, if that lets it go; SIGTERM keeps both for the next run"
 		}
 		return stopped
 	}
@@ -89,7 +89,7 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 func printsOnly(command string) bool {
 	first, _, _ := strings.Cut(command, " ")
 	switch first {
-	case "check", "completion", "files", "restore", "schema", "sql", "verify":
+	case "check", "completion", "files", "restore", "schema", "sql", "verify": // restore --out has written all by then
 		return true
 	}
 	return command == "watermark show"

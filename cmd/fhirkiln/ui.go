@@ -108,9 +108,14 @@ func (u *ui) sayStopping(ctx context.Context) {
 	if !ok {
 		return
 	}
-	what := "stopping; what is done so far is kept"
-	if signalled.signal == syscall.SIGINT {
+	what := "stopping"
+	switch canceled := signalled.signal == syscall.SIGINT; {
+	case canceled && signalled.command == "run":
 		what = "canceling: what is staged is thrown away, and the server told to delete its export"
+	case canceled:
+		what = "canceling: what is staged is thrown away"
+	case signalled.command == "run":
+		what = "stopping; what is done so far is kept"
 	}
 	u.log.Warn(what+"; a second signal ends the process at once", "signal", signalled.name())
 }

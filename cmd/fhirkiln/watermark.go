@@ -60,8 +60,8 @@ type shownUnfinished struct {
 	Attempts int       `json:"attempts"` // processes that have worked at it
 }
 
-// shownHolder is who has written last that he works at the feed. Whether he lives, only
-// who takes the lease finds out.
+// shownHolder is the process that has last written that it works at the feed. Whether it is
+// alive, only taking the lease tells.
 type shownHolder struct {
 	Holder string    `json:"holder"`
 	Since  time.Time `json:"since"`

@@ -230,12 +230,6 @@ func TestTheCallersEnd(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the answers, every update is made once.
-
-// When only the answer is lost, there is no error. When it cannot be found out, the next
-
-// update sees what came of it.
-
 func TestTheObjectVanishes(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
