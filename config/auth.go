@@ -151,6 +151,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.CodeURL = d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP, true)
 	a.JKU = d.checkURL(join(path, "jku"), a.JKU, allowHTTP, true)
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
+	d.checkExposed(join(path, "refresh_token_store"), a.RefreshTokenStore)
 	a.TokenFile = d.secretFiles[join(path, "token")]
 	d.checkInHeaders(path, a)
 	if a.Type == "" {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"iter"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -270,11 +271,25 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 			d.failed[path] = true
 		}
 		if exposed {
-			d.warnAt(pathOfFile, "every user of this machine can read the file; chmod 600 would keep them out")
+			d.warnExposed(pathOfFile)
 		}
 		return s
 	}
 	return Secret(text)
+}
+
+func (d *decoder) warnExposed(path string) {
+	d.warnAt(path, "every user of this machine can read the file; chmod 600 would keep them out")
+}
+
+// checkExposed warns of a secret's file, if it is there, that is not read here.
+func (d *decoder) checkExposed(path, file string) {
+	if file == "" {
+		return
+	}
+	if info, err := os.Stat(file); err == nil && isExposed(info.Mode()) {
+		d.warnExposed(path)
+	}
 }
 
 // text returns the text of a scalar, expanded, and whether it could.

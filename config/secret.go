@@ -68,9 +68,12 @@ func readSecret(path string) (s Secret, exposed bool, err error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return "", false, errors.New("the file is empty")
 	}
-	// Windows has no such bits and reports all of them.
-	exposed = runtime.GOOS != "windows" && mode&0o004 != 0
-	return Secret(data), exposed, nil
+	return Secret(data), isExposed(mode), nil
+}
+
+// isExposed tells whether every user of the machine may read a file.
+func isExposed(mode fs.FileMode) bool {
+	return runtime.GOOS != "windows" && mode&0o004 != 0 // Windows has no such bits and reports all of them
 }
 
 // readFile reads a file of at most limit bytes that the config names. The error holds

@@ -169,6 +169,25 @@ func TestSecretFileOfEveryone(t *testing.T) {
 	}
 }
 
+// Files that others than the config read are looked at too.
+func TestOtherFilesOfEveryone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no permission bits")
+	}
+	for mode, want := range map[os.FileMode]int{0o644: 1, 0o600: 0} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "key"), "PRIVATE KEY", mode)
+		cfg, err := parse(strings.Replace(minimal, "auth: {type: none}", "auth: {type: none}\n    tls: {client_cert: cert, client_key: key}", 1), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cfg.Warnings) != want || want > 0 && !strings.Contains(cfg.Warnings[0].String(), "sources.s.tls.client_key: every user of this machine can read") {
+			t.Errorf("mode %o, warnings: %v", mode, cfg.Warnings)
+		}
+	}
+}
+
 // TestSecretOfTwo lets an empty variable fall back to the file.
 func TestSecretOfTwo(t *testing.T) {
 	t.Parallel()

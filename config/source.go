@@ -109,6 +109,7 @@ func (d *decoder) checkTLS(path string, t *TLS) {
 		}
 	}
 	t.ClientCert, t.ClientKey, t.CA = d.resolved(t.ClientCert), d.resolved(t.ClientKey), d.resolved(t.CA)
+	d.checkExposed(join(path, "client_key"), t.ClientKey)
 }
 
 // resolved makes a path start at the folder of the config file.
