@@ -72,7 +72,7 @@ type Poll struct {
 	Min time.Duration `yaml:"min" jsonschema:"default=1s"`
 	// Longest pause between two requests, also when the server's Retry-After says more.
 	Max time.Duration `yaml:"max" jsonschema:"default=5m"`
-	// How long an export may take from its kick-off to its manifest. Exports of years of claims take hours.
+	// How long a run waits for an export. The next run goes on waiting for the same; after seven times as long since its kick-off it is given up. Exports of years of claims take hours.
 	Deadline time.Duration `yaml:"deadline" jsonschema:"default=24h"`
 }
 
