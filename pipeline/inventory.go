@@ -48,13 +48,17 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 			i.published[r.Run] = true
 		}
 	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
 	// mine says whether a key is of a feed that is asked for.
 	mine := func(key string) (feed string, ok bool) {
 		_, feed = partOf(key)
 		if feed != "" {
 			i.feedOf[runOf(key)] = feed
 		}
-		return feed, slices.Contains(names, feed)
+		return feed, wanted[feed]
 	}
 	err = o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
 		if feed, ok := mine(key); ok {
