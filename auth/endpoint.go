@@ -31,7 +31,7 @@ type endpoint struct {
 type form struct {
 	values  url.Values
 	basic   *url.Userinfo // sent as HTTP Basic, form-encoded as RFC 6749 2.3.1 asks
-	secrets []string      // what must not come back in an error
+	secrets []string      // of values: what must not come back in an error
 }
 
 // maxAnswer bounds an answer, in bytes. Tokens are of a few KiB.
@@ -114,8 +114,6 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	if f.basic != nil {
 		password, _ := f.basic.Password()
 		req.SetBasicAuth(url.QueryEscape(f.basic.Username()), url.QueryEscape(password))
-		_, credential, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-		a.last.secrets = append(a.last.secrets, credential)
 	}
 	next := a.next
 	if next == nil {
@@ -145,7 +143,7 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 		if description := answer.text("error_description"); description != "" {
 			failed.Said += " (" + description + ")"
 		}
-		failed.Said = transport.Words(without(failed.Said, sent.secrets), strings.Fields(sent.values.Get("scope"))...)
+		failed.Said = transport.Words(without(transport.WithoutSent(resp, failed.Said), sent.secrets), strings.Fields(sent.values.Get("scope"))...)
 		if failed.Kind == transport.Refused || status/100 == 2 {
 			failed.Kind = transport.Denied // an error of a token endpoint is about the client (RFC 6749 5.2), also with the 200 of some
 		}

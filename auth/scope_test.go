@@ -37,7 +37,7 @@ func TestClientCredentialsBasic(t *testing.T) {
 	}
 	grant.ClientSecret = "S3CR3T"
 	_, err := grant.Fetch(t.Context())
-	if e := wantError(t, err, transport.Denied, "no: Basic [redacted]"); !strings.Contains(e.Hint, "client_auth") {
+	if e := wantError(t, err, transport.Denied, "no: Basic [credential]"); !strings.Contains(e.Hint, "client_auth") {
 		t.Errorf("the hint is %q", e.Hint)
 	}
 }

@@ -83,7 +83,7 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	if err != nil {
 		return &cutError{int64(len(held)), err}
 	}
-	if o, ok := parseOutcome([]byte(withoutToken(resp, string(held)))); ok {
+	if o, ok := parseOutcome([]byte(transport.WithoutSent(resp, string(held)))); ok {
 		e.Said, e.Err, e.Hint = o.String(), errors.New("an OperationOutcome came instead of NDJSON"), "run again; if it stays so, ask the server's owner"
 		e.Kind = transport.Refused
 		if o.Transient() {

@@ -114,7 +114,7 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 	}
 	err = b.read(body)
 	if o, ok := parseOutcome(body); ok {
-		e.Kind, e.Said, e.Hint = transport.Refused, withoutToken(resp, o.String()), hintSearch
+		e.Kind, e.Said, e.Hint = transport.Refused, transport.WithoutSent(resp, o.String()), hintSearch
 		if o.Transient() {
 			e.Kind, e.Hint = transport.Unavailable, "run again later"
 		}

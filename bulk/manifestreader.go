@@ -82,7 +82,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		e.Stray = !r.known
 		return nil, e
 	case r.foreign == "OperationOutcome":
-		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: withoutToken(resp, r.outcome.String()),
+		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: transport.WithoutSent(resp, r.outcome.String()),
 			Hint: "the server answered with an OperationOutcome instead of a manifest"}
 		if r.outcome.Transient() {
 			said.Kind = transport.Unavailable

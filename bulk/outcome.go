@@ -150,30 +150,7 @@ func eachIssue(body []byte, visit func(Issue)) bool {
 // outcomeBody reads the body of an answer that refuses something, and closes it.
 func outcomeBody(resp *http.Response) ([]byte, error) {
 	body, err := transport.ReadBody(resp, maxOutcome)
-	return []byte(withoutToken(resp, string(body))), err
-}
-
-// withoutToken takes out of an answer's text the credential that it answers to: servers
-// are known to repeat what they were sent. Every header that is not known to be harmless
-// may hold one (1upHealth takes client_id and client_secret as headers).
-func withoutToken(resp *http.Response, text string) string {
-	for name, values := range resp.Request.Header {
-		switch http.CanonicalHeaderKey(name) {
-		case "Accept", "Accept-Encoding", "Cache-Control", "Content-Type", "Prefer", "Range", "If-Range", "User-Agent":
-			continue
-		}
-		for _, v := range values {
-			if name == "Authorization" {
-				_, v, _ = strings.Cut(v, " ") // "Bearer …"
-			} else if len(v) < 8 {
-				continue // too short for a secret: it would tear words apart
-			}
-			if v != "" {
-				text = strings.ReplaceAll(text, v, "[credential]")
-			}
-		}
-	}
-	return text
+	return []byte(transport.WithoutSent(resp, string(body))), err
 }
 
 // looksLikeMarkup says whether a body is HTML or XML, as proxies answer.

@@ -192,7 +192,7 @@ func (c *Client) pause(h http.Header, n int) time.Duration {
 
 // progressText is X-Progress, which the IG keeps under 100 characters.
 func progressText(resp *http.Response) string {
-	text := transport.Words(withoutToken(resp, resp.Header.Get("X-Progress")))
+	text := transport.Words(transport.WithoutSent(resp, resp.Header.Get("X-Progress")))
 	if r := []rune(text); len(r) > 100 {
 		text = string(r[:100])
 	}

@@ -91,7 +91,7 @@ sources:
       - {name: x, value: "${ID:-nobody}"}
       - {name: _outputFormat}
     headers:
-      - {name: X-Api-Key, value: "${SECRET}"}
+      - {name: X-Api-Key, value: "${SECRET}", requests: all}
       - {name: Prefer, value_file: token}
     exports: 2
     delete_export: never
@@ -191,7 +191,10 @@ log: {format: json, level: debug}
 					{Name: "_mdm", Value: "true", Type: "boolean"}, {Name: "x", Value: "1", Type: "string"},
 					{Name: "x", Value: "nobody", Type: "string"}, {Name: "_outputFormat", Type: "string"},
 				},
-				Headers:      []config.Header{{Name: "X-Api-Key", Value: "s3cret: #${BASE}"}, {Name: "Prefer", Value: "from-a-file"}},
+				Headers: []config.Header{
+					{Name: "X-Api-Key", Value: "s3cret: #${BASE}", Requests: config.HeaderAll},
+					{Name: "Prefer", Value: "from-a-file", Requests: config.HeaderKickOff},
+				},
 				Exports:      2,
 				DeleteExport: config.DeleteNever,
 				Poll:         config.Poll{Min: 500 * time.Millisecond, Max: 36 * time.Hour, Deadline: 24 * time.Hour},

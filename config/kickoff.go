@@ -41,12 +41,24 @@ type Parameter struct {
 	Type string `yaml:"type" jsonschema:"enum=string,enum=boolean,enum=integer,enum=decimal,enum=code,enum=id,enum=uri,enum=url,enum=canonical,enum=date,enum=dateTime,enum=instant,enum=Reference,default=string"`
 }
 
-// Header is one HTTP header of a kick-off.
+// HeaderRequests says which requests a [Header] goes with.
+type HeaderRequests string
+
+const (
+	// HeaderKickOff is that of the kick-off alone.
+	HeaderKickOff HeaderRequests = "kickoff"
+	// HeaderAll are all at the origins that credentials are for.
+	HeaderAll HeaderRequests = "all"
+)
+
+// Header is a further HTTP header of a source's.
 type Header struct {
 	// Name of the header.
 	Name string `yaml:"name" jsonschema:"required,pattern=^[A-Za-z0-9][A-Za-z0-9_.-]*$" want:"the name of a header such as x-api-key"`
 	// Its value, which nothing prints.
 	Value Secret `yaml:"value"`
+	// Which requests it goes with: the kick-off alone, or all at the origins of fhir and token_origins, as a gateway's API key has to.
+	Requests HeaderRequests `yaml:"requests" jsonschema:"enum=kickoff,enum=all,default=kickoff"`
 }
 
 // keyOf is the key of a parameter that has one of its own, by which the watermark and the
@@ -105,7 +117,8 @@ func fitsType(value, fhirType string) bool {
 func (d *decoder) checkHeaders(path string, headers []Header) {
 	// What is sent in each request, and what only auth may say, since credentials go to
 	// the origins alone that they are for.
-	reserved := []string{"accept", "authorization", "connection", "content-length", "content-type", "cookie", "host", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
+	reserved := []string{"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie", "host",
+		"if-range", "proxy-authorization", "range", "te", "trailer", "transfer-encoding", "upgrade"}
 	seen := map[string]bool{}
 	for i, h := range headers {
 		item := fmt.Sprintf("%s[%d]", path, i)

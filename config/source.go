@@ -42,7 +42,7 @@ type Source struct {
 	ListFormat string `yaml:"list_format" jsonschema:"enum=comma,enum=repeat,default=comma"`
 	// Further parameters of every kick-off at this source. A name may stand several times.
 	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
-	// Further headers of the kick-off, such as a gateway's API key. They go with no other request.
+	// Further headers, of the kick-off or of all requests, such as a gateway's API key.
 	Headers []Header `yaml:"headers" want:"mappings with name and value"`
 	// Exports that run at once at this source, of all its feeds together. Most servers allow a client only one.
 	Exports int `yaml:"exports" jsonschema:"minimum=1,maximum=64,default=1"`

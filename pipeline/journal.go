@@ -61,7 +61,7 @@ func (j *journal) replay(raw json.RawMessage) error {
 	return nil
 }
 
-// addToFeed makes entries durable, all of them or none. What they say counts from then on.
+// add makes entries durable, all of them or none. What they say counts from then on.
 func (j *journal) add(ctx context.Context, entries ...entry) error {
 	raw, err := json.Marshal(entries)
 	if err != nil {

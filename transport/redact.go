@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -125,3 +126,26 @@ var (
 	fileNumber = regexp.MustCompile(`^(v?[0-9]{1,3}|0[0-9]{3,7})$`) // a server counts 00001, and nobody's number begins so
 	routeWord  = regexp.MustCompile(`^[a-z]{1,12}[0-9]{0,2}$`)
 )
+
+// WithoutSent takes out of an answer's text the credential that it answers to: servers
+// are known to repeat what they were sent. Every header that is not known to be harmless
+// may hold one (1upHealth takes client_id and client_secret as headers).
+func WithoutSent(resp *http.Response, text string) string {
+	for name, values := range resp.Request.Header {
+		switch http.CanonicalHeaderKey(name) {
+		case "Accept", "Accept-Encoding", "Cache-Control", "Content-Type", "Prefer", "Range", "If-Range", "User-Agent":
+			continue
+		}
+		for _, v := range values {
+			if name == "Authorization" {
+				_, v, _ = strings.Cut(v, " ") // "Bearer …"
+			} else if len(v) < 8 {
+				continue // too short for a secret: it would tear words apart
+			}
+			if v != "" {
+				text = strings.ReplaceAll(text, v, "[credential]")
+			}
+		}
+	}
+	return text
+}

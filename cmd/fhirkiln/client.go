@@ -62,9 +62,10 @@ func tokenObject(s config.Source, state tokenPlace) auth.TokenStore {
 	return auth.NewTokenObject(state, "_fhirkiln/tokens/"+s.Name+".json", user)
 }
 
-// wayTo is how a source is reached: proxy and certificates.
+// wayTo is how a source is reached: proxy, certificates, and what its gateway wants.
 func wayTo(s config.Source) (transport.Options, error) {
-	o := transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP}
+	own := append([]string{s.FHIR}, s.TokenOrigins...)
+	o := transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP, Header: headers(s, config.HeaderAll), HeaderOrigins: own}
 	var err error
 	if s.Proxy != "" {
 		if o.Proxy, err = url.Parse(s.Proxy.Reveal()); err != nil {

@@ -99,13 +99,13 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 		{name: "token endpoint redirects", shape: shape{files: []string{"fhir"}, redirects: map[string]string{"token": "foreign", "code": "foreign"}}, code: exitNotThere},
 	} {
 		for _, way := range ways {
-			for _, certificate := range []bool{false, true} {
+			for _, more := range []string{"", "certificate", "header X-Api-Key: gateway's key"} {
 				name := lead.name + "/" + way.name
-				if certificate {
+				if more != "" {
 					if way.name != "form" && way.name != "none" && way.name != "bearer" {
 						continue // it is the same for the others
 					}
-					name += ", and a client certificate"
+					name += ", and " + more
 				}
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
@@ -114,17 +114,22 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 						if place == "second" && lead.second {
 							want = way.sends["fhir"]
 						}
-						// The certificate is shown to a host, whatever it is asked for.
-						if certificate && (place == "fhir" || place == "second" && lead.second || place == "token" || place == "code") {
-							want = append([]string{"certificate"}, want...)
+						// These are shown to a host, whatever it is asked for.
+						atHome := place == "fhir" || place == "second" && lead.second
+						if more != "" && (atHome || more == "certificate" && (place == "token" || place == "code")) {
+							want = slices.Sorted(slices.Values(append([]string{more}, want...)))
 						}
 						return want
 					}
 					w := newWorld(t, lead.shape, wants)
 					w.renews = way.sends["fhir"] != nil
 					source := way.auth + "\n" + lead.source + "\n"
-					if certificate {
+					switch more {
+					case "":
+					case "certificate":
 						source += "tls: {ca: '{ca}', client_cert: cert.pem, client_key: key.pem}\n"
+					default:
+						source += "headers: [{name: x-api-key, value: '${GATEWAY}', requests: all}]\n"
 					}
 					got := w.run(t, source, "--json")
 					code := lead.code
@@ -143,8 +148,8 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 					for _, v := range w.visits {
 						seen[v.host]++
 						want := wants(w.place(v))
-						if w.place(v) == "public" && certificate && v.host == "fhir" {
-							want = []string{"certificate"}
+						if w.place(v) == "public" && more != "" && v.host == "fhir" {
+							want = []string{more}
 						}
 						if v.asked == "token" && v.host == "token" {
 							if tokens++; tokens > 1 && way.renewed != nil {

@@ -23,6 +23,7 @@ const (
 	plantedCookie  = "COOKIEplanted7"
 	plantedProxy   = "PROXYplanted8"
 	plantedUser    = "user-planted-9" // app_user_id
+	plantedGateway = "GATEWAYplanted10"
 
 	plantedFamily = "Zbigniewska"
 	plantedGiven  = "Ottilia"
@@ -34,7 +35,7 @@ const (
 var plants = map[string]string{
 	"client secret": plantedSecret, "static token": plantedToken, "refresh token": plantedRefresh, "code": plantedCode,
 	"minted": plantedMinted, "signature": plantedSign, "JWT": plantedJWT, "cookie": plantedCookie, "proxy password": plantedProxy,
-	"app_user_id": plantedUser, "family name": plantedFamily, "given name": plantedGiven, "record number": plantedMRN, "birth date": plantedBirth,
+	"app_user_id": plantedUser, "gateway's key": plantedGateway, "family name": plantedFamily, "given name": plantedGiven, "record number": plantedMRN, "birth date": plantedBirth,
 }
 
 // patientWords is how servers put a patient into a message.

@@ -266,7 +266,7 @@ func (w *world) run(t *testing.T, source string, flags ...string) outcome {
 	config := write("config.yaml", "sources:\n  planted:\n    fhir: "+w.url("fhir", "/r4")+"\n    poll: {min: 1ms, max: 2ms}\n    "+
 		strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")+
 		"\nfeeds:\n  everything: {source: planted, level: patient, max_quarantined: 60%, type_filters: [\"Patient?identifier="+plantedMRN+"\"]}\nsink: {url: lake}\n")
-	env := map[string]string{"SECRET": plantedSecret, "TOKEN": plantedToken, "REFRESH": plantedRefresh, "CODE": plantedCode, "APP_USER": plantedUser}
+	env := map[string]string{"SECRET": plantedSecret, "TOKEN": plantedToken, "REFRESH": plantedRefresh, "CODE": plantedCode, "APP_USER": plantedUser, "GATEWAY": plantedGateway}
 	var stdout, stderr strings.Builder
 	args := append([]string{"run", "-c", config, "--log-level", "debug"}, flags...)
 	code := execute(args, console{stdout: &stdout, stderr: &stderr, env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})

@@ -56,7 +56,7 @@ func request(f config.Feed, s config.Source) bulk.Request {
 		ExportType:       exportType(f, s, !f.Since.IsZero()),
 		PartialManifests: f.PartialManifests,
 		Parameters:       parameters(f, s),
-		Header:           headers(s),
+		Header:           headers(s, config.HeaderKickOff),
 		Lenient:          s.Lenient,
 		SeparateStatus:   s.SeparateStatus,
 		SinceAsDate:      s.SinceFormat == "date",
@@ -112,16 +112,19 @@ func parameter(p config.Parameter) bulk.Parameter {
 	return bulk.Parameter{Name: p.Name, Value: p.Value, Kind: strings.ToUpper(p.Type[:1]) + p.Type[1:]} // value[x]
 }
 
-// headers are the source's extra headers, revealed.
-func headers(s config.Source) map[string]string {
-	if len(s.Headers) == 0 {
-		return nil
-	}
-	all := make(map[string]string, len(s.Headers))
+// headers are those of a source's extra headers that go with some requests, revealed; nil
+// for none.
+func headers(s config.Source, requests config.HeaderRequests) map[string]string {
+	var some map[string]string
 	for _, h := range s.Headers {
-		all[h.Name] = h.Value.Reveal()
+		if h.Requests == requests {
+			if some == nil {
+				some = map[string]string{}
+			}
+			some[h.Name] = h.Value.Reveal()
+		}
 	}
-	return all
+	return some
 }
 
 // patients are references to patients.

@@ -92,7 +92,8 @@ func TestRequests(t *testing.T) {
 					{Name: "x", Value: "1", Type: "string"}, {Name: "y", Value: "2026-01-31", Type: "dateTime"},
 					{Name: "z", Value: "Group/1", Type: "Reference"}, {Name: "_outputFormat", Type: "string"},
 				},
-				Headers: []config.Header{{Name: "x-api-key", Value: "revealed"}},
+				Headers: []config.Header{{Name: "x-api-key", Value: "revealed", Requests: config.HeaderKickOff},
+					{Name: "x-gateway-key", Value: "of all requests", Requests: config.HeaderAll}},
 			},
 			want: bulk.Request{
 				Level:            bulk.Patient,
