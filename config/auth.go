@@ -147,9 +147,9 @@ func (a *Auth) values() []authValue {
 }
 
 func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
-	a.TokenURL = d.checkURL(join(path, "token_url"), a.TokenURL, allowHTTP, true)
-	a.CodeURL = d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP, true)
-	a.JKU = d.checkURL(join(path, "jku"), a.JKU, allowHTTP, true)
+	d.checkURL(join(path, "token_url"), a.TokenURL, allowHTTP)
+	d.checkURL(join(path, "code_url"), a.CodeURL, allowHTTP)
+	d.checkURL(join(path, "jku"), a.JKU, allowHTTP)
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
 	d.checkExposed(join(path, "refresh_token_store"), a.RefreshTokenStore)
 	a.TokenFile = d.secretFiles[join(path, "token")]

@@ -63,7 +63,7 @@ const (
 )
 
 func (d *decoder) checkS3(path string, s *S3) {
-	s.Endpoint = d.checkURL(join(path, "endpoint"), s.Endpoint, s.AllowHTTP, false)
+	s.Endpoint = d.checkBase(join(path, "endpoint"), s.Endpoint, s.AllowHTTP)
 	if s.Endpoint != "" && !d.given(join(path, "path_style")) {
 		s.PathStyle = true
 	}

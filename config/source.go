@@ -77,7 +77,7 @@ type Poll struct {
 }
 
 func (d *decoder) checkSource(path string, s *Source) {
-	s.FHIR = d.checkURL(join(path, "fhir"), s.FHIR, s.AllowHTTP, false)
+	s.FHIR = d.checkBase(join(path, "fhir"), s.FHIR, s.AllowHTTP)
 	for _, operation := range []Operation{OperationExport, OperationDaVinci} {
 		if strings.Contains(s.FHIR, string(operation)) {
 			d.problemAt(join(path, "fhir"), "has %s in it; want the base URL, to which %s is appended", operation, operation)
@@ -89,7 +89,7 @@ func (d *decoder) checkSource(path string, s *Source) {
 	}
 	for key, origins := range map[string][]string{"token_origins": s.TokenOrigins, "file_hosts": s.FileHosts} {
 		for i, origin := range origins {
-			d.checkURL(fmt.Sprintf("%s[%d]", join(path, key), i), origin, s.AllowHTTP, false)
+			d.checkBase(fmt.Sprintf("%s[%d]", join(path, key), i), origin, s.AllowHTTP)
 		}
 	}
 	d.checkParameters(join(path, "parameters"), s.Parameters)
@@ -141,11 +141,24 @@ func (d *decoder) secretPath(path, key string) string {
 	return join(path, key)
 }
 
-// checkURL checks an absolute http or https URL and returns it without a slash
-// at its end. Messages do not quote the URL, since it may hold a password.
-func (d *decoder) checkURL(path, text string, allowHTTP, allowQuery bool) string {
-	if text == "" || d.failed[path] {
+// checkBase checks a URL to which paths are appended, and returns it without a slash at its
+// end.
+func (d *decoder) checkBase(path, text string, allowHTTP bool) string {
+	if !d.checkURL(path, text, allowHTTP) {
 		return text
+	}
+	if strings.Contains(text, "?") {
+		d.problemAt(path, "has a ?; want the base URL alone")
+		return text
+	}
+	return strings.TrimRight(text, "/")
+}
+
+// checkURL checks an absolute http or https URL. Messages do not quote it, since it may hold
+// a password.
+func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
+	if text == "" || d.failed[path] {
+		return false
 	}
 	u, err := url.Parse(text)
 	fault := ""
@@ -162,19 +175,13 @@ func (d *decoder) checkURL(path, text string, allowHTTP, allowQuery bool) string
 		fault = "has a user name or password in it; want them in auth, or nowhere"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		fault = "has a #; want a URL without one"
-	case !allowQuery && strings.Contains(text, "?"):
-		fault = "has a ?; want the base URL alone"
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
 		fault = "is not encrypted; want https://, or allow_http: true (a key of sources and of s3)"
 	}
 	if fault != "" {
 		d.problemAt(path, "%s", fault)
-		return text
 	}
-	if allowQuery {
-		return text
-	}
-	return strings.TrimRight(text, "/")
+	return fault == ""
 }
 
 // isLoopback reports whether a host is this machine, so that nothing leaves it.

@@ -22,7 +22,7 @@ import (
 	"fhirkiln/sink/sinktest"
 )
 
-func conforms(t *testing.T, g *gateway, checksums string) {
+func conforms(t *testing.T, g *gateway, checksums sink.Checksums) {
 	t.Helper()
 	sinktest.Test(t, func(t *testing.T) func() sinktest.Sink {
 		o := g.options(g.bucket(t))
@@ -34,13 +34,14 @@ func conforms(t *testing.T, g *gateway, checksums string) {
 func TestS3Conformance(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, checksums string
-		posix           []string
+		name      string
+		checksums sink.Checksums
+		posix     []string
 	}{
-		{"checksums always", "always", nil},
-		{"checksums required", "required", nil},
+		{"checksums always", sink.ChecksumsAlways, nil},
+		{"checksums required", sink.ChecksumsRequired, nil},
 		// As under KMS, where the ETag of an upload is not made of those of its chunks.
-		{"ETags that are no MD5s", "always", []string{"--data-integrity-etag"}},
+		{"ETags that are no MD5s", sink.ChecksumsAlways, []string{"--data-integrity-etag"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -64,11 +65,11 @@ func TestS3ConformanceOverTLS(t *testing.T) {
 	openS3(t, o)
 
 	t.Setenv("AWS_CA_BUNDLE", ca.file)
-	o.CAFile, o.Checksums = "", "required"
+	o.CAFile, o.Checksums = "", sink.ChecksumsRequired
 	if err := newWork(1).do(t.Context(), openS3(t, o)); err != nil {
 		t.Error(err)
 	}
-	conforms(t, g, "always")
+	conforms(t, g, sink.ChecksumsAlways)
 }
 
 // authority signs a server's certificate for this machine.

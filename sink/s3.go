@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,18 +58,15 @@ type S3Options struct {
 	RoleARN         string // a role that the above then assumes
 	ExternalID      string // that the role asks for
 
-	// Encryption is "" for the bucket's own, "AES256" or "aws:kms". KMSKey names the
-	// key (id, ARN or alias) of the latter; "" is the account's. BucketKey makes fewer
-	// calls of KMS.
-	Encryption string
+	// Encryption is the bucket's own by default. KMSKey names the key (id, ARN or alias)
+	// of EncryptionKMS; "" is the account's. BucketKey makes fewer calls of KMS.
+	Encryption Encryption
 	KMSKey     string
 	BucketKey  bool
 
-	// Checksums says when to send CRC32s and check those of answers: "always";
-	// "required" for only where the protocol wants them, since some stores know none;
-	// "auto", as "" is too, is always on AWS and required elsewhere. Bodies are signed
-	// in any case.
-	Checksums string
+	// Checksums says when to send CRC32s and check those of answers. Bodies are signed in
+	// any case.
+	Checksums Checksums
 
 	// ChunkBytes is how large the chunks of a part are, but for the last: 5 MiB at
 	// least. A part has 10,000 at most, and R2 wants all of one size. 8 MiB by default.
@@ -96,8 +94,28 @@ type S3Options struct {
 	Log       *slog.Logger // nothing is logged without
 }
 
+// Encryption is how a store encrypts what is written, in S3's words.
+type Encryption string
+
+// Encryptions, besides that of the bucket's own settings, which is "".
+const (
+	EncryptionS3  Encryption = "AES256"
+	EncryptionKMS Encryption = "aws:kms"
+)
+
+// Checksums says when checksums go along.
+type Checksums string
+
+// When checksums go along.
+const (
+	ChecksumsAuto     Checksums = ""         // always on AWS, required elsewhere
+	ChecksumsAlways   Checksums = "always"   // and those of answers are checked
+	ChecksumsRequired Checksums = "required" // where the protocol wants them, since some stores know none
+)
+
 type encryption struct {
-	mode, key string
+	mode      Encryption
+	key       string
 	bucketKey bool
 }
 
@@ -108,28 +126,13 @@ const (
 
 func (o S3Options) withDefaults() (S3Options, error) {
 	o.Prefix = strings.Trim(o.Prefix, "/")
-	if o.ChunkBytes == 0 {
-		o.ChunkBytes = 8 << 20
-	}
-	if o.Concurrency == 0 {
-		o.Concurrency = 2
-	}
-	if o.UploadBytes == 0 {
-		o.UploadBytes = 32 << 20
-	}
-	if o.Attempts == 0 {
-		o.Attempts = 8
-	}
-	if o.MaxBackoff == 0 {
-		o.MaxBackoff = 20 * time.Second
-	}
-	if o.Silence == 0 {
-		const slowest = 32 << 10 // bytes a second
-		o.Silence = max(5*time.Minute, time.Duration(o.ChunkBytes/slowest)*time.Second)
-	}
-	if o.Checksums == "" {
-		o.Checksums = "auto"
-	}
+	o.ChunkBytes = cmp.Or(o.ChunkBytes, 8<<20)
+	o.Concurrency = cmp.Or(o.Concurrency, 2)
+	o.UploadBytes = cmp.Or(o.UploadBytes, 32<<20)
+	o.Attempts = cmp.Or(o.Attempts, 8)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, 20*time.Second)
+	const slowest = 32 << 10 // bytes a second
+	o.Silence = cmp.Or(o.Silence, max(5*time.Minute, time.Duration(o.ChunkBytes/slowest)*time.Second))
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -142,12 +145,12 @@ func (o S3Options) withDefaults() (S3Options, error) {
 		return o, fmt.Errorf("chunks of %d bytes: 5 MiB is the least", o.ChunkBytes)
 	case o.Concurrency < 0, o.UploadBytes < 0, o.Attempts < 0, o.MaxBackoff < 0, o.Silence < 0:
 		return o, errors.New("a number is negative")
-	case o.Checksums != "auto" && o.Checksums != "always" && o.Checksums != "required":
-		return o, fmt.Errorf("checksums are auto, always or required, not %q", o.Checksums)
-	case o.Encryption != "" && o.Encryption != "AES256" && o.Encryption != "aws:kms":
-		return o, fmt.Errorf("encryption is AES256 or aws:kms, not %q", o.Encryption)
-	case o.Encryption != "aws:kms" && (o.KMSKey != "" || o.BucketKey):
-		return o, errors.New("a KMS key is for the encryption aws:kms alone")
+	case o.Checksums != ChecksumsAuto && o.Checksums != ChecksumsAlways && o.Checksums != ChecksumsRequired:
+		return o, fmt.Errorf("checksums are always or required, not %q", o.Checksums)
+	case o.Encryption != "" && o.Encryption != EncryptionS3 && o.Encryption != EncryptionKMS:
+		return o, fmt.Errorf("encryption is %s or %s, not %q", EncryptionS3, EncryptionKMS, o.Encryption)
+	case o.Encryption != EncryptionKMS && (o.KMSKey != "" || o.BucketKey):
+		return o, fmt.Errorf("a KMS key is for the encryption %s alone", EncryptionKMS)
 	case (o.AccessKeyID == "") != (o.SecretAccessKey == ""):
 		return o, errors.New("of an access key, id and secret belong together")
 	}
@@ -184,7 +187,7 @@ func dialS3(ctx context.Context, o S3Options) (*S3, error) {
 	s := &S3{
 		bucket:      o.Bucket,
 		encryption:  encryption{o.Encryption, o.KMSKey, o.BucketKey},
-		checksums:   o.Checksums == "always" || o.Checksums == "auto" && o.Endpoint == "",
+		checksums:   o.Checksums == ChecksumsAlways || o.Checksums == ChecksumsAuto && o.Endpoint == "",
 		chunkBytes:  o.ChunkBytes,
 		concurrency: o.Concurrency,
 		uploading:   make(chan struct{}, max(1, o.UploadBytes/o.ChunkBytes)),

@@ -66,7 +66,7 @@ func (f *fakeS3) options() sink.S3Options { return fakeOptions(f.URL) }
 func fakeOptions(endpoint string) sink.S3Options {
 	return sink.S3Options{
 		Bucket: "lake", Prefix: "some/folder", Region: "eu-central-1", Endpoint: endpoint, PathStyle: true,
-		AccessKeyID: "ID", SecretAccessKey: "SECRET", Checksums: "always",
+		AccessKeyID: "ID", SecretAccessKey: "SECRET", Checksums: sink.ChecksumsAlways,
 		ChunkBytes: 5 << 20, Attempts: 3, MaxBackoff: time.Millisecond,
 	}
 }

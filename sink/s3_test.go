@@ -22,8 +22,8 @@ import (
 
 func TestS3Conformance(t *testing.T) {
 	t.Parallel()
-	for _, checksums := range []string{"always", "required"} {
-		t.Run(checksums, func(t *testing.T) {
+	for _, checksums := range []sink.Checksums{sink.ChecksumsAlways, sink.ChecksumsRequired} {
+		t.Run(string(checksums), func(t *testing.T) {
 			t.Parallel()
 			sinktest.Test(t, func(t *testing.T) func() sinktest.Sink {
 				f := newFakeS3(t)
@@ -145,10 +145,10 @@ func TestS3OptionsAreChecked(t *testing.T) {
 		"dotted folders":      func(o *sink.S3Options) { o.Prefix = "a/../b" },
 		"5 MiB":               func(o *sink.S3Options) { o.ChunkBytes = 5<<20 - 1 },
 		"negative":            func(o *sink.S3Options) { o.Concurrency = -1 },
-		"auto, always":        func(o *sink.S3Options) { o.Checksums = "never" },
+		"always or required":  func(o *sink.S3Options) { o.Checksums = "never" },
 		"AES256 or aws:kms":   func(o *sink.S3Options) { o.Encryption = "rot13" },
 		"aws:kms alone":       func(o *sink.S3Options) { o.KMSKey = "key" },
-		"for the encryption ": func(o *sink.S3Options) { o.Encryption, o.BucketKey = "AES256", true },
+		"for the encryption ": func(o *sink.S3Options) { o.Encryption, o.BucketKey = sink.EncryptionS3, true },
 		"belong together":     func(o *sink.S3Options) { o.SecretAccessKey = "" },
 	} {
 		o := fakeOptions("http://127.0.0.1:1")

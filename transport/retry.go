@@ -137,7 +137,8 @@ func Exponential(lo, hi time.Duration, attempt int) time.Duration {
 
 // RetryAfter is how long a server asks to be left alone, as servers really say it: in
 // seconds, whole or not, or as a date (RFC 9110 10.2.3), which may also be seconds or
-// milliseconds since 1970; and in X-RetryAfter too, as Netsmart does. What is none of these
+// milliseconds since 1970; and in X-RetryAfter or X-Retry-After too, as
+// Netsmart does. What is none of these
 // is as good as absent. A moment in the past is 0. Callers clamp.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	const (

@@ -79,16 +79,21 @@ func s3Options(where string, c config.S3, log *slog.Logger) sink.S3Options {
 		ExternalID:      c.ExternalID,
 		KMSKey:          c.KMSKey,
 		BucketKey:       c.BucketKey,
-		Checksums:       string(c.Checksums),
 		ChunkBytes:      int64(c.ChunkMiB) << 20,
 		UserAgent:       "fhirkiln/" + version(),
 		Log:             log,
 	}
 	switch c.Encryption {
 	case config.EncryptionS3:
-		o.Encryption = "AES256"
+		o.Encryption = sink.EncryptionS3
 	case config.EncryptionKMS:
-		o.Encryption = "aws:kms"
+		o.Encryption = sink.EncryptionKMS
+	}
+	switch c.Checksums {
+	case config.ChecksumsAlways:
+		o.Checksums = sink.ChecksumsAlways
+	case config.ChecksumsRequired:
+		o.Checksums = sink.ChecksumsRequired
 	}
 	return o
 }
