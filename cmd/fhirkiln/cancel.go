@@ -38,21 +38,16 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
-	defer ui.close()
-	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	s, err := openSession(ctx, cfg, line, c)
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	defer state.Close()
-	work := &shared{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state}
-	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
-		o, err := work.options(feed)
+	defer s.close()
+	return eachFeed(ctx, s.ui.log, feeds, 1, func(feed config.Feed) error {
+		o, err := s.options(feed)
 		if err != nil {
 			return err
 		}
-		o.Log = ui.log
 		canceled, err := pipeline.Cancel(ctx, o)
 		if _, ok := errors.AsType[*ledger.HeldError](err); ok {
 			return &hintedError{err, "end that process, which cancels its run if it is by SIGINT; or wait, and cancel again"}
@@ -61,9 +56,9 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 			return err
 		}
 		if cmd.JSON {
-			return ui.printJSON(canceled)
+			return s.ui.printJSON(canceled)
 		}
-		ui.printf("%s: %s\n", feed.Name, cancellationText(canceled))
+		s.ui.printf("%s: %s\n", feed.Name, cancellationText(canceled))
 		return nil
 	})
 }

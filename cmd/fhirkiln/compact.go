@@ -49,34 +49,28 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 	if err != nil {
 		return err
 	}
-	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
-	defer ui.close()
-	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	s, err := openSession(ctx, cfg, line, c)
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	defer state.Close()
-	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
+	defer s.close()
+	return eachFeed(ctx, s.ui.log, feeds, 1, func(feed config.Feed) error {
 		target := feed.PartMiB
 		if cmd.TargetMiB != nil {
 			target = *cmd.TargetMiB
 		}
-		o := pipeline.Options{
-			Feed: pipeline.Feed{Name: feed.Name},
-			Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
-			Workers:   2, // they compute, and do not wait for a network
-			PartBytes: int64(target) << 20,
-		}
+		o := s.places(pipeline.Feed{Name: feed.Name})
+		o.Workers = 2 // they compute, and do not wait for a network
+		o.PartBytes = int64(target) << 20
 		setParquet(written, &o)
 		done, err := pipeline.Compact(ctx, o, pipeline.CompactOptions{Types: cmd.Type})
 		if err != nil {
 			return err
 		}
 		if cmd.JSON {
-			return ui.printJSON(done)
+			return s.ui.printJSON(done)
 		}
-		ui.printf("%s", compactionText(done))
+		s.ui.printf("%s", compactionText(done))
 		return nil
 	})
 }

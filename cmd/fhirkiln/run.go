@@ -53,23 +53,18 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 	if err != nil {
 		return err
 	}
-	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
-	defer ui.close()
-	ui.warn(cfg)
-	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	s, err := openSession(ctx, cfg, line, c)
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	defer state.Close()
-	work := &shared{config: cfg, sources: newSources(cfg, state, c.patience, ui.log), parts: parts, state: state,
-		cores: columnar.NewCores(runtime.GOMAXPROCS(0))}
+	defer s.close()
+	s.cores = columnar.NewCores(runtime.GOMAXPROCS(0))
 	downloads := 0
-	for _, s := range cfg.Sources {
-		downloads = max(downloads, s.Downloads)
+	for _, source := range cfg.Sources {
+		downloads = max(downloads, source.Downloads)
 	}
 	c.limitGarbage(min(len(feeds), max(r.parallel(cfg), 1)), downloads, runtime.GOMAXPROCS(0), int64(cfg.Sink.Parquet.RowGroupMiB)<<20)
-	return eachFeed(ctx, ui.log, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, work, feed, ui) })
+	return eachFeed(ctx, s.ui.log, feeds, r.parallel(cfg), func(feed config.Feed) error { return r.runFeed(ctx, s, feed) })
 }
 
 func (r *runCommand) parallel(cfg *config.Config) int {
@@ -79,53 +74,19 @@ func (r *runCommand) parallel(cfg *config.Config) int {
 	return cfg.Parallel
 }
 
-func (r *runCommand) runFeed(ctx context.Context, work *shared, feed config.Feed, ui *ui) error {
-	o, err := work.options(feed)
+func (r *runCommand) runFeed(ctx context.Context, s *session, feed config.Feed) error {
+	o, err := s.options(feed)
 	if err != nil {
 		return err
 	}
 	o.Fresh, o.Full = r.Fresh, r.Full
-	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	report, err := s.ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
 	if err != nil {
 		err = &runError{err, report.Run}
 	}
 	if r.JSON {
-		return errors.Join(err, ui.printJSON(report))
+		return errors.Join(err, s.ui.printJSON(report))
 	}
-	ui.printResult(report)
+	s.ui.printResult(report)
 	return err
-}
-
-// shared is what the runs of a command share.
-type shared struct {
-	config       *config.Config
-	sources      sources
-	parts, state place
-	cores        *columnar.Cores
-}
-
-// options are a feed's as the pipeline has them.
-func (w *shared) options(feed config.Feed) (pipeline.Options, error) {
-	source := w.sources[feed.Source]
-	client, err := source.client()
-	if err != nil {
-		return pipeline.Options{}, err
-	}
-	o := pipeline.Options{
-		Feed:           pipelineFeed(feed, source.Source, w.config.Feeds),
-		Server:         pipeline.Client(client),
-		Sink:           w.parts,
-		State:          w.state,
-		LeaseTTL:       w.config.State.LeaseTTL,
-		KeepJob:        keepJob(source.Source),
-		ExportDeadline: exportDeadlines * source.Poll.Deadline,
-		Turn:           source.turn,
-		Workers:        source.Downloads,
-		Cores:          w.cores,
-		PartBytes:      int64(feed.PartMiB) << 20,
-		MaxLine:        feed.MaxLineMiB << 20,
-		MaxQuarantined: percent(feed.MaxQuarantined.Share()).orNone(),
-	}
-	setParquet(w.config.Sink.Parquet, &o)
-	return o, nil
 }

@@ -50,31 +50,26 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	if err != nil {
 		return err
 	}
-	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
-	defer ui.close()
-	parts, state, err := openPlaces(ctx, cfg, ui.log)
+	s, err := openSession(ctx, cfg, line, c)
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	defer state.Close()
-	moves, err := pipeline.SetWatermark(ctx, pipeline.Options{
-		Feed: pipelineFeed(feed, cfg.Sources[feed.Source], cfg.Feeds), Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log,
-	}, types, to)
+	defer s.close()
+	moves, err := pipeline.SetWatermark(ctx, s.places(pipelineFeed(feed, cfg.Sources[feed.Source], cfg.Feeds)), types, to)
 	if err != nil {
 		return err
 	}
 	if cmd.JSON {
-		return ui.printJSON(struct {
+		return s.ui.printJSON(struct {
 			Feed  string                `json:"feed"`
 			Moves []pipeline.MoveReport `json:"watermark_moves"`
 		}{feed.Name, moves})
 	}
 	for _, m := range moves {
-		ui.printf("%s: watermark: %s\n", feed.Name, moveText(m, []string{m.Type}))
+		s.ui.printf("%s: watermark: %s\n", feed.Name, moveText(m, []string{m.Type}))
 	}
 	if len(feed.Types) == 0 && len(cmd.Type) > 0 {
-		ui.printf("%s exports all types in one: it asks for all of them from the earliest watermark on\n", feed.Name)
+		s.ui.printf("%s exports all types in one: it asks for all of them from the earliest watermark on\n", feed.Name)
 	}
 	return nil
 }
