@@ -23,7 +23,8 @@ import (
 // their content.
 type Files struct {
 	stdin io.Reader
-	files []bulk.File // URL is the path, "-" stdin
+	files []bulk.File     // URL is the path, "-" stdin
+	pipes map[string]bool // by path: those that are no regular files, stdin too
 }
 
 // FindFiles finds the NDJSON that paths name: files, folders with what is in them
@@ -33,7 +34,7 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 	s := &Files{stdin: stdin}
 	for _, path := range paths {
 		if path == "-" {
-			s.files = append(s.files, bulk.File{Type: "stdin", URL: path, Count: -1})
+			s.addPipe("stdin", path)
 			continue
 		}
 		matches, err := filepath.Glob(path)
@@ -68,15 +69,18 @@ func (s *Files) add(path string) (int, error) {
 		return 0, err
 	}
 	if !info.IsDir() {
-		return 1, s.addFile(path)
+		return 1, s.addFile(path, info.Mode())
 	}
 	n := 0
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !isNDJSON(name) {
 			return err
 		}
+		if info, err = os.Stat(name); err != nil || info.IsDir() {
+			return err
+		}
 		n++
-		return s.addFile(name)
+		return s.addFile(name, info.Mode())
 	})
 	return n, err
 }
@@ -88,40 +92,85 @@ func isNDJSON(name string) bool {
 
 // addFile looks at the first resource: its type says which files may share a part. A
 // file without one is not left out: it is for the conversion to say what is wrong.
-func (s *Files) addFile(path string) error {
-	r, err := s.open(path)
+func (s *Files) addFile(path string, mode fs.FileMode) error {
+	if !mode.IsRegular() { // a pipe gives what is looked at once
+		s.addPipe("pipe", path)
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	r, err := decompress(file)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }() // it was only looked into
 	f := bulk.File{Type: cmp.Or(bulk.FirstType(r), "unknown"), URL: path, Count: -1}
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !r.packed {
+	if info, err := file.Stat(); err == nil && !r.packed {
 		f.Bytes = info.Size()
 	}
 	s.files = append(s.files, f)
 	return nil
 }
 
+// addPipe adds what can be read once, and only from its start to its end.
+func (s *Files) addPipe(kind, path string) {
+	if s.pipes == nil {
+		s.pipes = map[string]bool{}
+	}
+	s.pipes[path] = true
+	s.files = append(s.files, bulk.File{Type: kind, URL: path, Count: -1})
+}
+
 func (s *Files) manifest() *bulk.Manifest { return &bulk.Manifest{Output: s.files} }
 
-// Open implements [Opener].
-func (s *Files) Open(_ context.Context, _ *bulk.Manifest, f bulk.File) (Stream, error) {
-	r, err := s.open(f.URL)
+// Open implements [Opener]. The end of ctx ends the reading of a pipe, too.
+func (s *Files) Open(ctx context.Context, _ *bulk.Manifest, f bulk.File) (Stream, error) {
+	open := func() (io.ReadCloser, error) { return os.Open(f.URL) }
+	if f.URL == "-" {
+		open = func() (io.ReadCloser, error) { return io.NopCloser(s.stdin), nil }
+	}
+	if s.pipes[f.URL] {
+		blocking := open
+		open = func() (io.ReadCloser, error) { return untilEnd(ctx, blocking), nil }
+	}
+	file, err := open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := decompress(file)
 	if err != nil {
 		return nil, err
 	}
 	return &fileStream{ReadCloser: r}, nil
 }
 
-func (s *Files) open(path string) (*unpacked, error) {
-	if path == "-" {
-		return decompress(io.NopCloser(s.stdin))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return decompress(f)
+// untilEnd reads what may be silent for ever, and be opened only when somebody writes to
+// it, until ctx ends. What blocks then goes on to do so in a goroutine.
+func untilEnd(ctx context.Context, open func() (io.ReadCloser, error)) io.ReadCloser {
+	r, w := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		from, err := open()
+		if err == nil {
+			_, err = io.CopyBuffer(w, struct{ io.Reader }{from}, make([]byte, 256<<10))
+			from.Close()
+		}
+		w.CloseWithError(err) // nil: the end
+	}()
+	return &interruptible{r, stop}
+}
+
+type interruptible struct {
+	*io.PipeReader
+	stop func() bool
+}
+
+// Close implements [io.Closer].
+func (i *interruptible) Close() error {
+	i.stop()
+	return i.PipeReader.Close()
 }
 
 // decompress reads what f holds, whatever it is packed with.
