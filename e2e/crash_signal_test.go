@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -84,14 +85,17 @@ func TestInterruptGivesUp(t *testing.T) {
 	}
 }
 
-// signalMidway runs the program and signals it when a part of the large file is staged.
+// signalMidway runs the program and signals it when a part of the large file is staged,
+// twice, as timeout(1) does.
 func (w *crashWorld) signalMidway(t *testing.T, signal os.Signal) *process {
 	t.Helper()
 	w.shutGate()
 	p := w.start(t)
 	w.awaitOpen(t, p)
-	if err := p.Process.Signal(signal); err != nil {
-		t.Error(err)
+	for range 2 {
+		if err := p.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
 	}
 	<-p.ended
 	w.openGate()

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"fhirkiln/pipeline"
 )
@@ -54,15 +55,17 @@ func (e *signalError) Unwrap() error {
 
 func (e *signalError) exitCode() int { return 128 + int(e.signal) }
 
-// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in order; a second
-// signal ends the process at once.
+// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in order; another
+// signal after twiceWithin ends the process at once. One that is ignored stays so: nohup
+// wants it of SIGHUP, and shells of SIGINT for what a script starts with &.
 func withSignals(parent context.Context, command string) (context.Context, func()) {
 	first, _, _ := strings.Cut(command, " ")
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup wants it ignored
-		signal.Notify(signals, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
 	}
 	pipes := make(chan os.Signal, 1)
 	if !printsOnly(command) {
@@ -73,7 +76,8 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 		select {
 		case s := <-signals:
 			cancel(&signalError{s.(syscall.Signal), first})
-			signal.Stop(signals) // from here on the default: the next one kills
+			// From then on the default: the next one kills.
+			time.AfterFunc(twiceWithin, func() { signal.Stop(signals) })
 		case <-ctx.Done():
 		}
 	}()
@@ -82,6 +86,10 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 		cancel(nil)
 	}
 }
+
+// twiceWithin is for how long the same wish may come twice: timeout(1) signals the process and
+// then its group, and so do a shell whose terminal closes and the kernel.
+const twiceWithin = time.Second
 
 // printsOnly says whether a command may end, as any filter does, where nobody reads on
 // (fhirkiln files | head). All others have something to bring to its end: a log that
