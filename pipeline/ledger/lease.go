@@ -162,6 +162,29 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 		return context.Cause(ctx)
 	}
 	for {
+		// One connection that falls silent is not to take all the time that there is.
+		limited, cancel := l.soon(ctx)
+		err := l.writeWithin(limited, change)
+		silent := err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrLost)
+		cancel()
+		if !silent {
+			return err
+		}
+	}
+}
+
+// soon is a context for one attempt at the object of a lease that has to be renewed.
+func (l *Lease) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.locked {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, l.opts.TTL/6)
+}
+
+// writeWithin is write, under turn. What came of a write when ctx has ended, the next one
+// finds out.
+func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error) error {
+	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}

@@ -53,14 +53,10 @@ func (l *Lease) renew() {
 	}
 }
 
-// tryRenew renews it. One connection that falls silent is not to take all the time that
-// there is: what came of its write, the next one finds out.
+// tryRenew tries to renew it, for a part of the time that there is.
 func (l *Lease) tryRenew(ctx context.Context) error {
-	if !l.locked {
-		limited, cancel := context.WithTimeout(ctx, l.opts.TTL/6)
-		defer cancel()
-		ctx = limited
-	}
+	ctx, cancel := l.soon(ctx)
+	defer cancel()
 	return l.write(ctx, func(f *Feed) error {
 		l.sign(f)
 		return nil

@@ -179,3 +179,24 @@ func (s *lateStore) Swap(ctx context.Context, key string, content []byte, old si
 	<-ctx.Done()
 	return "", context.Cause(ctx)
 }
+
+// Whoever updates the feed keeps the lease from being renewed meanwhile.
+func TestASilentUpdateIsTriedAgain(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		defer release(t, l)
+		fell := false
+		s.before(func(ctx context.Context, call, _ string) error {
+			if call == "swap" && !fell {
+				fell = true
+				<-ctx.Done()
+				return errors.New("i/o timeout")
+			}
+			return nil
+		})
+		if err := l.Update(l.Context(), nothing); err != nil {
+			t.Errorf("one silent connection has cost the lease: %v", err)
+		}
+	})
+}
