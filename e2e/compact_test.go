@@ -141,8 +141,8 @@ func TestCompactionKeepsEveryRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Runs) != 1 || len(f.Retired) > 0 || f.Runs[0].Kind != ledger.KindCompaction {
-		t.Errorf("the feed has the runs %+v, and %+v retired", f.Runs, f.Retired)
+	if len(f.Runs) != 1 || len(f.Dropped) > 0 || f.Runs[0].Kind != ledger.KindCompaction {
+		t.Errorf("the feed has the runs %+v, and %+v dropped", f.Runs, f.Dropped)
 	}
 	v, err := pipeline.Verify(t.Context(), dir, dir, nil)
 	if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) > 0 {

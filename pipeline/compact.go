@@ -240,7 +240,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		if at < 0 {
 			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
 		}
-		dropRuns(f, made.Replaces, run.Published)
+		f.Drop(made.Replaces, run.Published)
 		f.Runs = slices.Insert(f.Runs, at, run)
 		return nil
 	})

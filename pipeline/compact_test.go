@@ -137,8 +137,8 @@ func TestCompactMergesNights(t *testing.T) {
 	}
 	w.wantCompacted(t, before, rows)
 	after := w.feed(t)
-	if len(after.Runs) != 1 || len(after.Retired) != 6 {
-		t.Fatalf("%d live and %d retired runs", len(after.Runs), len(after.Retired))
+	if len(after.Runs) != 1 || len(after.Dropped) != 6 {
+		t.Fatalf("%d live and %d dropped runs", len(after.Runs), len(after.Dropped))
 	}
 	run, last := after.Runs[0], before.Runs[5]
 	if run.Kind != ledger.KindCompaction || !run.Full || run.Parts != 3 || len(run.Replaces) != 6 || run.TransactionTime != last.TransactionTime {

@@ -36,14 +36,14 @@ type Garbage struct {
 	Feed   string `json:"feed"`
 	DryRun bool   `json:"dry_run,omitempty"`
 
-	// Retired are runs that have ceased to be live now, by Feed.KeepRuns and
+	// Dropped are runs that have ceased to be live now, by Feed.KeepRuns and
 	// Feed.KeepDays. Their files stay for the grace time.
-	Retired []string `json:"retired,omitempty"`
+	Dropped []string `json:"retired,omitempty"`
 
-	// Runs are retired runs of which nothing is left now but their reports.
+	// Runs are dropped runs of which nothing is left now but their reports.
 	Runs []string `json:"runs,omitempty"`
 
-	// Waiting are how many retired runs there are whose files stay for the grace time still.
+	// Waiting are how many dropped runs there are whose files stay for the grace time still.
 	Waiting int `json:"waiting_runs,omitempty"`
 
 	Files []GarbageFile `json:"files"`
@@ -63,11 +63,11 @@ type GarbageReason string
 
 // Why files are live no more.
 const (
-	OfRetiredRun GarbageReason = "retired"  // its run was live once
+	OfDroppedRun GarbageReason = "retired"  // its run was live once
 	OfNoRun      GarbageReason = "orphaned" // its run was never published, and its process was killed as it cleaned up
 )
 
-// GC removes the files of a feed that are live no more: those of retired runs, and what
+// GC removes the files of a feed that are live no more: those of dropped runs, and what
 // killed processes have left of runs that were never published, parts, quarantine and
 // staged bytes. It touches only what is named as this feed's files are, and the folders of
 // runs that no feed knows. What runs have reported stays.
@@ -100,21 +100,21 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
 	if g.DryRun {
 		now := o.Now().UTC()
-		if found.Retired, err = o.droppable(ctx, feed, now); err != nil {
+		if found.Dropped, err = o.droppable(ctx, feed, now); err != nil {
 			return found, err
 		}
-		dropRuns(&feed, found.Retired, now)
+		feed.Drop(found.Dropped, now)
 		return found, s.find(ctx, feed, now.Add(-g.Grace))
 	}
 	return found, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
-		now := o.Now().UTC() // not from before the lease was had: whoever reads meanwhile sees what is retired now
-		if found.Retired, err = o.droppable(ctx, lease.Feed(), now); err != nil {
+		now := o.Now().UTC() // not from before the lease was had: whoever reads meanwhile sees what is dropped now
+		if found.Dropped, err = o.droppable(ctx, lease.Feed(), now); err != nil {
 			return err
 		}
-		if len(found.Retired) > 0 {
+		if len(found.Dropped) > 0 {
 			err := lease.Update(ctx, func(f *ledger.Feed) error {
-				dropRuns(f, found.Retired, now)
+				f.Drop(found.Dropped, now)
 				return nil
 			})
 			if err != nil {
@@ -136,7 +136,7 @@ func GC(ctx context.Context, o Options, g GCOptions) (*Garbage, error) {
 }
 
 // sweep removes what was found: first parts, then what tells of their runs, and then the last
-// sign of retired ones.
+// sign of dropped ones.
 func (o Options) sweep(ctx context.Context, lease *ledger.Lease, found *Garbage) error {
 	for _, ofParts := range []bool{true, false} {
 		group, gctx := errgroup.WithContext(ctx)
@@ -161,7 +161,7 @@ func (o Options) sweep(ctx context.Context, lease *ledger.Lease, found *Garbage)
 		return nil
 	}
 	return lease.Update(ctx, func(f *ledger.Feed) error {
-		f.Retired = slices.DeleteFunc(f.Retired, func(r ledger.RetiredRun) bool { return slices.Contains(found.Runs, r.Run) })
+		f.Dropped = slices.DeleteFunc(f.Dropped, func(r ledger.DroppedRun) bool { return slices.Contains(found.Runs, r.Run) })
 		return nil
 	})
 }

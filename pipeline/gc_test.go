@@ -82,15 +82,15 @@ func (w *world) wantManifests(t *testing.T) {
 	}
 }
 
-func TestGCRemovesRetiredRuns(t *testing.T) {
+func TestGCRemovesDroppedRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
 		bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Basic", resources("Basic", 0, 3)...)}})
 	w.Feed.KeepRuns = 1
 	w.runFull(t, 3)
 	feed := w.feed(t)
-	if len(feed.Runs) != 1 || len(feed.Retired) != 2 {
-		t.Fatalf("%d live and %d retired runs, want 1 and 2", len(feed.Runs), len(feed.Retired))
+	if len(feed.Runs) != 1 || len(feed.Dropped) != 2 {
+		t.Fatalf("%d live and %d dropped runs, want 1 and 2", len(feed.Runs), len(feed.Dropped))
 	}
 	if n := len(w.published(t)["Patient"]); n != 9 {
 		t.Errorf("%d rows are there before gc, want those of three runs", n)
@@ -129,18 +129,18 @@ func TestGCRemovesRetiredRuns(t *testing.T) {
 	}
 	w.wantTidy(t)
 	w.wantManifests(t)
-	if again := w.gc(t, noGrace); len(again.Files) > 0 || len(again.Runs) > 0 || len(w.feed(t).Retired) > 0 {
+	if again := w.gc(t, noGrace); len(again.Files) > 0 || len(again.Runs) > 0 || len(w.feed(t).Dropped) > 0 {
 		t.Errorf("gc again finds %+v", again)
 	}
 }
 
-// A retired run that is not tidied up yet stays known, so that its parts go later.
+// A dropped run that is not tidied up yet stays known, so that its parts go later.
 func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
 	w.Feed.KeepRuns = 1
 	w.runFull(t, 2)
-	run := w.feed(t).Retired[0].Run
+	run := w.feed(t).Dropped[0].Run
 	change := func(do func(lease *ledger.Lease) error) {
 		t.Helper()
 		lease, err := ledger.Acquire(t.Context(), w.dir, ledger.Options{Feed: "members", Source: "bison", Purpose: "backfill"})
@@ -163,14 +163,14 @@ func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	server := w.Server
 	w.Server = nil // as in the command, so that the job cannot be deleted
 	w.gc(t, noGrace)
-	if retired := w.feed(t).Retired; len(retired) != 1 || len(w.published(t)["Patient"]) != 6 {
-		t.Errorf("gc left %+v, and rows %v", retired, w.published(t))
+	if dropped := w.feed(t).Dropped; len(dropped) != 1 || len(w.published(t)["Patient"]) != 6 {
+		t.Errorf("gc left %+v, and rows %v", dropped, w.published(t))
 	}
 	w.Server = server
 	w.runFull(t, 1) // which tidies up
 	w.gc(t, noGrace)
-	if retired := w.feed(t).Retired; len(retired) != 0 || len(w.published(t)["Patient"]) != 3 {
-		t.Errorf("gc left %+v, and rows %v", retired, w.published(t))
+	if dropped := w.feed(t).Dropped; len(dropped) != 0 || len(w.published(t)["Patient"]) != 3 {
+		t.Errorf("gc left %+v, and rows %v", dropped, w.published(t))
 	}
 }
 
@@ -351,8 +351,8 @@ func TestGCDyingAnywhere(t *testing.T) {
 			w.Sink = w.dir
 			w.gc(t, noGrace)
 			feed := w.feed(t)
-			if len(feed.Runs) != 1 || feed.Runs[0].Run != live || len(feed.Retired) > 0 {
-				t.Errorf("live %+v, retired %+v", feed.Runs, feed.Retired)
+			if len(feed.Runs) != 1 || feed.Runs[0].Run != live || len(feed.Dropped) > 0 {
+				t.Errorf("live %+v, dropped %+v", feed.Runs, feed.Dropped)
 			}
 			if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
 				t.Errorf("parts (-live +there):\n%s", diff)

@@ -44,7 +44,7 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 		for _, r := range f.Runs {
 			i.published[r.Run] = true
 		}
-		for _, r := range f.Retired {
+		for _, r := range f.Dropped {
 			i.published[r.Run] = true
 		}
 	}

@@ -58,7 +58,7 @@ func TestGCOfManyFeeds(t *testing.T) {
 		}
 		if !dry {
 			for _, w.Feed.Name = range feeds {
-				w.runFull(t, 1) // retires what was live when it was listed
+				w.runFull(t, 1) // drops what was live when it was listed
 			}
 		}
 		lists.n.Store(0)
@@ -160,7 +160,7 @@ func TestGCOfAnotherState(t *testing.T) {
 	}
 }
 
-// A run that was published after all was listed, and is retired when gc comes to its feed, is
+// A run that was published after all was listed, and is dropped when gc comes to its feed, is
 // not forgotten before its parts are removed.
 func TestGCOfWhatWasNotListed(t *testing.T) {
 	t.Parallel()

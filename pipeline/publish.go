@@ -152,7 +152,7 @@ func (r *run) addToFeed(ctx context.Context) error {
 		if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
 			f.Runs = append(f.Runs, r.publishedRun())
 		}
-		dropRuns(f, gone, r.report.Finished)
+		f.Drop(gone, r.report.Finished)
 		return nil
 	})
 	if err != nil {

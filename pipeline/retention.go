@@ -11,18 +11,6 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// dropRuns takes runs out of a feed's live ones. Readers see nothing of them from then on;
-// gc removes their files later.
-func dropRuns(f *ledger.Feed, runs []string, now time.Time) {
-	f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool {
-		if !slices.Contains(runs, r.Run) {
-			return false
-		}
-		f.Retired = append(f.Retired, ledger.RetiredRun{Run: r.Run, Published: r.Published, At: now})
-		return true
-	})
-}
-
 // droppable are the live runs that need not be kept, by the feed's own rules: those
 // before the last full run without a fault, that neither Feed.KeepRuns nor Feed.KeepDays
 // keeps, and that hold no type which that full run had not asked for. Tombstones stay where

@@ -54,11 +54,11 @@ func TestRetention(t *testing.T) {
 			}
 			run(tt.runs2)
 			feed := w.feed(t)
-			if n := len(tt.runs) + len(tt.runs2); len(feed.Runs) != tt.live || len(feed.Retired) != n-tt.live {
-				t.Errorf("of %d runs %d are live and %d retired, want %d live", n, len(feed.Runs), len(feed.Retired), tt.live)
+			if n := len(tt.runs) + len(tt.runs2); len(feed.Runs) != tt.live || len(feed.Dropped) != n-tt.live {
+				t.Errorf("of %d runs %d are live and %d dropped, want %d live", n, len(feed.Runs), len(feed.Dropped), tt.live)
 			}
-			if slices.ContainsFunc(feed.Retired, func(r ledger.RetiredRun) bool { return r.At.IsZero() || r.Published.IsZero() }) {
-				t.Errorf("retired %+v", feed.Retired)
+			if slices.ContainsFunc(feed.Dropped, func(r ledger.DroppedRun) bool { return r.At.IsZero() || r.Published.IsZero() }) {
+				t.Errorf("dropped %+v", feed.Dropped)
 			}
 			w.gc(t, noGrace)
 			w.verify(t)

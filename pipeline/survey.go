@@ -24,7 +24,7 @@ type survey struct {
 	parts    map[string]GarbageFile // of the feed, by key
 	working  map[string]bool        // unfinished runs, and those that have ended but are not tidied up, of all feeds
 	live     map[string]bool        // live runs
-	retired  map[string]time.Time
+	dropped  map[string]time.Time
 	replaced map[string]bool // runs whose rows live on in others
 	members  map[string]bool // keys of the feeds' lists
 }
@@ -40,7 +40,7 @@ func (s *survey) take(ctx context.Context) (err error) {
 func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) error {
 	s.feed, s.before = feed, before
 	s.sort()
-	for _, r := range s.feed.Retired {
+	for _, r := range s.feed.Dropped {
 		// One that is not tidied up keeps its files, and so its entry: without it nobody would
 		// ever remove them.
 		// Nor is one forgotten here that may have parts that were not listed.
@@ -97,7 +97,7 @@ func (s *survey) sort() {
 		}
 	}
 	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	s.retired = map[string]time.Time{}
+	s.dropped = map[string]time.Time{}
 	s.note(s.feed)
 	for _, f := range s.feeds {
 		if f.Name != s.feed.Name {
@@ -120,20 +120,20 @@ func (s *survey) note(f ledger.Feed) {
 			s.replaced[run] = true
 		}
 	}
-	for _, r := range f.Retired {
-		s.retired[r.Run] = r.At
+	for _, r := range f.Dropped {
+		s.dropped[r.Run] = r.At
 	}
 	s.members[f.Members] = true
 }
 
 // dead is why the files of a run are live no more, "" if they may be.
 func (s *survey) dead(run string) GarbageReason {
-	at, retired := s.retired[run]
+	at, dropped := s.dropped[run]
 	switch {
 	case s.working[run] || s.live[run]:
-	case retired && !at.After(s.before):
-		return OfRetiredRun
-	case !retired && s.old(run):
+	case dropped && !at.After(s.before):
+		return OfDroppedRun
+	case !dropped && s.old(run):
 		return OfNoRun
 	}
 	return ""
@@ -209,7 +209,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 		return nil
 	}
 	if !slices.Contains(s.found.Runs, run) {
-		if why == OfRetiredRun {
+		if why == OfDroppedRun {
 			return nil // another feed's
 		}
 		if report {

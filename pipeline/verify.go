@@ -138,7 +138,7 @@ func (v *verifier) feed(ctx context.Context, name string) error {
 	for _, run := range f.Ended {
 		v.notLive[run] = true
 	}
-	for _, run := range f.Retired {
+	for _, run := range f.Dropped {
 		v.notLive[run.Run] = true
 	}
 	if f.Unfinished != nil {

@@ -149,9 +149,9 @@ func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state plac
 // garbageText says what was removed; of a dry run, file by file.
 func garbageText(g *pipeline.Garbage) string {
 	var b strings.Builder
-	did, retired := "removed", "not live any more"
+	did, dropped := "removed", "not live any more"
 	if g.DryRun {
-		did, retired = "would be removed", "would not be live any more"
+		did, dropped = "would be removed", "would not be live any more"
 		for _, f := range g.Files {
 			what := size(f.Bytes)
 			if f.Staged {
@@ -160,8 +160,8 @@ func garbageText(g *pipeline.Garbage) string {
 			fmt.Fprintf(&b, "%-9s %10s  %s\n", f.Why, what, f.Key)
 		}
 	}
-	for _, run := range g.Retired {
-		fmt.Fprintf(&b, "%s: run %s is %s\n", g.Feed, run, retired)
+	for _, run := range g.Dropped {
+		fmt.Fprintf(&b, "%s: run %s is %s\n", g.Feed, run, dropped)
 	}
 	waiting := ""
 	if g.Waiting > 0 {

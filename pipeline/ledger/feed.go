@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,8 +52,9 @@ type Feed struct {
 	// Runs are the published runs whose rows are live, oldest first.
 	Runs []PublishedRun `json:"runs,omitempty"`
 
-	// Retired are runs that are live no longer, but whose parts may still be there.
-	Retired []RetiredRun `json:"retired,omitempty"`
+	// Dropped are runs that are live no longer, but whose parts may still be there. People
+	// read of them as retired.
+	Dropped []DroppedRun `json:"retired,omitempty"`
 
 	// History is how the watermarks moved, oldest first; the newest 1,000 moves.
 	History []Moved `json:"history,omitempty"`
@@ -138,8 +140,8 @@ type PublishedRun struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// RetiredRun is a run that was live until At.
-type RetiredRun struct {
+// DroppedRun is a run that was live until At.
+type DroppedRun struct {
 	Run       string    `json:"run"`
 	Published time.Time `json:"published,omitzero"` // as it was in Runs
 	At        time.Time `json:"at"`
@@ -166,4 +168,15 @@ type Moved struct {
 	By   By        `json:"by"`
 
 	Unknown jsontext.Value `json:",embed"`
+}
+
+// Drop takes runs out of the live ones. Readers see nothing of them from then on.
+func (f *Feed) Drop(runs []string, at time.Time) {
+	f.Runs = slices.DeleteFunc(f.Runs, func(r PublishedRun) bool {
+		if !slices.Contains(runs, r.Run) {
+			return false
+		}
+		f.Dropped = append(f.Dropped, DroppedRun{Run: r.Run, Published: r.Published, At: at})
+		return true
+	})
 }

@@ -110,7 +110,7 @@ func theFeed() ledger.Feed {
 		Members: "_fhirkiln/runs/r1/members.ndjson.gz",
 		Runs: []ledger.PublishedRun{{Run: "r1", Published: at("2026-11-22T02:10:00Z"), TransactionTime: "2026-11-21T01:58:11.123+01:00",
 			Kind: ledger.KindIncremental, Status: ledger.StatusPartial, Resources: 18171, Parts: 21, Bytes: 123, Replaces: []string{"r0"}}},
-		Retired: []ledger.RetiredRun{{Run: "r0", At: at("2026-11-22T02:10:00Z")}},
+		Dropped: []ledger.DroppedRun{{Run: "r0", At: at("2026-11-22T02:10:00Z")}},
 		History: []ledger.Moved{{Type: "Patient", From: "2026-11-20T02:00:00Z", To: "2026-11-21T01:58:11.123+01:00", Run: "r1",
 			At: at("2026-11-22T02:10:00Z"), By: ledger.ByRun}},
 	}

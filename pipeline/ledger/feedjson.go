@@ -142,7 +142,7 @@ func (f *Feed) named() []string {
 	for _, r := range f.Runs {
 		runs = append(append(runs, r.Run), r.Replaces...)
 	}
-	for _, r := range f.Retired {
+	for _, r := range f.Dropped {
 		runs = append(runs, r.Run)
 	}
 	return runs
