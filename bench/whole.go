@@ -15,7 +15,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/bulk/bulktest/population"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // whole is what a user waits for: a run against a server, which is in this process.
@@ -114,14 +114,14 @@ func (b *bench) smallest(ctx context.Context) ([]result, error) {
 	}, nil
 }
 
-func (b *bench) runFeeds(ctx context.Context, folder string, cores int) (usage, *pipeline.Report, error) {
+func (b *bench) runFeeds(ctx context.Context, folder string, cores int) (usage, *lake.Report, error) {
 	cmd := exec.CommandContext(ctx, b.bin, "run", "--json", "--progress", "off")
 	cmd.Dir = folder
 	u, out, err := measure(cmd, cores)
 	if err != nil {
 		return u, nil, err
 	}
-	var report pipeline.Report
+	var report lake.Report
 	err = json.Unmarshal(out, &report)
 	return u, &report, err
 }

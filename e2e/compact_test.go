@@ -16,6 +16,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
 	"fhirkiln/sink"
@@ -95,8 +96,8 @@ func viewRows(t *testing.T, db *sql.DB, view string) []string {
 // compaction, and after gc, for every row with its __origin, and for the current state.
 func TestCompactionKeepsEveryRow(t *testing.T) {
 	t.Parallel()
-	lake := filepath.Join(t.TempDir(), "lake")
-	dir, err := sink.OpenDir(lake)
+	folder := filepath.Join(t.TempDir(), "lake")
+	dir, err := sink.OpenDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func TestCompactionKeepsEveryRow(t *testing.T) {
 		runChanges(t, dir, n, data, deleted)
 	}
 	db := openDuckDB(t)
-	makeViews(t, db, views.Options{Root: lake, Types: []string{"Patient", "Observation"}, Tombstones: true})
+	makeViews(t, db, views.Options{Root: folder, Types: []string{"Patient", "Observation"}, Tombstones: true})
 	look := func() map[string][]string {
 		all := map[string][]string{}
 		for _, view := range []string{"Patient", "Observation", "current_Patient", "current_Observation", "kiln_tombstones"} {
@@ -144,7 +145,7 @@ func TestCompactionKeepsEveryRow(t *testing.T) {
 	if len(f.Runs) != 1 || len(f.Dropped) > 0 || f.Runs[0].Kind != ledger.KindCompaction {
 		t.Errorf("the feed has the runs %+v, and %+v dropped", f.Runs, f.Dropped)
 	}
-	v, err := pipeline.Verify(t.Context(), dir, dir, nil)
+	v, err := (lake.Lake{Parts: dir, State: dir}).Verify(t.Context(), nil)
 	if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) > 0 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}

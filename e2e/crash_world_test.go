@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"fhirkiln/bulk/bulktest"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -248,9 +248,9 @@ func (w *crashWorld) leased(t *testing.T) bool {
 }
 
 // reports are those of all runs that were published, in order.
-func (w *crashWorld) reports(t *testing.T, f files) []*pipeline.Report {
+func (w *crashWorld) reports(t *testing.T, f files) []*lake.Report {
 	t.Helper()
-	var all []*pipeline.Report
+	var all []*lake.Report
 	for _, key := range keys(t, f, "_fhirkiln/runs/") {
 		if !strings.HasSuffix(key, "/report.json") {
 			continue
@@ -259,12 +259,12 @@ func (w *crashWorld) reports(t *testing.T, f files) []*pipeline.Report {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := new(pipeline.Report)
+		r := new(lake.Report)
 		if err := json.Unmarshal(content, r); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b *pipeline.Report) int { return a.Finished.Compare(b.Finished) })
+	slices.SortFunc(all, func(a, b *lake.Report) int { return a.Finished.Compare(b.Finished) })
 	return all
 }

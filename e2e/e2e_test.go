@@ -18,7 +18,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 func TestMain(m *testing.M) {
@@ -76,9 +76,9 @@ func run(t *testing.T, dir string, args ...string) string {
 }
 
 // runReport runs fhirkiln with --json and returns its report.
-func runReport(t *testing.T, dir string, args ...string) *pipeline.Report {
+func runReport(t *testing.T, dir string, args ...string) *lake.Report {
 	t.Helper()
-	var r pipeline.Report
+	var r lake.Report
 	if err := json.Unmarshal([]byte(run(t, dir, append(args, "--json")...)), &r); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
 )
@@ -26,7 +26,7 @@ func (n *nights) feed() ledger.Feed {
 }
 
 // learn reads what a run has published.
-func (n *nights) learn(report *pipeline.Report) {
+func (n *nights) learn(report *lake.Report) {
 	n.t.Helper()
 	for _, p := range report.Parts {
 		n.seen[p.Type] = true
@@ -49,7 +49,7 @@ func (n *nights) learn(report *pipeline.Report) {
 
 // check holds what is current against what was told, and what was told against the
 // world.
-func (n *nights) check(night kind, before ledger.Feed, report *pipeline.Report) {
+func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 	n.t.Helper()
 	current := n.current()
 	for _, k := range n.world.keys {

@@ -12,6 +12,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // changeTypes leaves a type out for some nights.
@@ -107,7 +108,7 @@ func (n *nights) pass(k kind) {
 	}
 	n.world.stick(time.Time{})
 	n.world.withhold(false)
-	if err != nil && n.heal != nil && report.Status == pipeline.Failed {
+	if err != nil && n.heal != nil && report.Status == lake.StatusFailed {
 		if feed := n.feed(); len(feed.Runs) != len(before.Runs) {
 			n.t.Errorf("%v: a failed run is published", n.story)
 		}

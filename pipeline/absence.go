@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -19,8 +20,8 @@ type absence struct {
 	*run
 	out tombstones
 
-	like   []compactable // live runs of exports such as this one's
-	unlike []compactable // and others, those of feeds with the same ids among them
+	like   []lake.LiveRun // live runs of exports such as this one's
+	unlike []lake.LiveRun // and others, those of feeds with the same ids among them
 
 	deleted map[string]map[uint64]int64 // by type and id, to the newest tombstone's time
 }
@@ -34,13 +35,13 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 	}
 	types := map[string]bool{}
 	for _, r := range a.like {
-		for _, p := range r.parts {
+		for _, p := range r.List {
 			if p.Type != columnar.Deleted && (len(a.journal.begun.Types) == 0 || slices.Contains(a.journal.begun.Types, p.Type)) {
 				types[p.Type] = true
 			}
 		}
 	}
-	done := &retirement{Report: RetireReport{Spared: a.spared()}}
+	done := &retirement{Report: lake.RetireReport{Spared: a.spared()}}
 	if done.Report.Spared > 0 {
 		a.Log.Info("what runs of other exports have brought is not retired", "runs", done.Report.Spared)
 	}
@@ -52,7 +53,7 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 		if int64(len(gone))*mostRetired > current {
 			why := fmt.Sprintf("%d of %d resources of %s would be, more than a tenth", len(gone), current, t)
 			a.Log.Warn("nothing is retired", "why", why)
-			return &retirement{Report: RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)
+			return &retirement{Report: lake.RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)
 		}
 		n, err := a.bury(ctx, t, gone)
 		if err != nil {
@@ -68,13 +69,12 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 // sortRuns reads which parts are live, and of what exports.
 func (a *absence) sortRuns(ctx context.Context) error {
 	filters := filtersOf(a.Feed)
-	runs := a.lease.Feed().Runs
-	lists, err := readAllParts(ctx, a.State, runs)
+	runs, err := a.lake().LiveRuns(ctx, a.lease.Feed().Runs)
 	if err != nil {
 		return err
 	}
-	for i, r := range runs {
-		report, err := readReport(ctx, a.State, r.Run)
+	for _, r := range runs {
+		report, err := a.lake().Report(ctx, r.Run)
 		if err != nil {
 			return err
 		}
@@ -85,16 +85,15 @@ func (a *absence) sortRuns(ctx context.Context) error {
 			like = like && (found || slices.Contains(a.groups(), x.Group))
 		}
 		if like {
-			a.like = append(a.like, compactable{r, lists[i]})
+			a.like = append(a.like, r)
 		} else {
-			a.unlike = append(a.unlike, compactable{r, lists[i]})
+			a.unlike = append(a.unlike, r)
 		}
 	}
 	return a.spareFeeds(ctx)
 }
 
-// spareFeeds keeps what other feeds of the same id space still have: everything since their
-// last full run, and from earlier runs the types which that run did not ask for.
+// spareFeeds keeps what other feeds of the same id space still have.
 func (a *absence) spareFeeds(ctx context.Context) error {
 	names, err := ledger.List(ctx, a.State)
 	if err != nil {
@@ -108,24 +107,11 @@ func (a *absence) spareFeeds(ctx context.Context) error {
 		if f.Name == a.Feed.Name || a.Feed.idSpace(f.Name, f.Source) != a.Feed.idSpace(a.Feed.Name, a.Feed.Source) {
 			continue
 		}
-		full := lastFull(f)
-		asked := func(string) bool { return false }
-		if full >= 0 {
-			if asked, err = a.typesOf(ctx, f.Runs[full].Run); err != nil {
-				return err
-			}
-		}
-		lists, err := readAllParts(ctx, a.State, f.Runs)
+		runs, err := a.lake().CurrentRuns(ctx, f)
 		if err != nil {
 			return err
 		}
-		for i, r := range f.Runs {
-			parts := lists[i]
-			if i < full {
-				parts = slices.DeleteFunc(parts, func(p PartReport) bool { return asked(p.Type) })
-			}
-			a.unlike = append(a.unlike, compactable{r, parts})
-		}
+		a.unlike = append(a.unlike, runs...)
 	}
 	return nil
 }
@@ -154,7 +140,7 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 	gone = map[uint64]int64{} // to the newest version's time
 	known := make([]uint64, (len(present)+63)/64)
 	for _, r := range a.like {
-		err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, k columnar.Key) {
+		err := a.eachKey(ctx, r.List, resourceType, func(id uint64, k columnar.Key) {
 			if at, ok := slices.BinarySearch(present, id); ok {
 				if bit := uint64(1) << (at % 64); known[at/64]&bit == 0 {
 					known[at/64] |= bit
@@ -173,7 +159,7 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 	}
 	// What other exports have brought is not this one's to judge.
 	for _, r := range a.unlike {
-		if err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, _ columnar.Key) { delete(gone, id) }); err != nil {
+		if err := a.eachKey(ctx, r.List, resourceType, func(id uint64, _ columnar.Key) { delete(gone, id) }); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -194,7 +180,7 @@ func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64
 		if len(gone) == 0 {
 			break
 		}
-		err := a.eachKey(ctx, r.parts, resourceType, func(id uint64, k columnar.Key) {
+		err := a.eachKey(ctx, r.List, resourceType, func(id uint64, k columnar.Key) {
 			if _, ok := gone[id]; !ok || failed != nil {
 				return
 			}
@@ -212,10 +198,10 @@ func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64
 }
 
 // own are the parts of this run.
-func (a *absence) own() []PartReport {
-	var parts []PartReport
+func (a *absence) own() []lake.Part {
+	var parts []lake.Part
 	for _, p := range a.journal.parts {
-		parts = append(parts, PartReport{Type: p.Type, Key: p.Receipt.Key})
+		parts = append(parts, lake.Part{Type: p.Type, Key: p.Receipt.Key})
 	}
 	return parts
 }
@@ -223,9 +209,9 @@ func (a *absence) own() []PartReport {
 // readTombstones reads those of all types at once: a night's part has some of many.
 func (a *absence) readTombstones(ctx context.Context) error {
 	a.deleted = map[string]map[uint64]int64{}
-	parts := [][]PartReport{a.own()}
+	parts := [][]lake.Part{a.own()}
 	for _, r := range slices.Concat(a.like, a.unlike) {
-		parts = append(parts, r.parts)
+		parts = append(parts, r.List)
 	}
 	for _, list := range parts {
 		err := a.eachKey(ctx, list, columnar.Deleted, func(id uint64, k columnar.Key) {
@@ -247,7 +233,7 @@ func (a *absence) readTombstones(ctx context.Context) error {
 }
 
 // eachKey calls each for the rows that have an id, in the parts of a type.
-func (a *absence) eachKey(ctx context.Context, parts []PartReport, partType string, each func(id uint64, k columnar.Key)) error {
+func (a *absence) eachKey(ctx context.Context, parts []lake.Part, partType string, each func(id uint64, k columnar.Key)) error {
 	for _, p := range parts {
 		if p.Type != partType {
 			continue

@@ -62,7 +62,7 @@ func TestCancelAnywhere(t *testing.T) {
 			if runs := w.feed(t).Runs; len(runs) != published {
 				t.Errorf("%d runs are live, want %d", len(runs), published)
 			}
-			v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+			v, err := w.lake().Verify(t.Context(), nil)
 			if err != nil || len(v.Problems)+len(v.Unclaimed)+v.NotLive > 0 || v.Runs != published || v.Rows != int64(1000*published) {
 				t.Errorf("%+v, error %v", v, err)
 			}

@@ -18,6 +18,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // clinic is a server that tests change between runs. Its transactionTime is the night's.
@@ -62,7 +63,7 @@ func (c *clinic) then(nights int, data ...bulktest.File) {
 }
 
 // run runs the feed, which must not fail; it may be partial.
-func (c *clinic) run(t *testing.T) *pipeline.Report {
+func (c *clinic) run(t *testing.T) *lake.Report {
 	t.Helper()
 	report, err := pipeline.Run(t.Context(), c.Options)
 	if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {

@@ -3,16 +3,15 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -96,7 +95,7 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 			return err
 		}
 		if len(plan) == 0 { // what a killed one has not come to
-			return o.putSymlinkManifests(ctx, lease.Feed())
+			return o.lake().PutManifests(ctx, lease.Feed())
 		}
 		for _, runs := range plan {
 			x := &compaction{run: newRun(o, lease, nil), CompactOptions: c, of: runs}
@@ -135,7 +134,7 @@ func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) er
 type compaction struct {
 	*run
 	CompactOptions
-	of []compactable
+	of []lake.LiveRun
 }
 
 func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
@@ -168,10 +167,10 @@ func (x *compaction) compact(ctx context.Context) (*CompactedRun, error) {
 
 // stageParts merges the parts type by type, in the order of their runs.
 func (x *compaction) stageParts(ctx context.Context) error {
-	merge := map[string][]PartReport{}
-	var whole []PartReport
+	merge := map[string][]lake.Part{}
+	var whole []lake.Part
 	for _, r := range x.of {
-		for _, p := range r.parts {
+		for _, p := range r.List {
 			if x.merges(p, x.PartBytes) {
 				merge[p.Type] = append(merge[p.Type], p)
 			} else {
@@ -199,27 +198,20 @@ func (x *compaction) stageParts(ctx context.Context) error {
 // replace puts the run into the feed in place of those that it was made of, in one write.
 func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	made := &CompactedRun{Run: x.id}
-	run := ledger.PublishedRun{Run: x.id, Kind: ledger.KindCompaction, Status: ledger.StatusPublished}
+	run := lake.Compacted(x.id, x.of)
 	rows := int64(0)
 	for _, r := range x.of {
 		made.Replaces = append(made.Replaces, r.Run)
-		run.Replaces = append(append(run.Replaces, r.Replaces...), r.Run)
-		run.Resources += r.Resources
-		run.Holds += runsIn(r.PublishedRun)
-		run.Newest = newestIn(r.PublishedRun)
-		run.Full = run.Full || holdsFull(r.PublishedRun)
-		run.TransactionTime = r.TransactionTime
-		if r.Status == ledger.StatusPartial {
-			run.Status = ledger.StatusPartial
-		}
-		for _, p := range r.parts {
+		for _, p := range r.List {
 			rows += p.Rows
 			made.Before.Parts++
 			made.Before.Bytes += p.Bytes
 		}
-		if err := x.report.takeExports(ctx, x.State, r.Run, len(made.Replaces) == 1); err != nil {
+		report, err := x.lake().Report(ctx, r.Run)
+		if err != nil {
 			return nil, err
 		}
+		x.report.takeExports(report, len(made.Replaces) == 1)
 	}
 	for _, p := range x.report.Parts {
 		made.Rows += p.Rows
@@ -231,7 +223,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = run.Status, run.Kind, run.Resources, run.TransactionTime
 	x.report.Replaces = made.Replaces
 	x.report.finish(x.Now())
-	if err := x.putReport(ctx); err != nil {
+	if err := x.lake().PutReport(ctx, &x.report.Report); err != nil {
 		return nil, err
 	}
 	run.Published, run.Parts, run.Bytes = x.report.Finished, int64(made.After.Parts), made.After.Bytes
@@ -248,49 +240,9 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		return nil, err
 	}
 	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
-	x.tryPutSymlinkManifests(ctx)
+	x.tryPutManifests(ctx)
 	if err := x.forget(ctx); err != nil && ctx.Err() == nil {
 		x.Log.Warn("the compaction's ledger could not be removed; the next run tries again", "error", err)
 	}
 	return made, nil
-}
-
-// takeExports adds the exports of a run that the reported one replaces, the first or
-// another one: they say what groups and types its rows are of. So do the filters, as far
-// as they are the same.
-func (r *Report) takeExports(ctx context.Context, s ledger.Store, run string, first bool) error {
-	of, err := readReport(ctx, s, run)
-	if err != nil {
-		return err
-	}
-	if first {
-		r.Filters, r.GroupSearch = of.Filters, of.GroupSearch
-	}
-	if !maps.Equal(r.Filters, of.Filters) {
-		r.Filters = nil
-	}
-	if r.GroupSearch != of.GroupSearch {
-		r.GroupSearch = ""
-	}
-	for _, x := range of.Exports {
-		x.Files, x.Patients = 0, 0
-		same := func(other ExportReport) bool {
-			a, errA := json.Marshal(withoutTimes(x))
-			b, errB := json.Marshal(withoutTimes(other))
-			return errA == nil && errB == nil && string(a) == string(b)
-		}
-		if !slices.ContainsFunc(r.Exports, same) {
-			r.Exports = append(r.Exports, x)
-		}
-	}
-	return nil
-}
-
-// withoutTimes is an export as it comes again every night.
-func withoutTimes(x ExportReport) ExportReport {
-	x.TransactionTime = ""
-	if x.Since != nil {
-		x.Since = new(time.Time)
-	}
-	return x
 }

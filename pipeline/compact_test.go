@@ -17,6 +17,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -46,7 +47,7 @@ func nightly(t *testing.T, nights int) *world {
 func (w *world) liveRows(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func (w *world) liveRows(t *testing.T) []string {
 func (w *world) verify(t *testing.T) {
 	t.Helper()
 	begun, all := 0, 0
-	v, err := pipeline.Verify(t.Context(), w.dir, w.dir, func(_ string, n, of int) {
+	v, err := w.lake().Verify(t.Context(), func(_ string, n, of int) {
 		if begun++; n != begun || n > of {
 			t.Errorf("part %d is said to be %d of %d", begun, n, of)
 		}
@@ -193,7 +194,7 @@ func TestCompactSome(t *testing.T) {
 		t.Fatalf("runs %+v, want one for each full one", runs)
 	}
 	parts := map[string]int{}
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +208,7 @@ func TestCompactSome(t *testing.T) {
 	if done, err := pipeline.Compact(t.Context(), large, pipeline.CompactOptions{}); err != nil || len(done.Runs) > 0 {
 		t.Errorf("of large parts: %+v, %v", done, err)
 	}
-	large.Feed.KeepRuns = 1
+	large.Feed.Keep.Runs = 1
 	if _, err := pipeline.GC(t.Context(), large, noGrace); err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +253,7 @@ func TestCompactOfDamagedParts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := nightly(t, 2)
-			for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+			for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -269,7 +270,7 @@ func TestCompactOfDamagedParts(t *testing.T) {
 				}
 			}
 			before, parts := w.feed(t), len(w.files(t, ".parquet"))
-			var changed *pipeline.PartChangedError
+			var changed *lake.PartChangedError
 			if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); !errors.As(err, &changed) || !strings.Contains(changed.Key, "Basic") {
 				t.Errorf("error %v", err)
 			}
@@ -303,7 +304,7 @@ func TestCompactLeavesFullFooters(t *testing.T) {
 	t.Parallel()
 	w := nightly(t, 2)
 	for _, r := range w.feed(t).Runs {
-		key := ledger.PartsKey(r.Run)
+		key := lake.PartsKey(r.Run)
 		list := bytes.ReplaceAll(w.content(t, key), []byte(`"sha256"`), []byte(`"full_footer": true, "sha256"`))
 		if err := w.dir.Put(t.Context(), key, list); err != nil {
 			t.Fatal(err)

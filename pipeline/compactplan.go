@@ -4,33 +4,27 @@ import (
 	"context"
 	"slices"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
-// compactable is a live run with its parts.
-type compactable struct {
-	ledger.PublishedRun
-	parts []PartReport
-}
-
 // planCompactions finds runs of the feed that are worth being made one.
-func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.Feed) ([][]compactable, error) {
-	var plan [][]compactable
-	var group []compactable
+func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.Feed) ([][]lake.LiveRun, error) {
+	var plan [][]lake.LiveRun
+	var group []lake.LiveRun
 	end := func() {
 		if worthCompacting(o, c, group) {
 			plan = append(plan, group)
 		}
 		group = nil
 	}
-	lists, err := readAllParts(ctx, o.State, f.Runs)
+	runs, err := o.lake().LiveRuns(ctx, f.Runs)
 	if err != nil {
 		return nil, err
 	}
-	for i, r := range f.Runs {
-		parts := lists[i]
+	for _, r := range runs {
 		var size, n int64
-		for _, p := range parts {
+		for _, p := range r.List {
 			if c.wants(p) {
 				size, n = size+p.Bytes, n+1
 				if p.FullFooter {
@@ -45,17 +39,17 @@ func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.
 			end()
 			continue
 		}
-		group = append(group, compactable{r, parts})
+		group = append(group, r)
 	}
 	end()
 	return plan, nil
 }
 
 // worthCompacting says whether runs would have fewer parts as one.
-func worthCompacting(o Options, c CompactOptions, runs []compactable) bool {
+func worthCompacting(o Options, c CompactOptions, runs []lake.LiveRun) bool {
 	small, bytes := map[string]int64{}, map[string]int64{}
 	for _, r := range runs {
-		for _, p := range r.parts {
+		for _, p := range r.List {
 			if c.merges(p, o.PartBytes) {
 				small[p.Type]++
 				bytes[p.Type] += p.Bytes
@@ -70,12 +64,12 @@ func worthCompacting(o Options, c CompactOptions, runs []compactable) bool {
 	return false
 }
 
-func (c CompactOptions) wants(p PartReport) bool {
+func (c CompactOptions) wants(p lake.Part) bool {
 	return len(c.Types) == 0 || slices.Contains(c.Types, p.Type)
 }
 
 // merges says whether a part's rows go into another part. Those of others stay together:
 // their bytes are copied.
-func (c CompactOptions) merges(p PartReport, target int64) bool {
+func (c CompactOptions) merges(p lake.Part, target int64) bool {
 	return c.wants(p) && p.Bytes < target/2 && !p.FullFooter
 }

@@ -9,6 +9,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 func TestDuplicatesAreCounted(t *testing.T) {
@@ -63,7 +64,7 @@ func TestDuplicatesOfAResumedRunAreNotKnown(t *testing.T) {
 	if err != nil || !report.Resumed {
 		t.Fatalf("resumed: %v, %v", report.Resumed, err)
 	}
-	for _, r := range []*pipeline.Report{failed, report} {
+	for _, r := range []*lake.Report{failed, report} {
 		kept, err := r.JSON()
 		if err != nil || strings.Contains(string(kept), "duplicates") {
 			t.Errorf("it tells of duplicates: %s", kept)

@@ -55,7 +55,7 @@ func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	if r.journal.givenUp != "" {
 		return false, nil
 	}
-	report, err := readReport(ctx, r.State, r.id)
+	report, err := r.lake().Report(ctx, r.id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -90,11 +91,11 @@ const (
 )
 
 type started struct {
-	Export         int           `json:"export"`
-	At             time.Time     `json:"at,omitzero"`
-	StatusURL      string        `json:"status_url,omitempty"`
-	SeparateStatus bool          `json:"separate_status,omitempty"`
-	Issues         []IssueReport `json:"issues,omitempty"` // of handling=lenient
+	Export         int         `json:"export"`
+	At             time.Time   `json:"at,omitzero"`
+	StatusURL      string      `json:"status_url,omitempty"`
+	SeparateStatus bool        `json:"separate_status,omitempty"`
+	Issues         lake.Issues `json:"issues,omitempty"` // of handling=lenient
 }
 
 type exportEnd struct {
@@ -164,8 +165,8 @@ type place struct {
 }
 
 type exportIssues struct {
-	Export int           `json:"export"`
-	Issues []IssueReport `json:"issues"`
+	Export int         `json:"export"`
+	Issues lake.Issues `json:"issues"`
 }
 
 type exportMembers struct {

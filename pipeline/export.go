@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/lake"
 )
 
 // export is one export of a run. Its fields are written under the journal's lock.
@@ -15,7 +16,7 @@ type export struct {
 	refused  bool
 	complete *complete // nil until all files are listed
 	files    []*exportFile
-	issues   []IssueReport
+	issues   lake.Issues
 	read     bool           // its error files are
 	members  *exportMembers // nil until they are read
 	keys     []string       // of its parts and quarantine files

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
@@ -118,9 +119,9 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	if job.Adopted {
 		log.Info("the server had this export under way already; it is taken over")
 	}
-	var issues issueCounts
+	var issues lake.Issues
 	for _, i := range job.Issues { // of handling=lenient: what the server passes over
-		issues.add(i)
+		issues.Add(issueOf(i))
 	}
 	// From here on the export must not be forgotten, even if ctx ends now.
 	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, At: r.Now().UTC(), StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
@@ -279,9 +280,9 @@ func (r *run) readIssues(ctx context.Context, x *export) error {
 	if x.issuesRead() {
 		return nil
 	}
-	var issues issueCounts
+	var issues lake.Issues
 	for _, f := range x.complete.Errors {
-		if err := r.Server.Issues(ctx, x.manifest, f, issues.add); err != nil {
+		if err := r.Server.Issues(ctx, x.manifest, f, func(i bulk.Issue) { issues.Add(issueOf(i)) }); err != nil {
 			return err
 		}
 	}

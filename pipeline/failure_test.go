@@ -11,6 +11,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -239,7 +240,7 @@ func TestABrokenSink(t *testing.T) {
 					if !errors.Is(err, errBroken) {
 						t.Fatalf("error %v", err)
 					}
-					if report.Status != pipeline.Failed || report.Error != err.Error() || len(report.Parts) > 0 || report.ParquetBytes != 0 {
+					if report.Status != lake.StatusFailed || report.Error != err.Error() || len(report.Parts) > 0 || report.ParquetBytes != 0 {
 						t.Errorf("the report says %s, %q, parts %v of %d bytes", report.Status, report.Error, report.Parts, report.ParquetBytes)
 					}
 					for _, r := range report.Types {

@@ -7,6 +7,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // What servers put into files ends as rows, in quarantine, or fails the run; nothing
@@ -41,7 +42,7 @@ func TestFileFaults(t *testing.T) {
 			w.MaxQuarantined = 1
 			report, err := pipeline.Run(t.Context(), w.Options)
 			if test.rows == 0 && test.bad == 0 {
-				if err == nil || report.Status != pipeline.Failed || len(w.published(t)) != 0 {
+				if err == nil || report.Status != lake.StatusFailed || len(w.published(t)) != 0 {
 					t.Errorf("got %v, %+v", err, report)
 				}
 				return

@@ -15,6 +15,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -33,7 +34,7 @@ func (w *world) runFull(t *testing.T, n int) {
 	}
 }
 
-func (w *world) gc(t *testing.T, g pipeline.GCOptions) *pipeline.Garbage {
+func (w *world) gc(t *testing.T, g pipeline.GCOptions) *lake.Garbage {
 	t.Helper()
 	found, err := pipeline.GC(t.Context(), w.Options, g)
 	if err != nil {
@@ -59,7 +60,7 @@ func (w *world) put(t *testing.T, key string) {
 func (w *world) wantManifests(t *testing.T) {
 	t.Helper()
 	want, got := map[string]bool{}, map[string]bool{}
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +87,7 @@ func TestGCRemovesDroppedRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
 		bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Basic", resources("Basic", 0, 3)...)}})
-	w.Feed.KeepRuns = 1
+	w.Feed.Keep.Runs = 1
 	w.runFull(t, 3)
 	feed := w.feed(t)
 	if len(feed.Runs) != 1 || len(feed.Dropped) != 2 {
@@ -138,7 +139,7 @@ func TestGCRemovesDroppedRuns(t *testing.T) {
 func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
-	w.Feed.KeepRuns = 1
+	w.Feed.Keep.Runs = 1
 	w.runFull(t, 2)
 	run := w.feed(t).Dropped[0].Run
 	change := func(do func(lease *ledger.Lease) error) {
@@ -218,7 +219,7 @@ func TestGCRemovesOrphans(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +291,7 @@ func TestGCKeepsUnfinishedRuns(t *testing.T) {
 func TestGCIsOneAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resource("Patient", 0))}})
-	w.Feed.KeepRuns = 1
+	w.Feed.Keep.Runs = 1
 	if found := w.gc(t, noGrace); len(found.Files) > 0 || len(w.files(t, ".json")) > 0 {
 		t.Errorf("gc of a feed that never ran: %+v", found)
 	}
@@ -318,7 +319,7 @@ func TestGCDyingAnywhere(t *testing.T) {
 		w := newWorld(t, bulktest.Options{Data: bulktest.Files{
 			bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Basic", resources("Basic", 0, 3)...)}})
 		w.runFull(t, 3)
-		w.Feed.KeepRuns = 1
+		w.Feed.Keep.Runs = 1
 		return w
 	}
 	counting := begin(t)
@@ -337,7 +338,7 @@ func TestGCDyingAnywhere(t *testing.T) {
 			if _, err := pipeline.GC(t.Context(), w.Options, noGrace); err != nil && !errors.Is(err, errDead) {
 				t.Error(err)
 			}
-			for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+			for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 				if err == nil {
 					var f sink.Reader
 					if f, err = w.dir.Open(t.Context(), p.Key); err == nil {

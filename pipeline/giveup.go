@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -91,7 +92,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	if r.journal.begun != nil { // it may have been about to be published
 		// One that has not begun has written neither: its ledger is gone because it was published,
 		// if the feed's object is one of before, that somebody has put back.
-		if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil {
+		if err := r.State.Remove(ctx, lake.PartsKey(r.id), lake.ReportKey(r.id)); err != nil {
 			return err
 		}
 	}
@@ -113,7 +114,7 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
 		return err
 	}
-	if err := r.State.Remove(ctx, ledger.PartsKey(r.id), ledger.ReportKey(r.id)); err != nil { // see giveUp
+	if err := r.State.Remove(ctx, lake.PartsKey(r.id), lake.ReportKey(r.id)); err != nil { // see giveUp
 		return err
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
@@ -130,7 +131,7 @@ func (r *run) abandon(ctx context.Context, why error) error {
 // forgetUnread is forget for a ledger that cannot be read. Where the state is apart from the
 // parts, a note stays for gc, which would take the run's for another state's without it.
 func (r *run) forgetUnread(ctx context.Context) error {
-	if any(r.State) != any(r.Sink) {
+	if r.lake().Apart() {
 		if err := r.State.Put(ctx, ledger.Folder(r.id)+"unread.json", []byte("{}\n")); err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func (w *world) wantLive(t *testing.T, n int) {
 	if len(feed.Runs) != n {
 		t.Errorf("%d runs are live, want %d", len(feed.Runs), n)
 	}
-	for part, err := range pipeline.Live(t.Context(), w.dir, feed) {
+	for part, err := range w.lake().Live(t.Context(), feed) {
 		if err == nil {
 			_, err = os.Stat(filepath.Join(w.dir.String(), part.Key))
 		}

@@ -13,6 +13,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/transport"
 )
 
@@ -168,7 +169,7 @@ func TestASearchWithoutGroupsFails(t *testing.T) {
 	if !errors.As(err, &e) || e.Kind != transport.NotThere || !strings.Contains(e.Hint, "group_search") || strings.Contains(err.Error()+w.logs.String(), "nobody") {
 		t.Errorf("error %v", err)
 	}
-	if report.Status != pipeline.Failed || w.kickOffs() != 0 {
+	if report.Status != lake.StatusFailed || w.kickOffs() != 0 {
 		t.Errorf("status %s after %d kick-offs", report.Status, w.kickOffs())
 	}
 	w.wantUnseen(t)

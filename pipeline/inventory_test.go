@@ -15,6 +15,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -39,7 +40,7 @@ func TestGCOfManyFeeds(t *testing.T) {
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
 	lists := &listed{Dir: w.dir}
 	w.Sink = lists
-	w.Feed.KeepRuns = 1
+	w.Feed.Keep.Runs = 1
 	feeds := []string{"members", "another"}
 	for _, w.Feed.Name = range feeds {
 		w.runFull(t, 2)
@@ -49,7 +50,7 @@ func TestGCOfManyFeeds(t *testing.T) {
 
 	for _, dry := range []bool{true, false} {
 		lists.n.Store(0)
-		inventory, err := pipeline.TakeInventory(t.Context(), w.Options, feeds...)
+		inventory, err := (lake.Lake{Parts: lists, State: lists}).TakeInventory(t.Context(), feeds...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestGCOfManyFeeds(t *testing.T) {
 	}
 	var live []string
 	for _, w.Feed.Name = range feeds {
-		for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+		for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +107,7 @@ func TestGCWhileARunPublishes(t *testing.T) {
 	w := newWorld(t, bulktest.Options{TransactionTime: func() time.Time { return began },
 		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
 	o := w.Options
-	var inventory *pipeline.Inventory
+	var inventory *lake.Inventory
 	o.Now = func() time.Time {
 		if inventory == nil {
 			return began
@@ -124,7 +125,7 @@ func TestGCWhileARunPublishes(t *testing.T) {
 			}
 		}
 		var err error
-		if inventory, err = pipeline.TakeInventory(t.Context(), w.Options, "members"); err != nil || len(staged) == 0 {
+		if inventory, err = w.lake().TakeInventory(t.Context(), "members"); err != nil || len(staged) == 0 {
 			t.Errorf("%d are staged; error %v", len(staged), err)
 		}
 	}}
@@ -165,8 +166,8 @@ func TestGCOfAnotherState(t *testing.T) {
 func TestGCOfWhatWasNotListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
-	w.Feed.KeepRuns = 1
-	inventory, err := pipeline.TakeInventory(t.Context(), w.Options, "members")
+	w.Feed.Keep.Runs = 1
+	inventory, err := w.lake().TakeInventory(t.Context(), "members")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func TestGCWithTheStateApart(t *testing.T) {
 		}
 	}
 	put()
-	inventory, err := pipeline.TakeInventory(t.Context(), w.Options, feeds...)
+	inventory, err := (lake.Lake{Parts: w.dir, State: state}).TakeInventory(t.Context(), feeds...)
 	if err != nil {
 		t.Fatal(err)
 	}

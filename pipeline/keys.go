@@ -2,31 +2,21 @@ package pipeline
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
-	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 )
 
-// key is where a part is published. No two processes ever have the same one: whatever
-// an old holder of the lease still does, it does to its own keys.
+// key is where a part is published.
 func (r *run) key(partType string) string {
-	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet",
-		columnar.LayoutPath, partType, r.Feed.Source, r.Feed.Name, r.id, r.partName("p"))
+	return lake.PartKey{Type: partType, Source: r.Feed.Source, Feed: r.Feed.Name, Run: r.id, Name: r.fileName("p")}.String()
 }
 
-func (r *run) partName(letter string) string {
-	return fmt.Sprintf("%s%05d-%d-%s", letter, r.number.Add(1), r.lease.Generation(), randomHex(4))
-}
-
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	rand.Read(b)
-	return hex.EncodeToString(b)
+// fileName is a name that no other file has.
+func (r *run) fileName(letter string) string {
+	return lake.FileName(letter, r.number.Add(1), r.lease.Generation())
 }
 
 // notedKeys are keys of parts that the ledger knows and nobody has used yet, at most one of

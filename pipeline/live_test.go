@@ -11,6 +11,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -19,22 +20,22 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
 	w.Full = true
-	var want []pipeline.LivePart
+	var want []lake.LivePart
 	for range 2 {
 		r, err := pipeline.Run(t.Context(), w.Options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range r.Parts {
-			want = append(want, pipeline.LivePart{Feed: "members", Source: "bison", Run: r.Run, PartReport: p})
+			want = append(want, lake.LivePart{Feed: "members", Source: "bison", Run: r.Run, Part: p})
 		}
 	}
 	feed := w.feed(t)
 	if _, err := pipeline.Run(t.Context(), w.Options); err != nil { // after it was read
 		t.Fatal(err)
 	}
-	read := func(f ledger.Feed) (parts []pipeline.LivePart, err error) {
-		for p, err := range pipeline.Live(t.Context(), w.dir, f) {
+	read := func(f ledger.Feed) (parts []lake.LivePart, err error) {
+		for p, err := range w.lake().Live(t.Context(), f) {
 			if err != nil {
 				return parts, err
 			}
@@ -66,7 +67,7 @@ func TestSetWatermark(t *testing.T) {
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
 	w.Feed.Request.Types = []string{"Patient", "Encounter"}
 	const to, later = "2026-01-01T00:00:00+01:00", "2026-01-02T00:00:00Z"
-	set := func(to string, types ...string) []pipeline.MoveReport {
+	set := func(to string, types ...string) []lake.MoveReport {
 		t.Helper()
 		moves, err := pipeline.SetWatermark(t.Context(), w.Options, types, to)
 		if err != nil {
@@ -79,7 +80,7 @@ func TestSetWatermark(t *testing.T) {
 		t.Fatalf("%v run, error %v", r.Kind, err)
 	}
 	moved := w.feed(t).Watermarks["Patient"].Time
-	if diff := cmp.Diff([]pipeline.MoveReport{{Type: "Patient", From: moved, To: later}}, set(later, "Patient")); diff != "" {
+	if diff := cmp.Diff([]lake.MoveReport{{Type: "Patient", From: moved, To: later}}, set(later, "Patient")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	set("", "Encounter")

@@ -16,6 +16,7 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -173,7 +174,7 @@ func (r *run) putMembers(ctx context.Context) (key string, err error) {
 		return "", err
 	}
 	seen := map[string]bool{}
-	report := &MembersReport{}
+	report := &lake.MembersReport{}
 	for _, x := range lists {
 		err := r.eachMember(ctx, x.members.Key, func(id string) {
 			if seen[id] {

@@ -11,12 +11,13 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/transport"
 )
 
-func wantMembers(t *testing.T, r *pipeline.Report, listed, fresh, left int) {
+func wantMembers(t *testing.T, r *lake.Report, listed, fresh, left int) {
 	t.Helper()
-	if diff := cmp.Diff(&pipeline.MembersReport{Listed: listed, New: fresh, Left: left}, r.Members); diff != "" {
+	if diff := cmp.Diff(&lake.MembersReport{Listed: listed, New: fresh, Left: left}, r.Members); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 }
@@ -99,7 +100,7 @@ func TestNewMembersInEachGroupMakeARunFull(t *testing.T) {
 			t.Parallel()
 			c := newPractice(t, "a: 1", "b:")
 			refusePost(c)
-			c.Feed.KeepRuns = 1
+			c.Feed.Keep.Runs = 1
 			c.run(t)
 			c.then(1, tt.then...)
 			c.run(t)

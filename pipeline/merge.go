@@ -8,10 +8,11 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 )
 
 // merge copies the rows of parts of one type into as few parts as may be.
-func (x *compaction) merge(ctx context.Context, resourceType string, parts []PartReport) error {
+func (x *compaction) merge(ctx context.Context, resourceType string, parts []lake.Part) error {
 	w := &worker{run: x.run, export: x.journal.exports[0], queue: newQueue(), kind: kindOf(resourceType)}
 	err := func() error {
 		for _, p := range parts {
@@ -27,13 +28,13 @@ func (x *compaction) merge(ctx context.Context, resourceType string, parts []Par
 	return errors.Join(err, w.abort(context.WithoutCancel(ctx)))
 }
 
-func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) error {
-	f, err := OpenLive(ctx, x.Sink, p.Key)
+func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) error {
+	f, err := x.lake().OpenPart(ctx, p.Key)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := CheckPart(f, p); err != nil {
+	if err := p.Check(f); err != nil {
 		return err
 	}
 	r, err := columnar.NewReader(f, f.Size())
@@ -63,8 +64,8 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p PartReport) err
 }
 
 // copyWhole copies a part's bytes: it is large enough, or alone.
-func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
-	f, err := OpenLive(ctx, x.Sink, p.Key)
+func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
+	f, err := x.lake().OpenPart(ctx, p.Key)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (x *compaction) copyWhole(ctx context.Context, p PartReport) error {
 	part := newOpenPart(staging)
 	_, err = io.Copy(part, io.NewSectionReader(f, 0, f.Size()))
 	if err == nil && part.sha256() != p.SHA256 {
-		err = &PartChangedError{p.Key, "its SHA-256 is not what it was when it was published"}
+		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
 		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))

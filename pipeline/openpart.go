@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/sink"
 )
 
@@ -33,4 +34,12 @@ func (r *run) stage(ctx context.Context, key string) (sink.Staging, error) {
 		return nil, err
 	}
 	return r.storeOf(key).Stage(ctx, key)
+}
+
+// storeOf is where a file of the run lives.
+func (r *run) storeOf(key string) Sink {
+	if lake.InState(key) {
+		return r.State
+	}
+	return r.Sink
 }

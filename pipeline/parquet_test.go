@@ -13,6 +13,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // encodings says how the live parts of each type are encoded: codecs, bloom filters, and
@@ -20,7 +21,7 @@ import (
 func (w *world) encodings(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for p, err := range pipeline.Live(t.Context(), w.dir, w.feed(t)) {
+	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,7 @@ func TestParquetIsChecked(t *testing.T) {
 	for _, p := range []pipeline.Parquet{{Codec: "lz4"}, {Codec: columnar.Gzip, Level: 10}, {Level: 23}, {Codec: columnar.None, Level: 1}} {
 		w.Parquet = p
 		report, err := pipeline.Run(t.Context(), w.Options)
-		if err == nil || report == nil || report.Status != pipeline.Failed {
+		if err == nil || report == nil || report.Status != lake.StatusFailed {
 			t.Errorf("%+v: error %v, report %+v", p, err, report)
 		}
 		if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err == nil {

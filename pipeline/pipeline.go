@@ -14,6 +14,8 @@
 //
 // A run may be killed at any instant. What it has durably done stands in its ledger;
 // the next Run of the feed goes on from there, at the same export of the server.
+//
+// What is published already is package lake's: how it is read, checked and cleaned up.
 package pipeline
 
 import (
@@ -26,6 +28,7 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -68,23 +71,14 @@ func (c client) Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream
 	return s, nil
 }
 
-// Sink is where parts go; [*sink.Dir] and [*sink.S3] are. All methods are called from
-// many goroutines, and are idempotent but for Stage.
+// Sink is where parts go, by way of staging; [*sink.Dir] and [*sink.S3] are. All methods are
+// called from many goroutines, and are idempotent but for Stage.
 type Sink interface {
+	lake.Store
 	Stage(ctx context.Context, key string) (sink.Staging, error)
 	Confirm(ctx context.Context, r sink.Receipt) error
 	Publish(ctx context.Context, r sink.Receipt) error
 	Abort(ctx context.Context, r sink.Receipt) error
-	Discard(ctx context.Context, key string) error
-	Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error
-
-	Put(ctx context.Context, key string, content []byte) error
-	Open(ctx context.Context, key string) (sink.Reader, error)
-	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
-	Remove(ctx context.Context, keys ...string) error
-
-	// String is s3://bucket/prefix, or the path of a folder.
-	String() string
 }
 
 // State is where ledgers, feeds' objects and quarantine are kept; every [Sink] of
@@ -130,13 +124,9 @@ type Feed struct {
 	// change since the watermark.
 	IgnoreNewMembers bool
 
-	// KeepRuns is how many published runs stay live, and KeepDays for how many days they
-	// do. A run ceases to be when neither keeps it, after another was published or by [GC].
-	// The last full run and all after it stay in any case, so that a feed that is never
-	// exported in full keeps all; so do runs with types that the last full one had not
-	// asked for. What the last full run lacks goes with the older ones. 0 and 0: all stay.
-	KeepRuns int
-	KeepDays int
+	// Keep says which published runs stay live. Others are dropped after another was
+	// published, or by [GC].
+	Keep lake.Retention
 
 	// Retire makes what a full run lacks count as deleted from its transactionTime on: the
 	// run publishes tombstones for what is current of earlier runs with the same filters,
@@ -243,6 +233,9 @@ const (
 	KeepNever          KeepJob = "never"  // deleted
 	KeepAlways         KeepJob = "always" // the server's own time limit ends it
 )
+
+// lake is where the feed publishes.
+func (o Options) lake() lake.Lake { return lake.Lake{Parts: o.Sink, State: o.State} }
 
 func (o Options) withDefaults() Options {
 	if o.State == nil {

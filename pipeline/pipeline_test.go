@@ -26,6 +26,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
@@ -82,6 +83,9 @@ func newWorld(t *testing.T, o bulktest.Options) *world {
 	}
 	return w
 }
+
+// lake is what is published in the world's folder.
+func (w *world) lake() lake.Lake { return lake.Lake{Parts: w.dir, State: w.dir} }
 
 // published returns the resources of every published part, by the folder below the
 // layout, sorted.
@@ -296,8 +300,8 @@ func TestRunPublishesEveryResource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var read pipeline.Report
-	if err := json.Unmarshal(kept, &read); err != nil || read.Resources != 11 || read.Status != pipeline.Published {
+	var read lake.Report
+	if err := json.Unmarshal(kept, &read); err != nil || read.Resources != 11 || read.Status != ledger.StatusPublished {
 		t.Errorf("report.json: %s, %d resources, error %v", read.Status, read.Resources, err)
 	}
 	s := progress.Snapshot()
@@ -420,7 +424,7 @@ func TestServerErrorsMakeAPartialRun(t *testing.T) {
 			if len(w.published(t)["Patient"]) != 1 {
 				t.Error("the good row is not published")
 			}
-			if (report.Status == pipeline.Partial) != partial {
+			if (report.Status == ledger.StatusPartial) != partial {
 				t.Errorf("status %s", report.Status)
 			}
 			if len(report.Issues) != 1 || report.Issues[0].Count != 2 || report.Issues[0].Severity != severity {

@@ -181,7 +181,7 @@ func (r *run) checkSink(ctx context.Context, kind ledger.Kind) error {
 		if runs[i].Parts == 0 {
 			continue
 		}
-		parts, err := readParts(ctx, r.State, runs[i].Run)
+		parts, err := r.lake().PartsOf(ctx, runs[i].Run)
 		if err != nil || len(parts) == 0 {
 			return err
 		}

@@ -2,15 +2,14 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -33,7 +32,7 @@ func (r *run) fillReport() {
 			continue // a server's words on our own parameters say nothing of the data
 		}
 		for _, i := range x.issues {
-			r.report.Issues.count(i)
+			r.report.Issues.Add(i)
 		}
 		if x.refused {
 			continue
@@ -138,18 +137,18 @@ func (r *run) addToFeed(ctx context.Context) error {
 	}
 	for _, m := range feed.History {
 		if m.Run == r.id {
-			r.report.Moved = append(r.report.Moved, MoveReport{Type: m.Type, From: m.From, To: m.To})
+			r.report.Moved = append(r.report.Moved, lake.MoveReport{Type: m.Type, From: m.From, To: m.To})
 		}
 	}
 	r.report.ExportKept, _ = r.keepsJobs()
 	r.report.finish(r.Now())
-	if err := r.putReport(ctx); err != nil {
+	if err := r.lake().PutReport(ctx, &r.report.Report); err != nil {
 		return err
 	}
 	gone := r.droppableNow(ctx)
 	err = r.conclude(ctx, func(f *ledger.Feed) error {
 		r.moveWatermark(f, members, r.report.Finished)
-		if len(r.report.Parts) > 0 || len(r.report.Quarantine) > 0 {
+		if !r.report.Empty() {
 			f.Runs = append(f.Runs, r.publishedRun())
 		}
 		f.Drop(gone, r.report.Finished)
@@ -163,7 +162,7 @@ func (r *run) addToFeed(ctx context.Context) error {
 	// What follows is not the run's success: the next one does it, if it fails here.
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	beside.Go(func() { r.tryPutSymlinkManifests(ctx) })
+	beside.Go(func() { r.tryPutManifests(ctx) })
 	beside.Go(func() { r.dropLists(ctx, lists) })
 	// Before the ledger goes, which says what there is to delete: the next run tries once more.
 	if !r.endJobs(ctx) {
@@ -188,37 +187,28 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 }
 
 func (r *run) publishedRun() ledger.PublishedRun {
-	full := r.report.Kind == ledger.KindIncremental && r.report.Status == Published && r.inFull()
+	full := r.report.Kind == ledger.KindIncremental && r.report.Status == ledger.StatusPublished && r.inFull()
 	return ledger.PublishedRun{Full: full, Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
 		Status: r.report.Status, Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 
-// putReport writes what the run has published beside it, for people and for gc.
-func (r *run) putReport(ctx context.Context) error {
-	parts, err := json.MarshalIndent(partList{Run: r.id, Parts: r.report.Parts}, "", "  ")
+// droppableNow are the runs that need not be kept once r is published.
+func (r *run) droppableNow(ctx context.Context) []string {
+	next := r.lease.Feed()
+	if !r.report.Empty() {
+		next.Runs = append(next.Runs, r.publishedRun())
+	}
+	gone, err := r.lake().Droppable(ctx, next, r.Feed.Keep, r.report.Finished)
 	if err != nil {
-		return err
+		r.Log.Warn("whether older runs may go could not be found out; the next run or gc tries again", "error", err)
 	}
-	report, err := r.report.JSON()
-	if err != nil {
-		return err
-	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.State.Put(gctx, ledger.ReportKey(r.id), report) })
-	if len(r.report.Parts) == 0 && len(r.report.Quarantine) == 0 {
-		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
-	}
-	group.Go(func() error {
-		if err := r.State.Put(gctx, ledger.PartsKey(r.id), append(parts, '\n')); err != nil {
-			return fmt.Errorf("writing down the parts of run %s: %w", r.id, err)
-		}
-		return nil
-	})
-	return group.Wait()
+	return gone
 }
 
-// partList is parts.json.
-type partList struct {
-	Run   string       `json:"run"`
-	Parts []PartReport `json:"parts"`
+// tryPutManifests writes the symlink manifests after a change that counts already: the next
+// run heals what fails here.
+func (r *run) tryPutManifests(ctx context.Context) {
+	if err := r.lake().PutManifests(ctx, r.lease.Feed()); err != nil && ctx.Err() == nil {
+		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
+	}
 }

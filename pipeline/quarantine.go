@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"fhirkiln/columnar"
-	"fhirkiln/pipeline/ledger"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -24,7 +24,7 @@ type quarantine struct{ sink.Staging }
 // memory, so it is written as it is read.
 func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 	if w.bad == nil {
-		staging, err := w.stage(ctx, ledger.Folder(w.id)+"quarantine/"+w.partName("q")+".ndjson")
+		staging, err := w.stage(ctx, lake.QuarantineKey(w.id, w.fileName("q")))
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 func TestBadLinesGoToQuarantine(t *testing.T) {
@@ -54,7 +55,7 @@ func TestBadLinesGoToQuarantine(t *testing.T) {
 			t.Errorf("entry %d: %+v", n, q)
 		}
 	}
-	if v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil); err != nil || len(v.Problems) > 0 || v.Rows != 9995 {
+	if v, err := w.lake().Verify(t.Context(), nil); err != nil || len(v.Problems) > 0 || v.Rows != 9995 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if strings.Contains(w.logs.String(), "Planted") {
@@ -123,7 +124,7 @@ func TestTooManyBadLinesPublishNothing(t *testing.T) {
 
 func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	t.Parallel()
-	run := func(t *testing.T) (*world, *pipeline.Report) {
+	run := func(t *testing.T) (*world, *lake.Report) {
 		w := newWorld(t, bulktest.Options{Data: oneOfEach()})
 		report, err := pipeline.Run(t.Context(), w.Options)
 		if err != nil {
@@ -145,7 +146,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 			t.Parallel()
 			w, report := run(t)
 			damage(t, filepath.Join(w.dir.String(), report.Parts[1].Key))
-			v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+			v, err := w.lake().Verify(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +160,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		w, report := run(t)
 		key := filepath.Join(filepath.Dir(report.Parts[0].Key), "p09999-killed.parquet")
 		must(t, os.WriteFile(filepath.Join(w.dir.String(), key), nil, 0o600))
-		v, err := pipeline.Verify(t.Context(), w.dir, w.dir, nil)
+		v, err := w.lake().Verify(t.Context(), nil)
 		if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) != 1 || v.Unclaimed[0] != key {
 			t.Errorf("verification %+v, %v", v, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -291,7 +292,7 @@ func TestASecondRunIsTurnedAway(t *testing.T) {
 		second.Sink, second.Holder = other, "the second"
 		report, err := pipeline.Run(t.Context(), second)
 		var held *ledger.HeldError
-		if !errors.As(err, &held) || !strings.HasPrefix(held.Holder, "the first") || held.Since.IsZero() || report.Status != pipeline.Failed {
+		if !errors.As(err, &held) || !strings.HasPrefix(held.Holder, "the first") || held.Since.IsZero() || report.Status != lake.StatusFailed {
 			t.Errorf("error of the second run: %v, %+v", err, held)
 		}
 		next.ServeHTTP(rw, r)

@@ -42,7 +42,7 @@ func TestRetention(t *testing.T) {
 				day++ // before the resources' own times, so that each run has them
 				return time.Date(2025, 12, day, 0, 0, 0, 0, time.UTC)
 			}})
-			w.Feed.KeepRuns, w.Feed.KeepDays = tt.keep, tt.days
+			w.Feed.Keep.Runs, w.Feed.Keep.Days = tt.keep, tt.days
 			run := func(runs []bool) {
 				for _, w.Full = range runs {
 					_, _ = pipeline.Run(t.Context(), w.Options)
@@ -78,7 +78,7 @@ func TestRetentionKeepsTombstonesOfWhatStays(t *testing.T) {
 			if stray {
 				c.then(0, patients, bulktest.Lines("Basic", updated("Basic", "b", long)))
 			}
-			c.Feed.KeepRuns = 1
+			c.Feed.Keep.Runs = 1
 			c.run(t)
 			c.Feed.Request.Types = []string{"Patient"}
 			c.then(1, bulktest.Lines("Patient", updated("Patient", "2", long)))
@@ -109,7 +109,7 @@ func TestRetentionDaysOfCompactedRuns(t *testing.T) {
 	if _, err := pipeline.Compact(t.Context(), c.Options, pipeline.CompactOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.Feed.KeepDays, c.Full = 5, true
+	c.Feed.Keep.Days, c.Full = 5, true
 	c.then(1)
 	c.run(t)
 	if runs := c.feed(t).Runs; len(runs) != 1 {
@@ -137,7 +137,7 @@ func TestRetentionCountsCompactedRuns(t *testing.T) {
 			if len(feed.Runs) != 1 || feed.Runs[0].Holds != 3 || feed.Runs[0].Newest.Day() != 4 {
 				t.Fatalf("%+v", feed.Runs)
 			}
-			c.Feed.KeepRuns, c.Full = keep, true
+			c.Feed.Keep.Runs, c.Full = keep, true
 			c.then(1)
 			c.run(t)
 			if runs := c.feed(t).Runs; len(runs) != live {

@@ -6,29 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
-// RetireReport is what came of Feed.Retire.
-type RetireReport struct {
-	// Resources are how many count as deleted now: they were current, and the full run had
-	// them no more.
-	Resources int64 `json:"resources"`
-
-	// Skipped is why nothing was retired, though it was asked for. Refused says that too
-	// much would have been, so that the run is partial.
-	Skipped string `json:"skipped,omitempty"`
-	Refused bool   `json:"refused,omitempty"`
-
-	// Spared are how many of the feed's live runs were not looked at, since they are of other
-	// groups or filters: what they have brought stays.
-	Spared int `json:"spared_runs,omitempty"`
-}
-
 // retirement is the ledger's entry of it.
 type retirement struct {
-	Parts  []stagedPart `json:"parts,omitempty"`
-	Report RetireReport `json:"report"`
+	Parts  []stagedPart      `json:"parts,omitempty"`
+	Report lake.RetireReport `json:"report"`
 }
 
 // retiredFile stands in __origin.file of tombstones that no server sent.
@@ -50,7 +35,7 @@ func (r *run) retireAbsent(ctx context.Context) error {
 		return nil
 	}
 	if why := r.cannotRetire(); why != "" {
-		r.report.Retired = &RetireReport{Skipped: why}
+		r.report.Retired = &lake.RetireReport{Skipped: why}
 		r.Log.Warn("nothing is retired", "why", why)
 		return nil
 	}
@@ -59,7 +44,7 @@ func (r *run) retireAbsent(ctx context.Context) error {
 	if why := whyUnread(err); why != "" { // of this feed, or of another one with the same ids
 		r.Log.Warn("nothing is retired", "why", why)
 		if err = a.out.abort(ctx); err == nil {
-			done = &retirement{Report: RetireReport{Skipped: why}}
+			done = &retirement{Report: lake.RetireReport{Skipped: why}}
 		}
 	}
 	if err == nil {
@@ -93,7 +78,7 @@ func whyUnread(err error) string {
 // cannotRetire is why this run cannot tell what is gone, "" if it can.
 func (r *run) cannotRetire() string {
 	switch q := r.Feed.Request; {
-	case r.report.errorIssues() > 0:
+	case r.report.Issues.Failed() > 0:
 		return "the server reported errors"
 	case r.report.Quarantined > 0:
 		return "lines are in quarantine"

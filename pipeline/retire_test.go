@@ -15,6 +15,8 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
 
@@ -58,7 +60,7 @@ func buried(ids ...int) []string {
 }
 
 // twoFulls runs the feed in full, with forty patients, and again with what is given.
-func twoFulls(t *testing.T, second bulktest.Options, between func(w *world)) (*world, *pipeline.Report, error) {
+func twoFulls(t *testing.T, second bulktest.Options, between func(w *world)) (*world, *lake.Report, error) {
 	t.Helper()
 	w := newWorld(t, bulktest.Options{})
 	w.serve(t, 1, bulktest.Options{Data: patientsBut(40)})
@@ -81,7 +83,7 @@ func TestRetire(t *testing.T) {
 	if diff := cmp.Diff(buried(3, 7), w.live(t)["deleted"]); diff != "" {
 		t.Errorf("tombstones (-want +got):\n%s", diff)
 	}
-	if report.Retired == nil || report.Retired.Resources != 2 || report.Resources != 41 || report.Status != pipeline.Published {
+	if report.Retired == nil || report.Retired.Resources != 2 || report.Resources != 41 || report.Status != ledger.StatusPublished {
 		t.Errorf("report: %+v, %d resources, %s", report.Retired, report.Resources, report.Status)
 	}
 	for _, row := range w.liveRows(t) {
@@ -262,7 +264,7 @@ func TestRetireWithAPartGone(t *testing.T) {
 			}
 		}
 	})
-	if err != nil || report.Status != pipeline.Published || !strings.Contains(report.Retired.Skipped, "cannot all be read") || report.Retired.Resources != 0 {
+	if err != nil || report.Status != ledger.StatusPublished || !strings.Contains(report.Retired.Skipped, "cannot all be read") || report.Retired.Resources != 0 {
 		t.Errorf("%+v, error %v", report.Retired, err)
 	}
 	w.wantTidy(t)
@@ -295,7 +297,7 @@ func TestRetireOfGroups(t *testing.T) {
 			w := newWorld(t, bulktest.Options{Data: data})
 			w.Feed.Request.Level, w.Feed.Request.Types = bulk.Group, []string{"Patient"}
 			w.Full, w.Feed.Retire = true, true
-			var report *pipeline.Report
+			var report *lake.Report
 			for _, id := range []string{"g0", "g1"} {
 				group.Store(&id)
 				if w.Feed.GroupSearch = tt.search; id == "g1" {

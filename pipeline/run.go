@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -22,8 +22,8 @@ import (
 //
 // One process at a time may run a feed: a [*ledger.HeldError] says that another one
 // does.
-func Run(ctx context.Context, o Options) (*Report, error) {
-	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (*lake.Report, error) {
+	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r, err := resume(ctx, o, lease)
 		if err != nil {
 			return newRun(o, lease, o.Server).failed(err)
@@ -59,8 +59,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // Convert is a [Run] over local files, without a server. A conversion that was cut off starts
 // over. An unfinished run of exports is thrown away; Options.Server, if set, is used only to
 // delete those exports. Feed.Request is not used.
-func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
-	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*Report, error) {
+func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error) {
+	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r := newRun(o, lease, files)
 		if err := discardUnfinished(ctx, o, lease); err != nil {
 			return r.failed(err)
@@ -78,7 +78,7 @@ func Convert(ctx context.Context, files *Files, o Options) (*Report, error) {
 }
 
 // withReport calls do while this process holds the feed's lease. There is a report in any case.
-func withReport(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*Report, error)) (report *Report, err error) {
+func withReport(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*lake.Report, error)) (report *lake.Report, err error) {
 	o = o.withDefaults()
 	if err = o.Parquet.check(); err == nil {
 		err = withLease(ctx, o, func(lease *ledger.Lease) (err error) {
@@ -87,9 +87,10 @@ func withReport(ctx context.Context, o Options, do func(context.Context, *ledger
 		})
 	}
 	if report == nil {
-		report = newReport(o.Feed, o.Now())
-		report.failed(err)
-		report.finish(o.Now())
+		d := newDraft(o.Feed, o.Now())
+		d.failed(err)
+		d.finish(o.Now())
+		report = &d.Report
 	}
 	return report, err
 }
@@ -106,27 +107,21 @@ type run struct {
 	started time.Time
 	seen    *seen // nil of a run that another process has begun
 
-	report *Report
+	report *draft
 }
 
 func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
 	started := o.Now()
-	r := runWithID(o, lease, opener, newRunID(started), started)
+	r := runWithID(o, lease, opener, lake.NewRunID(started), started)
 	r.seen = newSeen(maxSeen)
 	return r
 }
 
 func runWithID(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {
-	r := &run{Options: o, id: id, lease: lease, opener: opener, started: started, report: newReport(o.Feed, started)}
+	r := &run{Options: o, id: id, lease: lease, opener: opener, started: started, report: newDraft(o.Feed, started)}
 	r.report.Run = id
 	r.Log = o.Log.With("feed", o.Feed.Name, "run", id)
 	return r
-}
-
-// newRunID names a run by its start, to the millisecond, so that names sort as runs
-// began, and by chance, for two of one moment.
-func newRunID(t time.Time) string {
-	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
 }
 
 // begin writes down that the run is there, before it does anything else, and with it what
@@ -230,7 +225,7 @@ func (r *run) open(ctx context.Context) error {
 }
 
 // stageAndPublish stages by way of stage, and publishes all of it or nothing.
-func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*Report, error) {
+func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*lake.Report, error) {
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {
@@ -243,20 +238,20 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 		return r.failed(r.afterFailure(ctx, err))
 	}
 	r.Progress.enter(Done)
-	if r.report.Status == Partial {
-		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + ledger.ReportKey(r.id), Issues: r.report.errorIssues(), Quarantined: r.report.Quarantined}
+	if r.report.Status == ledger.StatusPartial {
+		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + lake.ReportKey(r.id), Issues: r.report.Issues.Failed(), Quarantined: r.report.Quarantined}
 		if r.report.retiringRefused() {
 			partial.NotRetired = r.report.Retired.Skipped
 		}
-		return r.report, partial
+		return &r.report.Report, partial
 	}
-	return r.report, nil
+	return &r.report.Report, nil
 }
 
 // failed is the end of a run that publishes nothing.
-func (r *run) failed(err error) (*Report, error) {
+func (r *run) failed(err error) (*lake.Report, error) {
 	r.report.failed(err)
 	r.report.finish(r.Now())
 	r.Progress.enter(Ending)
-	return r.report, err
+	return &r.report.Report, err
 }

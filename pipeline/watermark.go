@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirkiln/bulk"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
@@ -33,9 +34,9 @@ func (e *UnfinishedError) Error() string {
 // A feed that never ran may be given one, for data that is there by other means. Only
 // o.Feed and o.State, or o.Sink, are used. Errors are a [*ledger.HeldError], an
 // [*UnfinishedError], the ledger's, and one for a text that is no instant.
-func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]MoveReport, error) {
+func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]lake.MoveReport, error) {
 	o = o.withDefaults()
-	var moves []MoveReport
+	var moves []lake.MoveReport
 	err := withLease(ctx, o, func(lease *ledger.Lease) error {
 		return lease.Update(lease.Context(), func(f *ledger.Feed) error {
 			if u := f.Unfinished; u != nil {
@@ -51,7 +52,7 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 			moves = nil // this may be called again
 			for _, m := range f.History {
 				if m.By == ledger.BySet && m.At.Equal(at) {
-					moves = append(moves, MoveReport{Type: m.Type, From: m.From, To: m.To})
+					moves = append(moves, lake.MoveReport{Type: m.Type, From: m.From, To: m.To})
 				}
 			}
 			return nil
@@ -73,7 +74,7 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	if r.inFull() {
 		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
 	}
-	if n := r.report.errorIssues(); n > r.Feed.MaxErrors {
+	if n := r.report.Issues.Failed(); n > r.Feed.MaxErrors {
 		r.keepWatermark("the server reported errors, so the next run asks again")
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
@@ -108,7 +109,7 @@ func TestChangedFilters(t *testing.T) {
 	c.then(1)
 	report, err := pipeline.Run(t.Context(), c.Options)
 	var changed *pipeline.FilterError
-	if !errors.As(err, &changed) || !slices.Equal(changed.Changed, []string{"level", "type_filters"}) || report.Status != pipeline.Failed {
+	if !errors.As(err, &changed) || !slices.Equal(changed.Changed, []string{"level", "type_filters"}) || report.Status != lake.StatusFailed {
 		t.Fatalf("error %v, report %+v", err, report)
 	}
 	c.wantAsked(t)
@@ -195,7 +196,7 @@ func TestTransactionTimes(t *testing.T) {
 			})})
 			report := c.run(t)
 			remove()
-			if (report.Held != "") != (test.mark == "") || report.Status != pipeline.Published {
+			if (report.Held != "") != (test.mark == "") || report.Status != ledger.StatusPublished {
 				t.Errorf("held: %q, %s", report.Held, report.Status)
 			}
 			if got := len(c.live(t)["Patient"]); got != 2 {
@@ -267,7 +268,7 @@ func TestServerErrorsHoldTheWatermark(t *testing.T) {
 		c.then(1)
 		c.errored = bulktest.Files{bulktest.Lines("OperationOutcome", outcome, outcome)}
 		report := c.run(t)
-		if report.Status != pipeline.Partial || (report.Held != "") != (mark == "01") {
+		if report.Status != ledger.StatusPartial || (report.Held != "") != (mark == "01") {
 			t.Errorf("with %d errors allowed: %s, held: %q", most, report.Status, report.Held)
 		}
 		c.wantMarks(t, map[string]string{"*": mark})
@@ -278,7 +279,7 @@ func TestQuarantineWithinLimitsMovesTheWatermark(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1), `{"id":"no type"}`))
 	c.MaxQuarantined = 0.5
-	if report := c.run(t); report.Status != pipeline.Partial || report.Held != "" || report.Quarantined != 1 {
+	if report := c.run(t); report.Status != ledger.StatusPartial || report.Held != "" || report.Quarantined != 1 {
 		t.Errorf("%s, held: %q, %d quarantined", report.Status, report.Held, report.Quarantined)
 	}
 	c.wantMarks(t, map[string]string{"*": "01"})

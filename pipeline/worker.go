@@ -229,14 +229,6 @@ func (w *worker) countRepeats() {
 	}
 }
 
-// storeOf is where a key lives: what is not for analysts is with the state.
-func (o Options) storeOf(key string) Sink {
-	if strings.HasPrefix(key, "_fhirkiln/") {
-		return o.State
-	}
-	return o.Sink
-}
-
 // counted is the reader of a Lines. It shows a Progress the bytes that pass, and the lines
 // that are done.
 type counted struct {

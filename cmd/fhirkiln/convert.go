@@ -12,6 +12,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -97,7 +98,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	setParquet(written, &o)
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
-	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Convert(ctx, files, o) })
+	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if err == nil && report.Resources == 0 { // as after a night that brought nothing, or by mistake
 		ui.log.Warn("there was no resource in the input", "files", len(report.Files))
 	}

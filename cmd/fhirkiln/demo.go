@@ -16,6 +16,7 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
@@ -76,7 +77,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
 		Server: pipeline.Client(client),
 		Sink:   out,
-	}, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	}, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Run(ctx, o) })
 	if d.JSON {
 		return errors.Join(err, ui.printJSON(report))
 	}
@@ -105,7 +106,7 @@ func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
 const demoFeed = "demo"
 
 // duckdbCommand counts a run's resources with DuckDB's command line.
-func duckdbCommand(out string, r *pipeline.Report) string {
+func duckdbCommand(out string, r *lake.Report) string {
 	if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, out); err == nil && filepath.IsLocal(rel) {
 			out = rel

@@ -14,12 +14,12 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/config"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // runFeeds runs feeds, each of one of the servers, in this process, and returns their
 // reports in the order in which they ended.
-func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...string) []pipeline.Report {
+func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...string) []lake.Report {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
@@ -38,9 +38,9 @@ func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...st
 	if exit != exitOK {
 		t.Fatalf("exit code %d: %s", exit, stderr.String())
 	}
-	var reports []pipeline.Report
+	var reports []lake.Report
 	for line := range strings.Lines(stdout.String()) {
-		var r pipeline.Report
+		var r lake.Report
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%v in %q", err, line)
 		}

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -35,7 +35,7 @@ under way, was thrown away, or waits for gc. Folders may hold more than that.
 
 // liveFile is a live part as JSON.
 type liveFile struct {
-	pipeline.LivePart
+	lake.LivePart
 	URL string `json:"url"` // or path
 }
 
@@ -95,7 +95,7 @@ func (cmd *filesCommand) wants(_ ledger.Feed, r ledger.PublishedRun) bool {
 }
 
 // checkRuns refuses runs that are not live.
-func (cmd *filesCommand) checkRuns(ctx context.Context, l *lake) error {
+func (cmd *filesCommand) checkRuns(ctx context.Context, l *openLake) error {
 	if len(cmd.RunID) == 0 {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (cmd *filesCommand) checkRuns(ctx context.Context, l *lake) error {
 }
 
 // runs prints what is live, run by run.
-func (cmd *filesCommand) runs(ctx context.Context, l *lake, ui *ui) error {
+func (cmd *filesCommand) runs(ctx context.Context, l *openLake, ui *ui) error {
 	if len(cmd.Type) > 0 {
 		return &usageError{error: fmt.Errorf("--runs and --type: a run has all of its types")}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -60,12 +61,12 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	for i, feed := range feeds {
 		names[i] = feed.Name
 	}
-	if g.Inventory, err = pipeline.TakeInventory(ctx, o, names...); err != nil {
+	if g.Inventory, err = (lake.Lake{Parts: parts, State: state}).TakeInventory(ctx, names...); err != nil {
 		return err
 	}
 	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
 		o := o
-		o.Feed = pipeline.Feed{Name: feed.Name, KeepRuns: feed.KeepRuns, KeepDays: feed.KeepDays}
+		o.Feed = pipeline.Feed{Name: feed.Name, Keep: retention(feed)}
 		found, err := pipeline.GC(ctx, o, g)
 		if err != nil {
 			return err
@@ -147,7 +148,7 @@ func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state plac
 }
 
 // garbageText says what was removed; of a dry run, file by file.
-func garbageText(g *pipeline.Garbage) string {
+func garbageText(g *lake.Garbage) string {
 	var b strings.Builder
 	did, dropped := "removed", "not live any more"
 	if g.DryRun {

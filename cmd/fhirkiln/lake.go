@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"fhirkiln/config"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -21,16 +21,16 @@ type lakeFlags struct {
 	Config string `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
 }
 
-// lake is what was published, opened to be read.
-type lake struct {
+// openLake is what was published, opened to be read.
+type openLake struct {
 	parts, state place
 	where        string         // of parts: an absolute path or an s3:// URL
 	stateAt      string         // the same of state
 	config       *config.Config // nil if there is none
 }
 
-func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake, error) {
-	l := &lake{}
+func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*openLake, error) {
+	l := &openLake{}
 	var err error
 	if f.Path == "" || f.Config != "" {
 		if l.config, err = config.LoadPlaces(cmp.Or(f.Config, defaultConfig), c.env); err != nil {
@@ -66,7 +66,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*lake
 	return l, nil
 }
 
-func (l *lake) missing(err error) error {
+func (l *openLake) missing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check the path; fhirkiln run publishes"}
 	}
@@ -79,13 +79,16 @@ func samePlace(a, b string) bool {
 	return err1 == nil && err2 == nil && x == y
 }
 
-func (l *lake) close() {
+// lake is it as package lake knows it.
+func (l *openLake) lake() lake.Lake { return lake.Lake{Parts: l.parts, State: l.state} }
+
+func (l *openLake) close() {
 	l.parts.Close()
 	l.state.Close()
 }
 
 // feeds are the objects of the feeds that were asked for, or of all.
-func (l *lake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) {
+func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) {
 	names, err := ledger.List(ctx, l.state)
 	if err != nil {
 		return nil, err
@@ -107,17 +110,17 @@ func (l *lake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) 
 
 // live are the live parts of the feeds that were asked for, each feed as it is at one
 // moment.
-func (l *lake) live(ctx context.Context, only []string, keep func(ledger.Feed, ledger.PublishedRun) bool) ([]pipeline.LivePart, error) {
+func (l *openLake) live(ctx context.Context, only []string, keep func(ledger.Feed, ledger.PublishedRun) bool) ([]lake.LivePart, error) {
 	// A run that gc removes while it is read is live no longer: the feeds are read again.
 	for tries := 1; ; tries++ {
 		feeds, err := l.feeds(ctx, only)
 		if err != nil {
 			return nil, err
 		}
-		var parts []pipeline.LivePart
+		var parts []lake.LivePart
 		for _, f := range feeds {
 			f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool { return !keep(f, r) })
-			for p, liveErr := range pipeline.Live(ctx, l.state, f) {
+			for p, liveErr := range l.lake().Live(ctx, f) {
 				if err = liveErr; err != nil {
 					break
 				}
@@ -136,11 +139,11 @@ func (l *lake) live(ctx context.Context, only []string, keep func(ledger.Feed, l
 func allRuns(ledger.Feed, ledger.PublishedRun) bool { return true }
 
 // livePart opens a part by its key.
-func (l *lake) livePart(key string) func(context.Context) (sink.Reader, error) {
-	return func(ctx context.Context) (sink.Reader, error) { return pipeline.OpenLive(ctx, l.parts, key) }
+func (l *openLake) livePart(key string) func(context.Context) (sink.Reader, error) {
+	return func(ctx context.Context) (sink.Reader, error) { return l.lake().OpenPart(ctx, key) }
 }
 
 // opener opens a file by its key.
-func (l *lake) opener(key string) func(context.Context) (sink.Reader, error) {
+func (l *openLake) opener(key string) func(context.Context) (sink.Reader, error) {
 	return func(ctx context.Context) (sink.Reader, error) { return l.parts.Open(ctx, key) }
 }

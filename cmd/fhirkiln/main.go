@@ -16,6 +16,7 @@ import (
 	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
 	"fhirkiln/sink"
@@ -152,7 +153,7 @@ func classify(err error) (code int, hint string) {
 		unlike    *verifyError
 		unviewed  *views.OptionsError
 		unread    *partError
-		altered   *pipeline.PartChangedError
+		altered   *lake.PartChangedError
 		absent    *noConfigError
 		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
 	)

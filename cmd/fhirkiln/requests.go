@@ -7,6 +7,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // pipelineFeed is a feed of the config as the pipeline has it.
@@ -24,10 +25,14 @@ func pipelineFeed(f config.Feed, s config.Source, all []config.Feed) pipeline.Fe
 		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
 		Retire:           f.Retire == config.RetireFull,
 		IDSpaces:         idSpaces(all),
-		KeepRuns:         f.KeepRuns,
-		KeepDays:         f.KeepDays,
+		Keep:             retention(f),
 		MaxErrors:        int64(f.MaxErrors),
 	}
+}
+
+// retention says which of a feed's runs stay live.
+func retention(f config.Feed) lake.Retention {
+	return lake.Retention{Runs: f.KeepRuns, Days: f.KeepDays}
 }
 
 // idSpaces are those of feeds that were given one.

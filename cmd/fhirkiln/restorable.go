@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"fhirkiln/columnar"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -20,19 +20,19 @@ import (
 type restorable struct {
 	name string // for people
 	open func(context.Context) (sink.Reader, error)
-	live *pipeline.PartReport // what was published; nil of a file that nobody knows
+	live *lake.Part // what was published; nil of a file that nobody knows
 }
 
 // find finds the Parquet files that the command line names. closeAll lets go of the
 // places that they are in, and is never nil.
 func (cmd *restoreCommand) find(ctx context.Context, c console, log *slog.Logger) (parts []restorable, closeAll func(), err error) {
-	var lakes []*lake
+	var lakes []*openLake
 	closeAll = func() {
 		for _, l := range lakes {
 			l.close()
 		}
 	}
-	open := func(path string) (*lake, error) {
+	open := func(path string) (*openLake, error) {
 		l, err := lakeFlags{Path: path, Config: cmd.Config}.open(ctx, c, log)
 		if err == nil {
 			lakes = append(lakes, l)
@@ -84,7 +84,7 @@ func isLake(path string) bool {
 }
 
 // findIn finds what is live in a place; all Parquet there, if no feed is known in it.
-func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, error) {
+func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorable, error) {
 	var parts []restorable
 	feeds, err := ledger.List(ctx, l.state)
 	if err != nil {
@@ -94,7 +94,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *lake) ([]restorable, e
 		live, err := l.live(ctx, nil, allRuns)
 		for _, p := range live {
 			if p.Type != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, p.Type)) {
-				parts = append(parts, restorable{below(l.where, p.Key), l.livePart(p.Key), &p.PartReport})
+				parts = append(parts, restorable{below(l.where, p.Key), l.livePart(p.Key), &p.Part})
 			}
 		}
 		return parts, err

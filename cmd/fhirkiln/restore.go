@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"fhirkiln/columnar"
-	"fhirkiln/pipeline"
 	"fhirkiln/sink"
 )
 
@@ -77,7 +76,7 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 	}
 	defer f.Close()
 	if part.live != nil {
-		if err := pipeline.CheckPart(f, *part.live); err != nil {
+		if err := part.live.Check(f); err != nil {
 			return err
 		}
 	}

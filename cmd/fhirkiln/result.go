@@ -7,14 +7,14 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
 // printResult prints what a run has published, or that there was nothing to publish; of
 // one that failed, nothing.
-func (u *ui) printResult(r *pipeline.Report) {
-	if r == nil || r.Status == pipeline.Failed || r.Status == "" {
+func (u *ui) printResult(r *lake.Report) {
+	if r == nil || r.Status == lake.StatusFailed || r.Status == "" {
 		return
 	}
 	var b strings.Builder
@@ -29,7 +29,7 @@ func (u *ui) printResult(r *pipeline.Report) {
 }
 
 // headline says which run it was.
-func headline(r *pipeline.Report) string {
+func headline(r *lake.Report) string {
 	run := fmt.Sprintf("%s run %s", r.Kind, r.Run)
 	if r.Resumed {
 		run += ", which was cut off and resumed,"
@@ -46,7 +46,7 @@ func headline(r *pipeline.Report) string {
 
 // lowestSince is the earliest instant from which a run asked for changes; zero if it
 // asked for everything.
-func lowestSince(r *pipeline.Report) time.Time {
+func lowestSince(r *lake.Report) time.Time {
 	var lowest time.Time
 	for _, x := range r.Exports {
 		if x.Since == nil {
@@ -59,7 +59,7 @@ func lowestSince(r *pipeline.Report) time.Time {
 	return lowest
 }
 
-func writeTable(to io.Writer, r *pipeline.Report) {
+func writeTable(to io.Writer, r *lake.Report) {
 	const apart = 2 // so that 80 columns hold it, with billions of rows
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, apart, ' ', tabwriter.AlignRight)
@@ -79,7 +79,7 @@ func writeTable(to io.Writer, r *pipeline.Report) {
 }
 
 // writeNotes says what the run did beside publishing.
-func writeNotes(w io.Writer, r *pipeline.Report) {
+func writeNotes(w io.Writer, r *lake.Report) {
 	if m := r.Members; m != nil {
 		fmt.Fprintf(w, "group members: %s listed, %s new, %s left\n", count(int64(m.Listed)), count(int64(m.New)), count(int64(m.Left)))
 	}
@@ -94,7 +94,7 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 	}
 	for moved := r.Moved; len(moved) > 0; {
 		same, types := moved[0], []string(nil)
-		var others []pipeline.MoveReport
+		var others []lake.MoveReport
 		for _, m := range moved {
 			if m.From == same.From && m.To == same.To {
 				types = append(types, m.Type)
@@ -111,7 +111,7 @@ func writeNotes(w io.Writer, r *pipeline.Report) {
 }
 
 // moveText says how the watermark of types moved.
-func moveText(m pipeline.MoveReport, types []string) string {
+func moveText(m lake.MoveReport, types []string) string {
 	text := typesText(types)
 	if m.From == m.To && m.To != "" {
 		return text + " stays at " + m.To + ", as before"

@@ -9,6 +9,7 @@ import (
 	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 type runCommand struct {
@@ -80,7 +81,7 @@ func (r *runCommand) runFeed(ctx context.Context, s *session, feed config.Feed) 
 		return err
 	}
 	o.Fresh, o.Full = r.Fresh, r.Full
-	report, err := s.ui.watch(ctx, o, func(o pipeline.Options) (*pipeline.Report, error) { return pipeline.Run(ctx, o) })
+	report, err := s.ui.watch(ctx, o, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Run(ctx, o) })
 	if err != nil {
 		err = &runError{err, report.Run}
 	}

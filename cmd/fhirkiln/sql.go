@@ -64,7 +64,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 }
 
 // locations are where the engine finds the parts and the state.
-func (cmd *sqlCommand) locations(l *lake) (root, state string, err error) {
+func (cmd *sqlCommand) locations(l *openLake) (root, state string, err error) {
 	if root, err = spelled(l.where); err != nil {
 		return "", "", err
 	}

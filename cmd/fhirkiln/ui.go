@@ -17,6 +17,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 // ui is how a command speaks: log lines and live progress on stderr, results on
@@ -92,7 +93,7 @@ func (u *ui) warn(cfg *config.Config) {
 
 // watch runs a pipeline with the ui's log, and shows its progress if the ui is live.
 // It says what becomes of the run when a signal ends it. Safe for concurrent use.
-func (u *ui) watch(ctx context.Context, o pipeline.Options, run func(pipeline.Options) (*pipeline.Report, error)) (*pipeline.Report, error) {
+func (u *ui) watch(ctx context.Context, o pipeline.Options, run func(pipeline.Options) (*lake.Report, error)) (*lake.Report, error) {
 	o.Log = u.log
 	o.Progress = new(pipeline.Progress)
 	defer context.AfterFunc(ctx, func() { u.stopping.Do(func() { u.sayStopping(ctx) }) })()

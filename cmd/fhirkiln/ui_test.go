@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -80,31 +81,31 @@ func TestScreenOfSeveralLines(t *testing.T) {
 func TestPrintResult(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
-	incremental := []pipeline.ExportReport{{Since: new(since.Add(time.Hour))}, {Since: &since}}
+	incremental := []lake.ExportReport{{Since: new(since.Add(time.Hour))}, {Since: &since}}
 	for name, test := range map[string]struct {
-		report pipeline.Report
+		report lake.Report
 		want   string
 	}{
 		"nothing new": {
-			pipeline.Report{Status: pipeline.Published, Kind: ledger.KindIncremental, Exports: incremental,
-				Moved: []pipeline.MoveReport{{Type: "*", From: "a", To: "b"}}},
+			lake.Report{Status: ledger.StatusPublished, Kind: ledger.KindIncremental, Exports: incremental,
+				Moved: []lake.MoveReport{{Type: "*", From: "a", To: "b"}}},
 			"members: nothing has changed since 2026-11-21T02:00:00Z (incremental run r1)\nwatermark: all types from a to b\n",
 		},
 		"nothing at all": {
-			pipeline.Report{Status: pipeline.Published, Kind: ledger.KindFull, Exports: []pipeline.ExportReport{{}}, Held: "the clock is wrong"},
+			lake.Report{Status: ledger.StatusPublished, Kind: ledger.KindFull, Exports: []lake.ExportReport{{}}, Held: "the clock is wrong"},
 			"members: the server has nothing for this feed (full run r1)\nwatermark: stays: the clock is wrong\n",
 		},
 		"everything at once": {
-			pipeline.Report{Status: pipeline.Partial, Kind: ledger.KindIncremental, Resumed: true, Resources: 2, Exports: incremental,
-				Members: &pipeline.MembersReport{Listed: 1204, New: 3, Left: 1}, Attachments: 5, ExportKept: "of them",
-				Moved: []pipeline.MoveReport{{Type: "A", From: "x", To: "z"}, {Type: "B", To: "z"}, {Type: "C", From: "x", To: "z"}}},
+			lake.Report{Status: ledger.StatusPartial, Kind: ledger.KindIncremental, Resumed: true, Resources: 2, Exports: incremental,
+				Members: &lake.MembersReport{Listed: 1204, New: 3, Left: 1}, Attachments: 5, ExportKept: "of them",
+				Moved: []lake.MoveReport{{Type: "A", From: "x", To: "z"}, {Type: "B", To: "z"}, {Type: "C", From: "x", To: "z"}}},
 			"members: incremental run r1, which was cut off and resumed, is published\n" +
 				"group members: 1,204 listed, 3 new, 1 left\n" +
 				"attachments: 5 rows hold URLs of files at the server\n" +
 				"the server's export is left there: of them\n" +
 				"watermark: A, C from x to z\nwatermark: B to z\n",
 		},
-		"failed": {pipeline.Report{Status: pipeline.Failed}, ""},
+		"failed": {lake.Report{Status: lake.StatusFailed}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,10 +151,10 @@ func TestFit(t *testing.T) {
 // The table of a large run fits into a terminal.
 func TestTableFits(t *testing.T) {
 	t.Parallel()
-	r := &pipeline.Report{Resources: 1_234_567_890, NDJSONBytes: 999.9e12, ParquetBytes: 999.9e9, Parts: make([]pipeline.PartReport, 99_999)}
+	r := &lake.Report{Resources: 1_234_567_890, NDJSONBytes: 999.9e12, ParquetBytes: 999.9e9, Parts: make([]lake.Part, 99_999)}
 	r.Finished = r.Started.Add(99*24*time.Hour + 23*time.Hour)
 	for _, name := range []string{"ExplanationOfBenefit", "ServiceRequest"} {
-		r.Types = append(r.Types, pipeline.TypeReport{Type: name, Files: 99_999, Rows: 987_654_321, NDJSONBytes: 999.9e9, Parts: 9_999, ParquetBytes: 999.9e9, Seconds: 99_999})
+		r.Types = append(r.Types, lake.TypeReport{Type: name, Files: 99_999, Rows: 987_654_321, NDJSONBytes: 999.9e9, Parts: 9_999, ParquetBytes: 999.9e9, Seconds: 99_999})
 	}
 	var b strings.Builder
 	writeTable(&b, r)

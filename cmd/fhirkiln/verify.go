@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 type verifyCommand struct {
@@ -27,7 +27,7 @@ Parts of a run that is not finished are no problem. Parts that are of no run are
 }
 
 // verifyError says that published data is not what was published.
-type verifyError struct{ found *pipeline.Verification }
+type verifyError struct{ found *lake.Verification }
 
 func (e *verifyError) Error() string {
 	if len(e.found.Problems) == 1 {
@@ -61,7 +61,7 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer l.close()
-	v, err := pipeline.Verify(ctx, l.parts, l.state, func(key string, n, of int) {
+	v, err := l.lake().Verify(ctx, func(key string, n, of int) {
 		if ui.live {
 			ui.screen.status(fmt.Sprintf("%s/%s parts  %s", count(int64(n)), count(int64(of)), key))
 		}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"fhirkiln/config"
-	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -68,7 +68,7 @@ type shownHolder struct {
 }
 
 type shownMove struct {
-	pipeline.MoveReport
+	lake.MoveReport
 	At  time.Time `json:"at"`
 	By  ledger.By `json:"by"` // run or set
 	Run string    `json:"run,omitempty"`
@@ -144,7 +144,7 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 		s.Watermarks = append(s.Watermarks, shown)
 	}
 	for _, m := range f.History {
-		s.History = append(s.History, shownMove{pipeline.MoveReport{Type: m.Type, From: m.From, To: m.To}, m.At, m.By, m.Run})
+		s.History = append(s.History, shownMove{lake.MoveReport{Type: m.Type, From: m.From, To: m.To}, m.At, m.By, m.Run})
 	}
 	return s
 }

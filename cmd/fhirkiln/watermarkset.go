@@ -10,6 +10,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
 type watermarkSetCommand struct {
@@ -61,8 +62,8 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	}
 	if cmd.JSON {
 		return s.ui.printJSON(struct {
-			Feed  string                `json:"feed"`
-			Moves []pipeline.MoveReport `json:"watermark_moves"`
+			Feed  string            `json:"feed"`
+			Moves []lake.MoveReport `json:"watermark_moves"`
 		}{feed.Name, moves})
 	}
 	for _, m := range moves {

@@ -89,12 +89,6 @@ func Folder(run string) string { return RunsFolder + run + "/" }
 // RunsFolder has the folders of all runs.
 const RunsFolder = root + "runs/"
 
-// PartsKey is the key of the list of a published run's parts.
-func PartsKey(run string) string { return Folder(run) + "parts.json" }
-
-// ReportKey is the key of a run's report.
-func ReportKey(run string) string { return Folder(run) + "report.json" }
-
 // FeedKey is the key of a feed's object.
 func FeedKey(feed string) string { return feedsFolder + feed + feedsSuffix }
 

@@ -16,7 +16,10 @@ func ManifestKey(resourceType, feed string) string {
 	return below(manifestFolder(resourceType), feed+".txt")
 }
 
-func manifestFolder(resourceType string) string { return below("_fhirkiln/athena", resourceType) }
+// ManifestsFolder has a folder of symlink manifests for each resource type.
+const ManifestsFolder = "_fhirkiln/athena/"
+
+func manifestFolder(resourceType string) string { return ManifestsFolder + resourceType }
 
 // Manifest is the content of a symlink manifest: the URLs of parts, one a line. Root is
 // the sink's, as in s3://lake/claims, and keys are those of the live parts of one feed

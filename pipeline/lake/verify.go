@@ -1,4 +1,4 @@
-package pipeline
+package lake
 
 import (
 	"cmp"
@@ -12,16 +12,9 @@ import (
 	"strings"
 
 	"fhirkiln/pipeline/ledger"
-	"fhirkiln/sink"
 )
 
-// Store is where [Verify] finds parts; [*sink.Dir] and [*sink.S3] implement it.
-type Store interface {
-	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
-	Open(ctx context.Context, key string) (sink.Reader, error)
-}
-
-// Verification is what [Verify] found.
+// Verification is what [Lake.Verify] found.
 type Verification struct {
 	Feeds   int   `json:"feeds"`
 	Runs    int   `json:"runs"` // live ones
@@ -44,18 +37,16 @@ type Verification struct {
 // every part of a live run is there, has the size, the SHA-256, the schema and the rows
 // that it was published with, and each of its rows turns back into a resource; and the
 // numbers of the feed, of the run's list of parts and of its report agree. each, if not
-// nil, is called before each part, the nth of some.
-//
-// state is where the feeds' objects are; it may be the same as parts. What runs and gc
-// change in the meantime may count as a problem.
+// nil, is called before each part, the nth of some. What runs and gc change in the meantime
+// may count as a problem.
 //
 // An error is one of reading; what was found wrong is in the Verification.
-func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key string, n, of int)) (*Verification, error) {
-	v := &verifier{parts: parts, state: state, each: each, unclaimed: map[string]bool{}, notLive: map[string]bool{}}
+func (l Lake) Verify(ctx context.Context, each func(key string, n, of int)) (*Verification, error) {
+	v := &verifier{lake: l, each: each, unclaimed: map[string]bool{}, notLive: map[string]bool{}}
 	v.Problems, v.Unclaimed = []string{}, []string{}
 	// The parts before the feeds: whatever is published after this is of no interest.
-	err := parts.List(ctx, "", func(key string, _ int64) error {
-		if strings.HasSuffix(key, ".parquet") && !strings.HasPrefix(key, "_fhirkiln/") {
+	err := l.Parts.List(ctx, "", func(key string, _ int64) error {
+		if strings.HasSuffix(key, ".parquet") && !InState(key) {
 			v.unclaimed[key] = true
 		}
 		return nil
@@ -63,12 +54,12 @@ func Verify(ctx context.Context, parts Store, state ledger.Store, each func(key 
 	if err != nil {
 		return nil, err
 	}
-	names, err := ledger.List(ctx, state)
+	names, err := ledger.List(ctx, l.State)
 	if err != nil {
 		return nil, err
 	}
 	if each != nil {
-		v.of = countParts(ctx, state, names)
+		v.of = countParts(ctx, l.State, names)
 	}
 	for _, name := range names {
 		if err := v.feed(ctx, name); err != nil {
@@ -102,8 +93,7 @@ func countParts(ctx context.Context, state ledger.Store, feeds []string) (n int)
 // verifier is a Verification under way.
 type verifier struct {
 	Verification
-	parts Store
-	state ledger.Store
+	lake  Lake
 	each  func(key string, n, of int)
 	n, of int // parts that were begun, and that there are
 
@@ -117,16 +107,9 @@ func (v *verifier) problem(of *int, format string, args ...any) {
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 }
 
-// runOf is the run that a part's key names, "" if it names none.
-func runOf(key string) string {
-	_, after, _ := strings.Cut(key, "/kiln_run=")
-	run, _, _ := strings.Cut(after, "/")
-	return run
-}
-
 // feed verifies what is live of one feed.
 func (v *verifier) feed(ctx context.Context, name string) error {
-	f, err := ledger.Read(ctx, v.state, name)
+	f, err := ledger.Read(ctx, v.lake.State, name)
 	if _, ok := errors.AsType[*ledger.DamagedError](err); ok {
 		v.problem(&v.FeedProblems, "%v", err)
 		return nil
@@ -155,7 +138,7 @@ func (v *verifier) feed(ctx context.Context, name string) error {
 // run verifies a live run.
 func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedRun) error {
 	v.Runs++
-	parts, err := readParts(ctx, v.state, run.Run)
+	parts, err := v.lake.PartsOf(ctx, run.Run)
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
 		v.problem(&v.RunProblems, "feed %s: %v", f.Name, err)
 		v.notLive[run.Run] = true // its parts are claimed, though nobody knows which they are
@@ -189,8 +172,8 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 // report checks that the numbers of a run's report agree with each other and with its
 // list of parts: what was read is in the parts or in quarantine, and is what the manifest
 // said.
-func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []PartReport) error {
-	content, _, err := v.state.Load(ctx, ledger.ReportKey(run.Run))
+func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []Part) error {
+	content, _, err := v.lake.State.Load(ctx, ReportKey(run.Run))
 	if errors.Is(err, fs.ErrNotExist) {
 		v.problem(&v.RunProblems, "run %s: its report.json is not there", run.Run)
 		return nil
@@ -231,6 +214,6 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 	return nil
 }
 
-func byKey(parts []PartReport) []PartReport {
-	return slices.SortedFunc(slices.Values(parts), func(a, b PartReport) int { return cmp.Compare(a.Key, b.Key) })
+func byKey(parts []Part) []Part {
+	return slices.SortedFunc(slices.Values(parts), func(a, b Part) int { return cmp.Compare(a.Key, b.Key) })
 }

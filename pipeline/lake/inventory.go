@@ -1,19 +1,18 @@
-package pipeline
+package lake
 
 import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/ledger"
 )
 
-// Inventory is what there is where parts and the state are, and what feeds say of it. [GC]
-// finds garbage in it, and takes that out of it. It is good for many feeds, one after the
-// other: what comes to be after it was taken is not in it, and so is not removed.
+// Inventory is what there is where parts and the state are, and what feeds say of it. A
+// [Collector] finds garbage in it, and takes that out of it. It is good for many feeds, one
+// after the other: what comes to be after it was taken is not in it, and so is not removed.
 //
 // What there is is listed before the feeds are read: a run is named by its feed's object
 // before it has any file, so that what is listed and is named by none then is of a run that
@@ -29,14 +28,13 @@ type Inventory struct {
 	apart     bool              // the state is in another place than the parts
 }
 
-// TakeInventory lists o.Sink and o.State, and reads all feeds. It is good for GC of the
-// feeds of these names, and needs some hundred bytes of memory for each of their parts, and
-// for each file of all runs in the state.
-func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory, error) {
-	o = o.withDefaults()
+// TakeInventory lists both stores, and reads all feeds. It is good for the feeds of these
+// names, and needs some hundred bytes of memory for each of their parts, and for each file of
+// all runs in the state.
+func (l Lake) TakeInventory(ctx context.Context, names ...string) (*Inventory, error) {
 	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{},
-		published: map[string]bool{}, feedOf: map[string]string{}, apart: any(o.State) != any(o.Sink)}
-	before, err := o.allFeeds(ctx)
+		published: map[string]bool{}, feedOf: map[string]string{}, apart: l.Apart()}
+	before, err := l.allFeeds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,13 +52,13 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	}
 	// mine says whether a key is of a feed that is asked for.
 	mine := func(key string) (feed string, ok bool) {
-		_, feed = partOf(key)
-		if feed != "" {
-			i.feedOf[runOf(key)] = feed
+		k, isPart := parsePartKey(key)
+		if isPart {
+			i.feedOf[k.Run] = k.Feed
 		}
-		return feed, wanted[feed]
+		return k.Feed, isPart && wanted[k.Feed]
 	}
-	err = o.Sink.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
+	err = l.Parts.List(ctx, columnar.LayoutPath+"/", func(key string, size int64) error {
 		if feed, ok := mine(key); ok {
 			i.parts[feed] = append(i.parts[feed], GarbageFile{Key: key, Bytes: size})
 		}
@@ -69,7 +67,7 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	if err != nil {
 		return nil, err
 	}
-	err = o.Sink.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
+	err = l.Parts.Staged(ctx, columnar.LayoutPath+"/", func(key string, at time.Time) error {
 		if _, ok := mine(key); ok {
 			i.staged[key] = at
 		}
@@ -78,7 +76,7 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	if err != nil {
 		return nil, err
 	}
-	err = o.State.List(ctx, ledger.RunsFolder, func(key string, size int64) error {
+	err = l.State.List(ctx, ledger.RunsFolder, func(key string, size int64) error {
 		if run, _ := folderOf(key); run != "" {
 			i.folders[run] = append(i.folders[run], GarbageFile{Key: key, Bytes: size})
 		}
@@ -87,7 +85,7 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	if err != nil {
 		return nil, err
 	}
-	err = o.State.Staged(ctx, ledger.RunsFolder, func(key string, at time.Time) error {
+	err = l.State.Staged(ctx, ledger.RunsFolder, func(key string, at time.Time) error {
 		if run, _ := folderOf(key); run != "" {
 			i.staged[key] = at
 		}
@@ -96,16 +94,16 @@ func TakeInventory(ctx context.Context, o Options, names ...string) (*Inventory,
 	if err != nil {
 		return nil, err
 	}
-	i.feeds, err = o.allFeeds(ctx)
+	i.feeds, err = l.allFeeds(ctx)
 	return i, err
 }
 
-func (o Options) allFeeds(ctx context.Context) ([]ledger.Feed, error) {
-	names, err := ledger.List(ctx, o.State)
+func (l Lake) allFeeds(ctx context.Context) ([]ledger.Feed, error) {
+	names, err := ledger.List(ctx, l.State)
 	if err != nil {
 		return nil, err
 	}
-	feeds, err := ledger.ReadAll(ctx, o.State, names)
+	feeds, err := ledger.ReadAll(ctx, l.State, names)
 	if err != nil {
 		return nil, fmt.Errorf("finding out which runs are in use: %w", err)
 	}
@@ -121,24 +119,4 @@ func (i *Inventory) forget(files []GarbageFile) {
 			i.folders[run] = slices.DeleteFunc(i.folders[run], func(there GarbageFile) bool { return there.Key == f.Key })
 		}
 	}
-}
-
-// partOf is whose a part is by its key, "" if no run gives such a key to a part.
-func partOf(key string) (source, feed string) {
-	at := strings.Split(key, "/")
-	if len(at) != 6 || !strings.HasPrefix(at[4], "kiln_run=") || !strings.HasSuffix(at[5], ".parquet") {
-		return "", ""
-	}
-	source, ok := strings.CutPrefix(at[2], "kiln_source=")
-	feed, also := strings.CutPrefix(at[3], "kiln_feed=")
-	if !ok || !also {
-		return "", ""
-	}
-	return source, feed
-}
-
-// folderOf is the run whose folder a key is in, and the rest of the key.
-func folderOf(key string) (run, rest string) {
-	run, rest, _ = strings.Cut(strings.TrimPrefix(key, ledger.RunsFolder), "/")
-	return run, rest
 }

@@ -1,4 +1,4 @@
-package pipeline
+package lake
 
 import (
 	"context"
@@ -17,7 +17,7 @@ type LivePart struct {
 	Feed   string `json:"feed"`
 	Source string `json:"source"`
 	Run    string `json:"run"`
-	PartReport
+	Part
 }
 
 // Live are the parts of a feed's live runs, oldest run first, as the feed was when it was
@@ -26,17 +26,17 @@ type LivePart struct {
 //
 // Nothing but the runs' lists is read. If one is gone, gc has removed the run since; the
 // error wraps [fs.ErrNotExist], and the feed is to be read again. An error ends it.
-func Live(ctx context.Context, s ledger.Store, f ledger.Feed) iter.Seq2[LivePart, error] {
+func (l Lake) Live(ctx context.Context, f ledger.Feed) iter.Seq2[LivePart, error] {
 	return func(yield func(LivePart, error) bool) {
-		for runs := range slices.Chunk(f.Runs, 8*readers) {
-			lists, err := readAllParts(ctx, s, runs)
+		for some := range slices.Chunk(f.Runs, 8*readers) {
+			runs, err := l.LiveRuns(ctx, some)
 			if err != nil {
 				yield(LivePart{}, err)
 				return
 			}
-			for i, run := range runs {
-				for _, p := range lists[i] {
-					if !yield(LivePart{Feed: f.Name, Source: f.Source, Run: run.Run, PartReport: p}, nil) {
+			for _, r := range runs {
+				for _, p := range r.List {
+					if !yield(LivePart{Feed: f.Name, Source: f.Source, Run: r.Run, Part: p}, nil) {
 						return
 					}
 				}
@@ -45,28 +45,43 @@ func Live(ctx context.Context, s ledger.Store, f ledger.Feed) iter.Seq2[LivePart
 	}
 }
 
+// LiveRun is a live run with its parts.
+type LiveRun struct {
+	ledger.PublishedRun
+	List []Part
+}
+
 // readers is how many small files of the state are read at once: a feed has as many runs as
 // nights, and each costs a request.
 const readers = 16
 
-// readAllParts reads the parts.json of published runs.
-func readAllParts(ctx context.Context, s ledger.Store, runs []ledger.PublishedRun) ([][]PartReport, error) {
-	lists := make([][]PartReport, len(runs))
+// LiveRuns reads which parts runs have, in the order of the runs. Errors are those of
+// [Lake.PartsOf].
+func (l Lake) LiveRuns(ctx context.Context, runs []ledger.PublishedRun) ([]LiveRun, error) {
+	all := make([]LiveRun, len(runs))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for i, run := range runs {
-		group.Go(func() (err error) {
-			lists[i], err = readParts(gctx, s, run.Run)
+		group.Go(func() error {
+			parts, err := l.PartsOf(gctx, run.Run)
+			all[i] = LiveRun{run, parts}
 			return err
 		})
 	}
-	return lists, group.Wait()
+	return all, group.Wait()
 }
 
-// readParts reads the parts.json of a published run.
-func readParts(ctx context.Context, s ledger.Store, run string) ([]PartReport, error) {
-	key := ledger.PartsKey(run)
-	content, _, err := s.Load(ctx, key)
+// partList is parts.json.
+type partList struct {
+	Run   string `json:"run"`
+	Parts []Part `json:"parts"`
+}
+
+// PartsOf reads which parts a published run has. The error wraps [fs.ErrNotExist] if there is
+// no list of them, or is a [*ledger.DamagedError], or the store's.
+func (l Lake) PartsOf(ctx context.Context, run string) ([]Part, error) {
+	key := PartsKey(run)
+	content, _, err := l.State.Load(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the parts of run %s: %w", run, err)
 	}

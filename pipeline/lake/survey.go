@@ -1,4 +1,4 @@
-package pipeline
+package lake
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 
 // survey finds the garbage of a feed.
 type survey struct {
-	Options
-	*Inventory
-	found  *Garbage
+	there  *Inventory
+	state  ledger.Store
 	feed   ledger.Feed // as it is now
 	before time.Time   // what ceased to be live, or began, after it stays
+	found  *Garbage
 
 	parts    map[string]GarbageFile // of the feed, by key
 	working  map[string]bool        // unfinished runs, and those that have ended but are not tidied up, of all feeds
@@ -29,22 +29,14 @@ type survey struct {
 	members  map[string]bool // keys of the feeds' lists
 }
 
-// take takes an inventory, if there is none yet.
-func (s *survey) take(ctx context.Context) (err error) {
-	if s.Inventory == nil {
-		s.Inventory, err = TakeInventory(ctx, s.Options, s.Options.Feed.Name)
-	}
-	return err
-}
-
-func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) error {
-	s.feed, s.before = feed, before
+// find adds what it finds to found, and takes it out of the inventory.
+func (s *survey) find(ctx context.Context) error {
 	s.sort()
 	for _, r := range s.feed.Dropped {
 		// One that is not tidied up keeps its files, and so its entry: without it nobody would
 		// ever remove them.
 		// Nor is one forgotten here that may have parts that were not listed.
-		if !r.At.After(s.before) && !s.working[r.Run] && s.published[r.Run] {
+		if !r.At.After(s.before) && !s.working[r.Run] && s.there.published[r.Run] {
 			s.found.Runs = append(s.found.Runs, r.Run)
 		} else {
 			s.found.Waiting++
@@ -55,17 +47,17 @@ func (s *survey) find(ctx context.Context, feed ledger.Feed, before time.Time) e
 			s.add(s.parts[key], why)
 		}
 	}
-	for _, run := range slices.Sorted(maps.Keys(s.folders)) {
+	for _, run := range slices.Sorted(maps.Keys(s.there.folders)) {
 		if err := s.folder(ctx, run); err != nil {
 			return err
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.staged)) {
+	for _, key := range slices.Sorted(maps.Keys(s.there.staged)) {
 		if s.mayDiscard(key) && s.abandoned(key) {
 			s.add(GarbageFile{Key: key, Staged: true}, OfNoRun)
 		}
 	}
-	s.forget(s.found.Files)
+	s.there.forget(s.found.Files)
 	return nil
 }
 
@@ -77,8 +69,8 @@ func (s *survey) add(f GarbageFile, why GarbageReason) {
 
 // isPart says whether a key is one that runs of the feed give to their parts.
 func (s *survey) isPart(key string) bool {
-	source, feed := partOf(key)
-	return source == s.feed.Source && feed == s.feed.Name
+	k, ok := parsePartKey(key)
+	return ok && k.Source == s.feed.Source && k.Feed == s.feed.Name
 }
 
 // mayDiscard says whether what is staged under a key may be this feed's: a part of its, or
@@ -91,7 +83,7 @@ func (s *survey) mayDiscard(key string) bool {
 // is now, of others by what they were after all was listed.
 func (s *survey) sort() {
 	s.parts = map[string]GarbageFile{}
-	for _, f := range s.Inventory.parts[s.feed.Name] {
+	for _, f := range s.there.parts[s.feed.Name] {
 		if s.isPart(f.Key) {
 			s.parts[f.Key] = f
 		}
@@ -99,7 +91,7 @@ func (s *survey) sort() {
 	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	s.dropped = map[string]time.Time{}
 	s.note(s.feed)
-	for _, f := range s.feeds {
+	for _, f := range s.there.feeds {
 		if f.Name != s.feed.Name {
 			s.note(f)
 		}
@@ -147,8 +139,8 @@ func (s *survey) spared(run string, why GarbageReason) bool {
 	if why != OfNoRun {
 		return false
 	}
-	folder := s.folders[run]
-	return s.apart && len(folder) == 0 || slices.ContainsFunc(folder, func(f GarbageFile) bool { return f.Key == ledger.PartsKey(run) })
+	folder := s.there.folders[run]
+	return s.there.apart && len(folder) == 0 || slices.ContainsFunc(folder, func(f GarbageFile) bool { return f.Key == PartsKey(run) })
 }
 
 // old says whether a run began before the grace time. A name that says no time is no
@@ -156,17 +148,6 @@ func (s *survey) spared(run string, why GarbageReason) bool {
 func (s *survey) old(run string) bool {
 	began, ok := runTime(run)
 	return ok && !began.After(s.before)
-}
-
-// runTime is when a run began, by its name; see newRunID.
-func runTime(run string) (time.Time, bool) {
-	const stamp = "r20060102t150405"
-	if len(run) < len(stamp) {
-		return time.Time{}, false
-	}
-	fraction, _, _ := strings.Cut(run[len(stamp):], "-")
-	t, err := time.Parse(stamp+".000z", run[:len(stamp)]+"."+fraction)
-	return t, err == nil
 }
 
 // abandoned says whether what is staged under a key is no run's. What a live run has staged
@@ -177,7 +158,7 @@ func (s *survey) abandoned(key string) bool {
 		run, _ = folderOf(key)
 	}
 	why := s.dead(run)
-	return why != "" && !s.spared(run, why) && !s.staged[key].After(s.before)
+	return why != "" && !s.spared(run, why) && !s.there.staged[key].After(s.before)
 }
 
 // folder finds what of a run's own folder may go: all but its report, and what is of use
@@ -187,20 +168,20 @@ func (s *survey) folder(ctx context.Context, run string) error {
 	if why == "" || s.spared(run, why) {
 		return nil
 	}
-	if feed := s.feedOf[run]; feed != "" && feed != s.feed.Name {
+	if feed := s.there.feedOf[run]; feed != "" && feed != s.feed.Name {
 		return nil // which goes by this folder
 	}
 	var files []GarbageFile
 	report := false
-	for _, f := range s.folders[run] {
+	for _, f := range s.there.folders[run] {
 		switch _, rest := folderOf(f.Key); {
 		case strings.HasPrefix(rest, "ledger/"):
 			// Tidying up removes it. Where it is left, its feed has lost its object, and may
 			// get it back.
 			return nil
-		case rest == "report.json":
+		case rest == reportName:
 			report = true
-		case s.members[f.Key], strings.HasPrefix(rest, "quarantine/") && s.replaced[run]:
+		case s.members[f.Key], strings.HasPrefix(rest, quarantineFolder) && s.replaced[run]:
 		default:
 			files = append(files, f)
 		}
@@ -214,7 +195,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 		}
 		if report {
 			of, err := s.reportedFeed(ctx, run)
-			if err != nil || of != s.Feed.Name {
+			if err != nil || of != s.feed.Name {
 				return err
 			}
 		}
@@ -227,7 +208,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 
 // reportedFeed is the feed that a run's report is of, "" if it does not say.
 func (s *survey) reportedFeed(ctx context.Context, run string) (string, error) {
-	content, _, err := s.State.Load(ctx, ledger.ReportKey(run))
+	content, _, err := s.state.Load(ctx, ReportKey(run))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

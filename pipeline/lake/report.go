@@ -1,0 +1,135 @@
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fhirkiln/pipeline/ledger"
+)
+
+// Report is what a run did. It holds no URL unredacted and no patient data.
+type Report struct {
+	Run      string      `json:"run"`
+	Feed     string      `json:"feed"`
+	Source   string      `json:"source"`
+	Purpose  string      `json:"purpose,omitempty"`
+	Kind     ledger.Kind `json:"kind,omitempty"`
+	Resumed  bool        `json:"resumed,omitempty"` // the run was begun by a process before
+	Layout   string      `json:"layout"`
+	Started  time.Time   `json:"started"`
+	Finished time.Time   `json:"finished"`
+
+	Status ledger.Status `json:"status"`          // or [StatusFailed]
+	Error  string        `json:"error,omitempty"` // why the run failed
+
+	// TransactionTime is the lowest of the exports', as the server wrote it; "" if one
+	// has none that can be read.
+	TransactionTime string `json:"transaction_time,omitempty"`
+
+	Resources    int64 `json:"resources"`     // read from whole files, and rows published
+	Quarantined  int64 `json:"quarantined"`   // lines that could not become rows
+	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
+	ParquetBytes int64 `json:"parquet_bytes"` // published
+
+	// Duplicates are resources of one type, id and meta.versionId (where there is one) that
+	// came more than once in the run, each time but the first. All are published; the views
+	// of current data show one. Nil: not known, since the run was resumed by another
+	// process, or had more than 3 million resources.
+	Duplicates *int64 `json:"duplicates,omitempty"`
+
+	// Attachments are rows that hold a URL of an attachment at the server of the export.
+	Attachments int64 `json:"attachments,omitempty"`
+
+	Members *MembersReport `json:"members,omitempty"` // of the feed's groups
+
+	// Watermarks are what the feed is complete up to after the run, by resource type; "*"
+	// is every type. Held says why the run did not move them.
+	Watermarks map[string]string `json:"watermarks,omitempty"`
+	Held       string            `json:"watermark_held,omitempty"`
+
+	// Retired is what came of the feed's wish that what a full run lacks counts as deleted; nil
+	// where there was nothing to do.
+	Retired *RetireReport `json:"retired,omitempty"`
+
+	// Filters are what was asked for beside types and groups: hashes, to be compared.
+	Filters map[string]string `json:"filters,omitempty"`
+
+	// GroupSearch is what the groups were searched by, "" if they were not: a hash.
+	GroupSearch string `json:"group_search,omitempty"`
+
+	// Moved is how the run moved the watermarks.
+	Moved []MoveReport `json:"watermark_moves,omitempty"`
+
+	// ExportKept is why the server's exports are left there, "" if they are not.
+	ExportKept string `json:"export_kept,omitempty"`
+
+	// Replaces are the runs that a compaction was made of. Its exports are theirs.
+	Replaces []string `json:"replaces,omitempty"`
+
+	Exports []ExportReport `json:"exports"`
+	Types   []TypeReport   `json:"types"`
+	Files   []FileReport   `json:"files"`
+	Parts   []Part         `json:"parts"`
+	Issues  Issues         `json:"issues,omitempty"`
+
+	// Quarantine are the keys of the files that hold the quarantined lines: NDJSON, an
+	// object a line, with file, line, offset, reason and bytes (base64).
+	Quarantine []string `json:"quarantine,omitempty"`
+}
+
+// StatusFailed is the status of a run that published nothing: its report has it, and no feed's
+// object.
+const StatusFailed ledger.Status = "failed"
+
+// JSON is the report as it is kept.
+func (r *Report) JSON() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	return append(b, '\n'), err
+}
+
+// Report reads the report of a run. The error wraps [fs.ErrNotExist] if there is none, or is a
+// [*ledger.DamagedError], or the store's.
+func (l Lake) Report(ctx context.Context, run string) (*Report, error) {
+	key := ReportKey(run)
+	content, _, err := l.State.Load(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of run %s: %w", run, err)
+	}
+	var r Report
+	if err := json.Unmarshal(content, &r); err != nil {
+		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
+	}
+	return &r, nil
+}
+
+// PutReport writes what a run has published beside it, for people and for gc: its report, and
+// the list of its parts if there is anything of it to be live.
+func (l Lake) PutReport(ctx context.Context, r *Report) error {
+	parts, err := json.MarshalIndent(partList{Run: r.Run, Parts: r.Parts}, "", "  ")
+	if err != nil {
+		return err
+	}
+	report, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.State.Put(gctx, ReportKey(r.Run), report) })
+	if r.Empty() {
+		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
+	}
+	group.Go(func() error {
+		if err := l.State.Put(gctx, PartsKey(r.Run), append(parts, '\n')); err != nil {
+			return fmt.Errorf("writing down the parts of run %s: %w", r.Run, err)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// Empty says whether the run has left nothing that could be live: neither parts nor quarantine.
+func (r *Report) Empty() bool { return len(r.Parts) == 0 && len(r.Quarantine) == 0 }

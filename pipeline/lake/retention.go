@@ -1,0 +1,154 @@
+package lake
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/ledger"
+)
+
+// Retention says which of a feed's runs stay live.
+type Retention struct {
+	// Runs is how many published runs stay live, and Days for how many days they do. A run is
+	// dropped when neither keeps it. The last full run and all after it stay in any case, so
+	// that a feed that is never exported in full keeps all; so do runs with types that the
+	// last full one had not asked for. What the last full run lacks goes with the older ones.
+	// 0 and 0: all stay.
+	Runs int
+	Days int
+}
+
+// Droppable are the live runs that need not be kept: those before the last full run without
+// a fault, that neither rule keeps, and that hold no type which that full run had not asked
+// for. Tombstones stay where a run before them does: a deleted resource of it would be
+// current again. Without a rule, and of a feed without a full run, there are none.
+func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now time.Time) ([]string, error) {
+	if keep.Runs <= 0 && keep.Days <= 0 {
+		return nil, nil
+	}
+	full := lastFull(f)
+	newer := 0 // runs after this one
+	for _, r := range f.Runs {
+		newer += runsIn(r)
+	}
+	var asked func(resourceType string) bool
+	var gone []string
+	kept := false // one before is
+	for i := range max(full, 0) {
+		r := f.Runs[i]
+		newer -= runsIn(r)
+		if newer < keep.Runs || keep.Days > 0 && now.Sub(newestIn(r)) < time.Duration(keep.Days)*24*time.Hour {
+			kept = true
+			continue
+		}
+		var err error
+		if asked == nil {
+			if asked, err = l.typesOf(ctx, f.Runs[full].Run); err != nil {
+				return nil, err
+			}
+		}
+		parts, err := l.PartsOf(ctx, r.Run)
+		if err != nil {
+			return nil, err
+		}
+		needed := func(p Part) bool { return !asked(p.Type) && (p.Type != columnar.Deleted || kept) }
+		if slices.ContainsFunc(parts, needed) {
+			kept = true
+			continue
+		}
+		gone = append(gone, r.Run)
+	}
+	return gone, nil
+}
+
+// CurrentRuns are a feed's live runs, with those of their parts alone that may hold what is
+// current: all since the last full run without a fault, and of earlier runs the types which
+// that run had not asked for.
+func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error) {
+	full := lastFull(f)
+	var asked func(resourceType string) bool
+	if full >= 0 {
+		var err error
+		if asked, err = l.typesOf(ctx, f.Runs[full].Run); err != nil {
+			return nil, err
+		}
+	}
+	runs, err := l.LiveRuns(ctx, f.Runs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range max(full, 0) {
+		runs[i].List = slices.DeleteFunc(runs[i].List, func(p Part) bool { return asked(p.Type) })
+	}
+	return runs, nil
+}
+
+// Compacted is the run that takes the place of others, oldest first, with the same rows: for
+// retention it is all of them. When it was published, and what parts it has, is for the caller
+// to add.
+func Compacted(run string, of []LiveRun) ledger.PublishedRun {
+	made := ledger.PublishedRun{Run: run, Kind: ledger.KindCompaction, Status: ledger.StatusPublished}
+	for _, r := range of {
+		made.Replaces = append(append(made.Replaces, r.Replaces...), r.Run)
+		made.Resources += r.Resources
+		made.Holds += runsIn(r.PublishedRun)
+		made.Newest = newestIn(r.PublishedRun)
+		made.Full = made.Full || holdsFull(r.PublishedRun)
+		made.TransactionTime = r.TransactionTime
+		if r.Status == ledger.StatusPartial {
+			made.Status = ledger.StatusPartial
+		}
+	}
+	return made
+}
+
+// runsIn is how many runs a live one stands for, compactions not counted.
+func runsIn(r ledger.PublishedRun) int { return max(1, r.Holds) }
+
+// newestIn is when the newest of them was published.
+func newestIn(r ledger.PublishedRun) time.Time {
+	if r.Newest.IsZero() {
+		return r.Published
+	}
+	return r.Newest
+}
+
+// lastFull is the place of a feed's last full run without a fault, -1 if there is none.
+func lastFull(f ledger.Feed) int {
+	for i := len(f.Runs) - 1; i >= 0; i-- {
+		if holdsFull(f.Runs[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// holdsFull says whether all that a feed had at one time is in the run.
+func holdsFull(r ledger.PublishedRun) bool {
+	return r.Kind == ledger.KindFull && r.Status == ledger.StatusPublished || r.Full
+}
+
+// typesOf says which types a full run has brought: those that it asked for and those
+// that it got.
+func (l Lake) typesOf(ctx context.Context, run string) (func(string) bool, error) {
+	report, err := l.Report(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	types := map[string]bool{}
+	all := false
+	for _, x := range report.Exports {
+		if x.Since == nil {
+			all = all || len(x.Types) == 0
+			for _, t := range x.Types {
+				types[t] = true
+			}
+		}
+	}
+	for _, p := range report.Parts {
+		types[p.Type] = true
+	}
+	return func(t string) bool { return t != columnar.Deleted && (all || types[t]) }, nil
+}
