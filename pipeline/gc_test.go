@@ -49,13 +49,6 @@ func (w *world) everything(t *testing.T) []string {
 	return slices.DeleteFunc(w.files(t, ""), func(name string) bool { return strings.HasSuffix(name, ".lock") })
 }
 
-func (w *world) put(t *testing.T, key string) {
-	t.Helper()
-	if err := w.dir.Put(t.Context(), key, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantManifests checks that the symlink manifests name what is live.
 func (w *world) wantManifests(t *testing.T) {
 	t.Helper()
@@ -175,83 +168,6 @@ func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	}
 }
 
-// What killed processes have left goes, and nothing else.
-func TestGCRemovesOrphans(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
-	w.runFull(t, 1)
-	const (
-		dead  = "r20200102t030405678z-aaaaaa"
-		other = "r20200102t030405678z-bbbbbb"
-		lost  = "r20200102t030405678z-dddddd"
-		patch = "r4-core-1/Patient/kiln_source=bison/kiln_feed=members/kiln_run="
-	)
-	young := "r" + strings.Replace(time.Now().UTC().Format("20060102t150405.000z"), ".", "", 1) + "-cccccc"
-	orphans := []string{
-		patch + dead + "/p00001-1-aaaaaaaa.parquet",
-		"r4-core-1/deleted/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p00002-1-aaaaaaaa.parquet",
-		"_fhirkiln/runs/" + dead + "/members.ndjson.gz",
-		"_fhirkiln/runs/" + dead + "/quarantine/q00001-1-aaaaaaaa.ndjson",
-	}
-	kept := []string{
-		patch + young + "/p1.parquet",
-		patch + lost + "/p1.parquet", // published, and the feed's object does not know of it any more
-		"_fhirkiln/runs/" + lost + "/parts.json",
-		patch + "mine/p1.parquet",
-		patch + dead + "/notes.txt",
-		patch + dead + "/deeper/p1.parquet",
-		"r4-core-1/Patient/kiln_source=bison/kiln_feed=another/kiln_run=" + dead + "/p1.parquet",
-		"r4-core-1/Patient/kiln_source=other/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
-		"elsewhere/Patient/kiln_source=bison/kiln_feed=members/kiln_run=" + dead + "/p1.parquet",
-		"_fhirkiln/runs/" + young + "/members.ndjson.gz",
-		"_fhirkiln/runs/" + other + "/ledger/000001-000001.json", // of a feed that has lost its object
-		"_fhirkiln/runs/" + other + "/quarantine/q1.ndjson",
-	}
-	for _, key := range append(slices.Clone(orphans), kept...) {
-		w.put(t, key)
-	}
-	for _, key := range []string{patch + dead + "/p3.parquet", "_fhirkiln/runs/" + dead + "/quarantine/q2.ndjson"} {
-		s, err := w.dir.Stage(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Finish(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for p, err := range w.lake().Live(t.Context(), w.feed(t)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept = append(kept, p.Key)
-	}
-	if found := w.gc(t, pipeline.GCOptions{}); len(found.Files) != len(orphans) { // what is staged is of today
-		t.Errorf("gc found %+v, want %q", found.Files, orphans)
-	}
-	there := w.everything(t)
-	for _, key := range kept {
-		if !slices.Contains(there, key) {
-			t.Errorf("gc removed %s", key)
-		}
-	}
-	for _, key := range orphans {
-		if slices.Contains(there, key) {
-			t.Errorf("gc left %s", key)
-		}
-	}
-	if n := len(w.files(t, ".staged")); n != 2 {
-		t.Errorf("%d staged files are left, want both: they are of today", n)
-	}
-	found := w.gc(t, noGrace)
-	if left := w.files(t, ".staged"); len(left) > 0 {
-		t.Errorf("left staged: %q", left)
-	}
-	if len(found.Files) != 4 { // the two that are staged, and those of the young run
-		t.Errorf("without grace gc found %+v", found.Files)
-	}
-	w.wantManifests(t)
-}
-
 // What an unfinished run has staged and noted is not garbage, however old, and to
 // whichever feed gc comes.
 func TestGCKeepsUnfinishedRuns(t *testing.T) {
@@ -286,6 +202,45 @@ func TestGCKeepsUnfinishedRuns(t *testing.T) {
 	if found := w.gc(t, noGrace); len(found.Files) > 0 {
 		t.Errorf("gc removed %+v of a run that is live", found.Files)
 	}
+}
+
+// A run that was staged when all was listed, and is published when gc comes to its feed, keeps
+// its parts.
+func TestGCWhileARunPublishes(t *testing.T) {
+	t.Parallel()
+	began := time.Now().Add(-30 * time.Hour) // and was cut off, and goes on today
+	w := newWorld(t, bulktest.Options{TransactionTime: func() time.Time { return began },
+		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
+	o := w.Options
+	var inventory *lake.Inventory
+	o.Now = func() time.Time {
+		if inventory == nil {
+			return began
+		}
+		return time.Now()
+	}
+	o.Sink = &unlocked{State: w.dir, confirm: func() {
+		if inventory != nil {
+			return
+		}
+		staged := w.files(t, ".staged")
+		for _, name := range staged {
+			if err := os.Chtimes(filepath.Join(w.dir.String(), name), began, began); err != nil {
+				t.Error(err)
+			}
+		}
+		var err error
+		if inventory, err = w.lake().TakeInventory(t.Context(), "members"); err != nil || len(staged) == 0 {
+			t.Errorf("%d are staged; error %v", len(staged), err)
+		}
+	}}
+	if _, err := pipeline.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.gc(t, pipeline.GCOptions{Inventory: inventory}); len(found.Files) > 0 {
+		t.Errorf("gc removed %+v", found.Files)
+	}
+	w.wantLive(t, 1)
 }
 
 func TestGCIsOneAtATime(t *testing.T) {

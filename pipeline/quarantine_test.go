@@ -11,7 +11,6 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
-	"fhirkiln/pipeline/lake"
 )
 
 func TestBadLinesGoToQuarantine(t *testing.T) {
@@ -120,56 +119,4 @@ func TestTooManyBadLinesPublishNothing(t *testing.T) {
 		t.Errorf("the server saw %d kick-offs, want 1", got)
 	}
 	w.wantTidy(t)
-}
-
-func TestVerifyFindsWhatWasChanged(t *testing.T) {
-	t.Parallel()
-	run := func(t *testing.T) (*world, *lake.Report) {
-		w := newWorld(t, bulktest.Options{Data: oneOfEach()})
-		report, err := pipeline.Run(t.Context(), w.Options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w, report
-	}
-	for name, damage := range map[string]func(t *testing.T, part string){
-		"gone": func(t *testing.T, part string) { must(t, os.Remove(part)) },
-		"cut":  func(t *testing.T, part string) { must(t, os.Truncate(part, 1000)) },
-		"one byte other": func(t *testing.T, part string) {
-			b, err := os.ReadFile(part)
-			must(t, err)
-			b[len(b)/2] ^= 1
-			must(t, os.WriteFile(part, b, 0o600))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, report := run(t)
-			damage(t, filepath.Join(w.dir.String(), report.Parts[1].Key))
-			v, err := w.lake().Verify(t.Context(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(v.Problems) != 1 || !strings.Contains(v.Problems[0], report.Parts[1].Key) {
-				t.Errorf("problems %q, want one with the damaged part", v.Problems)
-			}
-		})
-	}
-	t.Run("a part too many", func(t *testing.T) {
-		t.Parallel()
-		w, report := run(t)
-		key := filepath.Join(filepath.Dir(report.Parts[0].Key), "p09999-killed.parquet")
-		must(t, os.WriteFile(filepath.Join(w.dir.String(), key), nil, 0o600))
-		v, err := w.lake().Verify(t.Context(), nil)
-		if err != nil || len(v.Problems) > 0 || len(v.Unclaimed) != 1 || v.Unclaimed[0] != key {
-			t.Errorf("verification %+v, %v", v, err)
-		}
-	})
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -11,29 +11,23 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// TestRetention says which of a feed's runs stay live.
+// A run drops those before it that need not be kept, by what they and it have reported.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	data := bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 5)...), bulktest.Lines("Basic", resources("Basic", 0, 2)...)}
 	const full, inc = true, false
 	for name, tt := range map[string]struct {
-		runs       []bool
-		runs2      []bool // after what last does
-		last       func(w *world)
-		keep, days int
-		live       int
+		runs  []bool
+		runs2 []bool // after what last does
+		last  func(w *world)
+		live  int
 	}{
-		"no rule":                             {runs: []bool{full, inc, full, full}, live: 4},
-		"the last full one and those after":   {runs: []bool{full, inc, full, inc, inc}, keep: 1, live: 3},
-		"as many as may stay":                 {runs: []bool{full, inc, full, full}, keep: 3, live: 3},
-		"the first is the only full one":      {runs: []bool{full, inc, inc, inc}, keep: 1, live: 4},
-		"days":                                {runs: []bool{full, full, full}, days: 1, live: 3},
-		"either keeps":                        {runs: []bool{full, full, full}, keep: 1, days: 1, live: 3},
-		"a type that is not asked for longer": {runs: []bool{full}, last: func(w *world) { w.Feed.Request.Types = []string{"Patient"} }, runs2: []bool{full, full}, keep: 1, live: 2},
+		"the last full one and those after":   {runs: []bool{full, inc, full, inc, inc}, live: 3},
+		"a type that is not asked for longer": {runs: []bool{full}, last: func(w *world) { w.Feed.Request.Types = []string{"Patient"} }, runs2: []bool{full, full}, live: 2},
 		"a full one with faults is no base": {runs: []bool{full, inc}, last: func(w *world) {
 			w.serve(t, 9, bulktest.Options{Data: data, Errors: bulktest.Files{bulktest.Lines("OperationOutcome",
 				`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`)}})
-		}, runs2: []bool{full}, keep: 1, live: 3},
+		}, runs2: []bool{full}, live: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,7 +36,7 @@ func TestRetention(t *testing.T) {
 				day++ // before the resources' own times, so that each run has them
 				return time.Date(2025, 12, day, 0, 0, 0, 0, time.UTC)
 			}})
-			w.Feed.Keep.Runs, w.Feed.Keep.Days = tt.keep, tt.days
+			w.Feed.Keep.Runs = 1
 			run := func(runs []bool) {
 				for _, w.Full = range runs {
 					_, _ = pipeline.Run(t.Context(), w.Options)
@@ -62,38 +56,6 @@ func TestRetention(t *testing.T) {
 			}
 			w.gc(t, noGrace)
 			w.verify(t)
-		})
-	}
-}
-
-// Tombstones stay as long as a run before them, which may hold what they are about.
-func TestRetentionKeepsTombstonesOfWhatStays(t *testing.T) {
-	t.Parallel()
-	const long = "2026-01-01T00:00:00Z"
-	patients := bulktest.Lines("Patient", updated("Patient", "1", long), updated("Patient", "2", long))
-	for name, stray := range map[string]bool{"a run with another type stays": true, "all go": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newClinic(t, patients)
-			if stray {
-				c.then(0, patients, bulktest.Lines("Basic", updated("Basic", "b", long)))
-			}
-			c.Feed.Keep.Runs = 1
-			c.run(t)
-			c.Feed.Request.Types = []string{"Patient"}
-			c.then(1, bulktest.Lines("Patient", updated("Patient", "2", long)))
-			c.deleted = bulktest.Files{bulktest.Lines("Bundle", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}`)}
-			c.run(t)
-			c.then(1) // the full run has tombstones of its own
-			c.Full = true
-			c.run(t)
-			want := 1
-			if stray {
-				want = 3
-			}
-			if runs := c.feed(t).Runs; len(runs) != want {
-				t.Errorf("%d runs are live, want %d", len(runs), want)
-			}
 		})
 	}
 }
