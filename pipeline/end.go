@@ -50,7 +50,7 @@ func (r *run) tidy(ctx context.Context) error {
 }
 
 // keptJobs says whether the run was published and its report says that the server's
-// stageExports stay.
+// exports stay.
 func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	if r.journal.givenUp != "" {
 		return false, nil

@@ -15,7 +15,7 @@ import (
 )
 
 // UnfinishedError says that a feed's watermark cannot be set, since an unfinished run has
-// stageExports from the one before: it would move the watermark on, whatever is set now.
+// exports from the one before: it would move the watermark on, whatever is set now.
 type UnfinishedError struct {
 	Feed, Run string
 	Started   time.Time
@@ -28,7 +28,7 @@ func (e *UnfinishedError) Error() string {
 
 // SetWatermark sets the watermarks of resource types, or that of all types if there are
 // none, to an instant (RFC 3339), backwards too; "" takes them away, so that the next run
-// stageExports those types in full. The feed's history has it, as set by hand. It returns how
+// exports those types in full. The feed's history has it, as set by hand. It returns how
 // they moved.
 //
 // A feed that never ran may be given one, for data that is there by other means. Only
