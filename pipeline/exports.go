@@ -85,7 +85,7 @@ func (r *run) turn(ctx context.Context) (done func(), err error) {
 	if r.Turn == nil {
 		return func() {}, nil
 	}
-	r.Progress.enter(Queued)
+	r.enter(Queued)
 	return r.Turn(ctx)
 }
 
@@ -102,7 +102,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	if x.job != nil && (x.job.StatusURL != "" || x.job.Manifest != nil || x.complete != nil) {
 		return nil // else the answer was the manifest, which is lost with the process that got it
 	}
-	r.Progress.enter(Starting)
+	r.enter(Starting)
 	if len(x.Patients) > 0 {
 		log = log.With("new_patients", len(x.Patients))
 	}
@@ -162,7 +162,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	if err := r.listNew(ctx, x, m, q, &end); err != nil {
 		return err
 	}
-	r.Progress.enter(Converting)
+	r.enter(Converting)
 	if files {
 		return nil
 	}
@@ -176,7 +176,7 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 	if x.job.Manifest != nil {
 		return x.job.Manifest, nil
 	}
-	r.Progress.enter(Waiting)
+	r.enter(Waiting)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	said := ""
@@ -267,7 +267,7 @@ func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 		}
 		m = fresh
 	}
-	r.Progress.enter(Converting)
+	r.enter(Converting)
 	r.journal.mu.Lock()
 	x.use(m)
 	r.journal.mu.Unlock()

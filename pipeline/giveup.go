@@ -16,7 +16,7 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 	defer cancel()
 	cause := context.Cause(ctx)
-	r.Progress.enter(Ending)
+	r.enter(Ending)
 	switch lost := errors.Is(cause, ledger.ErrLost); {
 	case lost || errors.Is(err, ledger.ErrLost): // what is staged is another process's now
 	case errors.Is(cause, ErrGiveUp), cause == nil && !r.worthKeeping():

@@ -77,7 +77,7 @@ func (r *run) publish(ctx context.Context) error {
 // publishParts makes every staged part visible to readers that list folders, and adds it to the
 // report.
 func (r *run) publishParts(ctx context.Context) error {
-	r.Progress.enter(Publishing)
+	r.enter(Publishing)
 	// The fence: an old holder of the lease that wakes up here finds that it has lost it.
 	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
 		return err

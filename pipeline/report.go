@@ -20,6 +20,8 @@ type draft struct {
 	lake.Report
 	firstBad map[string]string // by type: reason and place of the first bad line
 	spans    map[string]span   // by type: of its files
+	phase    Phase             // since the time in
+	in       time.Time
 }
 
 // span is from the first file's start to the last one's end.
@@ -189,7 +191,23 @@ func (r *draft) typeOf(name string) *lake.TypeReport {
 	return &r.Types[i]
 }
 
-func (r *draft) finish(t time.Time) { r.Finished = t.UTC() }
+// enter notes how long the phase before has taken. One goroutine at a time calls it.
+func (r *draft) enter(p Phase, now time.Time) {
+	if took := now.Sub(r.in).Round(time.Millisecond).Seconds(); r.phase != "" && r.phase != Ending && took > 0 {
+		i := slices.IndexFunc(r.Phases, func(was lake.PhaseReport) bool { return was.Phase == string(r.phase) })
+		if i < 0 {
+			i, r.Phases = len(r.Phases), append(r.Phases, lake.PhaseReport{Phase: string(r.phase)})
+		}
+		r.Phases[i].Seconds += took
+	}
+	r.phase, r.in = p, now
+}
+
+// finish ends the report. What is done afterwards counts for nothing.
+func (r *draft) finish(t time.Time) {
+	r.enter("", t)
+	r.Finished = t.UTC()
+}
 
 // quality is a [*QualityError] if more lines of a type are in quarantine than allowed.
 func (r *draft) quality(allowed float64) error {

@@ -237,7 +237,7 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	if err != nil {
 		return r.failed(r.afterFailure(ctx, err))
 	}
-	r.Progress.enter(Done)
+	r.enter(Done)
 	if r.report.Status == ledger.StatusPartial {
 		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + lake.ReportKey(r.id), Issues: r.report.Issues.Failed(), Quarantined: r.report.Quarantined}
 		if r.report.retiringRefused() {
@@ -248,10 +248,16 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	return &r.report.Report, nil
 }
 
+// enter says what the run does from now on, to who watches it and in its report.
+func (r *run) enter(p Phase) {
+	r.Progress.enter(p)
+	r.report.enter(p, r.Now())
+}
+
 // failed is the end of a run that publishes nothing.
 func (r *run) failed(err error) (*lake.Report, error) {
 	r.report.failed(err)
 	r.report.finish(r.Now())
-	r.Progress.enter(Ending)
+	r.enter(Ending)
 	return &r.report.Report, err
 }

@@ -19,6 +19,7 @@ type cli struct {
 	Cancel     cancelCommand     `cmd:"" help:"End a run that was cut off: delete the server's export, throw away what is staged."`
 	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
 	Files      filesCommand      `cmd:"" help:"List the files that readers are to see, and the runs that they are of."`
+	Report     reportCommand     `cmd:"" help:"What the latest runs have brought and how long they took, also as a page with pictures."`
 	SQL        sqlCommand        `cmd:"" name:"sql" help:"Print views of all versions and of the current state, for DuckDB, Spark or Athena."`
 	Compact    compactCommand    `cmd:"" help:"Merge the small files of nightly runs into large ones."`
 	GC         gcCommand         `cmd:"" name:"gc" help:"Remove files that are live no more: of runs that are not kept, and what killed ones have left."`
@@ -42,6 +43,7 @@ const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
   fhirkiln run -c config.yaml              bring the feeds up to date
   fhirkiln cancel --feed NAME              end a run that was cut off, at the server too
   fhirkiln files                           what is live
+  fhirkiln report                          what each night has brought
   fhirkiln sql --engine duckdb             views of the current state
   fhirkiln convert PATH --out DIR          NDJSON files to Parquet, without a server
   fhirkiln testserver --data DIR           practice against your own NDJSON

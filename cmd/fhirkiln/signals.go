@@ -97,7 +97,7 @@ const twiceWithin = time.Second
 func printsOnly(command string) bool {
 	first, _, _ := strings.Cut(command, " ")
 	switch first {
-	case "check", "completion", "files", "restore", "schema", "sql", "verify": // restore --out has written all by then
+	case "check", "completion", "files", "report", "restore", "schema", "sql", "verify": // restore --out has written all by then
 		return true
 	}
 	return command == "watermark show"

@@ -23,6 +23,10 @@ type Report struct {
 	Started  time.Time   `json:"started"`
 	Finished time.Time   `json:"finished"`
 
+	// Phases are what the run's time went into, as far as its last process was at work. Its
+	// exports go through them one after the other.
+	Phases []PhaseReport `json:"phases,omitempty"`
+
 	Status ledger.Status `json:"status"`          // or [StatusFailed]
 	Error  string        `json:"error,omitempty"` // why the run failed
 

@@ -10,6 +10,12 @@ type MembersReport struct {
 	Left   int `json:"left"` // there at the run before, and not now
 }
 
+// PhaseReport is how long a run was in a phase.
+type PhaseReport struct {
+	Phase   string  `json:"phase"` // queued, starting, waiting (for the server), converting, publishing
+	Seconds float64 `json:"seconds"`
+}
+
 // MoveReport is how a run moved the watermark of a resource type, "*" being all types.
 type MoveReport struct {
 	Type string `json:"type"`

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// logShare is how much of the largest number a bar for n shows, 0 to 1: a full export has
+// a thousand times what a night brings, and both are to be seen.
+func logShare[N int64 | float64](n, most N) float64 {
+	if n <= 0 || most <= 0 {
+		return 0
+	}
+	return math.Log1p(float64(n)) / math.Log1p(float64(most))
+}
+
+// barText is a bar of text, at most eight wide, to an eighth of a letter.
+func barText(share float64) string {
+	eighths := int(math.Round(share * 8 * 8))
+	if eighths == 0 && share > 0 {
+		eighths = 1
+	}
+	bar := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		bar += string([]rune("▏▎▍▌▋▊▉")[rest-1])
+	}
+	return bar
+}
+
+// chart is a picture of bars over runs, in SVG's units.
+type chart struct {
+	Title  string
+	Bars   []chartBar
+	Grid   []label // each at a line
+	Days   []label // below the foot
+	Legend []legend
+}
+
+type chartBar struct {
+	X, Y, Width, Height float64
+	Class               string
+	Text                string // shown by who points at it
+}
+
+type label struct {
+	X, Y float64
+	Text string
+}
+
+type legend struct{ Class, Text string }
+
+// Where a chart's bars are; see page.html.
+const (
+	chartLeft, chartRight = 70.0, 720.0 // beside the labels of its grid
+	chartTop, chartFoot   = 8.0, 170.0
+)
+
+// slot is where the bar of the ith of n runs is.
+func slot(i, n int) (x, width float64) {
+	each := (chartRight - chartLeft) / float64(max(n, 1))
+	width = min(each*0.75, 28)
+	return chartLeft + each*float64(i) + (each-width)/2, width
+}
+
+// level is the y of a share of a chart's height, 0 being its foot.
+func level(share float64) float64 { return chartTop + (chartFoot-chartTop)*(1-share) }
+
+// newChart has room for a bar for each run, and says the day of some.
+func (h history) newChart(title string, legend ...legend) chart {
+	c := chart{Title: title, Legend: legend}
+	const most = 8
+	each := (len(h.Reports) + most - 1) / most
+	for i, r := range h.Reports {
+		if i%each == 0 {
+			x, width := slot(i, len(h.Reports))
+			c.Days = append(c.Days, label{x + width/2, chartFoot + 16, r.Started.UTC().Format(time.DateOnly)})
+		}
+	}
+	return c
+}
+
+// resourcesChart shows how much each run has brought, on a logarithmic scale.
+func (h history) resourcesChart() chart {
+	c := h.newChart("Resources", legend{"full", "full"}, legend{"incremental", "incremental"}, legend{"other", "files, compaction"}, legend{"partial", "partial"})
+	most := h.mostResources()
+	for n := int64(1); n <= most; n *= 10 {
+		c.Grid = append(c.Grid, label{chartLeft - 6, level(logShare(n, most)), count(n)})
+	}
+	for i, r := range h.Reports {
+		x, width := slot(i, len(h.Reports))
+		y := level(logShare(r.Resources, most))
+		c.Bars = append(c.Bars, chartBar{x, y, width, chartFoot - y, runClass(r), runText(r) + ": " + count(r.Resources) + " resources"})
+	}
+	return c
+}
+
+// timeChart shows how long each run took, on a logarithmic scale, and by shares of its bar
+// what the time went into.
+func (h history) timeChart() chart {
+	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "else"})
+	longest := 0.0
+	for _, r := range h.Reports {
+		longest = max(longest, r.Finished.Sub(r.Started).Seconds())
+	}
+	for _, at := range []struct {
+		seconds float64
+		text    string
+	}{{1, "1 s"}, {10, "10 s"}, {60, "1 min"}, {600, "10 min"}, {3600, "1 h"}, {6 * 3600, "6 h"}, {24 * 3600, "1 day"}, {168 * 3600, "1 week"}} {
+		if at.seconds <= longest {
+			c.Grid = append(c.Grid, label{chartLeft - 6, level(logShare(at.seconds, longest)), at.text})
+		}
+	}
+	for i, r := range h.Reports {
+		x, width := slot(i, len(h.Reports))
+		took := r.Finished.Sub(r.Started).Seconds()
+		y, whole := chartFoot, logShare(took, longest)*(chartFoot-chartTop)
+		for _, p := range timesOf(r) {
+			height := whole * p.seconds / max(took, p.seconds)
+			if p.seconds <= 0 {
+				continue
+			}
+			y -= height
+			c.Bars = append(c.Bars, chartBar{x, y, width, height, p.class, runText(r) + ", " + seconds(took) + ": " + seconds(p.seconds) + " " + p.what})
+		}
+	}
+	return c
+}

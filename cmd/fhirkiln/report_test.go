@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/pipeline/lake"
+	"fhirkiln/pipeline/ledger"
+)
+
+// nights are a full run, a partial one, and a night that brought nothing.
+func nights() history {
+	at := time.Date(2026, 11, 20, 2, 15, 0, 0, time.UTC)
+	run := func(night int, kind ledger.Kind, status ledger.Status, resources int64, took time.Duration, phases ...lake.PhaseReport) *lake.Report {
+		began := at.AddDate(0, 0, night)
+		return &lake.Report{Run: fmt.Sprintf("r%d", night), Kind: kind, Status: status, Started: began, Finished: began.Add(took),
+			Resources: resources, ParquetBytes: resources * 100, Phases: phases,
+			Types: []lake.TypeReport{{Type: "Coverage", Rows: resources / 10}, {Type: "Patient", Rows: resources}}}
+	}
+	return history{
+		Feed: ledger.Feed{Name: "members", Source: "bison", Purpose: "payer <to> payer",
+			Watermarks: map[string]ledger.Watermark{"*": {Time: "2026-11-22T02:15:01Z"}, "Patient": {Time: "2026-11-21T02:15:01+01:00"}},
+			Unfinished: &ledger.Unfinished{Run: "r3", Attempts: 2}},
+		Reports: []*lake.Report{
+			run(0, ledger.KindFull, ledger.StatusPublished, 1_234_567, 100*time.Minute,
+				lake.PhaseReport{Phase: "queued", Seconds: 60}, lake.PhaseReport{Phase: "waiting", Seconds: 2940},
+				lake.PhaseReport{Phase: "converting", Seconds: 2400}, lake.PhaseReport{Phase: "publishing", Seconds: 300}),
+			run(1, ledger.KindIncremental, ledger.StatusPartial, 1111, 50*time.Second),
+			run(2, ledger.KindIncremental, ledger.StatusPublished, 0, time.Second),
+		},
+	}
+}
+
+func TestReportText(t *testing.T) {
+	t.Parallel()
+	want := `members (source bison): published up to 2026-11-21T02:15:01+01:00, 1d00h ago; run r3 is unfinished (2 attempts)
+begun (UTC)       kind            took      resources            Parquet
+2026-11-22 02:15  incremental    1.0 s              0                0 B
+2026-11-21 02:15  incremental   50.0 s          1,111 ████      111.1 kB partial
+2026-11-20 02:15  full           1h40m      1,234,567 ████████  123.5 MB
+`
+	if diff := cmp.Diff(want, nights().text(time.Date(2026, 11, 22, 1, 16, 0, 0, time.UTC))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for line := range strings.Lines(want[strings.Index(want, "\n")+1:]) {
+		if n := len([]rune(line)); n > 81 {
+			t.Errorf("%d letters: %s", n, line)
+		}
+	}
+}
+
+func TestLatestRuns(t *testing.T) {
+	t.Parallel()
+	f := ledger.Feed{
+		Runs:    []ledger.PublishedRun{{Run: "r5", Replaces: []string{"r2", "r4"}}, {Run: "r6"}},
+		Dropped: []ledger.DroppedRun{{Run: "r1"}, {Run: "r3"}, {Run: "r4"}},
+	}
+	if got := strings.Join(latestRuns(f, 5), " "); got != "r2 r3 r4 r5 r6" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestBarText(t *testing.T) {
+	t.Parallel()
+	for share, want := range map[float64]string{0: "", 0.0001: "▏", 0.25: "██", 0.3: "██▍", 1: "████████"} {
+		if got := barText(share); got != want {
+			t.Errorf("%v: got %q, want %q", share, got, want)
+		}
+	}
+}
+
+// The page has a bar for each part of each run, and nothing of elsewhere.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := writePage(&b, "/data/<claims>", []history{nights(), {Feed: ledger.Feed{Name: "new"}}}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, want := range []string{
+		"/data/&lt;claims&gt;", "payer &lt;to&gt; payer",
+		`class="full" x="164.3" y="8.0" width="28.0" height="162.0"><title>2026-11-20 02:15 full: 1,234,567 resources`,
+		`class="partial" x="381.0" y="89.0"`, // 1,111 is about the root of 1,234,567
+		`class="waiting" x="164.3" y="89.0" width="28.0" height="81.0"><title>2026-11-20 02:15 full, 1h40m: 50m00s waiting for the server`,
+		`class="converting" x="164.3" y="24.2" width="28.0" height="64.8"`,
+		`class="publishing" x="164.3" y="16.1" width="28.0" height="8.1"`,
+		`class="other" x="164.3" y="8.0" width="28.0" height="8.1"><title>2026-11-20 02:15 full, 1h40m: 5m00s else`,
+		`class="other" x="381.0" y="96.8"`, // all of a run that has not said what it did
+		`>2026-11-21</text>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("it has no %s", want)
+		}
+	}
+	if found := regexp.MustCompile(`(?i)<script|href=|src=|url\(|ZgotmplZ|NaN|height="-`).FindString(page); found != "" {
+		t.Errorf("it has %s", found)
+	}
+	if t.Failed() {
+		t.Log(page)
+	}
+}
