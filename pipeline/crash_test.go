@@ -154,7 +154,7 @@ func TestDyingAnywhere(t *testing.T) {
 					t.Errorf("error %v, with runs %v and watermarks %v", err, feed.Runs, feed.Watermarks)
 				}
 				w.Sink = w.dir
-				report, err = pipeline.Run(t.Context(), w.Options)
+				_, err = pipeline.Run(t.Context(), w.Options)
 				if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
 					t.Fatalf("the run after: %v", err)
 				}
