@@ -432,6 +432,12 @@ func TestLoadPlaces(t *testing.T) {
 	if cfg, err := config.LoadPlaces(path, variables()); err != nil || cfg.Sink.URL != "/lake" || len(cfg.Feeds) != 1 || cfg.Sources != nil {
 		t.Errorf("LoadPlaces: %+v, %v", cfg, err)
 	}
+	if err := os.WriteFile(path, []byte("sink: {url: /lake}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := config.LoadPlaces(path, variables()); err != nil || cfg.Sink.URL != "/lake" || cfg.Feeds != nil {
+		t.Errorf("LoadPlaces of a sink alone: %+v, %v", cfg, err)
+	}
 	write("${ALSO_UNSET}")
 	if _, err := config.LoadPlaces(path, variables()); err == nil || strings.Contains(err.Error(), "${UNSET}") || !strings.Contains(err.Error(), "ALSO_UNSET") {
 		t.Errorf("LoadPlaces: %v", err)
