@@ -72,7 +72,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, wireError(err)
 	}
-	resp.Body = &watchedBody{body: resp.Body, cancel: cancel, silence: g.silence, pace: g.pace}
+	resp.Body = &watchedBody{body: resp.Body, ctx: ctx, cancel: cancel, silence: g.silence, pace: g.pace}
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: its address is unreadable", ErrRedirect) // http.Client would print it, signature and all

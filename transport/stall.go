@@ -21,7 +21,8 @@ var ErrTooSlow = errors.New("the answer comes too slowly")
 // takes counts: the reader may be as slow as it likes.
 type watchedBody struct {
 	body          io.ReadCloser
-	cancel        context.CancelFunc // of the request: the one thing that ends a read of any kind of connection
+	ctx           context.Context    // of the request
+	cancel        context.CancelFunc // of ctx: the one thing that ends a read of any kind of connection
 	silence, pace time.Duration
 	silent        atomic.Bool
 	came          int64         // since the last slowBytes were full
@@ -40,8 +41,12 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	t.Stop()
 	w.came += int64(n)
 	switch {
-	case err != nil && err != io.EOF && w.silent.Load():
+	// Also an io.EOF: TLS says goodbye before the connection is closed, and a server that sees
+	// it may end its answer as if it were whole, in time for us to read that.
+	case err != nil && w.silent.Load():
 		return n, fmt.Errorf("no byte came for %v", w.silence)
+	case err != nil && w.ctx.Err() != nil:
+		return n, context.Cause(w.ctx)
 	case w.came >= slowBytes:
 		w.came, w.waited = 0, 0
 	case w.waited > w.pace && err == nil:

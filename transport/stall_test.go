@@ -1,8 +1,11 @@
 package transport_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,6 +55,29 @@ func TestASilentBodyEnds(t *testing.T) {
 	}
 }
 
+// So does one that speaks HTTP/2, where many answers share a connection.
+func TestASilentBodyEndsOverHTTP2(t *testing.T) {
+	t.Parallel()
+	server, caFile := serveTLS(t, func(c *tls.Config) { c.NextProtos = []string{"h2"} }, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half of an answer")
+		http.NewResponseController(w).Flush()
+		if r.URL.Path == "/silent" {
+			<-r.Context().Done()
+		}
+	})
+	client := newClient(t, transport.Options{Authorities: authorities(t, caFile), StallTimeout: 30 * time.Millisecond})
+	resp, err := client.Do(newRequest(t, t.Context(), http.MethodGet, server.URL+"/silent", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transport.ReadBody(resp, 100); resp.ProtoMajor != 2 || err == nil || !strings.Contains(err.Error(), "no byte came for 30ms") {
+		t.Errorf("got %s, %v", resp.Proto, err)
+	}
+	if _, err := get(t, client, server.URL); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
 // A server that sends a byte now and then for ever keeps nobody for ever.
 func TestASlowBodyEnds(t *testing.T) {
 	t.Parallel()
@@ -88,7 +114,7 @@ func TestASlowBodyEnds(t *testing.T) {
 func TestASlowReaderMayBeSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		body := transport.Watched(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), time.Second, time.Minute)
+		body, request := transport.Watched(t.Context(), strings.NewReader(strings.Repeat("x", 100)), time.Second, time.Minute)
 		n := 0
 		for b := make([]byte, 1); ; n++ {
 			_, err := body.Read(b)
@@ -100,8 +126,107 @@ func TestASlowReaderMayBeSlow(t *testing.T) {
 			}
 			time.Sleep(time.Hour) // the bubble's
 		}
-		if n != 100 {
-			t.Errorf("%d bytes came", n)
+		if n != 100 || request.Err() != nil {
+			t.Errorf("%d bytes came, and then %v", n, request.Err())
 		}
 	})
+}
+
+// goodbye is a body of a server that ends its answer when it sees that the client leaves.
+type goodbye struct{ request context.Context }
+
+// Read implements [io.Reader].
+func (g *goodbye) Read([]byte) (int, error) {
+	<-g.request.Done()
+	return 0, io.EOF
+}
+
+// An answer that ends because its reader gave up is not whole, though it may look so.
+func TestAnEndAfterGivingUpIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var server goodbye
+		body, request := transport.Watched(t.Context(), &server, time.Second, time.Minute)
+		server.request = request
+		if _, err := io.ReadAll(body); err == nil || err.Error() != "no byte came for 1s" {
+			t.Errorf("of a silent server: %v", err)
+		}
+
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Millisecond, func() { cancel(why) })
+		body, server.request = transport.Watched(ctx, &server, time.Second, time.Minute)
+		if _, err := io.ReadAll(body); err != why {
+			t.Errorf("got %v, want the cause", err)
+		}
+	})
+}
+
+// So it is with real ones: TLS tells the server before the connection is gone.
+func TestASilentBodyOverTLSIsNotWhole(t *testing.T) {
+	t.Parallel()
+	server, caFile := serveTLS(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half of an answer")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	client := newClient(t, transport.Options{Authorities: authorities(t, caFile), StallTimeout: 3 * time.Millisecond})
+	for range 30 { // it went wrong about every fourth time
+		resp, err := client.Do(newRequest(t, t.Context(), http.MethodGet, server.URL, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := transport.ReadBody(resp, 100); err == nil {
+			t.Fatalf("half was taken for the whole: %s", body)
+		}
+	}
+}
+
+// dripping brings so many bytes at a time, each time after so long, and its end likewise.
+type dripping struct {
+	bytes, times int
+	after        time.Duration
+	end          error
+}
+
+// Read implements [io.Reader].
+func (d *dripping) Read(p []byte) (int, error) {
+	time.Sleep(d.after) // the bubble's
+	if d.times--; d.times < 0 {
+		return 0, d.end
+	}
+	return min(d.bytes, len(p)), nil
+}
+
+// A long body may take hours, as long as each 64 KiB of it come in time. A late end is
+// one all the same, and what else ends it is told as it is.
+func TestALongBodyTakesItsTime(t *testing.T) {
+	t.Parallel()
+	cut := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
+	for _, test := range []struct {
+		name  string
+		body  dripping
+		ended error
+	}{
+		{"64 KiB at a time", dripping{64 << 10, 50, 61 * time.Second, io.EOF}, nil},
+		{"in small pieces", dripping{1 << 10, 500, 900 * time.Millisecond, io.EOF}, nil},
+		{"too few, too late", dripping{64<<10 - 1, 50, 61 * time.Second, io.EOF}, transport.ErrTooSlow},
+		{"a late end", dripping{64 << 10, 2, 59 * time.Minute, io.EOF}, nil},
+		{"cut", dripping{64 << 10, 2, 61 * time.Second, cut}, cut},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				want := int64(test.body.bytes) * int64(test.body.times)
+				body, request := transport.Watched(t.Context(), &test.body, time.Hour, time.Minute)
+				n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, make([]byte, 64<<10))
+				if !errors.Is(err, test.ended) || err == nil && n != want {
+					t.Errorf("got %d bytes of %d, %v", n, want, err)
+				}
+				if body.Close(); request.Err() == nil {
+					t.Error("to close the body did not end the request")
+				}
+			})
+		})
+	}
 }
