@@ -146,7 +146,15 @@ func TestAuthorities(t *testing.T) {
 	if _, err := get(t, newClient(t, transport.Options{Authorities: authorities(t, caFile)}), server.URL); err != nil {
 		t.Error(err)
 	}
-	_, err := get(t, newClient(t, transport.Options{}), server.URL)
+	machine, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine.AddCert(server.Certificate())
+	if !authorities(t, caFile).Equal(machine) {
+		t.Error("the machine's own authorities are not among them")
+	}
+	_, err = get(t, newClient(t, transport.Options{}), server.URL)
 	e := asError(t, transport.NoAnswer(t.Context(), "asking", server.URL, err))
 	if e.Kind != transport.NotThere || !strings.Contains(e.Hint, "authorities") {
 		t.Errorf("got %v, hint %q", e, e.Hint)

@@ -22,6 +22,7 @@ func TestRedact(t *testing.T) {
 	for _, test := range []struct{ name, url, want string }{
 		{"plain", "https://h.example/fhir/Patient", "https://h.example/fhir/Patient"},
 		{"port", "http://127.0.0.1:8080/fhir", "http://127.0.0.1:8080/fhir"},
+		{"IPv6", "http://[::1]:8080/fhir", "http://[::1]:8080/fhir"},
 		{"query", "https://h.example/f?sig=SECRET&x=1", "https://h.example/f?…"},
 		{"user", "https://me:SECRET@h.example/f", "https://h.example/f"},
 		{"user alone", "https://SECRET@h.example/f", "https://h.example/f"},
@@ -31,6 +32,10 @@ func TestRedact(t *testing.T) {
 		{"JWT in the middle", "https://h.example/" + jwt + "/Patient.ndjson", "https://h.example/…/Patient.ndjson"},
 		{"12 letters", "https://h.example/" + strings.Repeat("a", 12), "https://h.example/" + strings.Repeat("a", 12)},
 		{"13 letters", "https://h.example/" + strings.Repeat("a", 13) + "/x", "https://h.example/…/x"},
+		{"40 bytes", "https://h.example/" + strings.Repeat("export-", 5) + "files/1", "https://h.example/" + strings.Repeat("export-", 5) + "files/1"},
+		{"41 bytes", "https://h.example/" + strings.Repeat("export-", 5) + "export/1", "https://h.example/…/1"},
+		{"two words, one unknown", "https://h.example/bison-export/1", "https://h.example/bison-export/1"},
+		{"three words, one unknown", "https://h.example/bison-bulk-export/1", "https://h.example/…/1"},
 		{"a path of this machine", "/data/Mary_1950-05-07.ndjson", "/data/Mary_1950-05-07.ndjson"},
 		{"a JWT in one", "/data/" + jwt + ".ndjson", "/data/….ndjson"},
 		{"80 bytes in one", "/data/" + strings.Repeat("a", 80), "/data/" + strings.Repeat("a", 80)},
@@ -101,6 +106,7 @@ func TestRedactRealURLs(t *testing.T) {
 		{"https://h.example/r4/Patient/7/$everything", "https://h.example/r4/Patient/…/$everything"},
 		{"https://h.example/r4/Patient/mary/$export", "https://h.example/r4/Patient/…/$export"},
 		{"https://h.example/r4/Patient/$export", ""},
+		{"https://h.example/r4/Account/mary/$export", "https://h.example/r4/Account/…/$export"},
 	} {
 		if test.want == "" {
 			test.want = test.url
@@ -150,6 +156,10 @@ func TestClean(t *testing.T) {
 		{"right to left", "a\u202eb", "a b"},
 		{"not UTF-8", "a\xff\xfeb", "a\uFFFDb"},
 		{"signed URL", "cannot read https://h.example/f?sig=SECRET, (http://x/#SECRET) why?", "cannot read https://h.example/f?… (http://x/#… why?"},
+		{"a URL without its scheme", "://h.example/f?sig=SECRET", "://h.example/f?…"},
+		{"JWT at the start", "eyJhbGciOiJSUzM4NCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl", "…"},
+		{"21 bytes that begin as one", "x=eyJ" + strings.Repeat("a", 18), "x=…"},
+		{"20 bytes are none", "x=eyJ" + strings.Repeat("a", 17), "x=eyJ" + strings.Repeat("a", 17)},
 		{"JWT", "no token:eyJhbGciOiJSUzM4NCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl here", "no token:… here"},
 		{"no JWT", "eyJ begins one", "eyJ begins one"},
 		{"other scripts", "größer als 日本", "größer als 日本"},
@@ -253,9 +263,9 @@ func (c *closing) Close() error { c.closed = true; return nil }
 func TestKindOf(t *testing.T) {
 	t.Parallel()
 	for kind, statuses := range map[transport.Kind][]int{
-		transport.Unavailable: {429, 500, 502, 503, 504, 520},
+		transport.Unavailable: {408, 425, 429, 500, 502, 503, 504, 520},
 		transport.Denied:      {401, 403},
-		transport.NotThere:    {301, 302, 307, 308, 404, 405, 501},
+		transport.NotThere:    {300, 301, 302, 307, 308, 399, 404, 405, 501},
 		transport.Refused:     {400, 406, 409, 410, 415, 422},
 		transport.Broken:      {100, 204, 206},
 	} {

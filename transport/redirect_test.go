@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -98,25 +99,27 @@ func TestRedirectsThereafterCarryNoCredential(t *testing.T) {
 
 func TestRedirectWithinTheOriginKeepsCredentials(t *testing.T) {
 	t.Parallel()
-	var seen visits
-	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if seen.add(r) == 1 {
-			http.Redirect(w, r, "/there", http.StatusFound)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		var seen visits
+		server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if seen.add(r) == 1 {
+				http.Redirect(w, r, "/there", http.StatusFound)
+			}
+		})
+		req := newRequest(t, t.Context(), method, server.URL, "")
+		req.Header, req.Body = credentials(), http.NoBody
+		resp, err := newClient(t, transport.Options{}).Do(req)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	req := newRequest(t, t.Context(), http.MethodGet, server.URL, "")
-	req.Header = credentials()
-	resp, err := newClient(t, transport.Options{}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if seen.count() != 2 {
-		t.Fatalf("got %d requests, want 2", seen.count())
-	}
-	for name, values := range canonical(credentials()) {
-		if got := seen.header[1][name]; !slices.Equal(got, values) {
-			t.Errorf("%s after the redirect: %q", name, got)
+		resp.Body.Close()
+		if seen.count() != 2 {
+			t.Fatalf("%s: got %d requests, want 2", method, seen.count())
+		}
+		for name, values := range canonical(credentials()) {
+			if got := seen.header[1][name]; !slices.Equal(got, values) {
+				t.Errorf("%s: %s after the redirect: %q", method, name, got)
+			}
 		}
 	}
 }
@@ -176,6 +179,39 @@ func TestRefusedRedirects(t *testing.T) {
 				t.Errorf("the error tells a secret: %v", e)
 			}
 		})
+	}
+}
+
+// A Location that is no redirect's is for whoever reads the answer; of a redirect that is
+// not followed, the connection is let go.
+func TestUnreadableLocation(t *testing.T) {
+	t.Parallel()
+	leaves := make(chan struct{})
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "http://[::1/?sig=SECRET")
+		if r.URL.Path == "/accepted" {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.WriteHeader(http.StatusFound)
+		http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done(): // the client gives up
+			close(leaves)
+		case <-t.Context().Done():
+		}
+	})
+	client := newClient(t, transport.Options{})
+	if resp, err := get(t, client, server.URL+"/accepted"); err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	if _, err := client.Transport.RoundTrip(newRequest(t, t.Context(), http.MethodGet, server.URL, "")); !errors.Is(err, transport.ErrRedirect) { //nolint:bodyclose // there is none
+		t.Errorf("got %v, want ErrRedirect", err)
+	}
+	select {
+	case <-leaves:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection is kept")
 	}
 }
 

@@ -120,7 +120,7 @@ func TestNoAnswer(t *testing.T) {
 		const url = "http://127.0.0.1:1/?SECRET"
 		_, err := get(t, transport.Retrying(newClient(t, transport.Options{}), quick), url)
 		e := asError(t, transport.NoAnswer(t.Context(), "asking", url, err))
-		if e.Kind != transport.Unavailable || e.Hint == "" || strings.Contains(e.Error(), "SECRET") || !strings.HasPrefix(e.Error(), "asking at http://127.0.0.1:1/?…: ") {
+		if e.Kind != transport.Unavailable || e.Hint == "" || strings.Contains(e.Error(), "SECRET") || !strings.HasPrefix(e.Error(), "asking at http://127.0.0.1:1/?…: dial tcp 127.0.0.1:1: ") {
 			t.Errorf("got kind %d, %q, hint %q", e.Kind, e, e.Hint)
 		}
 	})
@@ -187,9 +187,9 @@ func TestHostsThatAreNotASCII(t *testing.T) {
 		if !errors.Is(err, transport.ErrHost) {
 			t.Errorf("%q: error %v", other, err)
 		}
-		said := transport.NoAnswer(t.Context(), "asking", other, err)
-		if said == nil || strings.ContainsFunc(said.Error(), func(r rune) bool { return r > '~' && r != '…' }) {
-			t.Errorf("the error is %q", said)
+		said := asError(t, transport.NoAnswer(t.Context(), "asking", other, err))
+		if said.Kind != transport.NotThere || !strings.Contains(said.Hint, "do not trust it") || strings.ContainsFunc(said.Error(), func(r rune) bool { return r > '~' && r != '…' }) {
+			t.Errorf("got kind %d, %q, hint %q: to run again will not help", said.Kind, said, said.Hint)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package transport_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -33,6 +36,11 @@ func TestRetryAfter(t *testing.T) {
 		{"fraction", "1.5", 1500 * time.Millisecond, true},
 		{"seconds since 1970", strconv.FormatInt(now.Add(time.Minute).Unix(), 10), time.Minute, true},
 		{"milliseconds since 1970", strconv.FormatInt(now.Add(time.Minute).UnixMilli(), 10), time.Minute, true},
+		{"seconds since 1970, past", strconv.FormatInt(now.Add(-time.Minute).Unix(), 10), 0, true},
+		{"milliseconds since 1970, past", strconv.FormatInt(now.Add(-time.Minute).UnixMilli(), 10), 0, true},
+		{"28 years as a pause, or 1998", "900000000", 0, true},
+		{"1998 in milliseconds", "900000000000", 0, true},
+		{"no moment in milliseconds any more", "1000000000000000", century, true},
 		{"date ahead", now.Add(3 * time.Hour).Format(http.TimeFormat), 3 * time.Hour, true},
 		{"date past", now.Add(-time.Hour).Format(http.TimeFormat), 0, true},
 		{"date now", now.Format(http.TimeFormat), 0, true},
@@ -91,4 +99,21 @@ func TestExponentialGrows(t *testing.T) {
 			t.Errorf("attempt %d: %v is not within %v and %v", attempt, got, d/2, d)
 		}
 	}
+}
+
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if err := transport.Sleep(t.Context(), time.Hour); err != nil || time.Since(start) != time.Hour {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { cancel(why) })
+		start = time.Now()
+		if err := transport.Sleep(ctx, time.Hour); err != why || time.Since(start) != time.Minute {
+			t.Errorf("got %v after %v, want the cause", err, time.Since(start))
+		}
+	})
 }
