@@ -35,12 +35,12 @@ func TestBearerFile(t *testing.T) {
 	rejected := want("second")
 
 	cache.Reject(rejected)
-	for _, text := range []string{"", "planted with blanks", "-"} {
-		if write(text); text == "-" {
+	for _, test := range []struct{ text, said string }{{"", "is empty"}, {"planted with blanks", "blanks"}, {"plänted", "no HTTP header"}, {"-", "no such file"}} {
+		if write(test.text); test.text == "-" {
 			os.Remove(file)
 		}
 		_, err := cache.Credential(t.Context())
-		if e := wantError(t, err, transport.Unavailable, "reading the token from its file"); strings.Contains(e.Error()+e.Hint, "planted") || !strings.Contains(e.Hint, "token_file") {
+		if e := wantError(t, err, transport.Unavailable, "reading the token from its file", test.said); strings.Contains(e.Error()+e.Hint, "planted") || !strings.Contains(e.Hint, "token_file") {
 			t.Errorf("%v, with the hint %q", e, e.Hint)
 		}
 	}

@@ -31,6 +31,10 @@ func TestDiscover(t *testing.T) {
 		{"html", 200, `<html>`, transport.NotThere, "not JSON"},
 		{"none in it", 200, `{"authorization_endpoint":"https://h.example/"}`, transport.NotThere, "no token_endpoint"},
 		{"relative", 200, `{"token_endpoint":"/token"}`, transport.NotThere, "no token_endpoint"},
+		{"without a host", 200, `{"token_endpoint":"https:///token"}`, transport.NotThere, "no token_endpoint"},
+		{"another protocol", 200, `{"token_endpoint":"ftp://h.example/token"}`, transport.NotThere, "no token_endpoint"},
+		{"unreadable", 200, `{"token_endpoint":"https://[::1/S3CR3T"}`, transport.NotThere, "no token_endpoint"},
+		{"longer than anybody's", 200, strings.Repeat(" ", 1<<20) + `{"token_endpoint":"https://h.example/token"}`, transport.Unavailable, "too long"},
 		{"with a password", 200, `{"token_endpoint":"https://a:S3CR3T@h.example/token"}`, transport.NotThere, "no token_endpoint"},
 		{"of another type", 200, `{"token_endpoint":7}`, transport.NotThere, "no token_endpoint"},
 		{"redirect", 307, ``, transport.NotThere, "307"},
@@ -65,6 +69,13 @@ func TestDiscover(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("nobody there", func(t *testing.T) {
+		t.Parallel()
+		for base, kind := range map[string]transport.Kind{"http://127.0.0.1:1": transport.Unavailable, "https://[::1": transport.NotThere} {
+			_, err := auth.ClientCredentials{Discover: base, HTTP: newClient(t), Retry: quick}.Fetch(t.Context())
+			wantError(t, err, kind, "looking for the token endpoint")
+		}
+	})
 	t.Run("in the clear", func(t *testing.T) {
 		t.Parallel()
 		base := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -84,6 +95,12 @@ func TestDiscoverKeepsToTLS(t *testing.T) {
 	_, err := auth.Discover(t.Context(), "https://h.example/r4", client, quick)
 	wantError(t, err, transport.NotThere, "in the clear")
 	if got, err := auth.Discover(t.Context(), "http://h.example/r4", client, quick); err != nil || got != "http://h.example/token" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return answer(r, 200, "application/json", `{"token_endpoint":"https://h.example/token"}`), nil
+	})
+	if got, err := auth.Discover(t.Context(), "https://h.example/r4", client, quick); err != nil || got != "https://h.example/token" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -115,7 +132,7 @@ func TestDiscoveredEndpointStays(t *testing.T) {
 		t.Errorf("got the log %q", lines)
 	}
 	err := fetch(pin, log, elsewhere)
-	if e := wantError(t, err, transport.NotThere, first.URL(), elsewhere.URL(), base); !strings.Contains(e.Hint, "token_origins") {
+	if e := wantError(t, err, transport.NotThere, "looking for the token endpoint", first.URL(), elsewhere.URL(), base); !strings.Contains(e.Hint, "token_origins") {
 		t.Errorf("got the hint %q", e.Hint)
 	}
 	if n := len(elsewhere.Requests()); n != 0 {

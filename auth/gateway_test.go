@@ -1,9 +1,12 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,7 +62,10 @@ func TestCacheOutlastsAGateway(t *testing.T) {
 				began := time.Now()
 				c, err := cache.Credential(t.Context())
 				if test.kind >= 0 {
-					wantError(t, err, test.kind, "getting a token at https://h.example/token")
+					e := wantError(t, err, test.kind, "getting a token at https://h.example/token")
+					if outage := test.kind == transport.Unavailable; strings.Contains(e.Hint, "firewall") != outage || strings.Contains(e.Hint, "clock") {
+						t.Errorf("the hint is %q", e.Hint) // the answers have no Date to tell the time by
+					}
 				} else if err != nil || authorization(c) != "Bearer x" {
 					t.Errorf("got %q, %v", authorization(c), err)
 				}
@@ -75,6 +81,37 @@ func TestCacheOutlastsAGateway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who leaves while a gateway is waited out gets the reason, and takes nobody along.
+func TestCacheIsLeftDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		blocked := false
+		cache := auth.NewCache(auth.ClientCredentials{TokenURL: "https://h.example/token",
+			HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				if blocked {
+					return answer(r, 403, "text/html", "<html>"), nil
+				}
+				return answer(r, 200, "application/json", `{"access_token":"x"}`), nil
+			})}})
+		c, err := cache.Credential(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache.Reject(c)
+		blocked = true
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Millisecond, func() { cancel(why) })
+		if _, err := cache.Credential(ctx); err != why {
+			t.Errorf("got %v, want the cause", err)
+		}
+		blocked = false
+		if _, err := cache.Credential(t.Context()); err != nil {
+			t.Errorf("the next got %v", err)
+		}
+	})
 }
 
 // What the firewall refused was not the refresh token: it is sent again, and no code is

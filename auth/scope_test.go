@@ -50,6 +50,7 @@ func TestGrantedScope(t *testing.T) {
 	}{
 		{"a b", `"a b"`, false, false},
 		{"a b", `"b  a"`, false, false},
+		{"b a", `"a b"`, false, false},
 		{"a b", ``, false, false},
 		{"a b", `null`, false, false},
 		{"a b", `""`, false, false},
@@ -87,7 +88,7 @@ func TestGrantedScope(t *testing.T) {
 			grant.RequireScope = true
 			_, err := grant.Fetch(t.Context())
 			if test.fails {
-				wantError(t, err, transport.Denied, "lacks")
+				wantError(t, err, transport.Denied, "getting a token at "+url, "lacks")
 			} else if err != nil {
 				t.Error(err)
 			}
@@ -95,11 +96,37 @@ func TestGrantedScope(t *testing.T) {
 	}
 }
 
+// Assertions are checked as secrets are.
+func TestGrantedScopeOfAnAssertion(t *testing.T) {
+	t.Parallel()
+	key, err := auth.ParseKey([]byte(jwk(keys().ec)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/token" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, `{"access_token":"x","scope":"a"}`)
+	})
+	grant := auth.PrivateKeyJWT{TokenURL: base + "/token", Key: key, Scope: "a b", HTTP: newClient(t)}
+	if _, err := grant.Fetch(t.Context()); err != nil {
+		t.Error(err)
+	}
+	grant.RequireScope = true
+	_, err = grant.Fetch(t.Context())
+	wantError(t, err, transport.Denied, `lacks "b"`)
+	grant.TokenURL, grant.Discover = "", base
+	_, err = grant.Fetch(t.Context())
+	wantError(t, err, transport.NotThere, "looking for the token endpoint")
+}
+
 func TestTokenOfOddCharacters(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"access_token":"S3CR3T\r\nX-A: b"}`) })
 	_, err := auth.ClientCredentials{TokenURL: url, HTTP: newClient(t)}.Fetch(t.Context())
-	wantError(t, err, transport.Broken, "no HTTP header can carry")
+	wantError(t, err, transport.Broken, "getting a token at "+url, "no HTTP header can carry")
 }
 
 func TestGrantsPrintNoSecret(t *testing.T) {
@@ -111,6 +138,11 @@ func TestGrantsPrintNoSecret(t *testing.T) {
 	raw, err := keys().ec.Bytes()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for want, v := range map[string]any{"[redacted]": auth.Secret(secret), "[key]": key, "[credentials of a user]": auth.NewOneUpUser(auth.OneUpUserOptions{})} {
+		if got := fmt.Sprint(v); got != want {
+			t.Errorf("a %T prints as %q", v, got)
+		}
 	}
 	private := new(big.Int).SetBytes(raw).String() // as %v would print it
 	one := auth.OneUpUserOptions{ClientSecret: secret, Code: secret, RefreshToken: secret}

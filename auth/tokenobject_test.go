@@ -84,7 +84,10 @@ func TestTokenObject(t *testing.T) {
 	wantToken(t, s, "")
 	save(t, s, "")
 	save(t, s, "one")
-	save(t, s, "one") // stores want no content twice
+	before := string(o.content["k"])
+	if save(t, s, "one"); string(o.content["k"]) == before {
+		t.Error("stores want no content twice")
+	}
 	save(t, s, "two")
 	wantToken(t, s, "two")
 	wantToken(t, o.of("me"), "two")
@@ -98,10 +101,15 @@ func TestTokenObject(t *testing.T) {
 		t.Errorf("it tells the user: %s", text)
 	}
 
-	o.content["k"] = []byte("S3CR3T")
-	_, err := o.of("me").Load(t.Context())
-	if err == nil || strings.Contains(err.Error(), secret) {
-		t.Errorf("what is no JSON: %v", err)
+	for name, content := range map[string]string{"no JSON": "S3CR3T", "cut": `{"version":1,"user":"S3CR3T`, "of a newer version": `{"version":2,"user":"S3CR3T"}`} {
+		o.content["k"] = []byte(content)
+		_, err := o.of("me").Load(t.Context())
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := o.of("me").Save(t.Context(), "four"); err == nil || string(o.content["k"]) != content {
+			t.Errorf("%s: it was replaced, %v", name, err)
+		}
 	}
 }
 
@@ -141,6 +149,57 @@ func TestTokenObjectOfABadStore(t *testing.T) {
 		o.after = nil
 		wantToken(t, s, "two")
 		save(t, s, "three")
+	})
+	t.Run("an answer is lost, of the same token", func(t *testing.T) {
+		t.Parallel()
+		o := &objects{}
+		s := o.of("me")
+		save(t, s, "one")
+		o.after = func(string) error { return broken }
+		save(t, s, "one")
+	})
+	t.Run("it cannot be written any more", func(t *testing.T) { // which the same token is saved for, to see
+		t.Parallel()
+		o := &objects{}
+		s := o.of("me")
+		save(t, s, "one")
+		swaps := 0
+		o.before = func(call string) error {
+			if call == "load" {
+				return nil
+			}
+			swaps++
+			return broken
+		}
+		if err := s.Save(t.Context(), "one"); !errors.Is(err, broken) || swaps != 1 {
+			t.Errorf("got %v after %d swaps", err, swaps)
+		}
+	})
+	t.Run("it changes again and again", func(t *testing.T) {
+		t.Parallel()
+		o := &objects{}
+		s := o.of("me")
+		save(t, s, "one")
+		swaps := 0
+		o.before = func(call string) error {
+			if call == "swap" {
+				swaps++
+				o.version++ // the same token
+			}
+			return nil
+		}
+		if err := s.Save(t.Context(), "two"); err == nil || swaps != 10 {
+			t.Errorf("got %v after %d swaps", err, swaps)
+		}
+	})
+	t.Run("it is somebody else's by now", func(t *testing.T) {
+		t.Parallel()
+		o := &objects{}
+		s := o.of("me")
+		save(t, s, "one")
+		save(t, o.of("you"), "three")
+		save(t, s, "two")
+		wantToken(t, s, "two")
 	})
 	for _, call := range []string{"load", "swap"} {
 		t.Run("no "+call, func(t *testing.T) {
