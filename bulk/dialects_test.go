@@ -149,6 +149,8 @@ func TestKickOffAdoptsARunningExport(t *testing.T) {
 				case strings.HasSuffix(r.URL.Path, "$export"):
 					w.Header().Set("Content-Location", "/job/new")
 					w.WriteHeader(http.StatusAccepted)
+				case r.Header.Get("Accept") != acceptStatus || r.Header.Get("Prefer") != "respond-async":
+					t.Errorf("it was looked at with the header %v", r.Header)
 				case r.URL.Path == "/job/ours" && test.request != "" && polls.Add(1) > 1:
 					fmt.Fprintf(w, `{"transactionTime":"2026-01-01T00:00:00Z","request":%q,"output":[]}`, test.request)
 				default:

@@ -1,0 +1,97 @@
+package bulk_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fhirkiln/bulk"
+	"fhirkiln/transport"
+)
+
+// What the pages before list counts, up to the last file and byte.
+func TestManifestAtItsBounds(t *testing.T) {
+	t.Parallel()
+	const files, urls, mine = 1_000_000, 512 << 20, int64(len("https://h.example/a"))
+	c := clientAt(t, "https://h.example")
+	for _, test := range []struct {
+		name  string
+		files int
+		urls  int64
+		says  string // "": it is taken
+	}{
+		{"the last file", files - 2, 0, ""},
+		{"one more", files - 1, 0, "more than 1000000 files"},
+		{"the last byte", 0, urls - 2*mine, ""},
+		{"a byte more", 0, urls - 2*mine + 1, "more than 536870912 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: newRequest(t, "https://h.example/1"),
+				Body: io.NopCloser(strings.NewReader(`{"output":[{"url":"/a"}],"deleted":[{"url":"/b"}]}`))}
+			err := c.ReadPage(resp, test.files, test.urls)
+			if test.says != "" {
+				wantError(t, err, transport.Broken, test.says)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func newRequest(t *testing.T, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// A gateway that gives up on a kick-off says nothing of the export; a server that says so
+// itself has begun none.
+func TestKickOffMayRun(t *testing.T) {
+	t.Parallel()
+	const outcome = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"no"}]}`
+	for _, test := range []struct {
+		name   string
+		status int
+		body   string
+		begun  bool
+	}{
+		{"a gateway", 502, "", true},
+		{"a gateway's page", 504, "<html>", true},
+		{"an empty 500", 500, "", true},
+		{"its own word", 500, outcome, false},
+		{"a gateway of its words", 502, outcome, false},
+		{"busy", 503, "", false},
+		{"too slowly sent", 408, "", false},
+		{"too early", 425, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := script(t, respond(test.status, nil, test.body))
+			_, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System})
+			e := wantError(t, err, transport.Unavailable)
+			if strings.Contains(e.Error(), "may have begun") != test.begun || strings.Contains(e.Hint, "delete it") != test.begun {
+				t.Errorf("got %v, hint %q", e, e.Hint)
+			}
+			if page := strings.HasPrefix(test.body, "<"); strings.Contains(e.Error(), "a web page") != page {
+				t.Errorf("got %v", e)
+			}
+		})
+	}
+}
+
+// Jobs and files are kept from run to run, and what keeps them may be damaged.
+func TestUnreadableURLs(t *testing.T) {
+	t.Parallel()
+	const bad = "https://[::1/" + secret
+	c := clientAt(t, "https://h.example", bearer("x"))
+	_, err := c.Wait(t.Context(), bulk.Job{StatusURL: bad}, nil)
+	wantHint(t, wantError(t, err, transport.Broken, "waiting for the export", "unreadable URL"), "owner")
+	wantError(t, c.Delete(t.Context(), bulk.Job{StatusURL: bad}), transport.Broken, "deleting the export", "unreadable URL")
+	_, _, err = readURL(t, c, bad)
+	wantError(t, err, transport.Broken, "reading an output file of Patient", "unreadable URL")
+}
