@@ -96,31 +96,6 @@ func TestKickOffKeepsTheStatusURLBesideAnError(t *testing.T) {
 	}
 }
 
-func TestSeparateExportStatus(t *testing.T) {
-	t.Parallel()
-	agreed := http.Header{"Content-Location": {"/job"}, "Preference-Applied": {"separate-export-status"}}
-	status := func(code, body string) http.HandlerFunc {
-		return respond(200, http.Header{"X-Export-Status": {code}}, body)
-	}
-	export := func(steps ...http.HandlerFunc) (*bulk.Manifest, error) {
-		server, _ := script(t, steps...)
-		c := clientAt(t, server.URL)
-		job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System, SeparateStatus: true})
-		if err != nil {
-			return nil, err
-		}
-		return c.Wait(t.Context(), job, nil)
-	}
-	if _, err := export(respond(202, agreed, ""), status("202 Accepted", ""), status("503", ""), status("200", done)); err != nil {
-		t.Error(err)
-	}
-	_, err := export(respond(202, agreed, ""), status("500", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"dead"}]}`))
-	wantError(t, err, transport.Refused, "dead")
-	if _, err := export(respond(202, http.Header{"Content-Location": {"/job"}}, ""), status("500", done)); err != nil {
-		t.Errorf("the server did not agree to it: %v", err)
-	}
-}
-
 // A 429 that names running exports: ours is taken over, others are waited for.
 func TestKickOffAdoptsARunningExport(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,11 @@ func TestIssues(t *testing.T) {
 {"resourceType":"Patient","id":"1"}
 "a string"
 {"resourceType":"OperationOutcome"}
-{"resourceType":"OperationOutcome","issue":[{"code":"no severity"}]}`
+{"resourceType":"OperationOutcome","issue":[{"code":"no severity"}]}
+{"id":"a","text":{"div":"b"},"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"y"},7],"x":8}
+{"resourceType":"OperationOutcome","issue":{"severity":"warning","code":"y"}}
+{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":["y"]}]}
+{"resourceType":"OperationOutcome","issue":null}`
 	server, _ := script(t, file(compress(body), nil))
 	got, err := issuesOf(t, clientAt(t, server.URL), server.URL)
 	if err != nil {
@@ -40,6 +44,11 @@ func TestIssues(t *testing.T) {
 		{Severity: "error", Code: "not-an-outcome"},
 		{Severity: "error", Code: "not-an-outcome"},
 		{Code: "no severity"},
+		{Severity: "warning", Code: "y"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Severity: "error", Code: "not-an-outcome"},
+		{Severity: "error", Code: "not-an-outcome"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other issues (-want +got):\n%s", diff)
@@ -48,7 +57,7 @@ func TestIssues(t *testing.T) {
 	for _, i := range got {
 		failed = append(failed, i.Failed())
 	}
-	if diff := cmp.Diff([]bool{true, false, true, false, true, true, true, true}, failed); diff != "" {
+	if diff := cmp.Diff([]bool{true, false, true, false, true, true, true, true, false, true, true, true, true}, failed); diff != "" {
 		t.Errorf("Failed says otherwise (-want +got):\n%s", diff)
 	}
 }

@@ -90,3 +90,27 @@ func TestEveryTokenIsRefused(t *testing.T) {
 		t.Errorf("%d requests for files and %d for tokens by %d workers", files, tokens, workers)
 	}
 }
+
+// noCredentials fail for a reason that is no server's.
+type noCredentials struct{ why error }
+
+// Credential implements [bulk.Credentials].
+func (n noCredentials) Credential(context.Context) (auth.Credential, error) {
+	return auth.Credential{}, n.why
+}
+
+// Reject implements [bulk.Credentials].
+func (noCredentials) Reject(auth.Credential) {}
+
+// What ails this machine, such as a state that cannot be read, is not waited out.
+func TestCredentialsFailForGood(t *testing.T) {
+	t.Parallel()
+	why := errors.New("the state is away")
+	c := clientAt(t, "https://h.example", func(o *bulk.Options) { o.Credentials = noCredentials{why} })
+	if _, err := c.Wait(t.Context(), bulk.Job{StatusURL: "https://h.example/job"}, nil); err != why {
+		t.Errorf("an export that is waited for: %v", err)
+	}
+	if _, _, err := read(t.Context(), c, &bulk.Manifest{RequiresAccessToken: true}, bulk.File{URL: "https://h.example/1"}); err != why {
+		t.Errorf("a file: %v", err)
+	}
+}

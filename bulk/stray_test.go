@@ -83,3 +83,33 @@ func TestWaitEndsWhileTheExportRuns(t *testing.T) {
 		})
 	}
 }
+
+func TestSeparateExportStatus(t *testing.T) {
+	t.Parallel()
+	agreed := http.Header{"Content-Location": {"/job"}, "Preference-Applied": {"separate-export-status"}}
+	status := func(code, body string) http.HandlerFunc {
+		return respond(200, http.Header{"X-Export-Status": {code}}, body)
+	}
+	export := func(steps ...http.HandlerFunc) (*bulk.Manifest, error) {
+		server, _ := script(t, steps...)
+		c := clientAt(t, server.URL)
+		job, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System, SeparateStatus: true})
+		if err != nil {
+			return nil, err
+		}
+		return c.Wait(t.Context(), job, nil)
+	}
+	if _, err := export(respond(202, agreed, ""), status("202 Accepted", ""), status("503", ""), status("200", done)); err != nil {
+		t.Error(err)
+	}
+	_, err := export(respond(202, agreed, ""), status("500", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"dead"}]}`))
+	wantError(t, err, transport.Refused, "dead")
+	_, err = export(respond(202, agreed, ""), status("404", ""), status("200", done))
+	wantError(t, err, transport.Refused, "404") // its own word, though it says no more
+	if _, err := export(respond(202, agreed, ""), respond(404, nil, ""), status("200", done)); err != nil {
+		t.Errorf("a gateway's 404: %v", err)
+	}
+	if _, err := export(respond(202, http.Header{"Content-Location": {"/job"}}, ""), status("500", done)); err != nil {
+		t.Errorf("the server did not agree to it: %v", err)
+	}
+}
