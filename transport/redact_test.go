@@ -79,6 +79,7 @@ func TestRedactRealURLs(t *testing.T) {
 		{"https://analytics.1up.health/bulk-data/r4/$export/job/Xk7abQ", "https://analytics.1up.health/bulk-data/r4/$export/job/…"},
 		{"https://analytics.1up.health/bulk-data/r4/$export/file/k7abq9ze.ndjson", "https://analytics.1up.health/bulk-data/r4/$export/file/….ndjson"},
 		{"https://analytics.1up.health/bulk-data/r4/$export/Patient/eyJhbGciOiJIUzI1NiJ9.eyJwIjoxfQ.c2ln.ndjson", "https://analytics.1up.health/bulk-data/r4/$export/Patient/….ndjson"},
+		{"https://payer.example/r4/Group/1234/$davinci-data-export?_type=Patient", "https://payer.example/r4/Group/…/$davinci-data-export?…"},
 		// BCDA, AB2D, DPC
 		{"https://api.bcda.cms.gov/api/v2/Group/all/$export", ""},
 		{"https://api.bcda.cms.gov/api/v2/jobs/48211", "https://api.bcda.cms.gov/api/v2/jobs/…"},
