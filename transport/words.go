@@ -146,7 +146,7 @@ var vocabulary = sync.OnceValue(func() map[string]bool {
 
 // isResourceType says whether word is a resource type's name.
 func isResourceType(word string) bool {
-	return vocabulary()[word] && word != "" && word[0] >= 'A' && word[0] <= 'Z'
+	return vocabulary()[word] && word[0] >= 'A' && word[0] <= 'Z' // none is ""
 }
 
 // resourceTypes are R4's.
