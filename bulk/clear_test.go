@@ -38,6 +38,8 @@ func TestLinksIntoTheClear(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
+	storage := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, line) })) // of the same authority
+	t.Cleanup(storage.Close)
 	way := transport.Options{Authorities: x509.NewCertPool()}
 	way.Authorities.AddCert(server.Certificate())
 	client := func(base string, edit func(*bulk.Options)) *bulk.Client {
@@ -63,6 +65,10 @@ func TestLinksIntoTheClear(t *testing.T) {
 			}
 			return err
 		}
+	}
+	c := client("", func(o *bulk.Options) { bearer("x")(o) })
+	if got, _, err := readURL(t, c, storage.URL+"/file"); err != nil || got != line+"\n" {
+		t.Errorf("by https at another origin: %q, %v", got, err)
 	}
 	for name, do := range map[string]func(*bulk.Client) error{"status": status, "page": wait("/page"), "file": wait("/")} {
 		before := asked.Load()

@@ -211,7 +211,7 @@ func TestFileHosts(t *testing.T) {
 		}
 	}
 	_, _, err := read(t.Context(), clientAt(t, "https://h.example", hosts("https://other.example")), &bulk.Manifest{}, f)
-	wantError(t, err, transport.Broken, "not among the hosts")
+	wantHint(t, wantError(t, err, transport.Broken, "not among the hosts"), "name that origin under the source's file_hosts")
 }
 
 // A file that drips is asked for again as seldom as one that brings nothing.
