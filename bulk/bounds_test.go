@@ -77,6 +77,9 @@ func TestKickOffMayRun(t *testing.T) {
 			if strings.Contains(e.Error(), "may have begun") != test.begun || strings.Contains(e.Hint, "delete it") != test.begun {
 				t.Errorf("got %v, hint %q", e, e.Hint)
 			}
+			if strings.Contains(e.Error(), "%!") {
+				t.Errorf("got %v", e)
+			}
 			if page := strings.HasPrefix(test.body, "<"); strings.Contains(e.Error(), "a web page") != page {
 				t.Errorf("got %v", e)
 			}

@@ -138,29 +138,6 @@ func TestStagingTakesBoundedMemory(t *testing.T) {
 	}
 }
 
-func TestS3OptionsAreChecked(t *testing.T) {
-	t.Parallel()
-	for name, set := range map[string]func(*sink.S3Options){
-		"no bucket":           func(o *sink.S3Options) { o.Bucket = "" },
-		"dotted folders":      func(o *sink.S3Options) { o.Prefix = "a/../b" },
-		"5 MiB":               func(o *sink.S3Options) { o.ChunkBytes = 5<<20 - 1 },
-		"negative":            func(o *sink.S3Options) { o.Concurrency = -1 },
-		"always or required":  func(o *sink.S3Options) { o.Checksums = "never" },
-		"AES256 or aws:kms":   func(o *sink.S3Options) { o.Encryption = "rot13" },
-		"aws:kms alone":       func(o *sink.S3Options) { o.KMSKey = "key" },
-		"for the encryption ": func(o *sink.S3Options) { o.Encryption, o.BucketKey = sink.EncryptionS3, true },
-		"belong together":     func(o *sink.S3Options) { o.SecretAccessKey = "" },
-	} {
-		o := fakeOptions("http://127.0.0.1:1")
-		set(&o)
-		_, err := sink.OpenS3(t.Context(), o)
-		var e *sink.Error
-		if !errors.As(err, &e) || !strings.Contains(err.Error(), name) || e.Hint == "" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // What is sent with every object that is made.
 func TestS3Headers(t *testing.T) {
 	t.Parallel()
