@@ -447,7 +447,7 @@ func TestLoadPlaces(t *testing.T) {
 // Booleans are spelled as in YAML 1.2.
 func TestBooleans(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]bool{"true": true, "True": true, `"TRUE"`: true, "false": false, "False": false} {
+	for text, want := range map[string]bool{"true": true, "True": true, `"TRUE"`: true, "false": false, "False": false, "FALSE": false} {
 		cfg, err := parse(strings.Replace(minimal, "level: system", "level: system\n    partial_manifests: "+text, 1), "")
 		if err != nil || cfg.Feeds[0].PartialManifests != want {
 			t.Errorf("%s: %v", text, err)

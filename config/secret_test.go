@@ -175,15 +175,20 @@ func TestOtherFilesOfEveryone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no permission bits")
 	}
-	for mode, want := range map[os.FileMode]int{0o644: 1, 0o600: 0} {
-		dir := t.TempDir()
-		writeFile(t, filepath.Join(dir, "key"), "PRIVATE KEY", mode)
-		cfg, err := parse(strings.Replace(minimal, "auth: {type: none}", "auth: {type: none}\n    tls: {client_cert: cert, client_key: key}", 1), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(cfg.Warnings) != want || want > 0 && !strings.Contains(cfg.Warnings[0].String(), "sources.s.tls.client_key: every user of this machine can read") {
-			t.Errorf("mode %o, warnings: %v", mode, cfg.Warnings)
+	for key, source := range map[string]string{
+		"tls.client_key":           "auth: {type: none}\n    tls: {client_cert: cert, client_key: key}",
+		"auth.refresh_token_store": "auth: {type: oneup_user, client_id: a, client_secret: b, app_user_id: c, refresh_token_store: key}",
+	} {
+		for mode, want := range map[os.FileMode]int{0o644: 1, 0o600: 0} {
+			dir := t.TempDir()
+			writeFile(t, filepath.Join(dir, "key"), "PRIVATE KEY", mode)
+			cfg, err := parse(strings.Replace(minimal, "auth: {type: none}", source, 1), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cfg.Warnings) != want || want > 0 && !strings.Contains(cfg.Warnings[0].String(), "sources.s."+key+": every user of this machine can read") {
+				t.Errorf("%s, mode %o, warnings: %v", key, mode, cfg.Warnings)
+			}
 		}
 	}
 }
