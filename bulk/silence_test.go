@@ -1,8 +1,12 @@
 package bulk_test
 
 import (
+	"crypto/x509"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,5 +49,34 @@ func TestSilenceEndsEveryStep(t *testing.T) {
 			server, _ := script(t, silent(http.StatusBadRequest))
 			wantError(t, step(clientAt(t, server.URL, impatient), server.URL), transport.Refused, "400 Bad Request")
 		})
+	}
+}
+
+// A server that ends its answer in order when it sees that the client leaves has not sent the
+// file: over TLS that end is read, now and then.
+func TestSilentFileOverTLSIsNotWhole(t *testing.T) {
+	t.Parallel()
+	line, rest := content[:strings.Index(content, "\n")+1], content[strings.Index(content, "\n")+1:]
+	var requests atomic.Int64
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, line)
+		http.NewResponseController(w).Flush()
+		if requests.Add(1)%2 == 1 {
+			<-r.Context().Done()
+			return
+		}
+		io.WriteString(w, rest)
+	}))
+	t.Cleanup(server.Close)
+	way := transport.Options{StallTimeout: 20 * time.Millisecond, Authorities: x509.NewCertPool()}
+	way.Authorities.AddCert(server.Certificate())
+	c := clientAt(t, server.URL, func(o *bulk.Options) {
+		o.HTTP = transport.New(way)
+		t.Cleanup(o.HTTP.CloseIdleConnections)
+	})
+	for range 20 {
+		if got, _, err := readURL(t, c, server.URL); err != nil || got != content {
+			t.Fatalf("got %q, %v", got, err)
+		}
 	}
 }
