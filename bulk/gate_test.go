@@ -2,6 +2,7 @@ package bulk_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -137,5 +138,45 @@ func TestFilesAtOnceAreOpenFiles(t *testing.T) {
 		for s := range opened {
 			s.Close()
 		}
+	})
+}
+
+// Who waits for a place, or for the end of a pause, may leave; and takes no place along.
+func TestWhoWaitsForAHostMayLeave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{t: t, answers: make(chan int)}
+		client, err := bulk.New(bulk.Options{Base: "https://h.example", HTTP: &http.Client{Transport: c}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, end := context.WithCancel(t.Context())
+		var readers sync.WaitGroup
+		open := func(ctx context.Context) error {
+			_, _, err := read(ctx, client, &bulk.Manifest{}, bulk.File{Type: "Patient", URL: "https://h.example/f"})
+			return err
+		}
+		for range 16 {
+			readers.Go(func() { _ = open(all) })
+		}
+		synctest.Wait()
+		why := errors.New("enough")
+		leave := func(when string) {
+			t.Helper()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Millisecond, func() { cancel(why) })
+			if err := open(ctx); err != why {
+				t.Errorf("%s: got %v, want the cause", when, err)
+			}
+		}
+		leave("for a place")
+		c.want(16, "who left asks for nothing")
+		c.answer(429)
+		synctest.Wait()
+		leave("in a pause")
+		time.Sleep(3 * time.Minute)
+		c.want(8, "after the pause")
+		end()
+		readers.Wait()
 	})
 }
