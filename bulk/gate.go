@@ -69,8 +69,7 @@ func (g *gate) enter(ctx context.Context) (time.Time, error) {
 		select {
 		case <-turn:
 		case <-ctx.Done():
-			g.wake() // the turn may have been given already: pass it on
-			return now, context.Cause(ctx)
+			return now, context.Cause(ctx) // its turn is nobody else's: wake is for all who wait
 		}
 	}
 }
