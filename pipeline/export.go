@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"fhirkiln/bulk"
@@ -136,6 +138,28 @@ func (x *export) pending(index int) []queuedFile {
 		}
 	}
 	return files
+}
+
+// done says whether all of the export is in parts.
+func (x *export) done() bool {
+	return x.complete != nil && x.issuesRead() && len(x.pending(0)) == 0
+}
+
+// issuesRead says whether nothing is to be read of the error files of a complete export.
+func (x *export) issuesRead() bool { return x.read || len(x.complete.Errors) == 0 }
+
+// unconverted is an error if files of the export are in no part, though nothing has failed. That
+// is a fault of this program, and the last moment to notice: the report names only what it has
+// converted.
+func (x *export) unconverted() error {
+	if x.complete == nil {
+		return errors.New("an export counts as fetched, but its files are not all listed")
+	}
+	if files := x.pending(0); len(files) > 0 {
+		return fmt.Errorf("%d of %d output files of an export were not converted, though nothing failed; the first is of %s",
+			len(files), len(x.files), files[0].Type)
+	}
+	return nil
 }
 
 func (x *export) queued(i int) queuedFile {

@@ -77,6 +77,9 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 		r.seen = nil // what it has seen may not be published
 		return err
 	}
+	if err := x.unconverted(); err != nil {
+		return err
+	}
 	return r.readIssues(ctx, x)
 }
 
@@ -88,14 +91,6 @@ func (r *run) turn(ctx context.Context) (done func(), err error) {
 	r.enter(Queued)
 	return r.Turn(ctx)
 }
-
-// done says whether all of the export is in parts.
-func (x *export) done() bool {
-	return x.complete != nil && x.issuesRead() && len(x.pending(0)) == 0
-}
-
-// issuesRead says whether nothing is to be read of the error files of a complete export.
-func (x *export) issuesRead() bool { return x.read || len(x.complete.Errors) == 0 }
 
 // start kicks the export off, unless a run before has.
 func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {

@@ -2,8 +2,10 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -102,6 +104,28 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 				t.Errorf("the server saw %d kick-offs, want 1; resumed: %v", got, report.Resumed)
 			}
 			w.wantTidy(t)
+		})
+	}
+}
+
+// Counts of a manifest that no export has are wrong counts, and nothing worse.
+func TestCountsBeyondMeasure(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int64{5e15, 9e15, math.MaxInt64} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: bulktest.Files{
+				bulktest.Lines("Patient", resources("Patient", 0, 3)...), bulktest.Lines("Patient", resources("Patient", 3, 6)...)}})
+			w.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
+				for _, f := range m["output"].([]any) {
+					f.(map[string]any)["count"] = json.Number(fmt.Sprint(count))
+				}
+			})})
+			_, err := pipeline.Run(t.Context(), w.Options)
+			if wrong, ok := errors.AsType[*pipeline.CountError](err); !ok || wrong.Manifest != count {
+				t.Errorf("error %v", err)
+			}
+			w.wantUnseen(t)
 		})
 	}
 }

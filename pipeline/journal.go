@@ -226,3 +226,20 @@ func (j *journal) withRole(r role) []*export {
 	}
 	return some
 }
+
+// unstaged is an error if something of what the run is to publish is not staged, whichever
+// process was to do it.
+func (j *journal) unstaged() error {
+	for _, x := range j.exports {
+		if x.Role == roleMembers || x.refused {
+			continue
+		}
+		if err := x.unconverted(); err != nil {
+			return err
+		}
+		if !x.issuesRead() {
+			return errors.New("the error files of an export were not read, though nothing failed")
+		}
+	}
+	return nil
+}

@@ -31,10 +31,13 @@ type queuedFile struct {
 }
 
 // work is about how many bytes the file has, so far as the manifest tells, 1 if it does
-// not.
+// not. A manifest may say anything: what it says is bounded, so that sums stay within an int64.
 func (f queuedFile) work() int64 {
-	const resource = 1000 // bytes; they are from some 200 to some 10,000
-	return max(f.Bytes, f.Count*resource, 1)
+	const (
+		resource = 1000 // bytes; they are from some 200 to some 10,000
+		most     = 1 << 38
+	)
+	return max(min(f.Bytes, most), min(f.Count, most/resource)*resource, 1)
 }
 
 // queue deals files to workers, one type after the other to each, so that whole files
@@ -84,7 +87,7 @@ func (q *queue) next(k fileKind) (queuedFile, bool) {
 	for {
 		if len(q.files[k]) == 0 {
 			for _, other := range q.order {
-				if q.work[other] > q.work[k] {
+				if len(q.files[other]) > 0 && (len(q.files[k]) == 0 || q.work[other] > q.work[k]) {
 					k = other
 				}
 			}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,7 @@ func TestQueueDealsMostWorkFirst(t *testing.T) {
 		"nothing is told": {[]queuedFile{file("A", -1, 0), file("B", -1, 0), file("B", -1, 0), file("C", -1, 0)}, []string{"B", "B", "A", "C"}},
 		"counts":          {[]queuedFile{file("A", 3, 0), file("B", 1, 0), file("B", 1, 0), file("C", 7, 0)}, []string{"C", "A", "B", "B"}},
 		"lengths":         {[]queuedFile{file("A", -1, 70), file("B", -1, 30), file("B", -1, 50), file("C", -1, 10)}, []string{"B", "B", "A", "C"}},
+		"beyond measure":  {[]queuedFile{file("A", math.MaxInt64, 0), file("A", math.MaxInt64, 0), file("B", -1, math.MaxInt64), file("B", 9e15, 0), file("C", 9e15, 0)}, []string{"B", "B", "A", "A", "C"}},
 		"counts of some":  {[]queuedFile{file("A", -1, 0), file("B", 0, 0), file("C", 1, 0)}, []string{"C", "A", "B"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -229,6 +229,9 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {
+		err = r.journal.unstaged()
+	}
+	if err == nil {
 		err = r.report.quality(r.MaxQuarantined)
 	}
 	if err == nil {
