@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"fhirkiln/auth"
 	"fhirkiln/transport"
@@ -279,6 +281,48 @@ func (s *badStore) Save(_ context.Context, token auth.Secret) error {
 	}
 	s.last = token
 	return nil
+}
+
+// silentStore answers the first save alone, and then nothing.
+type silentStore struct {
+	badStore
+	saving chan struct{}
+}
+
+func (s *silentStore) Save(ctx context.Context, token auth.Secret) error {
+	if s.n--; s.n >= 0 {
+		return nil
+	}
+	close(s.saving)
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// A refresh token is saved though the run is told to end, but a store that is silent is not
+// waited for as long as it likes.
+func TestOneUpUserSavesNotForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &silentStore{badStore{n: 1}, make(chan struct{})}
+		user := auth.NewOneUpUser(auth.OneUpUserOptions{TokenURL: "https://h.example/token", ClientID: "id", ClientSecret: secret, RefreshToken: "S3CR3T-refresh",
+			Store: store, HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+					Body: io.NopCloser(strings.NewReader(`{"access_token":"S3CR3T-a","token_type":"bearer","refresh_token":"S3CR3T-next"}`))}, nil
+			})}})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("enough")
+		var ended time.Time
+		go func() {
+			<-store.saving
+			time.Sleep(time.Hour) // a store is waited for as long as it lets itself be
+			ended = time.Now()
+			cancel(why)
+		}()
+		_, err := user.Fetch(ctx)
+		if took := time.Since(ended); ended.IsZero() || took != 30*time.Second || !errors.Is(err, why) {
+			t.Errorf("%v after ctx has ended: %v", took, err)
+		}
+	})
 }
 
 // Nothing is spent before the store has shown that it can keep what comes.

@@ -205,10 +205,10 @@ const exchangeTime = 30 * time.Second
 // the refresh token already, and only its answer has the new one.
 func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secret) (Credential, error) {
 	e := u.endpoint(u.o.TokenURL, "getting a token by "+name)
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTime, &transport.Error{Kind: transport.Unavailable,
+	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTime, &transport.Error{Kind: transport.Unavailable,
 		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no answer within %v", exchangeTime), Hint: "run again later"})
 	defer cancel()
-	answer, err := e.ask(ctx, func() (form, error) {
+	answer, err := e.ask(limited, func() (form, error) {
 		return form{secrets: []string{string(u.o.ClientSecret), string(value)}, values: url.Values{
 			"grant_type":          {grant},
 			"client_id":           {u.o.ClientID},
@@ -228,12 +228,18 @@ func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secr
 	return e.bearer(answer, remark{})
 }
 
-// keep saves the refresh token. A ctx that ends must not lose it: the old one is spent.
+// savingTime is how long after the end of its ctx a refresh token is still being saved.
+const savingTime = 30 * time.Second
+
+// keep saves the refresh token. A ctx that ends must not lose it: the old one is spent. But a
+// store that is silent then does not keep the process for ever.
 func (u *OneUpUser) keep(ctx context.Context) error {
 	if u.o.Store == nil {
 		return nil
 	}
-	err := u.o.Store.Save(context.WithoutCancel(ctx), u.refresh)
+	saving, cancel := transport.Linger(ctx, savingTime)
+	defer cancel()
+	err := u.o.Store.Save(saving, u.refresh)
 	u.unsaved = err != nil
 	if err != nil && u.o.AppUserID != "" { // the next run can get another by code
 		if u.o.Log != nil {

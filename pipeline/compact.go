@@ -143,7 +143,7 @@ func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
 		return made, nil
 	}
 	if x.journal != nil && !errors.Is(err, ledger.ErrLost) && !errors.Is(context.Cause(ctx), ledger.ErrLost) {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+		stop, cancel := windDown(ctx)
 		defer cancel()
 		if failed := x.giveUp(stop, "it failed"); failed != nil {
 			x.Log.Warn("what the failed compaction has left could not be removed; the next run tries again", "error", failed)

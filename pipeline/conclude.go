@@ -4,20 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
 
-// durableTime is how long a write may take that a canceled ctx does not stop.
-const durableTime = 30 * time.Second
-
 // conclude makes the run count, together with change, in one write of the feed's object.
 // Canceling ctx does not interrupt it, so that whoever cancels still learns whether it was
 // written.
 func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+	durable, cancel := windDown(ctx)
 	defer cancel()
 	err := r.lease.Update(durable, func(f *ledger.Feed) error {
 		if err := change(f); err != nil {
@@ -31,7 +27,7 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 		return nil
 	}
 	// The write may have come through all the same.
-	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+	again, cancel := windDown(ctx)
 	defer cancel()
 	if unfinished, err := r.unfinished(again); err == nil && !unfinished {
 		return nil
@@ -41,7 +37,7 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 
 // addForGood adds an entry to the run's ledger that must be there even if ctx has ended.
 func (r *run) addForGood(ctx context.Context, e entry) error {
-	durable, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+	durable, cancel := windDown(ctx)
 	defer cancel()
 	return r.notDurable(r.journal.add(durable, e))
 }

@@ -108,11 +108,9 @@ func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 		return true
 	}
 	for _, x := range r.jobs() {
-		inTime, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("no answer in time"))
-		err := r.deleteJob(inTime, *x.job)
-		silent := inTime.Err() != nil
-		cancel()
-		if down, ok := errors.AsType[*transport.Error](err); silent || ok && down.Kind == transport.Unavailable {
+		err := r.deleteJob(ctx, *x.job)
+		down, ok := errors.AsType[*transport.Error](err)
+		if errors.Is(err, errSilent) || ctx.Err() != nil || ok && down.Kind == transport.Unavailable {
 			return false
 		}
 	}
@@ -149,8 +147,15 @@ func (r *run) jobs() []*export {
 	return kept
 }
 
-// deleteJob says in the log if the server does not delete an export.
+const deleteTime = 15 * time.Second
+
+var errSilent = errors.New("no answer in time")
+
+// deleteJob says in the log if the server does not delete an export. It is errSilent if there
+// is no answer within deleteTime.
 func (r *run) deleteJob(ctx context.Context, job bulk.Job) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deleteTime, errSilent)
+	defer cancel()
 	err := r.Server.Delete(ctx, job)
 	if err != nil {
 		r.Log.Info("the server keeps its export", "error", err)

@@ -70,7 +70,7 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 		group.Go(func() error {
 			w := &worker{run: r, export: x, queue: q}
 			err := w.work(gctx)
-			return errors.Join(err, w.abort(context.WithoutCancel(gctx)))
+			return errors.Join(err, cleanUp(gctx, w.abort))
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // afterFailure decides what becomes of what the run has staged, and returns err.
 func (r *run) afterFailure(ctx context.Context, err error) error {
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+	stop, cancel := windDown(ctx)
 	defer cancel()
 	cause := context.Cause(ctx)
 	r.enter(Ending)

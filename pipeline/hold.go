@@ -16,7 +16,7 @@ func withLease(ctx context.Context, o Options, do func(*ledger.Lease) error) err
 	}
 	tidyRuns(lease.Context(), o, lease)
 	err = do(lease)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), durableTime)
+	stop, cancel := windDown(ctx)
 	defer cancel()
 	if failed := lease.Release(stop); failed != nil && err == nil {
 		o.Log.Warn("the feed's lease could not be released; it ends by itself", "error", failed)

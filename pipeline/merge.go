@@ -25,7 +25,7 @@ func (x *compaction) merge(ctx context.Context, resourceType string, parts []lak
 		}
 		return w.committed()
 	}()
-	return errors.Join(err, w.abort(context.WithoutCancel(ctx)))
+	return errors.Join(err, cleanUp(ctx, w.abort))
 }
 
 func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) error {
@@ -81,11 +81,11 @@ func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
-		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
+		return errors.Join(err, cleanUp(ctx, part.Abort))
 	}
 	receipt, err := part.Finish(ctx)
 	if err != nil {
-		return errors.Join(err, part.Abort(context.WithoutCancel(ctx)))
+		return errors.Join(err, cleanUp(ctx, part.Abort))
 	}
 	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256, FullFooter: p.FullFooter}}}})
 }

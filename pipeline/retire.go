@@ -51,7 +51,7 @@ func (r *run) retireAbsent(ctx context.Context) error {
 		err = r.journal.add(ctx, entry{Retired: done})
 	}
 	if err != nil {
-		return errors.Join(err, a.out.abort(context.WithoutCancel(ctx)))
+		return errors.Join(err, cleanUp(ctx, a.out.abort))
 	}
 	for _, p := range done.Parts {
 		if err := r.Sink.Publish(ctx, p.Receipt); err != nil {

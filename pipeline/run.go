@@ -10,6 +10,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/transport"
 )
 
 // Run brings the feed up to date once. It resumes a run of the feed that was cut off, or
@@ -37,7 +38,10 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 				return report, err
 			}
 			r.Log.Warn("the run that was cut off cannot be brought to an end; starting another one", "error", err)
-			if err := r.giveUp(context.WithoutCancel(ctx), err.Error()); err != nil {
+			stop, cancel := transport.Linger(ctx, durableTime)
+			err = r.giveUp(stop, err.Error())
+			cancel()
+			if err != nil {
 				return r.failed(err)
 			}
 		}

@@ -230,7 +230,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 			}
 			return next, nil
 		}
-		there, lerr := a.load(context.WithoutCancel(ctx))
+		there, lerr := a.lookAgain(ctx)
 		switch {
 		case lerr == nil && string(there.content) == string(next.content):
 			next.version = there.version // only the answer was lost
@@ -246,6 +246,15 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		}
 		now = there
 	}
+}
+
+// lookAgain reads what came of a write whose answer was an error, also when ctx has ended: a
+// lease that was written is to be let go of. A store that is silent gets 30 s, so that a process
+// which was told to end does.
+func (a *acquisition) lookAgain(ctx context.Context) (state, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return a.load(ctx)
 }
 
 // watch returns when the lease in an object is dead or let go of. While it is alive,

@@ -108,6 +108,33 @@ func TestTheSecondIsTold(t *testing.T) {
 	})
 }
 
+// Whoever is told to end while it takes the lease looks what has come of that, but not for as
+// long as a store is silent.
+func TestTakingEndsInTime(t *testing.T) {
+	in(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("enough")
+		s := &process{memory: newMemory()}
+		silent := false
+		s.before(func(ctx context.Context, call, _ string) error {
+			if call == "swap" {
+				silent = true
+				cancel(why)
+			}
+			if silent {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			return nil
+		})
+		began := time.Now()
+		_, err := ledger.Acquire(ctx, s, options())
+		if took := time.Since(began); !errors.Is(err, why) || took != 30*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
 func TestADeadHolderIsReplaced(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
