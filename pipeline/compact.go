@@ -134,7 +134,8 @@ func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) er
 type compaction struct {
 	*run
 	CompactOptions
-	of []lake.LiveRun
+	of   []lake.LiveRun
+	left leftovers
 }
 
 func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
@@ -192,7 +193,10 @@ func (x *compaction) stageParts(ctx context.Context) error {
 	for _, p := range whole {
 		group.Go(func() error { return x.copyWhole(gctx, p) })
 	}
-	return errors.Join(group.Wait(), context.Cause(ctx))
+	if err := errors.Join(group.Wait(), context.Cause(ctx)); err != nil {
+		return errors.Join(err, cleanUp(ctx, x.left.throwAway))
+	}
+	return nil
 }
 
 // replace puts the run into the feed in place of those that it was made of, in one write.

@@ -61,6 +61,7 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	}
 	q := newQueue()
 	group, gctx := errgroup.WithContext(ctx)
+	var left leftovers
 	defer context.AfterFunc(gctx, q.close)()
 	group.Go(func() error {
 		defer q.close()
@@ -69,13 +70,12 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	for range r.Workers {
 		group.Go(func() error {
 			w := &worker{run: r, export: x, queue: q}
-			err := w.work(gctx)
-			return errors.Join(err, cleanUp(gctx, w.abort))
+			return left.of(w.work(gctx), w.abort)
 		})
 	}
 	if err := group.Wait(); err != nil {
 		r.seen = nil // what it has seen may not be published
-		return err
+		return errors.Join(err, cleanUp(ctx, left.throwAway))
 	}
 	if err := x.unconverted(); err != nil {
 		return err

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -14,7 +13,7 @@ import (
 // merge copies the rows of parts of one type into as few parts as may be.
 func (x *compaction) merge(ctx context.Context, resourceType string, parts []lake.Part) error {
 	w := &worker{run: x.run, export: x.journal.exports[0], queue: newQueue(), kind: kindOf(resourceType)}
-	err := func() error {
+	return x.left.of(func() error {
 		for _, p := range parts {
 			if err := x.mergePart(ctx, w, p); err != nil {
 				return fmt.Errorf("compacting %s: %w", p.Key, err)
@@ -24,8 +23,7 @@ func (x *compaction) merge(ctx context.Context, resourceType string, parts []lak
 			return err
 		}
 		return w.committed()
-	}()
-	return errors.Join(err, cleanUp(ctx, w.abort))
+	}(), w.abort)
 }
 
 func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) error {
@@ -81,11 +79,11 @@ func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
-		return errors.Join(err, cleanUp(ctx, part.Abort))
+		return x.left.of(err, part.Abort)
 	}
 	receipt, err := part.Finish(ctx)
 	if err != nil {
-		return errors.Join(err, cleanUp(ctx, part.Abort))
+		return x.left.of(err, part.Abort)
 	}
 	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256, FullFooter: p.FullFooter}}}})
 }

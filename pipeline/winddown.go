@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -20,4 +22,33 @@ func cleanUp(ctx context.Context, abort func(context.Context) error) error {
 	stop, cancel := windDown(ctx)
 	defer cancel()
 	return abort(stop)
+}
+
+// leftovers are what goroutines of a group have half staged that have failed. It is thrown away
+// when all have ended: the first one to fail is to be heard at once, so that the others end, and
+// its failure is the group's. The zero value is empty.
+type leftovers struct {
+	mu     sync.Mutex
+	aborts []func(context.Context) error
+}
+
+// of returns err. If it is not nil, abort is for later.
+func (l *leftovers) of(err error, abort func(context.Context) error) error {
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.aborts = append(l.aborts, abort)
+	}
+	return err
+}
+
+// throwAway calls all aborts, side by side.
+func (l *leftovers) throwAway(ctx context.Context) error {
+	errs := make([]error, len(l.aborts))
+	var all sync.WaitGroup
+	for i, abort := range l.aborts {
+		all.Go(func() { errs[i] = abort(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -134,6 +134,67 @@ func TestCleaningUpIsBounded(t *testing.T) {
 	}
 }
 
+// What fails first is what a run says, and it stops the others, however long it takes to throw
+// away what it has half staged.
+func TestTheFirstFailureIsTold(t *testing.T) {
+	t.Parallel()
+	first, second := errors.New("the first failure"), errors.New("a failure of cleaning up")
+	for name, run := range map[string]func(t *testing.T, store *watchedStore) error{
+		"a run": func(t *testing.T, store *watchedStore) error {
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			store.State, w.Sink, w.Workers = w.dir, store, 3
+			_, err := pipeline.Run(t.Context(), w.Options)
+			return err
+		},
+		"a compaction": func(t *testing.T, store *watchedStore) error {
+			w := nightly(t, 1)
+			store.State, w.Sink, w.Workers = w.dir, store, 3
+			_, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stopped := make(chan struct{})
+			var all, others sync.WaitGroup
+			all.Add(3)
+			others.Add(2)
+			go func() { others.Wait(); close(stopped) }()
+			var mu sync.Mutex
+			aborted := 0
+			store := &watchedStore{
+				finish: func(ctx context.Context, key string) error {
+					all.Done()
+					all.Wait() // none has ended before
+					if strings.Contains(key, "/Patient/") {
+						return first
+					}
+					defer others.Done()
+					<-ctx.Done()
+					return context.Cause(ctx)
+				},
+				abort: func(_ context.Context, key string) error {
+					mu.Lock()
+					aborted++
+					mu.Unlock()
+					select {
+					case <-stopped:
+					case <-time.After(10 * time.Second):
+						t.Error("it is thrown away before the others have ended")
+					}
+					if strings.Contains(key, "/Patient/") {
+						return second
+					}
+					return nil
+				}}
+			err := run(t, store)
+			if !errors.Is(err, first) || !strings.HasPrefix(err.Error(), first.Error()) || !errors.Is(err, second) || aborted != 3 {
+				t.Errorf("after %d aborts: %v", aborted, err)
+			}
+		})
+	}
+}
+
 // watchedServer tells a test of its deletes, and may fail kick-offs.
 type watchedServer struct {
 	pipeline.Server
