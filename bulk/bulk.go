@@ -161,7 +161,9 @@ func New(o Options) (*Client, error) {
 	c.retrying = transport.Retrying(o.HTTP, c.retry)
 	starting := c.retry
 	starting.Again = kickOffAgain
-	c.starting = transport.Retrying(o.HTTP, starting)
+	waited := *o.HTTP
+	waited.Transport = awaited{cmp.Or(o.HTTP.Transport, http.DefaultTransport), c.log}
+	c.starting = transport.Retrying(&waited, starting)
 	ending := c.retry
 	ending.Again = deleteAgain
 	c.ending = transport.Retrying(o.HTTP, ending)

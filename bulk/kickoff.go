@@ -46,6 +46,9 @@ const startingExport = "starting the export"
 // has that one taken over if it is ours: if it is complete and its manifest names this
 // kick-off. Until then KickOff waits for the others to end, within Options.Poll.
 //
+// When ctx ends, a kick-off that was sent is still waited for, for half a minute: the Job is then
+// returned without an error, and is the caller's to write down or to delete.
+//
 // A Job with a StatusURL beside an error is an export that runs but cannot be followed.
 func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 	req, err := c.kickOffRequest(r)
@@ -57,6 +60,10 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 		resp, err := c.send(ctx, c.starting, req) //nolint:bodyclose // accepted, busy, readManifest and failure close it
 		if err != nil {
 			return Job{}, mayRun(err)
+		}
+		if ctx.Err() != nil && resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusOK {
+			resp.Body.Close()
+			return Job{}, context.Cause(ctx)
 		}
 		switch resp.StatusCode {
 		case http.StatusAccepted:

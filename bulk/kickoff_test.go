@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -322,17 +324,71 @@ func (discard) Header() http.Header         { return http.Header{} }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
+// What the server has begun is told also to a caller who was told to end meanwhile. Nothing is
+// sent after that.
 func TestKickOffCanceled(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, bulktest.Options{})
-	why := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		cancel(why)
-		<-r.Context().Done()
-	}})
-	if _, err := newClient(t, server).KickOff(ctx, bulk.Request{Level: bulk.System}); err != why {
-		t.Errorf("got %v, want the cause", err)
+	for name, answer := range map[string]struct {
+		do      bulktest.Behavior
+		started bool
+	}{
+		"it starts":         {func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }, true},
+		"it is busy":        {bulktest.Respond(429, http.Header{"Retry-After": {"0"}}, ""), false},
+		"it is down":        {bulktest.Respond(503, nil, ""), false},
+		"it refuses":        {bulktest.Respond(400, nil, ""), false},
+		"it goes elsewhere": {bulktest.Respond(307, http.Header{"Location": {"/fhir/Patient/$export"}}, ""), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newServer(t, bulktest.Options{})
+			why := errors.New("enough")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				cancel(why)
+				time.Sleep(50 * time.Millisecond) // what is cut off is cut off by then
+				answer.do(w, r, next)
+			}})
+			job, err := newClient(t, server).KickOff(ctx, bulk.Request{Level: bulk.System})
+			if answer.started && (err != nil || job.StatusURL == "") || !answer.started && err != why {
+				t.Errorf("got %+v, %v", job, err)
+			}
+			if n := len(requestsOf(server, bulktest.KickOffEndpoint)); n != 1 {
+				t.Errorf("got %d kick-offs", n)
+			}
+		})
+	}
+}
+
+// A server that does not answer is not waited for for ever, nor one that cannot be reached.
+func TestKickOffCanceledEndsInTime(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		sent bool
+		want time.Duration
+	}{"sent": {true, 30 * time.Second}, "not sent": {false, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, err := bulk.New(bulk.Options{Base: "https://h.example/fhir", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					if test.sent {
+						httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+					}
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				})}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				why := errors.New("enough")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Minute, func() { cancel(why) })
+				began := time.Now()
+				_, err = c.KickOff(ctx, bulk.Request{Level: bulk.System})
+				if took := time.Since(began) - time.Minute; err != why || took != test.want {
+					t.Errorf("%v after the cancel: %v", took, err)
+				}
+			})
+		})
 	}
 }
 

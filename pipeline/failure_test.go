@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
@@ -172,6 +173,39 @@ func TestCancel(t *testing.T) {
 				t.Errorf("published: %v", rows)
 			}
 			w.wantTidy(t)
+			w.wantDeleted(t, test.kickOffs)
+		})
+	}
+}
+
+// A run that is told to end while the server makes up its mind about the kick-off knows the
+// export that comes of it.
+func TestEndingAmidAKickOff(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cause             error
+		deletes, kickOffs int // of the first run, of both
+	}{
+		"given up": {fmt.Errorf("interrupted: %w", pipeline.ErrGiveUp), 1, 2},
+		"stopped":  {errors.New("the node is drained"), 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			w.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+				cancel(test.cause)
+				time.Sleep(50 * time.Millisecond)
+				next.ServeHTTP(rw, r.WithContext(context.WithoutCancel(r.Context()))) // begun is begun
+			}})
+			if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, test.cause) {
+				t.Fatalf("error %v", err)
+			}
+			w.wantDeleted(t, test.deletes)
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil || report.Resumed != (test.kickOffs == 1) || w.kickOffs() != test.kickOffs {
+				t.Errorf("the next run: %v; resumed %v, after %d kick-offs", err, report.Resumed, w.kickOffs())
+			}
 			w.wantDeleted(t, test.kickOffs)
 		})
 	}

@@ -35,7 +35,8 @@ import (
 
 // Server is the Bulk Data server that a feed comes from; [Client] makes one of a
 // [*bulk.Client]. Each method retries inside what is worth retrying, so that an error
-// is final for the run. Open is called from many goroutines, the others from one.
+// is final for the run. A KickOff whose ctx ends still returns the job, if the server starts it
+// within a short time. Open is called from many goroutines, the others from one.
 type Server interface {
 	Opener
 	Groups(ctx context.Context, search string) ([]string, error)
