@@ -116,6 +116,7 @@ type Client struct {
 	attempts    int
 	gates       gates
 	renewals    renewals
+	following   following
 }
 
 // New checks the options and fills in defaults. It sends nothing.

@@ -173,6 +173,7 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 		return nil // answered without a job
 	}
 	c.renewals.drop(job.StatusURL)
+	defer c.following.drop(job.StatusURL) // when it is gone, or the server keeps it anyway
 	const doing = "deleting the export at the server"
 	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
 		header: http.Header{"Accept": {acceptStatus}}})

@@ -43,8 +43,9 @@ const startingExport = "starting the export"
 // idempotent: a caller that loses its answer must ask the server's owner.
 //
 // A server that refuses because an export of this client runs already, and says where,
-// has that one taken over if it is ours: if it is complete and its manifest names this
-// kick-off. Until then KickOff waits for the others to end, within Options.Poll.
+// has that one taken over if it is ours: if it is complete, its manifest names this kick-off,
+// and no other caller of this Client goes on with it. Until then KickOff waits for the others
+// to end, within Options.Poll.
 //
 // When ctx ends, a kick-off that was sent is still waited for, for half a minute: the Job is then
 // returned without an error, and is the caller's to write down or to delete.
@@ -194,6 +195,7 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Err: err,
 			Hint: hintElsewhere(err)}
 	}
+	c.following.add(job.StatusURL)
 	return job, nil
 }
 
@@ -263,6 +265,9 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 		return Job{}, nil
 	}
 	for _, status := range running {
+		if c.following.has(status) {
+			continue
+		}
 		resp, err := c.send(ctx, c.plain, request{doing: doing, method: http.MethodGet, url: status,
 			header: statusHeader()})
 		if ctx.Err() != nil {
@@ -276,7 +281,7 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 			resp.Body.Close()
 			continue
 		}
-		if p, err := c.readManifest(ctx, doing, status, resp, amount{}); err == nil && sameRequest(p.request, kickOff) {
+		if p, err := c.readManifest(ctx, doing, status, resp, amount{}); err == nil && sameRequest(p.request, kickOff) && c.following.add(status) {
 			return Job{StatusURL: status, Adopted: true}, nil
 		}
 	}

@@ -37,6 +37,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	if job.Manifest != nil {
 		return job.Manifest, nil
 	}
+	c.following.add(job.StatusURL)
 	ctx, cancel := c.withDeadline(ctx)
 	defer cancel()
 	told := make(map[string]bool) // files of partial manifests
