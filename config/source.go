@@ -44,7 +44,7 @@ type Source struct {
 	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
 	// Further headers, of the kick-off or of all requests, such as a gateway's API key.
 	Headers []Header `yaml:"headers" want:"mappings with name and value"`
-	// Exports that run at once at this source, of all its feeds together. Most servers allow a client only one.
+	// Feeds that may have exports at this source at once, each one export after the other, until its run has ended and they are deleted there. Most servers allow a client only one export.
 	Exports int `yaml:"exports" jsonschema:"minimum=1,maximum=64,default=1"`
 	// Whether the server may forget an export once its data is published. auto tells it so unless published rows hold attachments that lie at the server, which may go with the export.
 	DeleteExport DeleteExport `yaml:"delete_export" jsonschema:"enum=auto,enum=always,enum=never,default=auto"`

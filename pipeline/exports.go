@@ -51,11 +51,9 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	if x.done() {
 		return nil
 	}
-	done, err := r.turn(ctx)
-	if err != nil {
+	if err := r.takeTurn(ctx); err != nil {
 		return err
 	}
-	defer done()
 	if err := r.start(ctx, x, log); err != nil {
 		return err
 	}
@@ -83,13 +81,28 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	return r.readIssues(ctx, x)
 }
 
-// turn waits until the run may have an export at the server.
-func (r *run) turn(ctx context.Context) (done func(), err error) {
-	if r.Turn == nil {
-		return func() {}, nil
+// takeTurn waits until the run may have exports at the server, unless it may already. It keeps
+// its turn to its end: a server may count an export until it is deleted, so that a run which
+// waited for another turn with one there would wait for a run that waits for it.
+func (r *run) takeTurn(ctx context.Context) error {
+	if r.Turn == nil || r.turn != nil {
+		return nil
 	}
 	r.enter(Queued)
-	return r.Turn(ctx)
+	done, err := r.Turn(ctx, len(r.jobs()) > 0)
+	if err != nil {
+		return err
+	}
+	r.turn = done
+	return nil
+}
+
+// leaveTurn lets another run have its turn.
+func (r *run) leaveTurn() {
+	if r.turn != nil {
+		r.turn()
+		r.turn = nil
+	}
 }
 
 // start kicks the export off, unless a run before has.

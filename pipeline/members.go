@@ -115,11 +115,9 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	if x.members != nil {
 		return r.deleteMembers(ctx, x)
 	}
-	done, err := r.turn(ctx)
-	if err != nil {
+	if err := r.takeTurn(ctx); err != nil {
 		return err
 	}
-	defer done()
 	log := r.logOf(x)
 	if err := r.startMembers(ctx, x, log); err != nil {
 		return fmt.Errorf("listing the group's members, to find out who is new: %w", err)

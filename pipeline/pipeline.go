@@ -169,11 +169,13 @@ type Options struct {
 	// another. 0: as long as the server's Wait waits.
 	ExportDeadline time.Duration
 
-	// Turn, if not nil, is asked before each export, and before going on with one. It
-	// returns when the export may be at the server, and what is called when its files are
-	// fetched: for servers that allow only so many exports at once, of all feeds together.
-	// An error ends the run.
-	Turn func(ctx context.Context) (done func(), err error)
+	// Turn, if not nil, is asked before a run's first export, or before going on with one. It
+	// returns when the run may have exports at the server, one after the other, and what is
+	// called when the run has ended and the server was told to delete them: for servers that
+	// allow only so many exports at once, of all feeds together. A run that goes on may have
+	// exports there already. It must then not wait for other runs, which may wait for those to
+	// go. An error ends the run.
+	Turn func(ctx context.Context, there bool) (done func(), err error)
 
 	// LeaseTTL is after how long of silence another process may take over, in a store that
 	// does not know whether a process lives. Default 1 minute.

@@ -109,7 +109,8 @@ type run struct {
 	number  atomic.Int64
 	noted   notedKeys
 	started time.Time
-	seen    *seen // nil of a run that another process has begun
+	seen    *seen  // nil of a run that another process has begun
+	turn    func() // ends its turn at the server; nil while it has none
 
 	report *draft
 }
@@ -230,6 +231,7 @@ func (r *run) open(ctx context.Context) error {
 
 // stageAndPublish stages by way of stage, and publishes all of it or nothing.
 func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*lake.Report, error) {
+	defer r.leaveTurn() // when its exports are deleted, or kept for the run that goes on
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {

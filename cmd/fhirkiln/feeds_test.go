@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +26,7 @@ func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...st
 	var b strings.Builder
 	b.WriteString("sources:\n")
 	for i, s := range servers {
-		fmt.Fprintf(&b, "  s%d: {fhir: %q, auth: {type: client_credentials, token_url: %q, client_id: c, client_secret: s, scope: %q}, poll: {min: 1ms, max: 1ms}}\n",
+		fmt.Fprintf(&b, "  s%d: {fhir: %q, auth: {type: client_credentials, token_url: %q, client_id: c, client_secret: s, scope: %q}, poll: {min: 1ms, max: 1ms, deadline: 20s}}\n",
 			i, s.FHIR(), s.TokenURL(), bulktest.DefaultScope)
 	}
 	fmt.Fprintf(&b, "feeds:\n%ssink: {url: lake}\n", feeds)
@@ -81,6 +82,52 @@ func TestFeedsTakeTurns(t *testing.T) {
 	}
 	if order != "kffkffkff" || tokens != 1 {
 		t.Errorf("kick-offs and files came as %s, with %d tokens", order, tokens)
+	}
+}
+
+// A server that has room for one export until that is deleted: feeds of several exports come
+// to their ends, one after the other.
+func TestFeedsShareAServerOfOneExport(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"which names the one in the way": true, "which says no more": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := bulktest.NewServer(bulktest.Options{ClientID: "c", ClientSecret: "s", Polls: 3, Data: append(practiceData(), bulktest.Lines("Group",
+				`{"resourceType":"Group","id":"g1","member":[{"entity":{"reference":"Patient/p1"}}]}`,
+				`{"resourceType":"Group","id":"g2","member":[{"entity":{"reference":"Patient/p2"}}]}`))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			var mu sync.Mutex
+			there := "" // the export's status URL
+			server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				mu.Lock()
+				defer mu.Unlock()
+				if there == "" {
+					bulktest.EditHead(func(status int, h http.Header) int {
+						there = h.Get("Content-Location")
+						return status
+					})(w, r, next)
+					return
+				}
+				busy := http.Header{"Retry-After": {"0"}}
+				if told {
+					busy.Set("Content-Location", there)
+				}
+				bulktest.Respond(http.StatusTooManyRequests, busy, "")(w, r, next)
+			}})
+			server.Inject(bulktest.Fault{On: bulktest.DeleteEndpoint, Times: bulktest.Always, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				mu.Lock()
+				there = ""
+				mu.Unlock()
+				next.ServeHTTP(w, r)
+			}})
+			feeds := "  a: {source: s0, level: group, groups: [g1, g2], new_members: ignore}\n  b: {source: s0, level: group, groups: [g1, g2]}\n"
+			if reports := runFeeds(t, []*bulktest.Server{server}, feeds, "--parallel", "2"); len(reports) != 2 {
+				t.Errorf("%d reports of 2 runs", len(reports))
+			}
+		})
 	}
 }
 

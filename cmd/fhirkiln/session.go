@@ -52,7 +52,7 @@ func (s *session) options(feed config.Feed) (pipeline.Options, error) {
 	o.Server = pipeline.Client(client)
 	o.KeepJob = keepJob(source.Source)
 	o.ExportDeadline = exportDeadlines * source.Poll.Deadline
-	o.Turn = source.turn
+	o.Turn = source.turns.take
 	o.Workers = source.Downloads
 	o.Cores = s.cores
 	o.PartBytes = int64(feed.PartMiB) << 20

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 
@@ -16,7 +15,7 @@ type sources map[string]*source
 type source struct {
 	config.Source
 	client func() (*bulk.Client, error) // made once, when it is first wanted
-	slots  chan struct{}                // holds a token for each export that is at the server
+	turns  turns                        // of runs that have exports at the server
 }
 
 func newSources(cfg *config.Config, state tokenPlace, p patience, log *slog.Logger) sources {
@@ -25,22 +24,10 @@ func newSources(cfg *config.Config, state tokenPlace, p patience, log *slog.Logg
 		all[name] = &source{
 			Source: s,
 			client: sync.OnceValues(func() (*bulk.Client, error) { return newClient(s, state, p, log.With("source", name)) }),
-			slots:  make(chan struct{}, s.Exports),
+			turns:  turns{limit: s.Exports},
 		}
 	}
 	return all
-}
-
-// turn waits until another export may be at the server. From its kick-off to the end of
-// its downloads it takes a slot there: most servers count it until its files are fetched
-// or it is deleted, and refuse the next one.
-func (s *source) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // inTurns orders feeds so that those of one source do not keep all of the places of a
