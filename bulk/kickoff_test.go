@@ -359,6 +359,25 @@ func TestKickOffCanceled(t *testing.T) {
 	}
 }
 
+// A redirect of it, which is answered after the end, is not followed.
+func TestKickOffCanceledGoesNoFurther(t *testing.T) {
+	t.Parallel()
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	sent := 0
+	c, err := bulk.New(bulk.Options{Base: "https://h.example/fhir", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent++
+		cancel(why)
+		return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"https://h.example/other"}}, Body: http.NoBody, Request: r}, nil
+	})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.KickOff(ctx, bulk.Request{Level: bulk.System}); err != why || sent != 1 {
+		t.Errorf("sent %d times: %v", sent, err)
+	}
+}
+
 // A server that does not answer is not waited for for ever, nor one that cannot be reached.
 func TestKickOffCanceledEndsInTime(t *testing.T) {
 	t.Parallel()

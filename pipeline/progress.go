@@ -9,10 +9,10 @@ import (
 // Phase is what a run is doing.
 type Phase string
 
-// The phases of a run, in their order; a run with several exports goes through the
-// first four for each. One that fails comes from any to Ending.
+// The phases of a run, in their order; a run with several exports goes from Starting to
+// Converting for each. One that fails comes from any to Ending.
 const (
-	Queued     Phase = "queued" // until it is this export's turn
+	Queued     Phase = "queued" // until it is this run's turn
 	Starting   Phase = "starting"
 	Waiting    Phase = "waiting"
 	Converting Phase = "converting"
