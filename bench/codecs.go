@@ -13,7 +13,7 @@ import (
 func codecs(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes[:2] {
-		in, err := b.generated(t, b.mb)
+		in, err := b.generated(ctx, t, b.mb)
 		if err != nil {
 			return results, err
 		}

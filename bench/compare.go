@@ -23,7 +23,7 @@ func inferredColumns(ctx context.Context, b *bench) ([]result, error) {
 
 // compare converts each input with both on one core.
 func (b *bench) compare(ctx context.Context, g goal, columns columnsOf, against string, limit func(string) float64) ([]result, error) {
-	inputs, err := b.inputs()
+	inputs, err := b.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,11 @@ const large = 5
 func cores(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes[:2] {
-		in, err := b.generated(t, large*b.mb)
+		in, err := b.generated(ctx, t, large*b.mb)
 		if err != nil {
 			return results, err
 		}
-		folder, err := b.split(in, 16)
+		folder, err := b.split(ctx, in, 16)
 		if err != nil {
 			return results, err
 		}
@@ -61,7 +61,7 @@ func (b *bench) oneAndTwo(ctx context.Context, path string) (one, two float64, e
 }
 
 // split cuts an input of one file into a folder of several.
-func (b *bench) split(in *input, pieces int) (string, error) {
+func (b *bench) split(ctx context.Context, in *input, pieces int) (string, error) {
 	folder := fmt.Sprintf("%s-%d-files", in.files[0].path, pieces)
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
@@ -74,8 +74,12 @@ func (b *bench) split(in *input, pieces int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer func() { _ = os.RemoveAll(unfinished) }()
 	size := len(text)/pieces + 1
 	for i := 0; len(text) > 0; i++ {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		end := min(size, len(text))
 		if at := bytes.IndexByte(text[end-1:], '\n'); at >= 0 {
 			end += at

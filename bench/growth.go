@@ -29,11 +29,11 @@ func growth(ctx context.Context, b *bench) ([]result, error) {
 			theirs: fmt.Sprintf("%s: %s", less, from.Round(time.Millisecond)), ratio: to.Seconds() / from.Seconds()})
 		return nil
 	}
-	few, err := b.generated("Observation", max(b.mb/10, 1))
+	few, err := b.generated(ctx, "Observation", max(b.mb/10, 1))
 	if err != nil {
 		return nil, err
 	}
-	many, err := b.generated("Observation", b.mb)
+	many, err := b.generated(ctx, "Observation", b.mb)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ func growth(ctx context.Context, b *bench) ([]result, error) {
 	narrow, wide := "BodyStructure", "ExplanationOfBenefit"
 	var paths []string
 	for _, t := range []string{narrow, wide} {
-		path := filepath.Join(b.cache, "ids-"+t+".ndjson")
-		err := b.make(path, func(w io.Writer) error {
+		path := filepath.Join(b.madeIn, "ids-"+t+".ndjson")
+		err := b.make(ctx, path, func(w io.Writer) error {
 			for i := range 500_000 {
 				if _, err := fmt.Fprintf(w, "{\"resourceType\":%q,\"id\":\"%d\"}\n", t, i); err != nil {
 					return err
@@ -62,7 +62,7 @@ func growth(ctx context.Context, b *bench) ([]result, error) {
 		return results, err
 	}
 	for _, n := range []int{10, 1000} {
-		folder, err := b.split(many, n)
+		folder, err := b.split(ctx, many, n)
 		if err != nil {
 			return results, err
 		}

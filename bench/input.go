@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"errors"
+	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +43,7 @@ const mixName = "a day's mix"
 
 // inputs are one for each of the goals' types and a day's mix; the same of real data, if
 // that is there; and a mix with all that real servers add to resources.
-func (b *bench) inputs() ([]*input, error) {
+func (b *bench) inputs(ctx context.Context) ([]*input, error) {
 	var all []*input
 	add := func(in *input, err error) error {
 		if err == nil {
@@ -54,26 +52,26 @@ func (b *bench) inputs() ([]*input, error) {
 		return err
 	}
 	for _, t := range goalTypes {
-		if err := add(b.generated(t, b.mb)); err != nil {
+		if err := add(b.generated(ctx, t, b.mb)); err != nil {
 			return nil, err
 		}
 	}
-	if err := add(b.mix(b.mb)); err != nil {
+	if err := add(b.mix(ctx, b.mb)); err != nil {
 		return nil, err
 	}
-	for _, t := range append(goalTypes, "") {
-		if err := add(b.real(t)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, t := range b.realTypes {
+		if err := add(b.real(ctx, t)); err != nil {
 			return nil, err
 		}
 	}
-	err := add(b.wider())
+	err := add(b.wider(ctx))
 	return all, err
 }
 
 // generated is a file of one type.
-func (b *bench) generated(resourceType string, mb int) (*input, error) {
-	path := filepath.Join(b.cache, fmt.Sprintf("%s-%d-%d.ndjson", resourceType, seed, mb))
-	err := b.make(path, func(w io.Writer) error { return generate(w, resourceType, int64(mb)*1e6) })
+func (b *bench) generated(ctx context.Context, resourceType string, mb int) (*input, error) {
+	path := filepath.Join(b.madeIn, fmt.Sprintf("%s-%d.ndjson", resourceType, mb))
+	err := b.make(ctx, path, func(w io.Writer) error { return generate(w, resourceType, int64(mb)*1e6) })
 	return newInput(resourceType, []inputFile{{resourceType, path}}, err)
 }
 
@@ -100,17 +98,14 @@ func generate(w io.Writer, resourceType string, size int64) error {
 const bytesOfPatient = 120_000
 
 // mix is a folder as a server exports it, of all types.
-func (b *bench) mix(mb int) (*input, error) {
+func (b *bench) mix(ctx context.Context, mb int) (*input, error) {
 	patients := mb*1e6/bytesOfPatient + 1
 	world := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: patients})
-	folder := filepath.Join(b.cache, fmt.Sprintf("mix-%d-%d", seed, mb))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
+	folder := filepath.Join(b.madeIn, fmt.Sprintf("mix-%d", mb))
 	var files []inputFile
 	for _, f := range world.Files() {
 		file := inputFile{f.Type, filepath.Join(folder, f.Type+".ndjson")}
-		err := b.make(file.path, func(w io.Writer) error {
+		err := b.make(ctx, file.path, func(w io.Writer) error {
 			r, err := world.Open(f.Type, 0, patients)
 			if err != nil {
 				return err
@@ -125,23 +120,6 @@ func (b *bench) mix(mb int) (*input, error) {
 		files = append(files, file)
 	}
 	return newInput(mixName, files, nil)
-}
-
-// make writes a file unless it is there.
-func (b *bench) make(path string, write func(io.Writer) error) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	f, err := os.CreateTemp(b.scratch, "input")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := errors.Join(write(w), w.Flush(), f.Close()); err != nil {
-		return fmt.Errorf("making %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // newInput reads files once, so that they are in the page cache.

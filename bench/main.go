@@ -49,14 +49,21 @@ func main() {
 // bench is what all measurements share.
 type bench struct {
 	root    string // of the repository
-	cache   string // inputs, kept
+	cache   string // a folder for each version of the inputs, kept
 	scratch string // outputs, removed
-	samples string // folder of real NDJSON; it need not exist
+	samples string // folder of real NDJSON; "" is the usual one, which need not be there
+	madeIn  string // where in the cache the generator's inputs are
+	realIn  string // where in the cache those of the sample data are
 	bin     string // fhirkiln
-	mb      int    // of NDJSON in an input, 10^6 bytes each
-	bigMB   int    // in the input of the memory test
-	runs    int
-	cpu     bool
+
+	// realTypes are those of the goals' types that the sample data has, and "" for all
+	// of it; none, if there is none.
+	realTypes []string
+
+	mb    int // of NDJSON in an input, 10^6 bytes each
+	bigMB int // in the input of the memory test
+	runs  int
+	cpu   bool
 }
 
 // suite is a group of the table's rows.

@@ -36,8 +36,8 @@ func (b *bench) prepare(ctx context.Context) error {
 		return fmt.Errorf("finding the repository, from its folder bench: %w", err)
 	}
 	b.root = strings.TrimSpace(string(here))
-	if b.samples == "" {
-		b.samples = filepath.Join(b.root, "..", "shared", "data", "synthea")
+	if err := b.placeInputs(); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(b.cache, 0o700); err != nil {
 		return err

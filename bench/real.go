@@ -1,20 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // real is the sample data of a type, or of all for "": as often as it takes, each time of
-// other people. It is [fs.ErrNotExist] where there is no sample data.
-func (b *bench) real(resourceType string) (*input, error) {
+// other people, who come in another order.
+func (b *bench) real(ctx context.Context, resourceType string) (*input, error) {
 	texts, err := b.readSamples(resourceType)
 	if err != nil {
 		return nil, err
@@ -24,22 +24,23 @@ func (b *bench) real(resourceType string) (*input, error) {
 		whole += len(text)
 	}
 	if whole == 0 {
-		return nil, fs.ErrNotExist
+		return nil, fmt.Errorf("the sample data in %s has nothing of %s", b.samples, cmp.Or(resourceType, "any type"))
 	}
-	name, folder := "real "+resourceType, b.cache
+	name, folder := "real "+resourceType, b.realIn
 	if resourceType == "" {
-		name, folder = mixName+", real", filepath.Join(b.cache, fmt.Sprintf("people-mix-%d", b.mb))
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
+		name, folder = mixName+", real", filepath.Join(b.realIn, fmt.Sprintf("mix-%d", b.mb))
 	}
 	var files []inputFile
 	for _, t := range slices.Sorted(maps.Keys(texts)) {
-		file := inputFile{t, filepath.Join(folder, fmt.Sprintf("people-%s-%d.ndjson", t, b.mb))}
-		err := b.make(file.path, func(w io.Writer) error {
+		file := inputFile{t, filepath.Join(folder, fmt.Sprintf("%s-%d.ndjson", t, b.mb))}
+		err := b.make(ctx, file.path, func(w io.Writer) error {
 			var other []byte
+			people := byPatient(texts[t])
 			for n := range uint64(b.mb*1e6/whole + 1) {
-				other = appendOther(other[:0], texts[t], n)
+				other = other[:0]
+				for _, p := range inOrderOf(people, n) {
+					other = appendOther(other, p.lines, n)
+				}
 				if _, err := w.Write(other); err != nil {
 					return err
 				}
@@ -57,13 +58,13 @@ func (b *bench) real(resourceType string) (*input, error) {
 // readSamples reads the sample data of a type, or of all for "", by type: servers have cut
 // some into several files, Condition.ndjson.gz and Condition-2.ndjson.gz.
 func (b *bench) readSamples(resourceType string) (map[string][]byte, error) {
-	names, err := filepath.Glob(filepath.Join(b.samples, "*.ndjson.gz"))
+	names, err := sampleFiles(b.samples)
 	if err != nil {
 		return nil, err
 	}
 	texts := map[string][]byte{}
 	for _, name := range names {
-		t, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(name), ".ndjson.gz"), "-")
+		t := sampleType(name)
 		if resourceType != "" && t != resourceType {
 			continue
 		}

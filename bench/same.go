@@ -11,7 +11,7 @@ import (
 // less of NDJSON than fhirkiln, so that the files which it makes of that have fewer columns
 // and values: these have the same ones, and differ only in how they are written.
 func same(ctx context.Context, b *bench) ([]result, error) {
-	inputs, err := b.inputs()
+	inputs, err := b.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}

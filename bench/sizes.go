@@ -13,7 +13,7 @@ import (
 
 // sizes compares bytes of Parquet.
 func sizes(ctx context.Context, b *bench) ([]result, error) {
-	inputs, err := b.inputs()
+	inputs, err := b.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // oneRow is the size of a part of one resource.
 func (b *bench) oneRow(ctx context.Context, resourceType string) (int64, error) {
-	path := filepath.Join(b.cache, "one-"+resourceType+".ndjson")
-	err := b.make(path, func(w io.Writer) error {
+	path := filepath.Join(b.madeIn, "one-"+resourceType+".ndjson")
+	err := b.make(ctx, path, func(w io.Writer) error {
 		var all strings.Builder
 		world := population.New(population.Options{Seed: seed})
 		r, err := world.Open(resourceType, 0, 20)
@@ -97,7 +97,7 @@ var typicalColumns = map[string]string{
 func scans(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes {
-		in, err := b.generated(t, b.mb)
+		in, err := b.generated(ctx, t, b.mb)
 		if err != nil {
 			return results, err
 		}

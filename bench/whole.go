@@ -21,7 +21,7 @@ import (
 // whole is what a user waits for: a run against a server, which is in this process.
 func whole(ctx context.Context, b *bench) ([]result, error) {
 	const cores = 2
-	mix, err := b.mix(b.mb)
+	mix, err := b.mix(ctx, b.mb)
 	if err != nil {
 		return nil, err
 	}

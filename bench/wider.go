@@ -3,11 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -15,16 +15,12 @@ import (
 // wider is a mix of the goals' types with all that real servers add to resources: many
 // extensions, modifier extensions, extensions of primitives and within data types,
 // contained resources, elements that FHIR does not know, long narratives.
-func (b *bench) wider() (*input, error) {
-	// The 2 is because a cache may still have those of before, with other narratives.
-	folder := filepath.Join(b.cache, fmt.Sprintf("wider-2-%d-%d", seed, b.mb))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
+func (b *bench) wider(ctx context.Context) (*input, error) {
+	folder := filepath.Join(b.madeIn, fmt.Sprintf("wider-%d", b.mb))
 	var files []inputFile
 	for i, t := range goalTypes {
 		file := inputFile{t, filepath.Join(folder, t+".ndjson")}
-		err := b.make(file.path, func(w io.Writer) error {
+		err := b.make(ctx, file.path, func(w io.Writer) error {
 			size := int64(b.mb) * 1e6 / int64(len(goalTypes))
 			add := &adder{w: w, left: size, rand: rand.New(rand.NewPCG(seed, uint64(i)))}
 			plain, made := io.Pipe()
