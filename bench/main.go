@@ -17,15 +17,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -37,8 +38,12 @@ func main() {
 		}
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal then ends what does not listen
+	// With this, writing to a stdout that nobody reads is an error like others, after which
+	// outputs are removed.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -66,102 +71,57 @@ type bench struct {
 	cpu   bool
 }
 
-// suite is a group of the table's rows.
-type suite struct {
-	name, about string
-	slow        bool // it runs only when it is asked for
-	run         func(context.Context, *bench) ([]result, error)
-}
-
-func suites() []suite {
-	return []suite{
-		{"columns", "MB/s against DuckDB with fhirkiln's columns", false, ourColumns},
-		{"inferred", "MB/s against DuckDB with the columns that it infers", false, inferredColumns},
-		{"shred", "scanning and shredding alone, against jsontext; allocations", false, parts},
-		{"cores", "two cores against one", false, cores},
-		{"size", "bytes of Parquet against DuckDB's, and of files of one row", false, sizes},
-		{"scan", "DuckDB's time to read fhirkiln's files against its own", false, scans},
-		{"same", "bytes, and time to read, against files into which DuckDB has copied fhirkiln's", false, same},
-		{"memory", "peak memory: a large file, 10,000 small ones, eight fetchers into S3", false, memory},
-		{"whole", "a run against a server on loopback; start-up; a night with nothing new", false, whole},
-		{"codecs", "what codecs and other options of Parquet cost", true, codecs},
-		{"growth", "how cost grows: rows, columns, files", true, growth},
-	}
-}
-
-func run(ctx context.Context) error {
-	b := &bench{}
-	cache, err := os.UserCacheDir()
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parse(args)
 	if err != nil {
-		cache = os.TempDir()
+		return err
 	}
-	var (
-		only  = flag.String("only", "", "comma-separated `names` of what to measure; see -list")
-		list  = flag.Bool("list", false, "list what can be measured")
-		clock = flag.String("clock", "wall", "`wall` or cpu: the time that ratios are of")
-		write = flag.Bool("write", false, "put the tables into docs/performance.md")
-	)
-	flag.StringVar(&b.cache, "cache", filepath.Join(cache, "fhirkiln-bench"), "`folder` for inputs, which are kept")
-	flag.IntVar(&b.mb, "mb", 200, "`megabytes` of NDJSON of an input")
-	flag.IntVar(&b.bigMB, "big", 1000, "`megabytes` of NDJSON of the memory test's large file, which is made as it is read; the goal is for 10000")
-	flag.IntVar(&b.runs, "runs", 5, "`times` that everything runs")
-	flag.StringVar(&b.samples, "samples", "", "`folder` of real NDJSON (default ../shared/data/synthea beside the repository)")
-	flag.Parse()
-	all := suites()
-	if *list {
-		for _, s := range all {
-			fmt.Printf("%-10s %s\n", s.name, s.about)
+	if o.list {
+		for _, s := range suites() {
+			fmt.Fprintf(stdout, "%-10s %s\n", s.name, s.about)
 		}
 		return nil
 	}
-	if b.cpu = *clock == "cpu"; !b.cpu && *clock != "wall" {
-		return fmt.Errorf("-clock %s must be wall or cpu", *clock)
-	}
-	chosen, err := choose(all, *only)
-	if err != nil {
+	b := &o.bench
+	if err := b.place(ctx); err != nil {
 		return err
 	}
-	if err := b.prepare(ctx); err != nil {
+	if o.write && o.writes("goals") && len(b.realTypes) <= len(goalTypes) {
+		return errors.New("-write: the goals' table has rows of sample data of all types, which is not there")
+	}
+	// Beside the inputs, so that outputs are on a disk and not in memory.
+	if b.scratch, err = os.MkdirTemp(b.cache, "run-"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.scratch)
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	return measureAll(ctx, o, stdout)
+}
 
-	facts := machineFacts(b)
-	fmt.Println(facts)
+// measureAll runs the suites that were asked for, and prints what each gives when it has it.
+func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
+	out := bufio.NewWriter(stdout) // it keeps the first error
+	facts := machineFacts(&o.bench)
+	fmt.Fprintln(out, facts)
 	var results []result
-	for _, s := range chosen {
+	for _, s := range o.suites {
 		fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, s.about)
-		some, err := s.run(ctx, b)
-		printTable(os.Stdout, some, len(results) == 0)
+		some, err := s.run(ctx, &o.bench)
+		printTable(out, some, len(results) == 0)
 		results = append(results, some...)
-		if err != nil {
+		if err := errors.Join(err, out.Flush()); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	fmt.Println()
-	printSummary(os.Stdout, results)
-	if *write {
-		return writeDocument(filepath.Join(b.root, "docs", "performance.md"), facts, results)
+	fmt.Fprintln(out)
+	printSummary(out, results)
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if o.write {
+		return writeDocument(filepath.Join(o.root, "docs", "performance.md"), facts, results)
 	}
 	return nil
-}
-
-func choose(all []suite, only string) ([]suite, error) {
-	var chosen []suite
-	if only == "" {
-		for _, s := range all {
-			if !s.slow {
-				chosen = append(chosen, s)
-			}
-		}
-		return chosen, nil
-	}
-	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(all, func(s suite) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("-only %s: there is no such thing; see -list", name)
-		}
-		chosen = append(chosen, all[i])
-	}
-	return chosen, nil
 }

@@ -29,23 +29,24 @@ func (b *bench) of(u usage) time.Duration {
 	return u.wall
 }
 
-// prepare builds fhirkiln and makes the folders.
-func (b *bench) prepare(ctx context.Context) error {
+// place finds the repository and where inputs are, and makes the cache.
+func (b *bench) place(ctx context.Context) error {
 	here, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "fhirkiln").Output()
 	if err != nil {
 		return fmt.Errorf("finding the repository, from its folder bench: %w", err)
 	}
 	b.root = strings.TrimSpace(string(here))
+	if b.cache, err = filepath.Abs(b.cache); err != nil { // commands run in other folders
+		return err
+	}
 	if err := b.placeInputs(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(b.cache, 0o700); err != nil {
-		return err
-	}
-	// Beside the inputs, so that outputs are on a disk and not in memory.
-	if b.scratch, err = os.MkdirTemp(b.cache, "run-"); err != nil {
-		return err
-	}
+	return os.MkdirAll(b.cache, 0o700)
+}
+
+// build builds fhirkiln.
+func (b *bench) build(ctx context.Context) error {
 	b.bin = filepath.Join(b.scratch, "fhirkiln")
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.bin, "./cmd/fhirkiln")
 	build.Dir = b.root
