@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -95,12 +96,15 @@ func duckDB(ctx context.Context, j job) (usage, [][]took, error) {
 	cmd.Stdin = strings.NewReader(string(body))
 	u, out, err := measure(cmd, j.Threads)
 	if err != nil {
-		return u, nil, err
+		return u, nil, fmt.Errorf("%w: %w", errDuckDB, err)
 	}
 	var all [][]took
 	err = json.Unmarshal(out, &all)
 	return u, all, err
 }
+
+// errDuckDB says that what failed is DuckDB.
+var errDuckDB = errors.New("DuckDB")
 
 // text is an SQL string.
 func text(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -56,16 +56,36 @@ func (g goal) about() (what, limit string) {
 	return "", ""
 }
 
+// fits says whether inputs and runs are as many as a goal is about.
+func (b *bench) fits(g goal) bool {
+	mb, runs := b.mb >= goalMB, b.runs >= goalRuns
+	switch g {
+	case ofOneRow:
+		return true
+	case ofMemory:
+		return b.bigMB >= goalBigMB
+	case againstSize:
+		return mb
+	case againstTokens, ofAllocations, ofStarting:
+		return runs
+	}
+	return mb && runs
+}
+
 // printSummary prints each goal once, with the result that is the furthest from it.
 func printSummary(w io.Writer, results []result) {
 	io.WriteString(w, "| | goal | the worst of its rows | met |\n|---|---|---|---|\n")
+	small := false
 	for g := goal(1); g < goalsEnd; g++ {
 		what, limit := g.about()
 		worst, met := "not measured", ""
-		if of := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.goal != g }); len(of) > 0 {
+		if of := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.goal != g || !r.counts() }); len(of) > 0 {
 			r := slices.MaxFunc(of, func(a, b result) int { return cmp.Compare(a.over, b.over) })
 			value := r.ours
-			if r.ratio > 0 {
+			switch {
+			case r.err != nil:
+				value = r.ours + r.theirs
+			case r.ratio > 0:
 				value = fmt.Sprintf("%.2f ×", r.ratio)
 			}
 			worst, met = fmt.Sprintf("%s: %s", value, r.what), "yes"
@@ -73,8 +93,14 @@ func printSummary(w io.Writer, results []result) {
 			if len(missed) > 0 {
 				met = fmt.Sprintf("no: %d of %d", len(of)-len(missed), len(of))
 			}
+			if r.small && r.err == nil {
+				met, small = "–", true
+			}
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", what, limit, worst, met)
+	}
+	if small {
+		fmt.Fprintf(w, "\n–: the goal is for inputs of %d MB, a large file of %d MB and %d runs.\n", goalMB, goalBigMB, goalRuns)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -101,18 +102,33 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 // measureAll runs the suites that were asked for, and prints what each gives when it has it.
+// What fails is an error in the end, after the rest.
 func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
 	out := bufio.NewWriter(stdout) // it keeps the first error
 	facts := machineFacts(&o.bench)
 	fmt.Fprintln(out, facts)
 	var results []result
+	var unfinished []string // suites
 	for _, s := range o.suites {
 		fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, s.about)
 		some, err := s.run(ctx, &o.bench)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			unfinished = append(unfinished, s.name)
+			fmt.Fprintf(os.Stderr, "%s ends early: %v\n", s.name, err)
+		}
+		if err := failures(some); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		for i := range some {
+			some[i].small = !o.fits(some[i].goal)
+		}
 		printTable(out, some, len(results) == 0)
 		results = append(results, some...)
-		if err := errors.Join(err, out.Flush()); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		if err := out.Flush(); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintln(out)
@@ -120,8 +136,15 @@ func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if o.write {
-		return writeDocument(filepath.Join(o.root, "docs", "performance.md"), facts, results)
+	if len(unfinished) > 0 {
+		return fmt.Errorf("not all of %s was measured", strings.Join(unfinished, ", "))
 	}
-	return nil
+	var err error
+	if failures(results) != nil {
+		err = errors.New("some rows failed")
+	}
+	if o.write {
+		return errors.Join(err, writeDocument(filepath.Join(o.root, "docs", "performance.md"), facts, results))
+	}
+	return err
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -22,6 +24,41 @@ type result struct {
 	ratio        float64 // 0 is none
 	limit        string
 	over         float64 // what is measured ÷ its limit, so that up to 1 is met
+	small        bool    // it is of less than the goal is about, which it therefore neither meets nor misses
+	err          error   // for which there are no numbers
+}
+
+// counts says whether a goal is about a result. Others stand beside it.
+func (r result) counts() bool { return r.goal != 0 && r.limit != "" }
+
+// beside is a result for a reader to compare with those of a goal.
+func (r result) beside() result {
+	r.limit, r.over = "", 0
+	return r
+}
+
+// orFails is the result, or after an error one that says so: what fails does not keep the
+// rest from being measured.
+func (r result) orFails(err error) result {
+	if err == nil {
+		return r
+	}
+	r.err, r.ours, r.theirs, r.ratio, r.over = err, "fails", "", 0, math.Inf(1)
+	if errors.Is(err, errDuckDB) {
+		r.ours, r.theirs = "", "DuckDB: fails"
+	}
+	return r
+}
+
+// failures says what failed, nil for nothing.
+func failures(results []result) error {
+	var all []error
+	for _, r := range results {
+		if r.err != nil {
+			all = append(all, fmt.Errorf("%s: %w", r.what, r.err))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // atLeast is a result whose ratio is to be so large.
@@ -50,11 +87,16 @@ func printTable(w io.Writer, results []result, head bool) {
 		if r.ratio > 0 {
 			ratio = fmt.Sprintf("%.2f", r.ratio)
 		}
-		if r.goal != 0 {
+		switch {
+		case !r.counts():
+		case r.err != nil:
+			verdict = "fails"
+		case r.small:
+			verdict = "–"
+		case r.over <= 1:
+			verdict = "yes"
+		default:
 			verdict = "no"
-			if r.over <= 1 {
-				verdict = "yes"
-			}
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", r.what, r.ours, r.theirs, ratio, r.limit, verdict)
 	}
@@ -64,7 +106,7 @@ func printTable(w io.Writer, results []result, head bool) {
 func machineFacts(b *bench) string {
 	clock := "wall time"
 	if b.cpu {
-		clock = "processor time"
+		clock = "processor time, but of wall time for shredding, two cores, the whole way and starts"
 	}
 	commit := "unknown"
 	git := exec.CommandContext(context.Background(), "git", "describe", "--always", "--dirty")
