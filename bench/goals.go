@@ -93,7 +93,7 @@ func printSummary(w io.Writer, results []result) {
 			if len(missed) > 0 {
 				met = fmt.Sprintf("no: %d of %d", len(of)-len(missed), len(of))
 			}
-			if r.small && r.err == nil {
+			if r.small {
 				met, small = "–", true
 			}
 		}
