@@ -72,7 +72,7 @@ func (b *bench) inputs(ctx context.Context) ([]*input, error) {
 func (b *bench) generated(ctx context.Context, resourceType string, mb int) (*input, error) {
 	path := filepath.Join(b.madeIn, fmt.Sprintf("%s-%d.ndjson", resourceType, mb))
 	err := b.make(ctx, path, func(w io.Writer) error { return generate(w, resourceType, int64(mb)*1e6) })
-	return newInput(resourceType, []inputFile{{resourceType, path}}, err)
+	return newInput(ctx, resourceType, []inputFile{{resourceType, path}}, err)
 }
 
 // generate writes whole patients' resources until there are so many bytes.
@@ -119,11 +119,11 @@ func (b *bench) mix(ctx context.Context, mb int) (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput(mixName, files, nil)
+	return newInput(ctx, mixName, files, nil)
 }
 
 // newInput reads files once, so that they are in the page cache.
-func newInput(name string, files []inputFile, err error) (*input, error) {
+func newInput(ctx context.Context, name string, files []inputFile, err error) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func newInput(name string, files []inputFile, err error) (*input, error) {
 		if err != nil {
 			return nil, err
 		}
-		n, err := io.Copy(io.Discard, struct{ io.Reader }{f}) // not by a copy within the kernel
+		n, err := io.Copy(writerUntil{ctx, io.Discard}, struct{ io.Reader }{f}) // not by a copy within the kernel
 		f.Close()
 		if err != nil {
 			return nil, err

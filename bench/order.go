@@ -69,7 +69,7 @@ func (b *bench) inAnyOrder(ctx context.Context, in *input) (*input, error) {
 		}
 		return shuffle(w, text)
 	})
-	return newInput(in.name+", lines in any order", []inputFile{{file.resourceType, path}}, err)
+	return newInput(ctx, in.name+", lines in any order", []inputFile{{file.resourceType, path}}, err)
 }
 
 // shuffle writes all lines of a text, in an order that follows from how many they are.

@@ -52,7 +52,7 @@ func (b *bench) real(ctx context.Context, resourceType string) (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput(name, files, nil)
+	return newInput(ctx, name, files, nil)
 }
 
 // readSamples reads the sample data of a type, or of all for "", by type: servers have cut

@@ -33,7 +33,7 @@ func (b *bench) wider(ctx context.Context) (*input, error) {
 		}
 		files = append(files, file)
 	}
-	return newInput(mixName+", wider", files, nil)
+	return newInput(ctx, mixName+", wider", files, nil)
 }
 
 // adder adds members to resources. What it adds follows from its seed.
