@@ -52,8 +52,8 @@ func (b *bench) amountOf(ctx context.Context, name string, paths ...string) amou
 	}}
 }
 
-// moreRows are ten times as many, through stdin: the file that two cores get, twice. A row
-// group is far smaller than that, so that nothing in one has come before.
+// moreRows are ten times as many, through stdin: the file that two cores get, twice. No row
+// group is so large that a resource comes twice in it.
 func (b *bench) moreRows(ctx context.Context) ([]result, error) {
 	few, err := b.generated(ctx, "Observation", b.mb)
 	if err != nil {
