@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
@@ -16,6 +17,9 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 	durable, cancel := windDown(ctx)
 	defer cancel()
 	err := r.lease.Update(durable, func(f *ledger.Feed) error {
+		if slices.Contains(f.Ended, r.id) {
+			return nil // it counts already
+		}
 		if err := change(f); err != nil {
 			return err
 		}

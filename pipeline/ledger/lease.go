@@ -161,10 +161,11 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	var tried attempts
 	for {
 		// One connection that falls silent is not to take all the time that there is.
 		limited, cancel := l.soon(ctx)
-		err := l.writeWithin(limited, change)
+		err := l.writeWithin(limited, change, &tried)
 		silent := err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrLost)
 		cancel()
 		if !silent {
@@ -181,16 +182,34 @@ func (l *Lease) soon(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(ctx, l.opts.TTL/6)
 }
 
-// writeWithin is write, under turn. What came of a write when ctx has ended, the next one
-// finds out.
-func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error) error {
+// attempts are what one write has sent. Any of them may come through, also after its answer
+// was given up: then the change is made, and is not to be made again. No two are equal, and only
+// one can come through, since each is sent for the version before.
+type attempts []state
+
+// of is the attempt whose content an object has, nil for none.
+func (a attempts) of(content []byte) *state {
+	for i := range a {
+		if bytes.Equal(a[i].content, content) {
+			return &a[i]
+		}
+	}
+	return nil
+}
+
+// writeWithin is write, under turn. What came of what it has tried when ctx has ended, the next
+// one finds out.
+func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried *attempts) error {
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 		if l.doubtful {
-			if err := l.reconcile(ctx, state{}); err != nil {
+			if err := l.reconcile(ctx, *tried); err != nil {
 				return err
+			}
+			if tried.of(l.now.Load().content) != nil {
+				return nil
 			}
 		}
 		now := l.now.Load()
@@ -199,18 +218,19 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error) error
 			return err
 		}
 		next.sent = time.Now()
+		*tried = append(*tried, next)
 		next.version, err = l.store.Swap(ctx, FeedKey(l.opts.Feed), next.content, now.version)
 		if err == nil {
 			l.now.Store(&next)
 			return nil
 		}
 		l.doubtful = true
-		settled := l.reconcile(ctx, next)
+		settled := l.reconcile(ctx, *tried)
 		there := l.now.Load()
 		switch {
 		case errors.Is(settled, ErrLost):
 			return settled
-		case bytes.Equal(there.content, next.content):
+		case tried.of(there.content) != nil:
 			return nil // only the answer was lost
 		case settled != nil || !errors.Is(err, sink.ErrChanged):
 			return err
@@ -223,7 +243,7 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error) error
 
 // reconcile finds out what is there after a write whose end is not known. What this lease
 // has written is taken as it is; what another has, loses the lease.
-func (l *Lease) reconcile(ctx context.Context, tried state) error {
+func (l *Lease) reconcile(ctx context.Context, tried attempts) error {
 	there, err := l.load(ctx)
 	if err != nil {
 		return err
@@ -234,8 +254,8 @@ func (l *Lease) reconcile(ctx context.Context, tried state) error {
 		return l.lose(fmt.Errorf("its object is not there: %w", fs.ErrNotExist))
 	case there.feed.Generation != l.generation || there.feed.Lease != nil && there.feed.Lease.Holder != l.held.Holder:
 		return l.lose(taker(there.feed))
-	case bytes.Equal(there.content, tried.content):
-		there.sent = tried.sent
+	case tried.of(there.content) != nil:
+		there.sent = tried.of(there.content).sent
 		l.now.Store(&there)
 	case there.version != now.version:
 		there.sent = now.sent // some time after that

@@ -200,3 +200,31 @@ func TestASilentUpdateIsTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A write may come through though its answer does not: the change is made once.
+func TestASilentAnswerMakesAChangeOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		defer release(t, l)
+		fell := false
+		s.after(func(ctx context.Context, call, _ string) error {
+			if call == "swap" && !fell {
+				fell = true
+				<-ctx.Done()
+				return errors.New("i/o timeout")
+			}
+			return nil
+		})
+		err := l.Update(l.Context(), func(f *ledger.Feed) error {
+			f.Ended = append(f.Ended, "r1")
+			return nil
+		})
+		if got := l.Feed().Ended; err != nil || len(got) != 1 {
+			t.Errorf("ended are %q, %v", got, err)
+		}
+		if there, err := ledger.Read(t.Context(), s, "members"); err != nil || len(there.Ended) != 1 {
+			t.Errorf("there are %q, %v", there.Ended, err)
+		}
+	})
+}
