@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,17 +32,24 @@ func (a awaited) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	longer, cancel := transport.Linger(ctx, answerTime)
-	var sent atomic.Bool
+	var sent, ended atomic.Bool
+	var first sync.Once // of the two
 	stop := context.AfterFunc(ctx, func() {
-		if !sent.Load() {
+		first.Do(func() {
+			ended.Store(true)
 			cancel()
-		}
+		})
 	})
 	end := func() {
 		stop()
 		cancel()
 	}
-	traced := httptrace.WithClientTrace(longer, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }})
+	traced := httptrace.WithClientTrace(longer, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		first.Do(func() { sent.Store(true) })
+		if ended.Load() {
+			cancel() // before anything is written
+		}
+	}})
 	resp, err := a.by.RoundTrip(r.WithContext(traced))
 	if err != nil {
 		end()

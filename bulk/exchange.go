@@ -173,12 +173,14 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 		return nil // answered without a job
 	}
 	c.renewals.drop(job.StatusURL)
-	defer c.following.drop(job.StatusURL) // when it is gone, or the server keeps it anyway
 	const doing = "deleting the export at the server"
 	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
 		header: http.Header{"Accept": {acceptStatus}}})
 	if err != nil {
 		return err
+	}
+	if !transport.Passing(resp.StatusCode) {
+		c.following.drop(job.StatusURL) // it is gone, or the server keeps it anyway
 	}
 	switch {
 	case resp.StatusCode < 300, resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:

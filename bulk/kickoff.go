@@ -47,8 +47,8 @@ const startingExport = "starting the export"
 // and no other caller of this Client goes on with it. Until then KickOff waits for the others
 // to end, within Options.Poll.
 //
-// When ctx ends, a kick-off that was sent is still waited for, for half a minute: the Job is then
-// returned without an error, and is the caller's to write down or to delete.
+// When ctx ends, a kick-off that was sent is still waited for, for half a minute: the Job of a 202
+// is then returned without an error, and is the caller's to write down or to delete.
 //
 // A Job with a StatusURL beside an error is an export that runs but cannot be followed.
 func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {

@@ -58,7 +58,7 @@ func TestInterruptGivesUp(t *testing.T) {
 			if code := p.code(); code != 130 {
 				t.Fatalf("exit code %d\n%s", code, &p.stderr)
 			}
-			for _, said := range []string{"a second signal ends the process at once", "SIGTERM keeps both for the next run"} {
+			for _, said := range []string{"another signal, a second from now or later, ends the process at once", "SIGTERM keeps both for the next run"} {
 				if strings.Count(p.stderr.String(), said) != 1 {
 					t.Errorf("not said once: %s\n%s", said, &p.stderr)
 				}

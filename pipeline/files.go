@@ -76,8 +76,11 @@ func (s *Files) add(path string) (int, error) {
 		if err != nil || d.IsDir() || !isNDJSON(name) {
 			return err
 		}
-		if info, err = os.Stat(name); err != nil || info.IsDir() {
+		if info, err = os.Stat(name); err != nil {
 			return err
+		}
+		if info.IsDir() {
+			return fmt.Errorf("%s is a link to a folder, which is not followed: name that folder, too", name)
 		}
 		n++
 		return s.addFile(name, info.Mode())

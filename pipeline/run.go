@@ -33,6 +33,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			if err := r.checkSink(ctx, r.journal.begun.Kind); err != nil {
 				return r.failed(err)
 			}
+			defer r.leaveTurn() // when its exports are deleted, or kept for the run that goes on
 			report, err := r.stageAndPublish(ctx, r.stageExports)
 			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
@@ -41,6 +42,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			stop, cancel := transport.Linger(ctx, durableTime)
 			err = r.giveUp(stop, err.Error())
 			cancel()
+			r.leaveTurn()
 			if err != nil {
 				return r.failed(err)
 			}
@@ -56,6 +58,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 		if err := r.begin(ctx, kind); err != nil {
 			return r.failed(err)
 		}
+		defer r.leaveTurn()
 		return r.stageAndPublish(ctx, r.stageExports)
 	})
 }
@@ -231,7 +234,6 @@ func (r *run) open(ctx context.Context) error {
 
 // stageAndPublish stages by way of stage, and publishes all of it or nothing.
 func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*lake.Report, error) {
-	defer r.leaveTurn() // when its exports are deleted, or kept for the run that goes on
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {

@@ -56,13 +56,14 @@ func (e *signalError) Unwrap() error {
 func (e *signalError) exitCode() int { return 128 + int(e.signal) }
 
 // withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in order; another
-// signal after twiceWithin ends the process at once. One that is ignored stays so: nohup
-// wants it of SIGHUP, and shells of SIGINT for what a script starts with &.
+// signal after twiceWithin ends the process at once. SIGHUP and SIGINT stay ignored where they
+// are: nohup wants the one so, and shells the other for what a script starts with &.
 func withSignals(parent context.Context, command string) (context.Context, func()) {
 	first, _, _ := strings.Cut(command, " ")
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	signal.Notify(signals, syscall.SIGTERM)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}

@@ -118,7 +118,7 @@ func (u *ui) sayStopping(ctx context.Context) {
 	case signalled.command == "run":
 		what = "stopping; what is done so far is kept"
 	}
-	u.log.Warn(what+"; a second signal ends the process at once", "signal", signalled.name())
+	u.log.Warn(what+"; another signal, a second from now or later, ends the process at once", "signal", signalled.name())
 }
 
 // printJSON prints a value as one line.
