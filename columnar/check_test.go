@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -193,14 +194,20 @@ func checkValues(t failer, f *parquet.File, group int) {
 	})
 }
 
+// lifeDates are the fields that tell when people were born and died, and how old they are.
+var lifeDates = regexp.MustCompile(`^(__)?(birthDate|born|deceased|age(Age|Range)$)`)
+
+// bundleURLs are the fields of a Bundle's links and entries that are URLs.
+var bundleURLs = map[string]bool{"url": true, "fullUrl": true, "location": true}
+
 // identifyingColumns are the columns of a layout, by their place, that identify people.
 func identifyingColumns(l *columnar.Layout) map[int]bool {
 	found, n := map[int]bool{}, 0
 	var walk func(fields []*columnar.Field, within bool)
 	walk = func(fields []*columnar.Field, within bool) {
 		for _, f := range fields {
-			is := within || slices.Contains([]string{"HumanName", "Address", "ContactPoint", "Identifier"}, f.FHIR) ||
-				strings.Contains(f.Name, "birthDate") || strings.Contains(f.Name, "deceasedDateTime")
+			is := within || slices.Contains([]string{"HumanName", "Address", "ContactPoint", "Identifier",
+				"Location.position"}, f.FHIR) || l.ResourceType == "Bundle" && bundleURLs[f.Name] || lifeDates.MatchString(f.Name)
 			if f.Type == columnar.Struct {
 				walk(f.Fields, is)
 				continue

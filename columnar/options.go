@@ -74,7 +74,7 @@ type Options struct {
 
 	// IdentifyingBounds keeps the least and the greatest value of columns that identify
 	// people in the files' statistics: of names, addresses, telecom, identifiers, dates
-	// of birth and death. There they are in the clear, also where columns are encrypted.
+	// of birth and death, and what else docs/layout.md lists. There they are in the clear, also where columns are encrypted.
 	// Default: these columns have none.
 	IdentifyingBounds bool
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
 )
@@ -108,16 +109,22 @@ func (f *Field) bounded(identifying bool) bool {
 	return false
 }
 
-// identifies says whether a column identifies people: names, addresses, telecom,
-// identifiers, and when they were born and died.
+// identifies says whether a column is of what identifies people: names, addresses, telecom,
+// identifiers, where a place is, when somebody was born and died and how old they were, with
+// every type of these choices; and in a Bundle the URLs, which have ids and searches in them.
 func (f *Field) identifies() bool {
 	for ; f.parent != nil; f = f.parent {
 		switch f.FHIR {
-		case "HumanName", "Address", "ContactPoint", "Identifier":
+		case "HumanName", "Address", "ContactPoint", "Identifier", "Location.position":
 			return true
+		case "uri":
+			if strings.HasPrefix(f.parent.FHIR, "Bundle.") { // of a link or an entry
+				return true
+			}
 		}
-		switch f.Name {
-		case "birthDate", "__birthDate_start", "deceasedDateTime", "__deceasedDateTime_start":
+		switch name := strings.TrimPrefix(f.Name, "__"); {
+		case strings.HasPrefix(name, "birthDate"), strings.HasPrefix(name, "born"), strings.HasPrefix(name, "deceased"),
+			name == "ageAge", name == "ageRange":
 			return true
 		}
 	}
