@@ -50,3 +50,29 @@ func TestLanesGiveWay(t *testing.T) {
 		t.Errorf("Append's own lane has done %+v, %v", in.read, in.err)
 	}
 }
+
+// A helper that has begun a row group gives way when that is worth what it costs, and then at
+// once: otherwise a part would have row groups of a row.
+func TestHelpersEndWhatTheyBegin(t *testing.T) {
+	t.Parallel()
+	const line, block, blocks = `{"resourceType":"Patient"}` + "\n", 100, 5
+	cores := NewCores(1)
+	defer cores.Use()()
+	w := NewWriter(Options{Cores: cores, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil },
+		Each: func() func(string, []byte, []byte) {
+			return func(string, []byte, []byte) { cores.Use() } // a worker comes with the first row
+		}})
+	w.laneBlocks = blocks
+	lines := NewLines(strings.NewReader(strings.Repeat(line, 100)), 0)
+	lines.SetBlock(block)
+	in := &intake{w: w, lines: lines}
+	helper := newLane(w)
+	in.run(t.Context(), helper, true)
+	if n := helper.pending; n < block*blocks || n >= block*(blocks+1) {
+		t.Errorf("the helper has made a row group of %d bytes", n)
+	}
+	before := in.read.Resources
+	if in.run(t.Context(), helper, true); in.read.Resources != before {
+		t.Errorf("the helper, whose row group is large enough, has made %d rows more", in.read.Resources-before)
+	}
+}

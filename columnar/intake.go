@@ -25,15 +25,16 @@ type intake struct {
 }
 
 // laneBlocks is how many blocks, 4 MiB, a Writer has had for each of its lanes before it
-// gets another one. At its end each lane has a row group of its own, which costs a page and
-// an entry in the footer for every column: small parts are not worth that.
+// gets another one, and as much a helper makes rows of before it stops. At its end each lane
+// has a row group of its own, which costs a page and an entry in the footer for every column:
+// small parts, and few rows, are not worth that.
 const laneBlocks = 16
 
-// run is a lane's work in an Append. A helper stops as soon as others need its core.
+// run is a lane's work in an Append. A helper stops when others need its core; see mayStop.
 func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	l.begin(in.origin)
 	var err error
-	for more := true; more && err == nil && !(helper && in.w.options.Cores.crowded()); {
+	for more := true; more && err == nil && !(helper && in.mayStop(l) && in.w.options.Cores.crowded()); {
 		var b block
 		if b, more, err = in.next(ctx, l); more {
 			err = in.add(ctx, l, b)
@@ -46,6 +47,12 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	if err != nil && in.err == nil {
 		in.err = err
 	}
+}
+
+// mayStop says whether a lane's row group is worth what it costs, if it has begun one: 4 MiB
+// take it some 20 ms.
+func (in *intake) mayStop(l *lane) bool {
+	return l.pending == 0 || l.pending >= int64(in.w.laneBlocks*in.lines.size)
 }
 
 // next reads a block for a lane, if there is more for it. A line that is too long goes to
