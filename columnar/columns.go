@@ -47,6 +47,7 @@ type column struct {
 	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front, or a BOOLEAN, which nothing asks that is for dictionaries or bounds
 	dict         *dictionary // nil before the first value, and for booleans
 	inPages      int         // how many values of dict the finished pages know
+	trial        int         // how many values the open page has when it is seen next whether dict pays
 	guess        []byte      // dict.guess() as it is now, whose place addGuessed takes unseen; nil for none
 	starts       starts      // of dates
 	plainly      bool        // values are PLAIN-encoded, in the row groups to come too; always so of booleans
@@ -70,6 +71,7 @@ func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 		pageBytes: o.PageBytes, pageIndices: max(1, o.PageBytes/indexedBytes), growth: o.growth(), epoch: 1}
 	for i, f := range l.columns {
 		c := &g.columns[i]
+		c.trial = g.firstTrial()
 		c.bounded = f.bounded(o.IdentifyingBounds)
 		c.bloom = o.BloomFilter && f.parent == l.root && f.Name == "id"
 		switch f.Type {
@@ -95,7 +97,7 @@ func (g *rowGroup) reset() {
 	}
 	for i := range g.columns {
 		c := &g.columns[i]
-		*c = column{fixed: c.fixed, plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
+		*c = column{fixed: c.fixed, trial: g.firstTrial(), plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
 			dict: c.dict, starts: c.starts, packing: c.packing, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
 		switch {
 		case c.plainly:
@@ -214,12 +216,14 @@ func (g *rowGroup) leaf(f *Field) *column {
 // endRow closes the row.
 func (g *rowGroup) endRow(e *pageEncoder) {
 	for _, i := range g.marks {
-		g.cutPage(e, g.layout.columns[i], true)
+		if c := &g.columns[i]; !g.staysOpen(c) {
+			g.cutPage(e, g.layout.columns[i], true)
+		}
 	}
 	g.marks = g.marks[:0]
 }
 
-// mark has a field's open page cut when the row is over.
+// mark has a field's open page looked at when the row is over: it may be cut then.
 func (g *rowGroup) mark(f *Field) {
 	if !slices.Contains(g.marks, f.column) { // a row may have millions of values
 		g.marks = append(g.marks, f.column)

@@ -105,7 +105,7 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	}
 	alone := !more && len(c.pages) == 0
 	if alone {
-		g.dropDictionaryIfLarger(c)
+		g.dropDictionary(c)
 	}
 	var p page
 	if c.values == 0 {

@@ -28,7 +28,7 @@ func (c *column) matchGuess(line []byte, i int) int {
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.values++
 	push(&c.index, int32(i), g.growth)
-	if len(c.index) >= g.pageIndices {
+	if len(c.index) >= c.trial {
 		g.mark(f)
 	}
 	g.note(f, opPlace, i)
@@ -150,18 +150,41 @@ func (g *rowGroup) leaveDictionary(c *column) {
 	g.epoch++ // whoever knows a place in it shall not use that
 }
 
-// dropDictionaryIfLarger writes the open page, which is the chunk's only one, without its
-// dictionary if that takes no more room: so it is where hardly a value came twice.
-func (g *rowGroup) dropDictionaryIfLarger(c *column) {
-	if c.plainly || c.values == 0 {
-		return
+// staysOpen says whether a column's open page, which is marked, takes more rows. The column
+// leaves its dictionary first if the page shows that it does not pay. That is seen between
+// rows, so that lines that are refused have no say in it.
+func (g *rowGroup) staysOpen(c *column) bool {
+	if !c.plainly && c.dict.inRuns(c.index, c.inPages) {
+		g.leaveDictionary(c)
 	}
-	size := 0
-	for _, i := range c.index {
-		if size += len(c.dict.encoded(uint32(i))); size > len(c.dict.plain)+dictionaryCost {
-			return
-		}
+	if c.plainly {
+		return len(c.plain) < g.pageBytes
+	}
+	c.trial = min(2*len(c.index), g.pageIndices)
+	return len(c.index) < g.pageIndices
+}
+
+// firstTrial is how many values a page has when it is first seen whether a dictionary pays.
+func (g *rowGroup) firstTrial() int { return min(dictionaryTrial, g.pageIndices) }
+
+// dropDictionary writes the open page, which is the chunk's only one, without its dictionary
+// if that takes no more room: so it is where hardly a value came twice, or not but in a run.
+func (g *rowGroup) dropDictionary(c *column) {
+	if c.plainly || c.values == 0 || !c.dict.inRuns(c.index, 0) && c.plainIsLarger() {
+		return
 	}
 	g.leaveDictionary(c)
 	c.plainOnce = true
+}
+
+// plainIsLarger says whether the open page, which is the chunk's only one, has more bytes
+// without its dictionary, before compression.
+func (c *column) plainIsLarger() bool {
+	size := 0
+	for _, i := range c.index {
+		if size += len(c.dict.encoded(uint32(i))); size > len(c.dict.plain)+dictionaryCost {
+			return true
+		}
+	}
+	return false
 }
