@@ -25,7 +25,11 @@ func (r *run) stageExports(ctx context.Context) error {
 		return err
 	}
 	if len(r.journal.withRole(roleData)) == 0 {
-		if err := r.journal.add(ctx, entry{Planned: r.planData(full)}); err != nil {
+		plan, err := r.planData(ctx, full)
+		if err != nil {
+			return err
+		}
+		if err := r.journal.add(ctx, entry{Planned: plan}); err != nil {
 			return err
 		}
 	}

@@ -27,37 +27,53 @@ func (r *run) kindNow() ledger.Kind {
 
 // planData plans the exports that bring the data: for each group, and for each of the
 // instants that its types are complete up to, one. Groups in full get everything first.
-func (r *run) planData(full map[string]bool) []planned {
+func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, error) {
 	var plan []planned
+	windows := map[bool][]ledger.Window{}
 	for _, group := range r.groups() {
-		for _, part := range r.sinceParts(full[group]) {
-			plan = append(plan, planned{Role: roleData, Group: group, Types: part.Types, Since: part.Since})
+		full := full[group] || r.journal.begun.Kind == ledger.KindFull
+		if windows[full] == nil {
+			var err error
+			if windows[full], err = r.windows(ctx, full); err != nil {
+				return nil, err
+			}
+		}
+		for _, w := range windows[full] {
+			plan = append(plan, planned{Role: roleData, Group: group, Types: w.Types, Since: w.Since})
 		}
 	}
-	return plan
+	return plan, nil
 }
 
-// sinceParts are the feed's types by what they are complete up to. In full, they are
+// windows are the feed's types by what they are complete up to. In full, they are
 // asked for from the beginning, and since then all the same: servers tell of deletes under
-// _since alone, and those that the watermark has passed are never told again.
-func (r *run) sinceParts(full bool) []ledger.Window {
+// _since alone, and those that the watermark has passed are never told again. Types without a
+// watermark of which something is live, since their runs left it or somebody has taken it
+// away, are asked for since the oldest of that.
+func (r *run) windows(ctx context.Context, full bool) ([]ledger.Window, error) {
 	feed, types, start := r.lease.Feed(), r.journal.begun.Types, r.Feed.Request.Since
-	var parts []ledger.Window
-	if full = full || r.journal.begun.Kind == ledger.KindFull; full {
-		parts = append(parts, ledger.Window{Types: types, Since: start})
+	var plan []ledger.Window
+	if full {
+		plan = append(plan, ledger.Window{Types: types, Since: start})
 	}
-	for _, p := range feed.Since(types) {
-		switch {
-		case !p.Since.IsZero():
-			p.Since = p.Since.Add(-r.Feed.Overlap)
-		case full:
-			continue
-		default:
-			p.Since = start
+	for _, w := range feed.Since(types) {
+		if w.Since.IsZero() {
+			if !full {
+				plan = append(plan, ledger.Window{Types: w.Types, Since: start})
+			}
+			oldest, err := r.lake().OldestLive(ctx, feed, w.Types)
+			if err != nil {
+				return nil, err
+			}
+			if oldest.IsZero() || !start.IsZero() && !oldest.Before(start) {
+				continue // from start, deletes are told of anyway
+			}
+			w.Since = oldest
 		}
-		parts = append(parts, p)
+		w.Since = w.Since.Add(-r.Feed.Overlap)
+		plan = append(plan, w)
 	}
-	return parts
+	return plan, nil
 }
 
 // inFull says whether all of the feed was exported: as a full run does, and one that finds new

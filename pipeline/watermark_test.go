@@ -46,8 +46,8 @@ func TestWatermarksByType(t *testing.T) {
 
 	c.then(1)
 	types()
-	c.run(t) // of other types nothing was ever exported
-	c.wantAsked(t, "")
+	c.run(t) // of other types nothing was ever exported, and of some nobody has asked what was deleted
+	c.wantAsked(t, "", "since=2026-03-01T02")
 	c.wantMarks(t, map[string]string{"*": "04"})
 
 	c.then(1)
@@ -96,6 +96,59 @@ func TestFull(t *testing.T) {
 	c.wantMarks(t, map[string]string{"*": "06"})
 	if full := c.feed(t).Full; !full.Equal(c.night) {
 		t.Errorf("the last full run is of %v", full)
+	}
+}
+
+// What was deleted since rows became live is asked for even where no run has moved the
+// watermark yet, or somebody has taken it away.
+func TestDeletesWithoutAWatermark(t *testing.T) {
+	t.Parallel()
+	const long = "2026-01-01T00:00:00Z"
+	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/2"}}]}`
+	for name, tt := range map[string]struct {
+		first  func(t *testing.T, c *clinic)
+		unmark []string
+		since  string
+	}{
+		"the first run was partial": {first: func(_ *testing.T, c *clinic) {
+			c.errored = bulktest.Files{bulktest.Lines("OperationOutcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`)}
+		}, since: "2026-03-01T02"},
+		"its transactionTime was none": {first: func(_ *testing.T, c *clinic) {
+			c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: bulktest.EditManifest(func(m map[string]any) { delete(m, "transactionTime") })})
+		}, since: "2026-02-28T02"}, // a day before it began
+		"it was taken away":          {unmark: []string{"Patient", "Basic"}, since: "2026-03-01T02"},
+		"it was taken away, of some": {unmark: []string{"Patient"}, since: "2026-03-01T02"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", long), updated("Patient", "2", long)), bulktest.Lines("Basic", updated("Basic", "3", long)))
+			c.Feed.Request.Types = []string{"Patient", "Basic"}
+			if tt.first != nil {
+				tt.first(t, c)
+			}
+			c.run(t)
+			c.errored = nil
+			if tt.unmark != nil {
+				if _, err := pipeline.SetWatermark(t.Context(), c.Options, tt.unmark, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kind, want := ledger.KindFull, []string{"type=Patient,Basic", "type=Patient,Basic since=" + tt.since}
+			if len(tt.unmark) == 1 {
+				kind, want = ledger.KindIncremental, []string{"type=Patient", "type=Patient since=" + tt.since, "type=Basic since=2026-03-01T02"}
+			}
+			c.then(1, bulktest.Lines("Patient", updated("Patient", "1", long)), bulktest.Lines("Basic", updated("Basic", "3", long)))
+			c.deleted = bulktest.Files{bulktest.Lines("Bundle", gone)}
+			c.asked(t)
+			if r := c.run(t); r.Kind != kind {
+				t.Errorf("the run is %s", r.Kind)
+			}
+			c.wantAsked(t, want...)
+			if len(c.live(t)["deleted"]) == 0 {
+				t.Error("the tombstone did not come")
+			}
+			c.wantMarks(t, map[string]string{"Patient": "02", "Basic": "02"})
+		})
 	}
 }
 
