@@ -95,7 +95,7 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 			return err
 		}
 		if len(plan) == 0 { // what a killed one has not come to
-			return o.lake().PutManifests(ctx, lease.Feed())
+			return o.lake().PutManifests(ctx, lease)
 		}
 		for _, runs := range plan {
 			x := &compaction{run: newRun(o, lease, nil), CompactOptions: c, of: runs}

@@ -208,7 +208,7 @@ func (r *run) droppableNow(ctx context.Context) []string {
 // tryPutManifests writes the symlink manifests after a change that counts already: the next
 // run heals what fails here.
 func (r *run) tryPutManifests(ctx context.Context) {
-	if err := r.lake().PutManifests(ctx, r.lease.Feed()); err != nil && ctx.Err() == nil {
+	if err := r.lake().PutManifests(ctx, r.lease); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
 	}
 }

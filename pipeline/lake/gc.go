@@ -116,7 +116,7 @@ func (c Collector) Collect(ctx context.Context, lease *ledger.Lease) (*Garbage, 
 		}
 	}
 	// Before any file goes: readers of the manifests know of no other.
-	if err := c.Lake.PutManifests(ctx, lease.Feed()); err != nil {
+	if err := c.Lake.PutManifests(ctx, lease); err != nil {
 		return found, err
 	}
 	there, err := c.inventory(ctx, feed.Name)

@@ -44,6 +44,13 @@ type Store interface {
 	// Put writes a file whole and durably, in place of one that is there.
 	Put(ctx context.Context, key string, content []byte) error
 
+	// Load reads a small file whole, with its version; [fs.ErrNotExist] if it is not there.
+	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
+
+	// Swap replaces a file's content if it is still at the version old, "" being that of a file
+	// that is not there; else the error wraps [sink.ErrChanged]. See [ledger.Store].
+	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
+
 	// Remove removes files durably, one after the other. One that is not there is none to
 	// remove.
 	Remove(ctx context.Context, keys ...string) error

@@ -103,7 +103,13 @@ func (w *world) publish(t *testing.T, what a) *lake.Report {
 		must(t, err)
 		f.Drop(gone, w.now)
 	})
+	w.putManifests(t, r.Feed)
 	return r
+}
+
+func (w *world) putManifests(t *testing.T, feed string) {
+	t.Helper()
+	must(t, w.under(t, feed, func(lease *ledger.Lease) error { return w.PutManifests(lease.Context(), lease) }))
 }
 
 // parquet is a part with one resource, or a tombstone.

@@ -5,72 +5,98 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
+	"fhirkiln/sink"
 )
 
 // PutManifests makes the symlink manifests of a feed, by which Athena, Trino and Presto
 // know what is live, say what its object says. What they say already is not written
 // again. It is done under the feed's lease, after each change of what is live.
-func (l Lake) PutManifests(ctx context.Context, f ledger.Feed) error {
-	keys := map[string][]string{} // by type
-	for p, err := range l.Live(ctx, f) {
-		if err != nil {
-			return fmt.Errorf("writing the symlink manifests: %w", err)
-		}
-		keys[p.Type] = append(keys[p.Type], p.Key)
-	}
-	// Types of which nothing is live any more have one that says so.
-	err := l.Parts.List(ctx, views.ManifestsFolder, func(key string, _ int64) error {
-		if t, _, _ := strings.Cut(strings.TrimPrefix(key, views.ManifestsFolder), "/"); key == views.ManifestKey(t, f.Name) {
-			keys[t] = append([]string(nil), keys[t]...)
-		}
-		return nil
-	})
+//
+// A process that was stopped meanwhile, and has lost its lease, knows what was live once: it
+// writes none that another one has written since it was read. The error is then
+// [ledger.ErrLost].
+func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
+	named, err := l.named(ctx, lease.Feed())
 	if err != nil {
-		return err
+		return fmt.Errorf("writing the symlink manifests: %w", err)
 	}
 	root := l.Parts.String()
 	if !strings.Contains(root, "://") {
 		root = "file://" + root
 	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(writers)
-	for t, parts := range keys {
-		group.Go(func() error {
-			return putIfOther(gctx, l.Parts, views.ManifestKey(t, f.Name), views.Manifest(root, parts))
-		})
+	for {
+		stale, err := l.stale(ctx, named, func(there []byte, parts []string) bool { return bytes.Equal(there, views.Manifest(root, parts)) })
+		if err != nil || len(stale) == 0 {
+			return err
+		}
+		if err := lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil { // is it ours still?
+			return err
+		}
+		group, gctx := errgroup.WithContext(ctx)
+		group.SetLimit(writers)
+		for key, version := range stale {
+			group.Go(func() error {
+				_, err := l.Parts.Swap(gctx, key, views.Manifest(root, named[key]), version)
+				return err
+			})
+		}
+		if err := group.Wait(); !errors.Is(err, sink.ErrChanged) {
+			return err
+		}
+		// What a killed process had sent has come late, or the lease is lost.
 	}
-	return group.Wait()
 }
 
 // writers is how many files are written, or removed, at once.
 const writers = 8
 
-// putIfOther writes a small file, unless it says that already.
-func putIfOther(ctx context.Context, s Store, key string, content []byte) error {
-	there, err := read(ctx, s, key)
-	switch {
-	case err == nil && bytes.Equal(there, content):
-		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
+// named are the keys of a feed's live parts by the key of the manifest that is to name them.
+// Types of which nothing is live any more have a manifest that says so.
+func (l Lake) named(ctx context.Context, f ledger.Feed) (map[string][]string, error) {
+	named := map[string][]string{}
+	for p, err := range l.Live(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		key := views.ManifestKey(p.Type, f.Name)
+		named[key] = append(named[key], p.Key)
 	}
-	return s.Put(ctx, key, content)
+	return named, l.Parts.List(ctx, views.ManifestsFolder, func(key string, _ int64) error {
+		if t, _, _ := strings.Cut(strings.TrimPrefix(key, views.ManifestsFolder), "/"); key == views.ManifestKey(t, f.Name) {
+			named[key] = append([]string(nil), named[key]...)
+		}
+		return nil
+	})
 }
 
-// read reads a small file.
-func read(ctx context.Context, s Store, key string) ([]byte, error) {
-	r, err := s.Open(ctx, key)
-	if err != nil {
-		return nil, err
+// stale are the manifests, with their versions, that do not say what they are to name, which
+// says decides. One that is not there says nothing, and has no version.
+func (l Lake) stale(ctx context.Context, named map[string][]string, says func(there []byte, parts []string) bool) (map[string]sink.Version, error) {
+	var mu sync.Mutex
+	stale := map[string]sink.Version{}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for key, parts := range named {
+		group.Go(func() error {
+			there, version, err := l.Parts.Load(gctx, key)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if err != nil || !says(there, parts) {
+				mu.Lock()
+				defer mu.Unlock()
+				stale[key] = version
+			}
+			return nil
+		})
 	}
-	defer r.Close()
-	return io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
+	return stale, group.Wait()
 }

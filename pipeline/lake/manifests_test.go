@@ -1,10 +1,14 @@
 package lake_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/sink"
 )
 
 // The symlink manifests name what is live, and are empty of types of which nothing is.
@@ -15,7 +19,7 @@ func TestManifests(t *testing.T) {
 	w.publish(t, a{})
 	manifest := func(resourceType string) []string {
 		t.Helper()
-		must(t, w.PutManifests(t.Context(), w.feed(t, "members")))
+		w.putManifests(t, "members")
 		content, _, err := w.dir.Load(t.Context(), "_fhirkiln/athena/"+resourceType+"/members.txt")
 		must(t, err)
 		return strings.Fields(string(content))
@@ -26,5 +30,92 @@ func TestManifests(t *testing.T) {
 	w.change(t, "members", func(f *ledger.Feed) { f.Drop([]string{f.Runs[0].Run}, w.now) })
 	if got, live := manifest("Patient"), w.live(t, "members"); len(got) != 1 || got[0] != "file://"+w.dir.String()+"/"+live[0] || len(manifest("Basic")) > 0 {
 		t.Errorf("the manifests name %q, %q; live is %q", got, manifest("Basic"), live)
+	}
+}
+
+// late is a store where something happens after a file was read, or before one is swapped, once.
+type late struct {
+	*sink.Dir
+	loaded, swaps func()
+}
+
+func (s *late) Load(ctx context.Context, key string) ([]byte, sink.Version, error) {
+	defer once(&s.loaded)
+	return s.Dir.Load(ctx, key)
+}
+
+func (s *late) Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error) {
+	once(&s.swaps)
+	return s.Dir.Swap(ctx, key, content, old)
+}
+
+func once(do *func()) {
+	if then := *do; then != nil {
+		*do = nil
+		then()
+	}
+}
+
+const manifest = "_fhirkiln/athena/Patient/members.txt"
+
+// swap replaces a file whatever it is.
+func (w *world) swap(t *testing.T, key string, content []byte) {
+	t.Helper()
+	_, version, err := w.dir.Load(t.Context(), key)
+	must(t, err)
+	_, err = w.dir.Swap(t.Context(), key, content, version)
+	must(t, err)
+}
+
+// What a killed process had sent may come late. Whoever has the lease puts it right.
+func TestAManifestThatChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t, a{})
+	w.change(t, "members", func(f *ledger.Feed) { f.Drop([]string{f.Runs[0].Run}, w.now) })
+	w.Parts = &late{Dir: w.dir, swaps: func() { w.swap(t, manifest, []byte("late\n")) }}
+	w.putManifests(t, "members")
+	if content, _, err := w.dir.Load(t.Context(), manifest); err != nil || len(content) > 0 {
+		t.Errorf("the manifest has %q, %v", content, err)
+	}
+}
+
+// A process that was stopped and has lost its lease leaves the manifests as they are, at
+// whatever instant it lost it.
+func TestManifestsOfALostLease(t *testing.T) {
+	t.Parallel()
+	for name, written := range map[string]bool{"when it has read, and another has yet to write": false, "when it writes, and another has written": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish(t, a{})
+			w.change(t, "members", func(f *ledger.Feed) { f.Drop([]string{f.Runs[0].Run}, w.now) })
+			before, _, err := w.dir.Load(t.Context(), manifest)
+			must(t, err)
+			if written {
+				before = []byte("newer\n")
+			}
+			lose := func() {
+				f := w.feed(t, "members")
+				f.Generation++
+				f.Sequence++
+				f.Lease.Holder = "another"
+				content, err := json.Marshal(f)
+				must(t, err)
+				w.swap(t, ledger.FeedKey("members"), content)
+				w.swap(t, manifest, before)
+			}
+			w.Parts = &late{Dir: w.dir, loaded: lose}
+			if written {
+				w.Parts = &late{Dir: w.dir, swaps: lose}
+			}
+			err = w.under(t, "members", func(lease *ledger.Lease) error { return w.PutManifests(lease.Context(), lease) })
+			if !errors.Is(err, ledger.ErrLost) {
+				t.Errorf("error %v", err)
+			}
+			if content, _, err := w.dir.Load(t.Context(), manifest); err != nil || string(content) != string(before) {
+				t.Errorf("the manifest has %q, %v", content, err)
+			}
+		})
 	}
 }

@@ -24,10 +24,11 @@ type Verification struct {
 	NotLive int   `json:"not_live"` // parts of runs that are not finished yet, or live no longer: no problem
 
 	// What the problems are about, for what helps differs: objects of feeds, lists of parts
-	// and reports of runs, parts.
-	FeedProblems int `json:"feed_problems,omitempty"`
-	RunProblems  int `json:"run_problems,omitempty"`
-	PartProblems int `json:"part_problems,omitempty"`
+	// and reports of runs, parts, symlink manifests.
+	FeedProblems     int `json:"feed_problems,omitempty"`
+	RunProblems      int `json:"run_problems,omitempty"`
+	PartProblems     int `json:"part_problems,omitempty"`
+	ManifestProblems int `json:"manifest_problems,omitempty"`
 
 	Problems  []string `json:"problems"`  // what does not agree with what was published
 	Unclaimed []string `json:"unclaimed"` // parts that are of no run of any feed
@@ -35,8 +36,9 @@ type Verification struct {
 
 // Verify reads all that is live back and holds it against what its feeds and runs say:
 // every part of a live run is there, has the size, the SHA-256, the schema and the rows
-// that it was published with, and each of its rows turns back into a resource; and the
-// numbers of the feed, of the run's list of parts and of its report agree. each, if not
+// that it was published with, and each of its rows turns back into a resource; the
+// numbers of the feed, of the run's list of parts and of its report agree; and the symlink
+// manifests of a feed that nobody works at name what is live. each, if not
 // nil, is called before each part, the nth of some. What runs and gc change in the meantime
 // may count as a problem.
 //
@@ -132,7 +134,7 @@ func (v *verifier) feed(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return nil
+	return v.manifests(ctx, name)
 }
 
 // run verifies a live run.

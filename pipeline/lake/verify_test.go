@@ -115,3 +115,35 @@ func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 		}
 	})
 }
+
+// Symlink manifests are to name what is live, wherever the lake is looked at, once nobody works
+// at the feed.
+func TestVerifyFindsStaleManifests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t, a{})
+	first, _, err := w.dir.Load(t.Context(), manifest)
+	must(t, err)
+	w.publish(t, a{})
+	verify := func(problems int) {
+		t.Helper()
+		v, err := w.Verify(t.Context(), nil)
+		if err != nil || v.ManifestProblems != problems || len(v.Problems) != problems || problems > 0 && !strings.Contains(v.Problems[0], manifest) {
+			t.Errorf("verification %+v, %v, want %d problems", v, err, problems)
+		}
+	}
+	verify(0)
+	w.swap(t, manifest, first)
+	verify(1)
+	must(t, w.under(t, "members", func(*ledger.Lease) error { verify(0); return nil }))
+	must(t, w.dir.Remove(t.Context(), manifest))
+	verify(1)
+	w.putManifests(t, "members")
+	verify(0)
+	now, _, err := w.dir.Load(t.Context(), manifest)
+	must(t, err)
+	w.swap(t, manifest, []byte(strings.ReplaceAll(string(now), "file://"+w.dir.String(), "s3://bucket/lake")))
+	verify(0)
+	w.swap(t, manifest, []byte{})
+	verify(1)
+}

@@ -7,7 +7,7 @@ import (
 
 // ManifestKey is the key, in the sink, of the symlink manifest of a feed's live parts of
 // a resource type; of its tombstones for the type "deleted". It is one for each feed,
-// so that nobody but the holder of the feed's lease ever writes it.
+// so that nobody but the holder of the feed's lease ever writes it, by compare and swap.
 //
 // It is to be written after the feed's object was swapped, once for each type that had
 // or has a live part, and before gc removes any file. A reader of one of these sees all of
