@@ -70,7 +70,7 @@ type GarbageReason string
 // Why files are live no more.
 const (
 	OfDroppedRun GarbageReason = "retired"  // its run was live once
-	OfNoRun      GarbageReason = "orphaned" // its run was never published, and its process was killed as it cleaned up
+	OfNoRun      GarbageReason = "orphaned" // its run was never published, and its process was killed as it cleaned up; or it came after that
 )
 
 // Find finds out what of a feed Collect would remove, and writes nothing at all. A feed that

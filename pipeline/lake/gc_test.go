@@ -3,7 +3,9 @@ package lake_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,12 @@ func (w *world) tryCollect(t *testing.T, feed string, c lake.Collector) (found *
 		return err
 	})
 	return found, err
+}
+
+// of are the keys of all that there is of a run.
+func (w *world) of(t *testing.T, run string) []string {
+	t.Helper()
+	return slices.DeleteFunc(w.there(t, ""), func(key string) bool { return !strings.Contains(key, run) })
 }
 
 // The runs of this name were begun long ago.
@@ -132,6 +140,38 @@ func TestGCOfAnotherState(t *testing.T) {
 		if found := w.collect(t, "members", w.collector()); len(found.Files) > 0 {
 			t.Errorf("gc removed %+v", found.Files)
 		}
+	}
+}
+
+// What a killed process had sent to a ledger may come when the run is published and its ledger
+// gone. It keeps nothing else from being removed.
+func TestGCRemovesLateEntries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var runs []string
+	for n := range 3 {
+		run := w.publish(t, a{}).Run
+		runs = append(runs, run)
+		w.put(t, w.dir, lake.QuarantineKey(run, "q00001-1-aaaaaaaa"))
+		w.put(t, w.dir, fmt.Sprintf("%sledger/000001-%06d.json", ledger.Folder(run), n+1))
+	}
+	dropped, live, ended := runs[0], runs[1], runs[2]
+	w.change(t, "members", func(f *ledger.Feed) {
+		f.Drop([]string{dropped}, w.now)
+		f.Ended = []string{ended}
+	})
+	found := w.collect(t, "members", w.collector())
+	if !slices.Equal(found.Runs, []string{dropped}) {
+		t.Errorf("gc is done with %q", found.Runs)
+	}
+	if left := w.of(t, dropped); !slices.Equal(left, []string{lake.ReportKey(dropped)}) {
+		t.Errorf("of the run that was dropped there is %q", left)
+	}
+	if left := w.of(t, live); len(left) != 4 {
+		t.Errorf("of the live run there is %q", left)
+	}
+	if left := w.of(t, ended); len(left) != 5 {
+		t.Errorf("of the run that is not tidied up there is %q", left)
 	}
 }
 

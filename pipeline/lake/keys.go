@@ -92,6 +92,7 @@ func QuarantineKey(run, name string) string {
 const (
 	reportName       = "report.json"
 	quarantineFolder = "quarantine/"
+	ledgerFolder     = "ledger/"
 )
 
 // folderOf is the run whose folder a key is in, and the rest of the key.

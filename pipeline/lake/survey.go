@@ -164,6 +164,7 @@ func (s *survey) abandoned(key string) bool {
 // folder finds what of a run's own folder may go: all but its report, and what is of use
 // beyond the run.
 func (s *survey) folder(ctx context.Context, run string) error {
+	s.lateEntries(run)
 	why := s.dead(run)
 	if why == "" || s.spared(run, why) {
 		return nil
@@ -175,7 +176,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 	report := false
 	for _, f := range s.there.folders[run] {
 		switch _, rest := folderOf(f.Key); {
-		case strings.HasPrefix(rest, "ledger/"):
+		case strings.HasPrefix(rest, ledgerFolder) && why == OfNoRun:
 			// Tidying up removes it. Where it is left, its feed has lost its object, and may
 			// get it back.
 			return nil
@@ -204,6 +205,19 @@ func (s *survey) folder(ctx context.Context, run string) error {
 		s.add(f, why)
 	}
 	return nil
+}
+
+// lateEntries finds what killed processes have sent to the ledger of one of the feed's live
+// runs, and came when that was tidied up: nobody ever opens it again.
+func (s *survey) lateEntries(run string) {
+	if s.working[run] || !slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run }) {
+		return
+	}
+	for _, f := range s.there.folders[run] {
+		if _, rest := folderOf(f.Key); strings.HasPrefix(rest, ledgerFolder) {
+			s.add(f, OfNoRun)
+		}
+	}
 }
 
 // reportedFeed is the feed that a run's report is of, "" if it does not say.
