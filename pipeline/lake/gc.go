@@ -137,7 +137,7 @@ func (c Collector) inventory(ctx context.Context, feed string) (*Inventory, erro
 }
 
 func (c Collector) survey(ctx context.Context, there *Inventory, feed ledger.Feed, now time.Time, found *Garbage) error {
-	s := &survey{there: there, state: c.Lake.State, feed: feed, before: now.Add(-c.Grace), found: found}
+	s := &survey{there: there, lake: c.Lake, feed: feed, before: now.Add(-c.Grace), found: found}
 	return s.find(ctx)
 }
 

@@ -175,6 +175,37 @@ func TestGCRemovesLateEntries(t *testing.T) {
 	}
 }
 
+// What a killed process begins to stage may come when the run is published, and is of no part.
+func TestGCDiscardsWhatIsStagedLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	live, ended := w.publish(t, a{}), w.publish(t, a{})
+	w.change(t, "members", func(f *ledger.Feed) { f.Ended = []string{ended.Run} })
+	part := func(run string) string {
+		return lake.PartKey{Type: "Patient", Source: "bison", Feed: "members", Run: run, Name: "p00009-1-aaaaaaaa"}.String()
+	}
+	late := part(live.Run)
+	for _, key := range []string{late, part(ended.Run), live.Parts[0].Key, lake.QuarantineKey(live.Run, "q00001-1-aaaaaaaa")} {
+		s, err := w.dir.Stage(t.Context(), key)
+		must(t, err)
+		_, err = s.Finish(t.Context())
+		must(t, err)
+	}
+	c := w.collector()
+	w.now = time.Now().Add(time.Minute) // when files are staged
+	c.Grace = 24 * time.Hour
+	if found := w.collect(t, "members", c); len(found.Files) > 0 {
+		t.Errorf("gc found %+v", found.Files)
+	}
+	found := w.collect(t, "members", w.collector())
+	if want := []lake.GarbageFile{{Key: late, Why: lake.OfNoRun, Staged: true}}; !slices.Equal(found.Files, want) {
+		t.Errorf("gc found %+v, want %+v", found.Files, want)
+	}
+	if there := w.live(t, "members"); len(w.there(t, ".parquet")) != len(there) {
+		t.Errorf("parts: %q, live: %q", w.there(t, ".parquet"), there)
+	}
+}
+
 var errStubborn = errors.New("it stays")
 
 // stubborn is a store that does not remove one file.

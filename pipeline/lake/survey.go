@@ -16,7 +16,7 @@ import (
 // survey finds the garbage of a feed.
 type survey struct {
 	there  *Inventory
-	state  ledger.Store
+	lake   Lake
 	feed   ledger.Feed // as it is now
 	before time.Time   // what ceased to be live, or began, after it stays
 	found  *Garbage
@@ -25,8 +25,9 @@ type survey struct {
 	working  map[string]bool        // unfinished runs, and those that have ended but are not tidied up, of all feeds
 	live     map[string]bool        // live runs
 	dropped  map[string]time.Time
-	replaced map[string]bool // runs whose rows live on in others
-	members  map[string]bool // keys of the feeds' lists
+	replaced map[string]bool            // runs whose rows live on in others
+	named    map[string]map[string]bool // keys in parts.json, of live runs that it was read of
+	members  map[string]bool            // keys of the feeds' lists
 }
 
 // find adds what it finds to found, and takes it out of the inventory.
@@ -53,7 +54,14 @@ func (s *survey) find(ctx context.Context) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.there.staged)) {
-		if s.mayDiscard(key) && s.abandoned(key) {
+		if !s.mayDiscard(key) || s.there.staged[key].After(s.before) {
+			continue
+		}
+		late, err := s.late(ctx, key)
+		if err != nil {
+			return err
+		}
+		if late || s.abandoned(key) {
 			s.add(GarbageFile{Key: key, Staged: true}, OfNoRun)
 		}
 	}
@@ -89,7 +97,7 @@ func (s *survey) sort() {
 		}
 	}
 	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	s.dropped = map[string]time.Time{}
+	s.dropped, s.named = map[string]time.Time{}, map[string]map[string]bool{}
 	s.note(s.feed)
 	for _, f := range s.there.feeds {
 		if f.Name != s.feed.Name {
@@ -150,15 +158,43 @@ func (s *survey) old(run string) bool {
 	return ok && !began.After(s.before)
 }
 
-// abandoned says whether what is staged under a key is no run's. What a live run has staged
-// stays: it may have been published since it was listed, and Discard removes that too.
+// late says whether what is staged under a key came there, from a process that was killed, when
+// one of the feed's live runs was published and tidied up. Of what parts.json names nothing is
+// to be discarded, since that removes what is published too; nor of other files of a live run.
+func (s *survey) late(ctx context.Context, key string) (bool, error) {
+	run := runOf(key)
+	if !s.isPart(key) || !s.tidy(run) {
+		return false, nil
+	}
+	if _, ok := s.named[run]; !ok {
+		parts, err := s.lake.PartsOf(ctx, run)
+		if unreadable(err) {
+			return false, nil // nobody knows which they are
+		}
+		if err != nil {
+			return false, err
+		}
+		s.named[run] = map[string]bool{}
+		for _, p := range parts {
+			s.named[run][p.Key] = true
+		}
+	}
+	return !s.named[run][key], nil
+}
+
+// tidy says whether a run is one of the feed's live ones, and nobody has anything to do for it.
+func (s *survey) tidy(run string) bool {
+	return !s.working[run] && slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
+}
+
+// abandoned says whether what is staged under a key is no run's.
 func (s *survey) abandoned(key string) bool {
 	run := runOf(key)
 	if strings.HasPrefix(key, ledger.RunsFolder) {
 		run, _ = folderOf(key)
 	}
 	why := s.dead(run)
-	return why != "" && !s.spared(run, why) && !s.there.staged[key].After(s.before)
+	return why != "" && !s.spared(run, why)
 }
 
 // folder finds what of a run's own folder may go: all but its report, and what is of use
@@ -210,7 +246,7 @@ func (s *survey) folder(ctx context.Context, run string) error {
 // lateEntries finds what killed processes have sent to the ledger of one of the feed's live
 // runs, and came when that was tidied up: nobody ever opens it again.
 func (s *survey) lateEntries(run string) {
-	if s.working[run] || !slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run }) {
+	if !s.tidy(run) {
 		return
 	}
 	for _, f := range s.there.folders[run] {
@@ -222,7 +258,7 @@ func (s *survey) lateEntries(run string) {
 
 // reportedFeed is the feed that a run's report is of, "" if it does not say.
 func (s *survey) reportedFeed(ctx context.Context, run string) (string, error) {
-	content, _, err := s.state.Load(ctx, ReportKey(run))
+	content, _, err := s.lake.State.Load(ctx, ReportKey(run))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
