@@ -44,7 +44,7 @@ const (
 func OpenDir(name string) (*Dir, error) {
 	failed := func(err error) error {
 		e := &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
-			Hint: "choose a folder that this user may create and write to (sink.url, --out)"}
+			Hint: "choose a folder that this user may create and write to"}
 		switch {
 		case isFull(err):
 			e.Hint = hintFull
