@@ -53,7 +53,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 	}
 	l.state, l.stateAt = l.parts, l.where
 	// A folder that somebody names is the config's, or one with a state of its own.
-	if cfg := l.config; cfg != nil && samePlace(l.where, cfg.Sink.URL) && !samePlace(cfg.State.URL, cfg.Sink.URL) {
+	if cfg := l.config; l.configured() && !samePlace(cfg.State.URL, cfg.Sink.URL) {
 		if l.stateAt, err = locate(cfg.State.URL); err != nil {
 			l.parts.Close()
 			return nil, err
@@ -65,6 +65,9 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 	}
 	return l, nil
 }
+
+// configured says whether it is the config's, whose state is known.
+func (l *openLake) configured() bool { return l.config != nil && samePlace(l.where, l.config.Sink.URL) }
 
 func (l *openLake) missing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -94,8 +97,11 @@ func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, err
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, &usageError{fmt.Errorf("%s holds no feed of fhirkiln's (no _fhirkiln/feeds/*.json)", l.state),
-			"check the path; where the config has state:, give the config with -c"}
+		hint := "check the path; where the config has state:, give the config with -c"
+		if l.configured() {
+			hint = "fhirkiln run publishes; if it has, check sink.url and state.url of the config"
+		}
+		return nil, &usageError{fmt.Errorf("%s holds no feed of fhirkiln's (no _fhirkiln/feeds/*.json)", l.state), hint}
 	}
 	for _, name := range only {
 		if !slices.Contains(names, name) {
