@@ -24,6 +24,7 @@ type Inventory struct {
 	feeds   []ledger.Feed
 
 	published map[string]bool   // runs that were live, or had been, before anything was listed: all their parts are here
+	tidy      map[string]bool   // runs that were live before anything was listed, with nothing left to tidy up: what is listed in their ledgers came late
 	feedOf    map[string]string // by run, of those that have a part or something staged for one
 	apart     bool              // the state is in another place than the parts
 }
@@ -33,7 +34,7 @@ type Inventory struct {
 // all runs in the state.
 func (l Lake) TakeInventory(ctx context.Context, names ...string) (*Inventory, error) {
 	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{},
-		published: map[string]bool{}, feedOf: map[string]string{}, apart: l.Apart()}
+		published: map[string]bool{}, tidy: map[string]bool{}, feedOf: map[string]string{}, apart: l.Apart()}
 	before, err := l.allFeeds(ctx)
 	if err != nil {
 		return nil, err
@@ -41,6 +42,7 @@ func (l Lake) TakeInventory(ctx context.Context, names ...string) (*Inventory, e
 	for _, f := range before {
 		for _, r := range f.Runs {
 			i.published[r.Run] = true
+			i.tidy[r.Run] = !slices.Contains(f.Ended, r.Run)
 		}
 		for _, r := range f.Dropped {
 			i.published[r.Run] = true

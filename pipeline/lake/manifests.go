@@ -22,7 +22,7 @@ import (
 //
 // A process that was stopped meanwhile, and has lost its lease, knows what was live once: it
 // writes none that another one has written since it was read. The error is then
-// [ledger.ErrLost].
+// [ledger.ErrLost]. A content may come again, as that of no parts does: then it is wanted, too.
 func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
 	named, err := l.named(ctx, lease.Feed())
 	if err != nil {

@@ -182,9 +182,10 @@ func (s *survey) late(ctx context.Context, key string) (bool, error) {
 	return !s.named[run][key], nil
 }
 
-// tidy says whether a run is one of the feed's live ones, and nobody has anything to do for it.
+// tidy says whether a run is one of the feed's live ones, and nobody had anything to do for it
+// when its files were listed, or has now.
 func (s *survey) tidy(run string) bool {
-	return !s.working[run] && slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
+	return s.there.tidy[run] && !s.working[run] && slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
 }
 
 // abandoned says whether what is staged under a key is no run's.
