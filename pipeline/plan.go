@@ -47,7 +47,7 @@ func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, er
 
 // windows are the feed's types by what they are complete up to. In full, they are
 // asked for from the beginning, and since then all the same: servers tell of deletes under
-// _since alone, and those that the watermark has passed are never told again. Types without a
+// _since alone, and those that the watermark has passed are never told again. There, types without a
 // watermark of which something is live, since their runs left it or somebody has taken it
 // away, are asked for since the oldest of that.
 func (r *run) windows(ctx context.Context, full bool) ([]ledger.Window, error) {
@@ -60,6 +60,7 @@ func (r *run) windows(ctx context.Context, full bool) ([]ledger.Window, error) {
 		if w.Since.IsZero() {
 			if !full {
 				plan = append(plan, ledger.Window{Types: w.Types, Since: start})
+				continue
 			}
 			oldest, err := r.lake().OldestLive(ctx, feed, w.Types)
 			if err != nil {
