@@ -94,8 +94,8 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 }
 
 // LoadPlaces is Load for who talks to no server: it passes over what is wrong with sources,
-// so that nobody needs a payer's secrets to read what was published, and needs neither
-// sources nor feeds. Sources is nil.
+// so that nobody needs a payer's secrets to read what was published. Sources and feeds may be
+// left out. Sources is nil.
 func LoadPlaces(path string, env func(string) (string, bool)) (*Config, error) {
 	return load(path, env, true)
 }
@@ -146,6 +146,7 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 			leftOut := (p.Path == "sources" || p.Path == "feeds") && !d.given(p.Path)
 			return leftOut || strings.HasPrefix(p.Path, "sources.")
 		})
+		d.warnings = slices.DeleteFunc(d.warnings, func(p Problem) bool { return strings.HasPrefix(p.Path, "sources.") })
 		cfg.Sources = nil
 	}
 	if len(d.problems) > 0 {

@@ -127,6 +127,8 @@ func (d *decoder) checkHeaders(path string, headers []Header) {
 		switch {
 		case slices.Contains(reserved, name):
 			d.problemAt(join(item, "name"), "is fhirkiln's to send; want another header (credentials stand in auth)")
+		case name == "prefer" && h.Requests == HeaderAll:
+			d.problemAt(join(item, "requests"), "is for the kick-off alone with Prefer; want kickoff")
 		case seen[name] && name != "":
 			d.problemAt(join(item, "name"), "stands twice; want each header once")
 		}

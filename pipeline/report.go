@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -198,7 +199,7 @@ func (r *draft) enter(p Phase, now time.Time) {
 		if i < 0 {
 			i, r.Phases = len(r.Phases), append(r.Phases, lake.PhaseReport{Phase: string(r.phase)})
 		}
-		r.Phases[i].Seconds += took
+		r.Phases[i].Seconds = math.Round(1000*(r.Phases[i].Seconds+took)) / 1000
 	}
 	r.phase, r.in = p, now
 }

@@ -49,15 +49,15 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithCancel(req.Context())
 	req = req.Clone(ctx) // a RoundTripper must not change what it was given
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", g.userAgent)
-	}
 	if g.headerTo[Origin(req.URL)] {
 		for name, value := range g.header {
 			if req.Header.Get(name) == "" {
 				req.Header.Set(name, value)
 			}
 		}
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", g.userAgent)
 	}
 	to := g.anybody
 	if g.namedTo[Origin(req.URL)] {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"fhirkiln/pipeline/ledger"
 )
 
 // logShare is how much of the largest number a bar for n shows, 0 to 1: a full export has
@@ -35,6 +37,7 @@ type chart struct {
 	Grid   []label // each at a line
 	Days   []label // below the foot
 	Legend []legend
+	Note   string
 }
 
 type chartBar struct {
@@ -59,7 +62,7 @@ const (
 // slot is where the bar of the ith of n runs is.
 func slot(i, n int) (x, width float64) {
 	each := (chartRight - chartLeft) / float64(max(n, 1))
-	width = min(each*0.75, 28)
+	width = max(min(each*0.75, 28), 0.5)
 	return chartLeft + each*float64(i) + (each-width)/2, width
 }
 
@@ -82,14 +85,17 @@ func (h history) newChart(title string, legend ...legend) chart {
 
 // resourcesChart shows how much each run has brought, on a logarithmic scale.
 func (h history) resourcesChart() chart {
-	c := h.newChart("Resources", legend{"full", "full"}, legend{"incremental", "incremental"}, legend{"other", "files, compaction"}, legend{"partial", "partial"})
+	c := h.newChart("Resources", legend{"full", "full"}, legend{"incremental", "incremental"}, legend{"other", "files"}, legend{"partial", "partial"})
 	most := h.mostResources()
-	for n := int64(1); n <= most; n *= 10 {
+	for n := int64(1); n <= most && n < 1e18; n *= 10 {
 		c.Grid = append(c.Grid, label{chartLeft - 6, level(logShare(n, most)), count(n)})
 	}
 	for i, r := range h.Reports {
 		x, width := slot(i, len(h.Reports))
-		y := level(logShare(r.Resources, most))
+		y := level(min(logShare(r.Resources, most), 1)) // a compaction may have more
+		if r.Kind == ledger.KindCompaction {
+			y = chartFoot
+		}
 		c.Bars = append(c.Bars, chartBar{x, y, width, chartFoot - y, runClass(r), runText(r) + ": " + count(r.Resources) + " resources"})
 	}
 	return c
@@ -98,10 +104,11 @@ func (h history) resourcesChart() chart {
 // timeChart shows how long each run took, on a logarithmic scale, and by shares of its bar
 // what the time went into.
 func (h history) timeChart() chart {
-	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "else"})
+	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "queued, else"})
+	c.Note = "Heights are logarithmic; colours are shares of a run's time."
 	longest := 0.0
 	for _, r := range h.Reports {
-		longest = max(longest, r.Finished.Sub(r.Started).Seconds())
+		longest = max(longest, tookSeconds(r))
 	}
 	for _, at := range []struct {
 		seconds float64
@@ -113,10 +120,15 @@ func (h history) timeChart() chart {
 	}
 	for i, r := range h.Reports {
 		x, width := slot(i, len(h.Reports))
-		took := r.Finished.Sub(r.Started).Seconds()
+		took := tookSeconds(r)
 		y, whole := chartFoot, logShare(took, longest)*(chartFoot-chartTop)
-		for _, p := range timesOf(r) {
-			height := whole * p.seconds / max(took, p.seconds)
+		times := timesOf(r)
+		sum := 0.0
+		for _, p := range times {
+			sum += p.seconds
+		}
+		for _, p := range times {
+			height := whole * p.seconds / max(took, sum)
 			if p.seconds <= 0 {
 				continue
 			}

@@ -20,6 +20,9 @@ type feedFlags struct {
 
 // choose picks the feeds that were asked for, in the config's order.
 func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
+	if len(cfg.Feeds) == 0 {
+		return nil, &usageError{fmt.Errorf("%s has no feeds", f.Config), "give the config that the feeds are in (-c)"}
+	}
 	if len(f.Feed) == 0 {
 		return cfg.Feeds, nil
 	}

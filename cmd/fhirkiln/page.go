@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"html/template"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"fhirkiln/pipeline"
@@ -29,7 +31,7 @@ type pageFeed struct {
 type pageRun struct {
 	*lake.Report
 	Took  string
-	Class string
+	Spent string
 	Types []pageType // largest first
 }
 
@@ -40,7 +42,7 @@ type pageType struct {
 
 // writePage writes a page that needs nothing else: no script, no other file.
 func writePage(w io.Writer, where string, histories []history, now time.Time) error {
-	page, err := template.New("page").Funcs(template.FuncMap{"count": count, "size": size, "utc": utcMinute, "at": func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }}).Parse(pageHTML)
+	page, err := template.New("page").Funcs(template.FuncMap{"count": count, "size": size, "utc": utcMinute, "at": func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}).Parse(pageHTML)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,12 @@ func writePage(w io.Writer, where string, histories []history, now time.Time) er
 		for _, r := range slices.Backward(h.Reports) {
 			feeds[i].Rows = append(feeds[i].Rows, newPageRun(r))
 		}
-		feeds[i].Latest = &feeds[i].Rows[0]
+		for n, r := range feeds[i].Rows {
+			if r.Kind != ledger.KindCompaction {
+				feeds[i].Latest = &feeds[i].Rows[n]
+				break
+			}
+		}
 	}
 	return page.Execute(w, struct {
 		Where string
@@ -65,7 +72,7 @@ func writePage(w io.Writer, where string, histories []history, now time.Time) er
 
 func newPageRun(r *lake.Report) pageRun {
 	const barWidth = 160
-	p := pageRun{Report: r, Took: seconds(r.Finished.Sub(r.Started).Seconds()), Class: runClass(r)}
+	p := pageRun{Report: r, Took: seconds(tookSeconds(r)), Spent: spentText(r)}
 	var most int64
 	for _, t := range r.Types {
 		most = max(most, t.Rows)
@@ -73,7 +80,7 @@ func newPageRun(r *lake.Report) pageRun {
 	for _, t := range r.Types {
 		p.Types = append(p.Types, pageType{t, barWidth * float64(t.Rows) / float64(max(most, 1))})
 	}
-	slices.SortStableFunc(p.Types, func(a, b pageType) int { return int(b.Bar - a.Bar) })
+	slices.SortStableFunc(p.Types, func(a, b pageType) int { return cmp.Compare(b.Rows, a.Rows) })
 	return p
 }
 
@@ -106,7 +113,7 @@ func timesOf(r *lake.Report) []runTime {
 	waiting, converting, publishing := 0.0, 0.0, 0.0
 	for _, p := range r.Phases {
 		switch pipeline.Phase(p.Phase) {
-		case pipeline.Queued, pipeline.Starting, pipeline.Waiting:
+		case pipeline.Starting, pipeline.Waiting: // queued is for other feeds
 			waiting += p.Seconds
 		case pipeline.Converting:
 			converting += p.Seconds
@@ -114,7 +121,21 @@ func timesOf(r *lake.Report) []runTime {
 			publishing += p.Seconds
 		}
 	}
-	rest := max(r.Finished.Sub(r.Started).Seconds()-waiting-converting-publishing, 0)
+	rest := max(tookSeconds(r)-waiting-converting-publishing, 0)
 	return []runTime{{"waiting", "waiting for the server", waiting}, {"converting", "fetching and converting", converting},
-		{"publishing", "publishing", publishing}, {"other", "else", rest}}
+		{"publishing", "publishing", publishing}, {"other", "queued, or else", rest}}
+}
+
+// spentText says where a run's time went, "" if it has not reported it.
+func spentText(r *lake.Report) string {
+	if len(r.Phases) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, p := range timesOf(r) {
+		if p.seconds >= 0.05 {
+			parts = append(parts, seconds(p.seconds)+" "+p.what)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

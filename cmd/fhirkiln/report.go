@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +26,7 @@ type reportCommand struct {
 	RunID string   `name:"run" placeholder:"RUN" help:"Print what this run did, as it was printed at its end."`
 	Last  int      `default:"14" placeholder:"N" help:"How many of the latest runs of each feed are shown. Default: 14."`
 	HTML  string   `name:"html" placeholder:"FILE" help:"Write a page with pictures to this file, - for stdout. One that is there is replaced."`
-	JSON  bool     `name:"json" help:"Print the runs' reports as JSON, one a line, oldest first."`
+	JSON  bool     `name:"json" help:"Print the runs' reports as JSON, one a line, feed by feed, oldest first."`
 }
 
 // Help is shown by fhirkiln report --help.
@@ -46,8 +47,8 @@ func (cmd *reportCommand) Run(ctx context.Context, line *cli, c console) error {
 		return &usageError{error: fmt.Errorf("--last must be from 1 to 10000, not %d", cmd.Last)}
 	case cmd.HTML != "" && cmd.JSON:
 		return &usageError{error: errors.New("--html and --json exclude each other")}
-	case cmd.HTML != "" && cmd.RunID != "":
-		return &usageError{error: errors.New("--html and --run exclude each other: the page is about feeds")}
+	case cmd.RunID != "" && (cmd.HTML != "" || len(cmd.Feed) > 0):
+		return &usageError{error: errors.New("--run is about one run, of whatever feed: it excludes --html and --feed")}
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
@@ -59,7 +60,7 @@ func (cmd *reportCommand) Run(ctx context.Context, line *cli, c console) error {
 	if cmd.RunID != "" {
 		return cmd.one(ctx, l, ui)
 	}
-	histories, err := cmd.histories(ctx, l)
+	histories, err := cmd.histories(ctx, l, ui.log)
 	if err != nil {
 		return err
 	}
@@ -87,8 +88,12 @@ func (cmd *reportCommand) Run(ctx context.Context, line *cli, c console) error {
 
 // one prints one run's report.
 func (cmd *reportCommand) one(ctx context.Context, l *openLake, ui *ui) error {
-	r, err := l.lake().Report(ctx, cmd.RunID)
-	if errors.Is(err, fs.ErrNotExist) || !ledger.IsName(cmd.RunID) {
+	var r *lake.Report
+	err := fs.ErrNotExist
+	if ledger.IsName(cmd.RunID) {
+		r, err = l.lake().Report(ctx, cmd.RunID)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return &usageError{fmt.Errorf("no run %q has left a report here", cmd.RunID), "fhirkiln report"}
 	}
 	if err != nil {
@@ -98,6 +103,9 @@ func (cmd *reportCommand) one(ctx context.Context, l *openLake, ui *ui) error {
 		return ui.printJSON(r)
 	}
 	ui.printResult(r)
+	if spent := spentText(r); spent != "" {
+		ui.printf("time: %s\n", spent)
+	}
 	return nil
 }
 
@@ -107,7 +115,7 @@ type history struct {
 	Reports []*lake.Report
 }
 
-func (cmd *reportCommand) histories(ctx context.Context, l *openLake) ([]history, error) {
+func (cmd *reportCommand) histories(ctx context.Context, l *openLake, log *slog.Logger) ([]history, error) {
 	feeds, err := l.feeds(ctx, cmd.Feed)
 	if err != nil {
 		return nil, err
@@ -115,7 +123,7 @@ func (cmd *reportCommand) histories(ctx context.Context, l *openLake) ([]history
 	all := make([]history, len(feeds))
 	for i, f := range feeds {
 		all[i].Feed = f
-		if all[i].Reports, err = readReports(ctx, l.lake(), latestRuns(f, cmd.Last)); err != nil {
+		if all[i].Reports, err = cmd.reports(ctx, l.lake(), latestRuns(f, cmd.Last), log.With("feed", f.Name)); err != nil {
 			return nil, err
 		}
 	}
@@ -123,9 +131,15 @@ func (cmd *reportCommand) histories(ctx context.Context, l *openLake) ([]history
 }
 
 // latestRuns are the latest that a feed knows of, oldest first: those that are live, those
-// whose rows live on in others, and those that are live no longer. Names of runs sort by time.
+// whose rows live on in others, those that are live no longer, and those that have moved a
+// watermark, which may have brought nothing. Names of runs sort by time.
 func latestRuns(f ledger.Feed, most int) []string {
 	var runs []string
+	for _, m := range f.History {
+		if m.Run != "" {
+			runs = append(runs, m.Run)
+		}
+	}
 	for _, r := range f.Runs {
 		runs = append(append(runs, r.Run), r.Replaces...)
 	}
@@ -137,16 +151,21 @@ func latestRuns(f ledger.Feed, most int) []string {
 	return runs[max(0, len(runs)-most):]
 }
 
-// readReports reads reports, several at once. One that is not there is left out.
-func readReports(ctx context.Context, l lake.Lake, runs []string) ([]*lake.Report, error) {
+// reports reads reports, a few at once, since each is a request, and may be of many files. One
+// that is not there, or damaged, is left out, and told.
+func (cmd *reportCommand) reports(ctx context.Context, l lake.Lake, runs []string, log *slog.Logger) ([]*lake.Report, error) {
 	reports := make([]*lake.Report, len(runs))
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(16) // each is a request
+	group.SetLimit(4)
 	for i, run := range runs {
 		group.Go(func() error {
 			r, err := l.Report(gctx, run)
-			if errors.Is(err, fs.ErrNotExist) {
+			if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
+				log.Warn("a run's report cannot be read; it is left out", "run", run, "error", err)
 				return nil
+			}
+			if err == nil && !cmd.JSON {
+				r.Files, r.Parts, r.Exports = nil, nil, nil // of no use here, and most of it
 			}
 			reports[i] = r
 			return err
@@ -160,6 +179,9 @@ func readReports(ctx context.Context, l lake.Lake, runs []string) ([]*lake.Repor
 func (h history) text(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (source %s): %s\n", h.Name, h.Source, h.standing(now))
+	if u := h.Unfinished; u != nil {
+		fmt.Fprintf(&b, "unfinished: %s\n", unfinishedText(u))
+	}
 	if len(h.Reports) == 0 {
 		return b.String()
 	}
@@ -170,19 +192,31 @@ func (h history) text(now time.Time) string {
 	}
 	row("begun (UTC)", "kind", "took", "resources", "", "Parquet", "")
 	for _, r := range slices.Backward(h.Reports) {
-		status := ""
+		var status []string
 		if r.Status != ledger.StatusPublished {
-			status = string(r.Status)
+			status = append(status, string(r.Status))
 		}
-		row(utcMinute(r.Started), string(r.Kind), seconds(r.Finished.Sub(r.Started).Seconds()),
-			count(r.Resources), barText(logShare(r.Resources, most)), size(r.ParquetBytes), status)
+		if r.Resumed {
+			status = append(status, "resumed")
+		}
+		bar := ""
+		if r.Kind != ledger.KindCompaction {
+			bar = barText(logShare(r.Resources, most))
+		}
+		row(utcMinute(r.Started), string(r.Kind), seconds(tookSeconds(r)), count(r.Resources), bar, size(r.ParquetBytes), strings.Join(status, ","))
 	}
 	return b.String()
 }
 
-// standing says up to when a feed is published, and what is under way.
+func unfinishedText(u *ledger.Unfinished) string {
+	return fmt.Sprintf("run %s, %s", u.Run, amount(u.Attempts, "attempt"))
+}
+
+// tookSeconds is how long a run took, by a clock that may have been set meanwhile.
+func tookSeconds(r *lake.Report) float64 { return max(r.Finished.Sub(r.Started).Seconds(), 0) }
+
+// standing says up to when a feed is published.
 func (h history) standing(now time.Time) string {
-	var said []string
 	oldest := ""
 	for _, w := range h.Watermarks {
 		if at, err := time.Parse(time.RFC3339Nano, w.Time); err == nil {
@@ -191,21 +225,20 @@ func (h history) standing(now time.Time) string {
 			}
 		}
 	}
-	if at, err := time.Parse(time.RFC3339Nano, oldest); err == nil {
-		said = append(said, fmt.Sprintf("published up to %s, %s ago", oldest, ageText(now.Sub(at))))
-	} else {
-		said = append(said, "no watermark")
+	at, err := time.Parse(time.RFC3339Nano, oldest)
+	if err != nil {
+		return "no watermark"
 	}
-	if u := h.Unfinished; u != nil {
-		said = append(said, fmt.Sprintf("run %s is unfinished (%s)", u.Run, amount(u.Attempts, "attempt")))
-	}
-	return strings.Join(said, "; ")
+	return fmt.Sprintf("published up to %s, %s ago", oldest, ageText(now.Sub(at)))
 }
 
+// mostResources is the most that a run has brought. A compaction brings nothing.
 func (h history) mostResources() int64 {
 	var most int64
 	for _, r := range h.Reports {
-		most = max(most, r.Resources)
+		if r.Kind != ledger.KindCompaction {
+			most = max(most, r.Resources)
+		}
 	}
 	return most
 }
@@ -226,13 +259,28 @@ func (cmd *reportCommand) page(histories []history, l *openLake, ui *ui) error {
 	return nil
 }
 
-// replaceFile writes a file whole: whoever reads it meanwhile has the old one or the new.
+// replaceFile writes a file whole: whoever reads it meanwhile has the old one or the new. A new
+// one is for its owner alone; one that is there keeps its mode. What is no file, as a pipe, is
+// written to.
 func replaceFile(name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
-	if err != nil {
-		return err
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
 	}
-	_, err = f.Write(content)
+	there, err := os.Stat(name)
+	if err == nil && !there.Mode().IsRegular() {
+		return os.WriteFile(name, content, 0o600)
+	}
+	f, failed := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
+	if failed != nil {
+		return failed
+	}
+	if err == nil {
+		err = f.Chmod(there.Mode().Perm())
+	} else {
+		err = nil // it is new, or cannot be looked at, which the rename will tell
+	}
+	_, failed = f.Write(content)
+	err = errors.Join(err, failed)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -39,7 +39,8 @@ func nights() history {
 
 func TestReportText(t *testing.T) {
 	t.Parallel()
-	want := `members (source bison): published up to 2026-11-21T02:15:01+01:00, 1d00h ago; run r3 is unfinished (2 attempts)
+	want := `members (source bison): published up to 2026-11-21T02:15:01+01:00, 1d00h ago
+unfinished: run r3, 2 attempts
 begun (UTC)       kind            took      resources            Parquet
 2026-11-22 02:15  incremental    1.0 s              0                0 B
 2026-11-21 02:15  incremental   50.0 s          1,111 ████      111.1 kB partial
@@ -48,7 +49,7 @@ begun (UTC)       kind            took      resources            Parquet
 	if diff := cmp.Diff(want, nights().text(time.Date(2026, 11, 22, 1, 16, 0, 0, time.UTC))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	for line := range strings.Lines(want[strings.Index(want, "\n")+1:]) {
+	for line := range strings.Lines(want) {
 		if n := len([]rune(line)); n > 81 {
 			t.Errorf("%d letters: %s", n, line)
 		}
@@ -59,9 +60,10 @@ func TestLatestRuns(t *testing.T) {
 	t.Parallel()
 	f := ledger.Feed{
 		Runs:    []ledger.PublishedRun{{Run: "r5", Replaces: []string{"r2", "r4"}}, {Run: "r6"}},
+		History: []ledger.Moved{{Run: "r6"}, {Run: "r7"}, {}},
 		Dropped: []ledger.DroppedRun{{Run: "r1"}, {Run: "r3"}, {Run: "r4"}},
 	}
-	if got := strings.Join(latestRuns(f, 5), " "); got != "r2 r3 r4 r5 r6" {
+	if got := strings.Join(latestRuns(f, 5), " "); got != "r3 r4 r5 r6 r7" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -85,13 +87,14 @@ func TestPage(t *testing.T) {
 	page := b.String()
 	for _, want := range []string{
 		"/data/&lt;claims&gt;", "payer &lt;to&gt; payer",
-		`class="full" x="164.3" y="8.0" width="28.0" height="162.0"><title>2026-11-20 02:15 full: 1,234,567 resources`,
-		`class="partial" x="381.0" y="89.0"`, // 1,111 is about the root of 1,234,567
-		`class="waiting" x="164.3" y="89.0" width="28.0" height="81.0"><title>2026-11-20 02:15 full, 1h40m: 50m00s waiting for the server`,
-		`class="converting" x="164.3" y="24.2" width="28.0" height="64.8"`,
-		`class="publishing" x="164.3" y="16.1" width="28.0" height="8.1"`,
-		`class="other" x="164.3" y="8.0" width="28.0" height="8.1"><title>2026-11-20 02:15 full, 1h40m: 5m00s else`,
-		`class="other" x="381.0" y="96.8"`, // all of a run that has not said what it did
+		`class="full" x="164.33" y="8.00" width="28.00" height="162.00"><title>2026-11-20 02:15 full: 1,234,567 resources`,
+		`class="partial" x="381.00" y="88.99"`, // 1,111 is about the root of 1,234,567
+		`class="waiting" x="164.33" y="90.62" width="28.00" height="79.38"><title>2026-11-20 02:15 full, 1h40m: 49m00s waiting for the server`,
+		`class="converting" x="164.33" y="25.82" width="28.00" height="64.80"`,
+		`class="publishing" x="164.33" y="17.72" width="28.00" height="8.10"`,
+		`class="other" x="164.33" y="8.00" width="28.00" height="9.72"><title>2026-11-20 02:15 full, 1h40m: 6m00s queued, or else`,
+		`class="other" x="381.00" y="96.78"`, // all of a run that has not said what it did
+		`<td class="dim">49m00s waiting for the server, 40m00s fetching and converting, 5m00s publishing, 6m00s queued, or else`,
 		`>2026-11-21</text>`,
 	} {
 		if !strings.Contains(page, want) {
