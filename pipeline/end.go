@@ -43,6 +43,7 @@ func (r *run) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.tryPutManifests(ctx)
 	if !kept {
 		r.endJobs(ctx)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/transport"
 )
 
 // publishers is how many parts are published, or thrown away, at once.
@@ -205,9 +206,11 @@ func (r *run) droppableNow(ctx context.Context) []string {
 	return gone
 }
 
-// tryPutManifests writes the symlink manifests after a change that counts already: the next
-// run heals what fails here.
+// tryPutManifests writes the symlink manifests after a change that counts already, also where
+// ctx has ended in the meantime: the next run heals what fails here.
 func (r *run) tryPutManifests(ctx context.Context) {
+	ctx, cancel := transport.Linger(ctx, durableTime)
+	defer cancel()
 	if err := r.lake().PutManifests(ctx, r.lease); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
 	}
