@@ -180,7 +180,7 @@ func (h history) text(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (source %s): %s\n", h.Name, h.Source, h.standing(now))
 	if u := h.Unfinished; u != nil {
-		fmt.Fprintf(&b, "unfinished: %s\n", unfinishedText(u))
+		fmt.Fprintf(&b, "unfinished: run %s, %s\n", u.Run, amount(u.Attempts, "attempt"))
 	}
 	if len(h.Reports) == 0 {
 		return b.String()
@@ -208,28 +208,22 @@ func (h history) text(now time.Time) string {
 	return b.String()
 }
 
-func unfinishedText(u *ledger.Unfinished) string {
-	return fmt.Sprintf("run %s, %s", u.Run, amount(u.Attempts, "attempt"))
-}
-
 // tookSeconds is how long a run took, by a clock that may have been set meanwhile.
 func tookSeconds(r *lake.Report) float64 { return max(r.Finished.Sub(r.Started).Seconds(), 0) }
 
 // standing says up to when a feed is published.
 func (h history) standing(now time.Time) string {
-	oldest := ""
+	var oldest time.Time
+	text := ""
 	for _, w := range h.Watermarks {
-		if at, err := time.Parse(time.RFC3339Nano, w.Time); err == nil {
-			if was, err := time.Parse(time.RFC3339Nano, oldest); err != nil || at.Before(was) {
-				oldest = w.Time
-			}
+		if at, err := time.Parse(time.RFC3339Nano, w.Time); err == nil && (text == "" || at.Before(oldest)) {
+			oldest, text = at, w.Time
 		}
 	}
-	at, err := time.Parse(time.RFC3339Nano, oldest)
-	if err != nil {
+	if text == "" {
 		return "no watermark"
 	}
-	return fmt.Sprintf("published up to %s, %s ago", oldest, ageText(now.Sub(at)))
+	return fmt.Sprintf("published up to %s, %s ago", text, ageText(now.Sub(oldest)))
 }
 
 // mostResources is the most that a run has brought. A compaction brings nothing.

@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -104,7 +105,11 @@ func (l Lake) Report(ctx context.Context, run string) (*Report, error) {
 		return nil, fmt.Errorf("reading the report of run %s: %w", run, err)
 	}
 	var r Report
-	if err := json.Unmarshal(content, &r); err != nil {
+	err = json.Unmarshal(content, &r)
+	if err == nil && r.Run != run { // as of null and {}
+		err = errors.New("it is not of this run")
+	}
+	if err != nil {
 		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
 	}
 	return &r, nil
