@@ -5,9 +5,7 @@ import (
 	"hash/crc32"
 	"math"
 	"math/bits"
-	"slices"
 
-	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -71,18 +69,13 @@ func (g *rowGroup) encode(e *pageEncoder) {
 	clear(e.nullPages)
 	for i, field := range g.layout.columns {
 		c := &g.columns[i]
-		if c.values > 0 || c.slots == 0 || c.slots < g.slotsOf(field) {
+		if c.open.values > 0 || c.chunk.slots == 0 || c.chunk.slots < g.slotsOf(field) {
 			g.cutPage(e, field, false)
 		}
-		if c.inDictionary() {
-			c.dictPage = e.dictionaryPage(c.dict)
+		if c.chunk.indexed() {
+			c.chunk.dict = e.dictionaryPage(c.dict)
 		}
 	}
-}
-
-// inDictionary says whether a finished page has its values in the column's dictionary.
-func (c *column) inDictionary() bool {
-	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
 }
 
 // slotsOf is how many slots a leaf has in the row group. It gets those that it lacks, as in levels.
@@ -91,49 +84,32 @@ func (g *rowGroup) slotsOf(f *Field) int {
 	return len(def)
 }
 
-// cutPage closes a column's open page; more says that others of its chunk follow. A chunk's
-// only page need not have a dictionary, and has no bounds of its own: they are the chunk's. The
-// row must be over, so that every struct above gets all its slots.
+// cutPage makes a page of a column's open one; more says that others of its chunk follow. A
+// chunk's only page need not have a dictionary. The row must be over, so that every struct above
+// gets all its slots.
 func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c := &g.columns[f.column]
 	def, rep := g.levels(f)
-	def = def[c.slots:]
+	def = def[c.chunk.slots:]
 	if f.rep > 0 {
-		rep = rep[c.slots:]
+		rep = rep[c.chunk.slots:]
 	} else {
 		rep = nil
 	}
-	alone := !more && len(c.pages) == 0
-	if alone {
-		g.dropDictionary(c)
+	alone := !more && len(c.chunk.pages) == 0
+	if alone && !c.plainly() && c.open.values > 0 && c.hardlyRepeats() {
+		g.leaveDictionary(c, plainOnce)
 	}
 	var p page
-	if c.values == 0 {
+	if c.open.values == 0 {
 		p = e.nullPage(f, def, rep)
 	} else {
 		p = e.dataPage(f, c, def, rep)
 	}
-	p.row, p.slots, p.nulls = c.fromRow, len(def), len(def)-c.values
-	if c.bounded && c.values > 0 {
-		if c.plainly {
-			c.plainValues(func(v []byte) { p.bounds.widen(f, v) })
-			c.bounds.merge(f, p.bounds)
-		} else if !alone { // else, and of the chunk: summarize
-			e.used = p.bounds.widenByIndices(f, c.dict, c.index, e.used)
-		}
-	}
-	if c.bloom && c.plainly {
-		c.plainValues(func(v []byte) { c.hashes = append(c.hashes, xxhash.Sum64(v)) })
-	}
-	c.fromRow = g.rows
-	c.slots += p.slots
-	c.nulls += p.nulls
-	c.pages = append(c.pages, p)
+	p.row, p.slots, p.nulls = c.chunk.rows, len(def), len(def)-c.open.values
+	p.bounds = e.sumUp(f, c, alone)
+	c.finish(p, g.rows)
 	g.finished += len(p.bytes)
-	c.plain, c.index, c.values = c.plain[:0], c.index[:0], 0
-	if c.dict != nil {
-		c.inPages = len(c.dict.values)
-	}
 }
 
 // levels are a leaf's levels from the row group's first slot on. It gives the leaf and all
@@ -213,17 +189,17 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	encoding, of := format.Plain, pageValues{}
 	switch {
 	case f.Type == Boolean:
-		e.raw = appendBits(e.raw, c.plain)
-	case !c.plainly:
+		e.raw = appendBits(e.raw, c.open.plain)
+	case !c.plainly():
 		encoding = format.RLEDictionary
 		width := indexWidth(len(c.dict.values))
 		e.raw = append(e.raw, byte(width))
-		e.raw = appendIndices(e.raw, c.index, width)
+		e.raw = appendIndices(e.raw, c.open.index, width)
 	default:
 		of = pageValues{len(e.raw), c.fixed, &c.packing}
-		e.raw = append(e.raw, c.plain...)
+		e.raw = append(e.raw, c.open.plain...)
 	}
-	return e.page(encoding, len(def), len(def)-c.values, of)
+	return e.page(encoding, len(def), len(def)-c.open.values, of)
 }
 
 // page compresses e.raw and puts a header before it.

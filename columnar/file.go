@@ -72,7 +72,7 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 		group.chunks[i] = f.chunk(&g.columns[i], field, alone)
 	}
 	for i := range g.columns {
-		if c := &g.columns[i]; len(c.hashes) > 0 {
+		if c := &g.columns[i]; len(c.chunk.hashes) > 0 {
 			group.chunks[i].own.bloom = f.bloomFilter(c) // it has values, and so its detail
 		}
 	}
@@ -99,9 +99,9 @@ func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.colum
 // that the column has no other chunk.
 func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	start := f.at
-	dict := c.inDictionary()
-	raw := alone && !dict && !slices.ContainsFunc(c.pages, func(p page) bool { return p.raw == nil })
-	meta, d := chunkMeta{values: int64(c.slots)}, chunkDetail{codec: f.codec, nulls: int64(c.nulls)}
+	dict := c.chunk.indexed()
+	raw := alone && !dict && !slices.ContainsFunc(c.chunk.pages, func(p page) bool { return p.raw == nil })
+	meta, d := chunkMeta{values: int64(c.chunk.slots)}, chunkDetail{codec: f.codec, nulls: int64(c.chunk.nulls)}
 	if raw {
 		d.codec = format.Uncompressed
 	}
@@ -119,11 +119,11 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	}
 	if dict {
 		d.dict = f.at
-		add(c.dictPage)
-		c.summarize(field)
+		add(c.chunk.dict)
+		c.sumUpDictionary(field)
 	}
 	meta.at = f.at
-	for _, p := range c.pages {
+	for _, p := range c.chunk.pages {
 		at := f.at
 		size := add(p)
 		if p.encoding == format.RLEDictionary {
@@ -131,14 +131,14 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 		} else {
 			d.plain++
 		}
-		if len(c.pages) > 1 {
+		if len(c.chunk.pages) > 1 {
 			d.pages = append(d.pages, indexedPage{at: at, size: size, row: p.row, nulls: p.nulls, empty: p.nulls == p.slots, bounds: p.bounds})
 			f.paged = true
 		}
 	}
 	meta.size = f.at - start
-	d.bounds = c.bounds
-	if c.nulls < c.slots || len(c.pages) > 1 || d.codec != f.codec {
+	d.bounds = c.chunk.bounds
+	if c.chunk.nulls < c.chunk.slots || len(c.chunk.pages) > 1 || d.codec != f.codec {
 		kept := d // most chunks have nulls alone, and keep none
 		meta.own = &kept
 	}

@@ -124,9 +124,9 @@ const bloomBits = 10
 //
 // See https://parquet.apache.org/docs/file-format/bloomfilter/.
 func (f *fileWriter) bloomFilter(c *column) span {
-	blocks := bloom.NumSplitBlocksOf(int64(len(c.hashes)), bloomBits)
+	blocks := bloom.NumSplitBlocksOf(int64(len(c.chunk.hashes)), bloomBits)
 	filter := make(bloom.SplitBlockFilter, 1<<bits.Len(uint(blocks-1)))
-	filter.InsertBulk(c.hashes)
+	filter.InsertBulk(c.chunk.hashes)
 	at := f.at
 	f.thrift(&format.BloomFilterHeader{
 		NumBytes:    int32(len(filter.Bytes())),

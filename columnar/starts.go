@@ -10,7 +10,7 @@ type starts struct {
 // knownStart is the place of the start of the date that was just added to c.
 func (c *column) knownStart(epoch int) (at uint32, ok bool) {
 	s := &c.starts
-	if c.plainly || s.epoch != epoch || int(c.dict.last) >= len(s.places) {
+	if c.plainly() || s.epoch != epoch || int(c.dict.last) >= len(s.places) {
 		return 0, false
 	}
 	at = s.places[c.dict.last]
@@ -20,7 +20,7 @@ func (c *column) knownStart(epoch int) (at uint32, ok bool) {
 // learnStart keeps the place of what was just added to start, the start of what was just
 // added to c.
 func (c *column) learnStart(epoch int, start *column) {
-	if c.plainly || start.plainly {
+	if c.plainly() || start.plainly() {
 		return
 	}
 	s := &c.starts

@@ -63,25 +63,43 @@ func (b *bounds) widenByIndices(f *Field, d *dictionary, index []int32, used []b
 	return used
 }
 
-// summarize widens the bounds by a chunk's dictionary, and hashes it.
-func (c *column) summarize(f *Field) {
-	if !c.bounded && !c.bloom {
-		return
-	}
-	for i := range c.dict.values {
+// sumUp is the bounds of a column's open page, for the page index. What is in the page itself
+// goes to the chunk's statistics too; what is in the dictionary does once, by sumUpDictionary. A
+// chunk's only page has no bounds of its own then: they are the chunk's.
+func (e *pageEncoder) sumUp(f *Field, c *column, alone bool) (b bounds) {
+	switch {
+	case c.open.values == 0:
+	case c.plainly():
 		if c.bounded {
-			c.bounds.widen(f, c.dict.value(uint32(i)))
+			c.plainValues(func(v []byte) { b.widen(f, v) })
+			c.chunk.bounds.merge(f, b)
 		}
 		if c.bloom {
-			c.hashes = append(c.hashes, xxhash.Sum64(c.dict.value(uint32(i))))
+			c.plainValues(func(v []byte) { c.chunk.hashes = append(c.chunk.hashes, xxhash.Sum64(v)) })
+		}
+	case c.bounded && !alone:
+		e.used = b.widenByIndices(f, c.dict, c.open.index, e.used)
+	}
+	return b
+}
+
+// sumUpDictionary adds the dictionary's values to the chunk's statistics.
+func (c *column) sumUpDictionary(f *Field) {
+	for i := range c.dict.values {
+		v := c.dict.value(uint32(i))
+		if c.bounded {
+			c.chunk.bounds.widen(f, v)
+		}
+		if c.bloom {
+			c.chunk.hashes = append(c.chunk.hashes, xxhash.Sum64(v))
 		}
 	}
 }
 
-// plainValues calls each for the PLAIN-encoded values of a page.
+// plainValues calls each for the PLAIN-encoded values of the open page.
 func (c *column) plainValues(each func(v []byte)) {
 	width := c.fixed
-	for v := c.plain; len(v) > 0; v = v[width:] {
+	for v := c.open.plain; len(v) > 0; v = v[width:] {
 		if c.fixed == 0 {
 			width = 4 + int(binary.LittleEndian.Uint32(v))
 			each(v[4:width])

@@ -67,14 +67,14 @@ func (c *column) undo(f *Field, n int) {
 	if n == 0 {
 		return
 	}
-	c.values -= n
-	if c.plainly {
-		c.plain = c.plain[:c.plainEnd(f)]
+	c.open.values -= n
+	if c.plainly() {
+		c.open.plain = c.open.plain[:c.plainEnd(f)]
 		return
 	}
-	c.index = c.index[:c.values]
-	known := c.inPages
-	for _, i := range c.index {
+	c.open.index = c.open.index[:c.open.values]
+	known := c.chunk.known
+	for _, i := range c.open.index {
 		known = max(known, int(i)+1)
 	}
 	c.dict.truncate(known, n)
@@ -85,12 +85,12 @@ func (c *column) undo(f *Field, n int) {
 func (c *column) plainEnd(f *Field) (end int) {
 	switch {
 	case f.Type == Boolean: // a byte each until the page is encoded
-		return c.values
+		return c.open.values
 	case c.fixed > 0:
-		return c.values * c.fixed
+		return c.open.values * c.fixed
 	}
-	for range c.values {
-		end += 4 + int(binary.LittleEndian.Uint32(c.plain[end:]))
+	for range c.open.values {
+		end += 4 + int(binary.LittleEndian.Uint32(c.open.plain[end:]))
 	}
 	return end
 }

@@ -1,9 +1,6 @@
 package columnar
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // scannedText is a text of JSON.
 type scannedText struct {
@@ -26,9 +23,9 @@ func (c *column) matchGuess(line []byte, i int) int {
 
 // place adds a value of the open slot that is in the column's dictionary.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
-	c.values++
-	push(&c.index, int32(i), g.growth)
-	if len(c.index) >= c.trial {
+	c.open.values++
+	push(&c.open.index, int32(i), g.growth)
+	if len(c.open.index) >= c.open.trial {
 		g.mark(f)
 	}
 	g.note(f, opPlace, i)
@@ -56,7 +53,7 @@ func (g *rowGroup) addGuessed(f *Field, c *column) {
 // of its own.
 func (g *rowGroup) repeat(f *Field) bool {
 	c := &g.columns[f.column]
-	if c.plainly || c.dict == nil || len(c.dict.values) == 0 {
+	if c.plainly() || c.dict == nil || len(c.dict.values) == 0 {
 		return false
 	}
 	g.placeAgain(f, g.leaf(f), c.dict.last)
@@ -70,7 +67,7 @@ func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.text(f, c, scannedTe
 // later.
 func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	v := t.bytes
-	if !c.plainly {
+	if !c.plainly() {
 		if c.dict == nil {
 			g.space.beginColumn(c, g.growth)
 		}
@@ -79,12 +76,12 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 			c.guess = c.dict.guess()
 			return
 		}
-		g.leaveDictionary(c)
+		g.leaveDictionary(c, plainEver)
 	}
 	g.note(f, opOnce, 0)
-	c.values++
-	pushPlain(&c.plain, v, c.fixed, g.growth)
-	if len(c.plain) >= g.pageBytes {
+	c.open.values++
+	pushPlain(&c.open.plain, v, c.fixed, g.growth)
+	if len(c.open.plain) >= g.pageBytes {
 		g.mark(f)
 	}
 }
@@ -122,69 +119,35 @@ func plainSize(plain []byte, fixed int) int {
 
 // bool adds a value of the open slot, a byte each until the page is encoded.
 func (g *rowGroup) bool(f *Field, c *column, v bool) {
-	c.values++
+	c.open.values++
 	b, kind := byte(0), opFalse
 	if v {
 		b, kind = 1, opTrue
 	}
 	g.note(f, kind, 0)
-	c.plain = append(c.plain, b)
+	c.open.plain = append(c.open.plain, b)
 }
 
-// leaveDictionary gives the dictionary up for the open page and all that follow. Pages
-// before it keep it, with the values that they know: others may be of a line that is not
-// JSON in the end, and have no place in a file then.
-func (g *rowGroup) leaveDictionary(c *column) {
-	size := 0
-	for _, i := range c.index {
-		size += len(c.dict.encoded(uint32(i)))
-	}
-	c.plain = slices.Grow(c.plain, size)
-	for _, i := range c.index {
-		c.plain = append(c.plain, c.dict.encoded(uint32(i))...)
-	}
-	if c.inPages > 0 {
-		c.dict.truncate(c.inPages, 0)
-	}
-	c.index, c.plainly, c.guess = c.index[:0], true, nil
-	g.epoch++ // whoever knows a place in it shall not use that
+// leaveDictionary is the column's. Whoever knows a place in the dictionary shall not use it
+// from now on.
+func (g *rowGroup) leaveDictionary(c *column, to encoding) {
+	c.leaveDictionary(to)
+	g.epoch++
 }
 
 // staysOpen says whether a column's open page, which is marked, takes more rows. The column
 // leaves its dictionary first if the page shows that it does not pay. That is seen between
 // rows, so that lines that are refused have no say in it.
 func (g *rowGroup) staysOpen(c *column) bool {
-	if !c.plainly && c.dict.inRuns(c.index, c.inPages) {
-		g.leaveDictionary(c)
+	if !c.plainly() && c.dict.inRuns(c.open.index, c.chunk.known) {
+		g.leaveDictionary(c, plainEver)
 	}
-	if c.plainly {
-		return len(c.plain) < g.pageBytes
+	if c.plainly() {
+		return len(c.open.plain) < g.pageBytes
 	}
-	c.trial = min(2*len(c.index), g.pageIndices)
-	return len(c.index) < g.pageIndices
+	c.open.trial = min(2*len(c.open.index), g.pageIndices)
+	return len(c.open.index) < g.pageIndices
 }
 
 // firstTrial is how many values a page has when it is first seen whether a dictionary pays.
 func (g *rowGroup) firstTrial() int { return min(dictionaryTrial, g.pageIndices) }
-
-// dropDictionary writes the open page, which is the chunk's only one, without its dictionary
-// if that takes no more room: so it is where hardly a value came twice, or not but in a run.
-func (g *rowGroup) dropDictionary(c *column) {
-	if c.plainly || c.values == 0 || !c.dict.inRuns(c.index, 0) && c.plainIsLarger() {
-		return
-	}
-	g.leaveDictionary(c)
-	c.plainOnce = true
-}
-
-// plainIsLarger says whether the open page, which is the chunk's only one, has more bytes
-// without its dictionary, before compression.
-func (c *column) plainIsLarger() bool {
-	size := 0
-	for _, i := range c.index {
-		if size += len(c.dict.encoded(uint32(i))); size > len(c.dict.plain)+dictionaryCost {
-			return true
-		}
-	}
-	return false
-}

@@ -50,7 +50,7 @@ func (s *workspace) beginColumn(c *column, growth int) {
 	m := s.columns[last]
 	s.columns = s.columns[:last]
 	m.dict.renew(c.fixed, growth)
-	c.dict, c.index, c.plain = m.dict, m.index[:0], m.plain[:0]
+	c.dict, c.open.index, c.open.plain = m.dict, m.index[:0], m.plain[:0]
 }
 
 // keep takes the memory of a row group that is written and done with.
@@ -61,7 +61,7 @@ func (s *workspace) keep(g *rowGroup) {
 	}
 	for i := range g.columns {
 		c := &g.columns[i]
-		m := columnMemory{c.dict, c.index, c.plain}
+		m := columnMemory{c.dict, c.open.index, c.open.plain}
 		if m.dict == nil || m.bytes() > min(mostKept, mostKeptColumns-all) {
 			continue
 		}

@@ -40,50 +40,12 @@ type stream struct {
 	rep  []byte // repetition level of each slot; a struct has those of the list around it
 }
 
-// column is the values of a leaf.
-type column struct {
-	def []byte // as a stream's def, for a leaf that is not a list itself
-
-	fixed        int         // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front, or a BOOLEAN, which nothing asks that is for dictionaries or bounds
-	dict         *dictionary // nil before the first value, and for booleans
-	inPages      int         // how many values of dict the finished pages know
-	trial        int         // how many values the open page has when it is seen next whether dict pays
-	guess        []byte      // dict.guess() as it is now, whose place addGuessed takes unseen; nil for none
-	starts       starts      // of dates
-	plainly      bool        // values are PLAIN-encoded, in the row groups to come too; always so of booleans
-	plainOnce    bool        // and in this row group alone: reset gives the dictionary another try
-	index        []int32     // the open page's values, as places in the dictionary
-	plain        []byte      // or PLAIN-encoded
-	values       int         // of the open page
-	pages        []page      // that are finished
-	packing      packing     // of those that are PLAIN-encoded
-	dictPage     page        // that comes before them, once the row group is encoded
-	nulls, slots int         // of the finished pages: the open one starts with the next slot
-	fromRow      int         // and with this row
-	bounded      bool        // statistics have bounds
-	bounds       bounds      // of the values in pages, but for those that are in dict
-	bloom        bool        // it has a bloom filter
-	hashes       []uint64    // for that: of the values in pages, but for those that are in dict
-}
-
 func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 	g := &rowGroup{layout: l, space: s, streams: make([]stream, l.streams), columns: make([]column, len(l.columns)),
 		pageBytes: o.PageBytes, pageIndices: max(1, o.PageBytes/indexedBytes), growth: o.growth(), epoch: 1}
 	for i, f := range l.columns {
-		c := &g.columns[i]
-		c.trial = g.firstTrial()
-		c.bounded = f.bounded(o.IdentifyingBounds)
-		c.bloom = o.BloomFilter && f.parent == l.root && f.Name == "id"
-		switch f.Type {
-		case Int:
-			c.fixed = 4
-		case Long, Timestamp:
-			c.fixed = 8
-		case Decimal:
-			c.fixed = 16
-		case Boolean:
-			c.plainly = true // and of one page, as a bit each
-		}
+		g.columns[i] = newColumn(f, l, o)
+		g.columns[i].open.trial = g.firstTrial()
 	}
 	return g
 }
@@ -96,15 +58,8 @@ func (g *rowGroup) reset() {
 		s.seen, s.def, s.rep = 0, s.def[:0], s.rep[:0]
 	}
 	for i := range g.columns {
-		c := &g.columns[i]
-		*c = column{fixed: c.fixed, trial: g.firstTrial(), plainly: c.plainly && !c.plainOnce, bounded: c.bounded, bloom: c.bloom,
-			dict: c.dict, starts: c.starts, packing: c.packing, def: c.def[:0], index: c.index[:0], plain: c.plain[:0], pages: c.pages[:0], hashes: c.hashes[:0]}
-		switch {
-		case c.plainly:
-			c.dict = nil
-		case c.dict != nil:
-			c.dict.reset()
-		}
+		g.columns[i].reset()
+		g.columns[i].open.trial = g.firstTrial()
 	}
 	g.rows, g.finished, g.marks = 0, 0, g.marks[:0]
 	g.epoch++
