@@ -43,7 +43,15 @@
 // dictionaries; when those change, a row group's epoch does, and it is forgotten.
 //
 // All that is a lane, up to the file. Lines come in blocks, and where [Options] has cores
-// to spare, several lanes take those of one file in turn.
+// to spare, several lanes take those of one file in turn:
+//
+//	Writer.Append   an intake deals a file's blocks (Lines, block) to lanes
+//	  lane          a goroutine; it has a share of each part: of a resource type
+//	    shredder    a line becomes a row of the share's
+//	      rowGroup  whose struct and list levels are streams, and whose leaves columns;
+//	                a column has finished pages, and an open one
+//	    pageEncoder makes pages of open ones: levels, values, compression (pack)
+//	  fileWriter    a part's file: row groups of all lanes, page index, footer
 package columnar
 
 import (
