@@ -13,8 +13,7 @@ import (
 // assembler puts a row's values together again: the columns first, then what
 // __residual, __contained and __extension have to add.
 type assembler struct {
-	rowCursor
-	layout  *Layout
+	*rowCursor
 	scanner scanner
 	out     []byte
 }
@@ -27,11 +26,8 @@ type node struct {
 	nodes []*node
 }
 
-// resource returns a row's JSON, good until the next call.
-func (a *assembler) resource(row parquet.Row) ([]byte, error) {
-	if err := a.load(a.layout, row); err != nil {
-		return nil, err
-	}
+// resource returns the JSON of the cursor's row, good until the next call.
+func (a *assembler) resource() ([]byte, error) {
 	if a.layout.ResourceType == Deleted {
 		return a.tombstone()
 	}
@@ -134,8 +130,7 @@ func (f *Field) lexemeOf() *Field {
 func (a *assembler) skipAll(f *Field) {
 	a.skip(f)
 	for f.List {
-		left := a.columns[f.first()]
-		if len(left) == 0 || left[0].RepetitionLevel() < int(f.rep) {
+		if a.telling(f).RepetitionLevel() < int(f.rep) {
 			return
 		}
 		a.skip(f)
@@ -152,9 +147,8 @@ func (a *assembler) skipBoth(f *Field) {
 
 // value reads one value of a field, or element of a list; nil is null.
 func (a *assembler) value(f *Field) (*node, error) {
-	v := a.entry(f)
 	if f.Type == Struct {
-		if v.DefinitionLevel() < int(f.def) {
+		if a.level(f) < int(f.def) {
 			a.skip(f)
 			return nil, nil
 		}
@@ -166,6 +160,7 @@ func (a *assembler) value(f *Field) (*node, error) {
 		}
 		return n, nil
 	}
+	v := a.entry(f)
 	a.skip(f)
 	if f.lexeme != nil {
 		lexeme := a.entry(f.lexeme)

@@ -3,11 +3,7 @@ package columnar
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
-
-	"github.com/parquet-go/parquet-go"
 )
 
 // Copy makes rows of those that r has left, each just as it is, with its __origin, until
@@ -22,28 +18,26 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	if w.wrong != nil {
 		return 0, w.wrong
 	}
-	c := new(copier)
+	c := copier{rowCursor: &r.cursor}
 	l := w.lanes[0]
 	for ; !w.full.Load(); rows++ {
 		if rows%256 == 0 && ctx.Err() != nil {
 			return rows, context.Cause(ctx)
 		}
-		row, err := r.row()
-		if errors.Is(err, io.EOF) {
+		if err := r.row(); err == io.EOF {
 			break
-		}
-		if err != nil {
+		} else if err != nil {
 			return rows, err
 		}
 		s, err := l.shareOf(ctx, r.ResourceType())
 		if err != nil {
 			return rows, err
 		}
-		size, err := c.row(s.rows, row)
-		if err != nil {
-			return rows, fmt.Errorf("copying a row of %s: %w", r.ResourceType(), err)
+		c.row(s.rows)
+		if r.cursor.err != nil {
+			return rows, r.failed(r.cursor.err)
 		}
-		if err := l.endRow(s, size); err != nil {
+		if err := l.endRow(s, c.size); err != nil {
 			return rows + 1, err
 		}
 	}
@@ -52,23 +46,19 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 
 // copier puts rows as they are read into a row group.
 type copier struct {
-	rowCursor
+	*rowCursor
 	rows    *rowGroup
 	size    int // of its JSON, roughly
 	scratch [8]byte
 }
 
-// row copies a row, and returns about how many bytes its JSON has.
-func (c *copier) row(to *rowGroup, row parquet.Row) (size int, err error) {
-	if err := c.load(to.layout, row); err != nil {
-		return 0, err
-	}
+// row copies the cursor's row.
+func (c *copier) row(to *rowGroup) {
 	c.rows, c.size = to, 0
 	to.beginRow()
 	for _, f := range to.layout.root.Fields {
 		c.field(f)
 	}
-	return c.size, nil
 }
 
 // field copies a field's slot, or, of a list, its elements, into the open slot of the

@@ -1,66 +1,144 @@
 package columnar
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/parquet-go/parquet-go"
 )
 
-// rowCursor takes a row apart, field by field in the layout's order: it is what is left of
-// the row, by column. In each slot of a struct every column below it has an entry, a null for
-// what is not there.
+// rowCursor takes the rows of a row group apart, field by field in the layout's order. In each
+// slot of a struct every column below it has an entry, a null for what is not there, and each
+// entry is passed over once.
+//
+// A column without any value is looked into only where it alone tells whether a struct is
+// there, or how many elements a list has: most columns are such, and that of a list has as many
+// nulls as the list has elements.
 type rowCursor struct {
-	columns [][]parquet.Value
+	layout  *Layout
+	columns []chunkReader
+	absent  []bool // by column: it has no value
+	first   []int  // by stream: the column that tells of a struct or list
+	err     error  // of reading; entries are nulls from then on
 }
 
-// load begins with another row.
-func (c *rowCursor) load(l *Layout, row parquet.Row) error {
-	if c.columns == nil {
-		c.columns = make([][]parquet.Value, len(l.columns))
+// open begins with another row group.
+func (c *rowCursor) open(l *Layout, group parquet.RowGroup) {
+	if c.layout != l {
+		c.layout, c.columns = l, make([]chunkReader, len(l.columns))
+		c.absent, c.first = make([]bool, len(l.columns)), make([]int, l.streams)
 	}
-	clear(c.columns)
-	for start := 0; start < len(row); {
-		end := start + 1
-		for end < len(row) && row[end].Column() == row[start].Column() {
-			end++
+	for i, chunk := range group.ColumnChunks() {
+		c.columns[i].open(chunk)
+		counted, ok := chunk.(interface{ NullCount() int64 })
+		c.absent[i] = ok && counted.NullCount() == chunk.NumValues()
+	}
+	c.tells(l.root)
+}
+
+// tells finds which column tells of f and of what is below it. Whether f is there, and repeats,
+// all columns below it say alike; one that has values is read anyway.
+func (c *rowCursor) tells(f *Field) int {
+	first := f.column
+	for i, child := range f.Fields {
+		if column := c.tells(child); i == 0 || c.absent[first] && !c.absent[column] {
+			first = column
 		}
-		c.columns[row[start].Column()] = row[start:end]
-		start = end
 	}
-	for i, values := range c.columns {
-		if len(values) == 0 {
-			return fmt.Errorf("the row has no entry for the column %s", l.columns[i].Path())
+	if f.stream >= 0 {
+		c.first[f.stream] = first
+	}
+	return first
+}
+
+// next begins with the next row. The one before must have been passed over.
+func (c *rowCursor) next() error {
+	for i := range c.columns {
+		column := &c.columns[i]
+		if c.absent[i] && column.pages == nil {
+			continue
+		}
+		column.release()
+		v, err := column.peek()
+		if err == nil && v.RepetitionLevel() > 0 {
+			err = errors.New("a row has more than fits together")
+		}
+		if err != nil {
+			return c.failed(i, err)
 		}
 	}
 	return nil
 }
 
-// first is the first column at or below f. Whether f is there, and repeats, all columns below
-// it say alike.
-func (f *Field) first() int {
-	for f.column < 0 {
-		f = f.Fields[0]
+// end fails unless the last row was passed over.
+func (c *rowCursor) end() error {
+	for i := range c.columns {
+		if c.absent[i] && c.columns[i].pages == nil {
+			continue
+		}
+		switch _, err := c.columns[i].peek(); {
+		case err == nil:
+			return c.failed(i, errors.New("there are more entries than rows"))
+		case !errors.Is(err, io.EOF):
+			return c.failed(i, err)
+		}
 	}
-	return f.column
+	return nil
 }
 
-// entry is the next entry of f's first column.
-func (c *rowCursor) entry(f *Field) parquet.Value { return c.columns[f.first()][0] }
+func (c *rowCursor) failed(column int, err error) error {
+	if errors.Is(err, io.EOF) {
+		err = errors.New("there are more rows than entries")
+	}
+	return fmt.Errorf("reading the column %s: %w", c.layout.columns[column].Path(), err)
+}
+
+// close lets go of the row group.
+func (c *rowCursor) close() error {
+	var failed error
+	for i := range c.columns {
+		failed = errors.Join(failed, c.columns[i].close())
+	}
+	return failed
+}
+
+// entryOf is the next entry of a column, a null where there is none.
+func (c *rowCursor) entryOf(column int) parquet.Value {
+	v, err := c.columns[column].peek()
+	if err != nil && !errors.Is(err, io.EOF) && c.err == nil {
+		c.err = c.failed(column, err)
+	}
+	return v
+}
+
+// entry is the next entry of a leaf. That of one without any value is a null that tells no level.
+func (c *rowCursor) entry(f *Field) parquet.Value {
+	if c.absent[f.column] {
+		return parquet.Value{}
+	}
+	return c.entryOf(f.column)
+}
+
+// telling is the next entry of the column that tells of f.
+func (c *rowCursor) telling(f *Field) parquet.Value {
+	if f.stream < 0 {
+		return c.entry(f)
+	}
+	return c.entryOf(c.first[f.stream])
+}
 
 // level is the definition level of f's slot: at least f.def for a value, or an element with
 // one; see emptyLevel for lists.
-func (c *rowCursor) level(f *Field) int { return c.entry(f).DefinitionLevel() }
+func (c *rowCursor) level(f *Field) int { return c.telling(f).DefinitionLevel() }
 
 // another says whether a list has an element after the one that was read last.
-func (c *rowCursor) another(f *Field) bool {
-	left := c.columns[f.first()]
-	return len(left) > 0 && left[0].RepetitionLevel() == int(f.rep)
-}
+func (c *rowCursor) another(f *Field) bool { return c.telling(f).RepetitionLevel() == int(f.rep) }
 
 // skip passes over one entry of f in all columns below it.
 func (c *rowCursor) skip(f *Field) {
 	if f.column >= 0 {
-		c.columns[f.column] = c.columns[f.column][1:]
+		c.columns[f.column].skip()
 	}
 	for _, child := range f.Fields {
 		c.skip(child)

@@ -40,15 +40,15 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 		fields = append(fields, root.field("resourceType"))
 	}
 	chunks := group.ColumnChunks()
-	columns := make([]*flatColumn, len(fields))
+	columns := make([]chunkReader, len(fields))
 	for i, f := range fields {
-		columns[i] = &flatColumn{pages: chunks[f.column].Pages()}
-		defer columns[i].close()
+		columns[i].open(chunks[f.column])
+		defer func() { _ = columns[i].close() }() // what was read is whole
 	}
 	for range group.NumRows() {
 		var texts [3]string
-		for i, c := range columns {
-			if texts[i], err = c.next(); err != nil {
+		for i := range columns {
+			if texts[i], err = columns[i].text(); err != nil {
 				return false, err
 			}
 		}
@@ -63,52 +63,18 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 	return true, nil
 }
 
-// flatColumn reads a column of texts that has one entry a row.
-type flatColumn struct {
-	pages  parquet.Pages
-	page   parquet.Page
-	values parquet.ValueReader
-	buffer [256]parquet.Value
-	left   []parquet.Value // of buffer
-}
-
-// next is the next row's text, "" for null.
-func (c *flatColumn) next() (string, error) {
-	for len(c.left) == 0 {
-		if c.values == nil {
-			page, err := c.pages.ReadPage()
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF // there are more rows
-			}
-			if err != nil {
-				return "", err
-			}
-			c.page, c.values = page, page.Values()
-		}
-		n, err := c.values.ReadValues(c.buffer[:])
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", err
-		}
-		if c.left = c.buffer[:n]; n == 0 {
-			c.release()
-		}
+// text is the next entry of a column of texts that has one a row, "" for null.
+func (c *chunkReader) text() (string, error) {
+	v, err := c.peek()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // there are more rows
 	}
-	v := c.left[0]
-	c.left = c.left[1:]
-	if v.IsNull() {
-		return "", nil
+	if err != nil || v.IsNull() {
+		c.skip()
+		return "", err
 	}
-	return string(v.ByteArray()), nil
-}
-
-func (c *flatColumn) release() {
-	if c.page != nil {
-		parquet.Release(c.page)
-	}
-	c.page, c.values = nil, nil
-}
-
-func (c *flatColumn) close() {
+	text := string(v.ByteArray())
+	c.skip()
 	c.release()
-	c.pages.Close()
+	return text, nil
 }

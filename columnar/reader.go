@@ -1,6 +1,7 @@
 package columnar
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -14,11 +15,10 @@ import (
 type Reader struct {
 	file   *parquet.File
 	layout *Layout
-	group  int // of the file's row groups, that comes next
-	rows   parquet.Rows
-	ended  bool // rows has no more than queue
-	buffer []parquet.Row
-	queue  []parquet.Row // of buffer, not given yet
+	group  int   // of the file's row groups, that comes next
+	open   bool  // the one before it is being read
+	left   int64 // rows of that
+	cursor rowCursor
 	join   assembler
 }
 
@@ -41,7 +41,9 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	if hash != l.Hash() {
 		return nil, fmt.Errorf("the columns of the file are not those of %s for %s (its schema has hash %.12s, not %.12s)", LayoutName, resourceType, hash, l.Hash())
 	}
-	return &Reader{file: file, layout: l, buffer: make([]parquet.Row, 16), join: assembler{layout: l}}, nil
+	reader := &Reader{file: file, layout: l}
+	reader.join.rowCursor = &reader.cursor
+	return reader, nil
 }
 
 // ResourceType is the type of all its resources, or [Deleted].
@@ -54,45 +56,44 @@ func (r *Reader) NumRows() int64 { return r.file.NumRows() }
 // after, or [io.EOF]. The memory may be the page's, which other rows share: nothing is to
 // be changed in it, or appended to it.
 func (r *Reader) Next() ([]byte, error) {
-	row, err := r.row()
-	if err != nil {
+	if err := r.row(); err != nil {
 		return nil, err
 	}
-	return r.join.resource(row)
+	line, err := r.join.resource()
+	if err == nil {
+		err = r.cursor.err
+	}
+	if err != nil {
+		return nil, r.failed(err)
+	}
+	return line, nil
 }
 
-// row returns the next row, good until the call after, or [io.EOF].
-func (r *Reader) row() (parquet.Row, error) {
-	for len(r.queue) == 0 {
-		if r.ended { // not before the queue is empty: rows owns its memory
-			err := r.rows.Close()
-			r.rows, r.ended = nil, false
-			if err != nil {
-				return nil, fmt.Errorf("reading row group %d: %w", r.group, err)
+// row has the cursor begin with the next row, or returns [io.EOF].
+func (r *Reader) row() error {
+	for r.left == 0 {
+		if r.open {
+			r.open = false
+			if err := errors.Join(r.cursor.end(), r.cursor.close()); err != nil {
+				return r.failed(err)
 			}
 		}
-		if r.rows == nil {
-			if r.group == len(r.file.RowGroups()) {
-				return nil, io.EOF
-			}
-			r.rows = r.file.RowGroups()[r.group].Rows()
-			r.group++
+		groups := r.file.RowGroups()
+		if r.group == len(groups) {
+			return io.EOF
 		}
-		n, err := r.rows.ReadRows(r.buffer)
-		r.queue = r.buffer[:n]
-		if r.ended = err == io.EOF; err != nil && !r.ended {
-			return nil, fmt.Errorf("reading row group %d: %w", r.group, err)
-		}
+		r.cursor.open(r.layout, groups[r.group])
+		r.left, r.open = groups[r.group].NumRows(), true
+		r.group++
 	}
-	row := r.queue[0]
-	r.queue = r.queue[1:]
-	return row, nil
+	r.left--
+	if err := r.cursor.next(); err != nil {
+		return r.failed(err)
+	}
+	return nil
 }
+
+func (r *Reader) failed(err error) error { return fmt.Errorf("reading row group %d: %w", r.group, err) }
 
 // Close lets go of the row group that is being read.
-func (r *Reader) Close() error {
-	if r.rows == nil {
-		return nil
-	}
-	return r.rows.Close()
-}
+func (r *Reader) Close() error { return r.cursor.close() }

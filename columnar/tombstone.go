@@ -142,6 +142,9 @@ func (l *lane) addTombstone(ctx context.Context, t tombstone, at line) error {
 func (a *assembler) tombstone() ([]byte, error) {
 	fields := a.layout.root.Fields
 	resourceType, id, url, residual := a.leaf(fields[0]), a.leaf(fields[1]), a.leaf(fields[2]), a.leaf(fields[3])
+	for _, f := range fields[4:] {
+		a.skip(f)
+	}
 	if url == nil {
 		url = append(append(resourceType[:len(resourceType):len(resourceType)], '/'), id...)
 	}
