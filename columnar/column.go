@@ -38,10 +38,19 @@ const (
 
 // openPage is values that are in no page yet. Its slots and rows are those behind the chunk's.
 type openPage struct {
+	values  int
+	index   []int32 // they, as places in the dictionary
+	plain   []byte  // or PLAIN-encoded; of booleans a byte each
+	trial   int     // with how many it is seen next whether the dictionary pays
+	settled settled
+}
+
+// settled is what undo has found out of the first values of an open page: they are not undone any
+// more.
+type settled struct {
 	values int
-	index  []int32 // they, as places in the dictionary
-	plain  []byte  // or PLAIN-encoded; of booleans a byte each
-	trial  int     // with how many it is seen next whether the dictionary pays
+	known  int // as chunk's
+	plain  int // bytes
 }
 
 // chunk is a column's finished pages.
@@ -102,7 +111,7 @@ func (c *column) finish(p page, rows int) {
 	if c.dict != nil {
 		h.known = len(c.dict.values)
 	}
-	c.open.values, c.open.index, c.open.plain = 0, c.open.index[:0], c.open.plain[:0]
+	c.open.values, c.open.index, c.open.plain, c.open.settled = 0, c.open.index[:0], c.open.plain[:0], settled{}
 }
 
 // indexed says whether a finished page has its values in the dictionary.
@@ -126,7 +135,7 @@ func (c *column) leaveDictionary(to encoding) {
 	if c.chunk.known > 0 {
 		c.dict.truncate(c.chunk.known, 0)
 	}
-	o.index, c.encoding, c.guess = o.index[:0], to, nil
+	o.index, o.settled, c.encoding, c.guess = o.index[:0], settled{}, to, nil
 }
 
 // hardlyRepeats says whether the open page, which is the chunk's only one, takes no more room

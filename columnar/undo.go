@@ -5,8 +5,8 @@ import "encoding/binary"
 // undo takes back what the open row has put into the columns and their dictionaries. What is
 // written is then as if the row had never been, but that a column which has left its dictionary
 // does without. It costs a look at every field below those that the row has reached, and at the
-// open pages of their columns: it is for lines that turn out not to be JSON when half of them
-// is read.
+// values of their columns since the last time: it is for lines that turn out not to be JSON when
+// half of them is read.
 func (g *rowGroup) undo() {
 	g.rows--
 	root := &g.streams[g.layout.root.stream]
@@ -62,34 +62,40 @@ func present(def []byte, full uint8) (n int) {
 	return n
 }
 
-// undo takes the last n values of f back.
+// undo takes the last n values of f back. It looks at each value that stays once, however many
+// lines are refused.
 func (c *column) undo(f *Field, n int) {
 	if n == 0 {
 		return
 	}
-	c.open.values -= n
+	o := &c.open
+	o.values -= n
+	k := &o.settled
 	if c.plainly() {
-		c.open.plain = c.open.plain[:c.plainEnd(f)]
-		return
+		k.plain = c.plainEnd(f)
+		o.plain = o.plain[:k.plain]
+	} else {
+		o.index = o.index[:o.values]
+		k.known = max(k.known, c.chunk.known)
+		for _, i := range o.index[k.values:] {
+			k.known = max(k.known, int(i)+1)
+		}
+		c.dict.truncate(k.known, n)
+		c.guess = nil
 	}
-	c.open.index = c.open.index[:c.open.values]
-	known := c.chunk.known
-	for _, i := range c.open.index {
-		known = max(known, int(i)+1)
-	}
-	c.dict.truncate(known, n)
-	c.guess = nil
+	k.values = o.values
 }
 
 // plainEnd is where the open page's PLAIN-encoded values end.
-func (c *column) plainEnd(f *Field) (end int) {
+func (c *column) plainEnd(f *Field) int {
 	switch {
 	case f.Type == Boolean: // a byte each until the page is encoded
 		return c.open.values
 	case c.fixed > 0:
 		return c.open.values * c.fixed
 	}
-	for range c.open.values {
+	end := c.open.settled.plain
+	for range c.open.values - c.open.settled.values {
 		end += 4 + int(binary.LittleEndian.Uint32(c.open.plain[end:]))
 	}
 	return end

@@ -158,6 +158,30 @@ func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
 	}
 }
 
+// What finished pages have in a dictionary stays there, though a line is refused after which
+// the open page has less of it; and what a refused line was found to leave holds for the next.
+func TestSpoiledLinesLeaveTheDictionaryToPages(t *testing.T) {
+	t.Parallel()
+	const pageIndices = 31 // of rowsOf
+	var lines []string
+	add := func(prefix string, values, times int) {
+		for i := range values * times {
+			lines = append(lines, fmt.Sprintf(`{"resourceType":"Observation","status":"%s-%d"}`, prefix, i%values))
+		}
+	}
+	spoiled := func() {
+		lines = append(lines, `{"resourceType":"Observation","status":"spoiled","code":[`)
+	}
+	add("early", 10, 4)
+	add("early", 1, 2*pageIndices-len(lines)+2) // the third page begins, with one of ten
+	spoiled()
+	spoiled()
+	add("late", 5, 1)
+	spoiled()
+	add("late", 10, 8)
+	checkRefused(t, 0, lines)
+}
+
 func FuzzSpoiledLines(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) { checkSpoiled(t, seed) })
