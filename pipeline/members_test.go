@@ -222,6 +222,34 @@ func TestATypeThatComesBack(t *testing.T) {
 	c.wantRows(t, "1", "2", "c1", "c2", "3", "c1", "c2", "c3")
 }
 
+// An export that is older than the list of members lacks those who have joined in between. It
+// brings no type up to date: they are known by then, and nobody would ask for their history.
+func TestAnExportOlderThanTheListOfMembers(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	c.run(t)
+	c.then(3, practice("a: 1 2 3")...)
+	c.Feed.Request.Types = []string{"Patient"}
+	c.run(t)
+	c.then(1, practice("a: 1 2")...)
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	remove := c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
+		m["transactionTime"] = "2026-03-03T02:00:00Z"
+	})})
+	if report := c.run(t); report.Held == "" {
+		t.Error("the watermark is not held")
+	}
+	remove()
+	c.wantMarks(t, map[string]string{"Patient": "04"})
+	c.then(1, practice("a: 1 2 3")...)
+	c.asked(t)
+	wantMembers(t, c.run(t), 3, 0, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-04T02")
+	c.wantRows(t, "1", "2", "c1", "c2", "3", "c1", "c2", "c1", "c2", "c3")
+	c.wantMarks(t, map[string]string{"Patient": "06", "Condition": "06"})
+}
+
 func TestAListThatFails(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

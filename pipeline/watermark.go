@@ -87,6 +87,13 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 		f.KeepOnly(nil, r.id, now) // they are about something else, even if they are later
 	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
+	older := slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) })
+	if older && r.journal.begun.Members {
+		// Else a type without one would get this one, and lack for good those who have joined
+		// since: the feed's list has them already.
+		r.keepWatermark("the server's transactionTime is older than the one before")
+		return
+	}
 	stay, err := f.Move(types, upTo, r.id, now)
 	switch {
 	case err != nil:
@@ -94,7 +101,7 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	case len(stay) > 0:
 		r.keepWatermark("the server's transactionTime is not later than the one before")
 	}
-	if slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) }) {
+	if older {
 		return // new members are not published that far
 	}
 	f.Members = members
