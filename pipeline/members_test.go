@@ -218,7 +218,7 @@ func TestATypeThatComesBack(t *testing.T) {
 	c.Feed.Request.Types = []string{"Patient", "Condition"}
 	c.asked(t)
 	c.run(t)
-	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-02T02")
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition since=2026-03-01T02", "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-02T02")
 	c.wantRows(t, "1", "2", "c1", "c2", "3", "c1", "c2", "c3")
 }
 
@@ -245,7 +245,7 @@ func TestAnExportOlderThanTheListOfMembers(t *testing.T) {
 	c.then(1, practice("a: 1 2 3")...)
 	c.asked(t)
 	wantMembers(t, c.run(t), 3, 0, 0)
-	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-04T02")
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a type=Condition since=2026-03-01T02", "/Group/a type=Condition", "/Group/a type=Patient since=2026-03-04T02")
 	c.wantRows(t, "1", "2", "c1", "c2", "3", "c1", "c2", "c1", "c2", "c3")
 	c.wantMarks(t, map[string]string{"Patient": "06", "Condition": "06"})
 }

@@ -27,54 +27,73 @@ func (r *run) kindNow() ledger.Kind {
 
 // planData plans the exports that bring the data: for each group, and for each of the
 // instants that its types are complete up to, one. Groups in full get everything first.
+//
+// What tells of deletes alone goes before all of that: it may be of months, and tell of what was
+// deleted and made again since. It should not, but if so, the exports after it bring that back.
 func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, error) {
+	untold, err := r.untold(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var plan []planned
-	windows := map[bool][]ledger.Window{}
-	for _, group := range r.groups() {
-		full := full[group] || r.journal.begun.Kind == ledger.KindFull
-		if windows[full] == nil {
-			var err error
-			if windows[full], err = r.windows(ctx, full); err != nil {
-				return nil, err
-			}
-		}
-		for _, w := range windows[full] {
+	add := func(group string, windows []ledger.Window) {
+		for _, w := range windows {
 			plan = append(plan, planned{Role: roleData, Group: group, Types: w.Types, Since: w.Since})
 		}
+	}
+	for _, group := range r.groups() {
+		add(group, untold)
+	}
+	for _, group := range r.groups() {
+		add(group, r.windows(full[group] || r.journal.begun.Kind == ledger.KindFull))
 	}
 	return plan, nil
 }
 
 // windows are the feed's types by what they are complete up to. In full, they are
 // asked for from the beginning, and since then all the same: servers tell of deletes under
-// _since alone, and those that the watermark has passed are never told again. There, types without a
-// watermark of which something is live, since their runs left it or somebody has taken it
-// away, are asked for since the oldest of that.
-func (r *run) windows(ctx context.Context, full bool) ([]ledger.Window, error) {
+// _since alone, and those that the watermark has passed are never told again.
+func (r *run) windows(full bool) []ledger.Window {
 	feed, types, start := r.lease.Feed(), r.journal.begun.Types, r.Feed.Request.Since
 	var plan []ledger.Window
 	if full {
 		plan = append(plan, ledger.Window{Types: types, Since: start})
 	}
 	for _, w := range feed.Since(types) {
-		if w.Since.IsZero() {
-			if !full {
-				plan = append(plan, ledger.Window{Types: w.Types, Since: start})
-				continue
-			}
-			oldest, err := r.lake().OldestLive(ctx, feed, w.Types)
-			if err != nil {
-				return nil, err
-			}
-			if oldest.IsZero() || !start.IsZero() && !oldest.Before(start) {
-				continue // from start, deletes are told of anyway
-			}
-			w.Since = oldest
+		switch {
+		case !w.Since.IsZero():
+			w.Since = w.Since.Add(-r.Feed.Overlap)
+		case full:
+			continue
+		default:
+			w.Since = start
 		}
-		w.Since = w.Since.Add(-r.Feed.Overlap)
 		plan = append(plan, w)
 	}
-	return plan, nil
+	return plan
+}
+
+// untold is since when deletes may not have been told of types without a watermark: since the
+// oldest of their rows that are live. There are such rows where the type's only runs were partial,
+// later ones left it out, or somebody has taken its watermark away. Else there is no window.
+func (r *run) untold(ctx context.Context) ([]ledger.Window, error) {
+	feed, start := r.lease.Feed(), r.Feed.Request.Since
+	var windows []ledger.Window
+	for _, w := range feed.Since(r.journal.begun.Types) {
+		if !w.Since.IsZero() {
+			continue
+		}
+		oldest, err := r.lake().OldestLive(ctx, feed, w.Types)
+		if err != nil {
+			return nil, err
+		}
+		if oldest.IsZero() || !start.IsZero() && !oldest.Before(start) {
+			continue // from start, deletes are told of anyway
+		}
+		w.Since = oldest.Add(-r.Feed.Overlap)
+		windows = append(windows, w)
+	}
+	return windows, nil
 }
 
 // inFull says whether all of the feed was exported: as a full run does, and one that finds new

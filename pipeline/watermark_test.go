@@ -46,8 +46,8 @@ func TestWatermarksByType(t *testing.T) {
 
 	c.then(1)
 	types()
-	c.run(t) // of other types nothing was ever exported
-	c.wantAsked(t, "")
+	c.run(t) // of other types nothing was ever exported, and of all nobody has asked what was deleted
+	c.wantAsked(t, "since=2026-03-01T02", "")
 	c.wantMarks(t, map[string]string{"*": "04"})
 
 	c.then(1)
@@ -116,7 +116,8 @@ func TestDeletesWithoutAWatermark(t *testing.T) {
 		"its transactionTime was none": {first: func(_ *testing.T, c *clinic) {
 			c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Do: bulktest.EditManifest(func(m map[string]any) { delete(m, "transactionTime") })})
 		}, since: "2026-02-28T02"}, // a day before it began
-		"it was taken away": {unmark: []string{"Patient", "Basic"}, since: "2026-03-01T02"},
+		"it was taken away":          {unmark: []string{"Patient", "Basic"}, since: "2026-03-01T02"},
+		"it was taken away, of some": {unmark: []string{"Patient"}, since: "2026-03-01T02"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +133,10 @@ func TestDeletesWithoutAWatermark(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			kind, want := ledger.KindFull, []string{"type=Patient,Basic", "type=Patient,Basic since=" + tt.since}
+			kind, want := ledger.KindFull, []string{"type=Patient,Basic since=" + tt.since, "type=Patient,Basic"}
+			if len(tt.unmark) == 1 {
+				kind, want = ledger.KindIncremental, []string{"type=Patient since=" + tt.since, "type=Patient", "type=Basic since=2026-03-01T02"}
+			}
 			c.then(1, bulktest.Lines("Patient", updated("Patient", "1", long)), bulktest.Lines("Basic", updated("Basic", "3", long)))
 			c.deleted = bulktest.Files{bulktest.Lines("Bundle", gone)}
 			c.asked(t)

@@ -49,8 +49,8 @@ func TestSetWatermark(t *testing.T) {
 	if want := []ledger.By{"set", "set", "run", "run", "set", "set"}; !slices.Equal(want, by) {
 		t.Errorf("history by %v, want %v", by, want)
 	}
-	if r, err := pipeline.Run(t.Context(), w.Options); err != nil || len(r.Exports) != 2 {
-		t.Errorf("%d exports, error %v, want one in full and one since", len(r.Exports), err)
+	if r, err := pipeline.Run(t.Context(), w.Options); err != nil || len(r.Exports) != 3 {
+		t.Errorf("%d exports, error %v, want one for what was deleted, one in full, and one since the other watermark", len(r.Exports), err)
 	}
 	if _, err := pipeline.SetWatermark(t.Context(), w.Options, nil, "yesterday"); err == nil {
 		t.Error("yesterday was taken for an instant")
