@@ -76,7 +76,10 @@ func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 	if after.Unfinished != nil || len(after.Ended) > 0 && night != killed || after.Lease != nil {
 		n.t.Errorf("%v: the feed is not at rest: %+v", n.story, after)
 	}
-	types := report.Exports[len(report.Exports)-1].Types // the feed's when the run was begun
+	var types []string // the feed's when the run was begun
+	for _, x := range report.Exports {
+		types = append(types, x.Types...)
+	}
 	for _, typ := range types {
 		was, _ := time.Parse(time.RFC3339Nano, before.Watermarks[typ].Time)
 		is, _ := time.Parse(time.RFC3339Nano, after.Watermarks[typ].Time)

@@ -152,6 +152,39 @@ func TestDeletesWithoutAWatermark(t *testing.T) {
 	}
 }
 
+// What was deleted while its type was left out is asked for when that comes back.
+func TestDeletesOfATypeThatComesBack(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1", "b: 2")
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	c.run(t)
+	data, gone := practice("a: 1", "b: 2"), bulktest.Lines("Bundle", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Condition/c2"}}]}`)
+	data[1] = bulktest.Lines("Condition", updated("Condition", "c1", "2026-01-01T00:00:00Z"))
+	gone.Changed = func([]byte) time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+	c.then(1, data...)
+	c.deleted = bulktest.Files{gone}
+	c.Feed.Request.Types = []string{"Patient"}
+	c.run(t)
+	c.then(1)
+	c.Feed.Request.Types = []string{"Patient", "Condition"}
+	c.asked(t)
+	if r := c.run(t); r.Kind != ledger.KindIncremental {
+		t.Errorf("the run is %s", r.Kind)
+	}
+	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing,
+		"/Group/a type=Condition since=2026-03-01T02", "/Group/b type=Condition since=2026-03-01T02", // before what is still there
+		"/Group/a type=Condition", "/Group/a type=Patient since=2026-03-02T02", "/Group/b type=Condition", "/Group/b type=Patient since=2026-03-02T02")
+	if got := c.live(t)["deleted"]; len(got) != 2 || !strings.Contains(got[0], "Condition/c2") {
+		t.Errorf("tombstones: %q", got)
+	}
+	c.wantMarks(t, map[string]string{"Patient": "03", "Condition": "03"})
+	c.then(1)
+	c.asked(t)
+	c.run(t)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing, "/Group/a type=Patient,Condition since=2026-03-03T02", "/Group/b type=Patient,Condition since=2026-03-03T02")
+	c.wantTidy(t)
+}
+
 func TestChangedFilters(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))

@@ -58,7 +58,8 @@ type Options struct {
 	Data Data
 
 	// Deleted are the files of the manifest's deleted section (type Bundle), listed when
-	// the kick-off has _since, as the IG has it. They are filtered by [File].Changed alone.
+	// the kick-off has _since, as the IG has it. They are filtered by [File].Changed, and by
+	// _type: a Bundle stays if one of its deletes is of a type that is asked for.
 	Deleted Data
 
 	// Errors are the files of the manifest's error section (type OperationOutcome),

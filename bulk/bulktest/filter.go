@@ -18,6 +18,7 @@ type filter struct {
 	people       map[string]bool // ids of the patients whose data it is; nil: everybody's
 	queries      []query         // one of them must hold; nil: no condition
 	elements     []string        // nil: all
+	deletes      []string        // types that a Bundle of deletes is to name one of; nil: any
 }
 
 // apply returns what is left of a line, nil if nothing.
@@ -25,7 +26,7 @@ func (f *filter) apply(line []byte) ([]byte, error) {
 	if jsontext.Value(line).Kind() != '{' {
 		return nil, errors.New("not a JSON object")
 	}
-	for _, holds := range []func([]byte) (bool, error){f.inTime, f.ofPeople, f.asQueried} {
+	for _, holds := range []func([]byte) (bool, error){f.inTime, f.ofPeople, f.asQueried, f.ofDeletes} {
 		if ok, err := holds(line); !ok || err != nil {
 			return nil, err
 		}
@@ -83,6 +84,20 @@ func (f *filter) asQueried(line []byte) (bool, error) {
 		}
 	}
 	return f.queries == nil, nil
+}
+
+// ofDeletes lets Bundles pass that name nothing at all.
+func (f *filter) ofDeletes(line []byte) (bool, error) {
+	if f.deletes == nil {
+		return true, nil
+	}
+	names := false
+	ok, err := anyText(line, "entry.request.url", func(url string) bool {
+		names = true
+		typ, _, _ := strings.Cut(url, "/")
+		return slices.Contains(f.deletes, typ)
+	})
+	return ok || !names, err
 }
 
 // subset keeps the asked elements and those that a resource cannot be without.

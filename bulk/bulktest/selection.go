@@ -180,12 +180,16 @@ func (q *selection) filter(of File, people map[string]bool) *filter {
 	return &f
 }
 
-// deletedFilter is what the request asks of the lines of a deleted file.
+// deletedFilter is what the request asks of the lines of a deleted file, nil if nothing.
 func (q *selection) deletedFilter(of File) *filter {
-	if of.Changed == nil {
+	f := filter{typ: of.Type, deletes: q.types}
+	if of.Changed != nil {
+		f.since, f.until, f.changed = q.since, q.until, of.Changed
+	}
+	if f.changed == nil && f.deletes == nil {
 		return nil
 	}
-	return &filter{typ: of.Type, since: q.since, until: q.until, changed: of.Changed}
+	return &f
 }
 
 // parseInstant takes FHIR's instant, and a date, in UTC.
