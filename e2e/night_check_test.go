@@ -106,6 +106,9 @@ func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 func (n *nights) current() map[nightKey]int {
 	n.t.Helper()
 	o, queries := n.viewsOptions(), []string{}
+	if len(o.Types) == 0 {
+		return nil // there were no members yet
+	}
 	makeViews(n.t, n.db, o)
 	for _, typ := range o.Types {
 		queries = append(queries, fmt.Sprintf(`SELECT resourceType, id, language::INTEGER FROM "current_%s"`, typ))

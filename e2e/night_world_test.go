@@ -75,6 +75,7 @@ func (w *nightWorld) tick(most time.Duration) {
 func (w *nightWorld) day(leaving bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.clock = w.clock.Add(time.Millisecond) // what a kick-off just before has not seen is after it
 	for range w.rnd.IntN(12) {
 		w.change(leaving)
 	}
