@@ -208,6 +208,8 @@ func classify(err error) (code int, hint string) {
 		return exitBroken, "fetch or export it again; nothing of this run was published"
 	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
+	case errors.As(err, &partial) && partial.NotRetired != "":
+		return exitPartial, "see retired in " + partial.Report + ", and ask the server's owner whether its export was whole"
 	case errors.As(err, &partial):
 		return exitPartial, "see issues and quarantine in " + partial.Report + ", and ask who sent it"
 	case errors.As(err, &absent):
