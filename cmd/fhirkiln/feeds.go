@@ -16,7 +16,8 @@ import (
 
 // eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
 // begun, which is those feeds' error. Of several feeds, each that fails is logged when it
-// does: the others may go on for hours. The error is then a [*feedsError].
+// does: the others may go on for hours. The error is then a [*feedsError], and of one feed
+// a [*feedError].
 func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
 	results := make([]error, len(feeds))
 	for i := range results {
@@ -32,7 +33,7 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 		group.Go(func() error {
 			if ctx.Err() == nil {
 				results[at] = do(feed)
-				logFailure(log.With("feed", feed.Name), results[at], len(feeds))
+				logFailure(log, feed.Name, results[at], len(feeds))
 			}
 			return nil
 		})
@@ -51,19 +52,17 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 	case failed.decides == nil:
 		return nil
 	case len(feeds) == 1:
-		return failed.decides
+		return &feedError{failed.decides, feeds[0].Name}
 	}
 	return &failed
 }
 
 // logFailure is what [tell] says, as a record in the log. Of a single feed, tell says it.
-func logFailure(log *slog.Logger, err error, feeds int) {
+func logFailure(log *slog.Logger, feed string, err error, feeds int) {
 	if err == nil || feeds == 1 {
 		return
 	}
-	if run, ok := errors.AsType[*runError](err); ok && run.run != "" {
-		log = log.With("run", run.run)
-	}
+	log = withRun(log.With("feed", feed), err)
 	code, hint := classify(err)
 	level, what := slog.LevelError, "failed"
 	if code == exitPartial {
@@ -74,6 +73,22 @@ func logFailure(log *slog.Logger, err error, feeds int) {
 	}
 	log.Log(context.Background(), level, what, "error", err.Error(), "hint", hint, "exit_code", code)
 }
+
+// withRun is a log that names the run that err is of, if there is one.
+func withRun(log *slog.Logger, err error) *slog.Logger {
+	if run, ok := errors.AsType[*runError](err); ok && run.run != "" {
+		return log.With("run", run.run)
+	}
+	return log
+}
+
+// feedError says which feed has failed, where no other was asked for.
+type feedError struct {
+	error
+	feed string
+}
+
+func (e *feedError) Unwrap() error { return e.error }
 
 // runError says which run has failed.
 type runError struct {

@@ -113,7 +113,11 @@ func tell(c console, logFormat string, err error) {
 	var problems config.Errors
 	switch isConfig := errors.As(err, &problems); {
 	case logFormat == "json":
-		slog.New(slog.NewJSONHandler(c.stderr, nil)).Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
+		log := slog.New(slog.NewJSONHandler(c.stderr, nil))
+		if single, ok := errors.AsType[*feedError](err); ok {
+			log = withRun(log.With("feed", single.feed), err)
+		}
+		log.Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
 		return
 	case isConfig:
 		fmt.Fprintln(c.stderr, err) // a line for each problem, with its place first, as editors like it
