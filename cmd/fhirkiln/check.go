@@ -16,7 +16,8 @@ type checkCommand struct {
 func (checkCommand) Help() string {
 	return `Reads the config as run does, with its variables, secrets, keys and certificates, and says what is wrong
 with it. No server is asked, no sink is opened, and nothing is written. The exit code is 0; 3 if the
-config has problems; 2 if a key or certificate of a feed's source cannot be used.
+config has problems; 2 if a key or certificate of a feed's source cannot be used, which is said of each
+such source.
 
   fhirkiln check -c config.yaml
   fhirkiln check --schema >config.schema.json`
@@ -35,11 +36,8 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
 	ui.warn(cfg)
-	used := newSources(cfg, nil, c.patience, ui.log)
-	for _, feed := range cfg.Feeds {
-		if _, err := used[feed.Source].client(); err != nil {
-			return err
-		}
+	if err := checkClients(cfg, line, c, ui); err != nil {
+		return err
 	}
 	parts, err := spelled(cfg.Sink.URL)
 	if err != nil {
@@ -55,4 +53,24 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui.printf("%s has no problem: %s, %s; %s\n", cmd.Config, amount(len(cfg.Sources), "source"), amount(len(cfg.Feeds), "feed"), places)
 	return nil
+}
+
+// checkClients makes the clients of the feeds' sources, and so reads their keys and
+// certificates. It tells what is wrong with each source, and returns the last such error
+// untold, as a command does.
+func checkClients(cfg *config.Config, line *cli, c console, ui *ui) error {
+	used := newSources(cfg, nil, c.patience, ui.log)
+	told := map[string]bool{}
+	var wrong error
+	for _, feed := range cfg.Feeds {
+		_, err := used[feed.Source].client()
+		if err == nil || told[feed.Source] {
+			continue
+		}
+		if wrong != nil {
+			tell(c, line.LogFormat, wrong)
+		}
+		told[feed.Source], wrong = true, err
+	}
+	return wrong
 }
