@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"sync"
+	"syscall"
 
 	"fhirkiln/sink"
 )
@@ -22,7 +24,11 @@ func (r *resultWriter) Write(p []byte) (int, error) {
 	defer r.mu.Unlock()
 	n, err := r.w.Write(p)
 	if err != nil {
-		err = &sink.Error{Doing: "writing the result", Where: "stdout", Err: err, Hint: "make room, and run the command again; what is published stays"}
+		hint := "make room, and run the command again; what is published stays"
+		if errors.Is(err, syscall.EPIPE) {
+			hint = "look at what the program after the pipe has said: it read no further; what is published stays"
+		}
+		err = &sink.Error{Doing: "writing the result", Where: "stdout", Err: err, Hint: hint}
 		if r.failed == nil {
 			r.failed = err
 		}

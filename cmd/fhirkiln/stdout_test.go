@@ -2,25 +2,33 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
 // Whoever reads a list that was cut must not think that it is whole.
 func TestStdoutThatIsFull(t *testing.T) {
 	t.Parallel()
-	full := failingWriter{}
 	for _, args := range [][]string{{"schema", "Patient"}, {"completion", "bash"}} {
-		var stderr bytes.Buffer
-		code := execute(args, console{stdout: full, stderr: &stderr, env: os.LookupEnv})
-		if code != exitStorage || !strings.Contains(stderr.String(), "writing the result in stdout: no room") {
-			t.Errorf("%v: exit code %d, want %d; stderr %q", args, code, exitStorage, &stderr)
+		for _, tt := range []struct {
+			why  error
+			hint string
+		}{
+			{syscall.ENOSPC, "try: make room"},
+			{syscall.EPIPE, "try: look at what the program after the pipe"},
+		} {
+			var stderr bytes.Buffer
+			code := execute(args, console{stdout: failingWriter{tt.why}, stderr: &stderr, env: os.LookupEnv})
+			said := stderr.String()
+			if code != exitStorage || !strings.Contains(said, "writing the result in stdout: "+tt.why.Error()) || !strings.Contains(said, tt.hint) {
+				t.Errorf("%v: exit code %d, want %d; stderr %q", args, code, exitStorage, said)
+			}
 		}
 	}
 }
 
-type failingWriter struct{}
+type failingWriter struct{ why error }
 
-func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.why }
