@@ -83,7 +83,8 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
-	out, err := openOut(ctx, cmd.Out, cfg, c, ui.log)
+	settings := s3Settings(cfg, c.env)
+	out, err := openOut(ctx, cmd.Out, settings, ui.log)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	ui.printResult(report)
 	if err == nil && len(report.Parts) > 0 {
-		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), settings, report))
 	}
 	return err
 }

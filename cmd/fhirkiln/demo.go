@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/bulk/bulktest/population"
 	"fhirkiln/columnar"
+	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
@@ -36,7 +38,8 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
-	out, err := openOut(ctx, d.Out, nil, c, ui.log)
+	settings := s3Settings(nil, c.env)
+	out, err := openOut(ctx, d.Out, settings, ui.log)
 	if err != nil {
 		return err
 	}
@@ -83,7 +86,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui.printResult(report)
 	if err == nil {
-		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), report))
+		ui.printf("\nOpen it in DuckDB:\n  %s\n", duckdbCommand(out.String(), settings, report))
 	}
 	return err
 }
@@ -105,14 +108,26 @@ func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
 // demoFeed is the feed's name, and its source's.
 const demoFeed = "demo"
 
-// duckdbCommand counts a run's resources with DuckDB's command line.
-func duckdbCommand(out string, r *lake.Report) string {
-	if wd, err := os.Getwd(); err == nil {
+// duckdbCommand counts a run's resources with DuckDB's command line. A bucket is reached with
+// the credentials that the AWS CLI has, at the store that settings name.
+func duckdbCommand(out string, settings config.S3, r *lake.Report) string {
+	secret := ""
+	if strings.HasPrefix(out, "s3://") {
+		secret = "INSTALL aws; CREATE SECRET (TYPE s3, PROVIDER credential_chain"
+		if u, err := url.Parse(settings.Endpoint); err == nil && u.Host != "" {
+			style := "vhost"
+			if settings.PathStyle {
+				style = "path"
+			}
+			secret += fmt.Sprintf(", ENDPOINT '%s', URL_STYLE '%s', USE_SSL %t", u.Host, style, u.Scheme == "https")
+		}
+		secret += "); "
+	} else if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, out); err == nil && filepath.IsLocal(rel) {
 			out = rel
 		}
 	}
 	// [A-Z]* leaves out tombstones, in the folder deleted.
 	glob := filepath.ToSlash(out) + "/" + columnar.LayoutPath + "/[A-Z]*/*/*/kiln_run=" + r.Run + "/*.parquet"
-	return fmt.Sprintf(`duckdb -c "SELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, glob)
+	return fmt.Sprintf(`duckdb -c "%sSELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, secret, glob)
 }

@@ -125,13 +125,13 @@ func locate(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-// openOut opens a place that is on the command line, to be written to. cfg may be nil.
-func openOut(ctx context.Context, text string, cfg *config.Config, c console, log *slog.Logger) (place, error) {
+// openOut opens a place that is on the command line, to be written to.
+func openOut(ctx context.Context, text string, settings config.S3, log *slog.Logger) (place, error) {
 	where, err := locate(text)
 	if err != nil {
 		return nil, err
 	}
-	return openPlace(ctx, where, s3Settings(cfg, c.env), log)
+	return openPlace(ctx, where, settings, log)
 }
 
 // s3Settings are those of a bucket that the command line names: the sink's of a config
