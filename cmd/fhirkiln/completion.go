@@ -44,7 +44,8 @@ func completionScripts() *template.Template {
 			}
 			return all
 		},
-		"allFlags": allFlags,
+		"spellings": spellings,
+		"list":      func(all ...any) []any { return all },
 		"enums": func(root *kong.Node) []*kong.Flag { // of the root and of all commands
 			return slices.DeleteFunc(allFlags(root), func(f *kong.Flag) bool { return f.Enum == "" })
 		},
@@ -63,10 +64,25 @@ func completionScripts() *template.Template {
 			}
 			return strings.Join(all, "|")
 		},
-		"takesFile": func(f *kong.Flag) bool { return f.PlaceHolder == "FILE" || f.PlaceHolder == "DIR" },
+		"takesFile": func(f *kong.Flag) bool { return slices.Contains([]string{"FILE", "DIR", "PATH"}, f.PlaceHolder) },
 		"quote":     func(s string) string { return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `\'`)) },
 		"words":     func(f *kong.Flag) string { return strings.Join(strings.Split(strings.Trim(f.Enum, ","), ","), " ") },
 	}).Parse(completionTemplates))
+}
+
+// spellings are the ways to write flags, all in one line: --config -c, and --no-bloom-filter too.
+func spellings(flags []*kong.Flag) string {
+	var all []string
+	for _, f := range flags {
+		all = append(all, "--"+f.Name)
+		if f.Short != 0 {
+			all = append(all, "-"+string(f.Short))
+		}
+		if f.Tag.Negatable != "" {
+			all = append(all, "--no-"+f.Name)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // allFlags are the flags of a command and of the commands below it, each name once.
@@ -99,15 +115,20 @@ _fhirkiln() {
 {{- end}}
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do # flags may stand before the command
-		case ${COMP_WORDS[i]} in
-		{{range $i, $n := .Node.Children}}{{if $i}}|{{end}}{{$n.Name}}{{end}}) command=${COMP_WORDS[i]}; break ;;
+		case "$command ${COMP_WORDS[i]}" in
+		{{range $i, $n := .Node.Children}}{{if $i}}|{{end}}" {{$n.Name}}"{{end}}) command=${COMP_WORDS[i]} ;;
+{{- range $n := .Node.Children}}{{range .Children}}
+		"{{$n.Name}} {{.Name}}") command="{{$n.Name}} {{.Name}}" ;;
+{{- end}}{{end}}
 		esac
 	done
 	case $command in
-{{- $root := .Node}}{{range .Node.Children}}
-	{{.Name}}) words="{{range .Children}}{{.Name}} {{end}}{{range allFlags .}}--{{.Name}} {{end}}{{range flags $root}}--{{.Name}} {{end}}{{if eq .Name "completion"}}bash zsh fish{{end}}" ;;
-{{- end}}
-	*) words="{{range .Node.Children}}{{.Name}} {{end}}{{range flags .Node}}--{{.Name}} {{end}}" ;;
+{{- $root := .Node}}{{range $n := .Node.Children}}
+	{{.Name}}) words="{{range .Children}}{{.Name}} {{end}}{{spellings (flags . $root)}}{{if eq .Name "completion"}} bash zsh fish{{end}}" ;;
+{{- range .Children}}
+	"{{$n.Name}} {{.Name}}") words="{{spellings (flags . $root)}}" ;;
+{{- end}}{{end}}
+	*) words="{{range .Node.Children}}{{.Name}} {{end}}{{spellings (flags .Node)}}" ;;
 	esac
 	COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -124,16 +145,25 @@ autoload -U +X bashcompinit && bashcompinit
 {{range .Node.Children -}}
 complete -c fhirkiln -f -n __fish_use_subcommand -a {{.Name}} -d {{quote .Help}}
 {{- $command := .Name}}
+{{$others := ""}}{{range .Children}}{{$others = printf "%s %s" $others .Name}}{{end -}}
 {{range .Children -}}
-complete -c fhirkiln -f -n '__fish_seen_subcommand_from {{$command}}' -a {{.Name}} -d {{quote .Help}}
-{{end -}}
-{{range allFlags . -}}
-complete -c fhirkiln -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if .Enum}} -x -a '{{words .}}'{{else if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
-{{end -}}
-{{end -}}
+complete -c fhirkiln -f -n '__fish_seen_subcommand_from {{$command}}; and not __fish_seen_subcommand_from{{$others}}' -a {{.Name}} -d {{quote .Help}}
+{{template "fish flags" (list (printf "__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s" $command .Name) .)}}
+{{- end -}}
+{{template "fish flags" (list (printf "__fish_seen_subcommand_from %s" $command) .)}}
+{{- end -}}
 {{range flags .Node -}}
-complete -c fhirkiln -l {{.Name}}{{if .Enum}} -x -a '{{words .}}'{{end}} -d {{quote .Help}}
+complete -c fhirkiln -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if .Enum}} -x -a '{{words .}}'{{end}} -d {{quote .Help}}
 {{end -}}
 complete -c fhirkiln -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'
+{{end -}}
+
+{{define "fish flags" -}}
+{{$where := index . 0}}{{range flags (index . 1) -}}
+complete -c fhirkiln -n '{{$where}}' -l {{.Name}}{{if .Short}} -s {{printf "%c" .Short}}{{end}}{{if .Enum}} -x -a '{{words .}}'{{else if not .IsBool}} -r{{if not (takesFile .)}} -f{{end}}{{end}} -d {{quote .Help}}
+{{if .Tag.Negatable -}}
+complete -c fhirkiln -n '{{$where}}' -l no-{{.Name}} -d {{quote (printf "Not: %s" .Help)}}
+{{end -}}
+{{end -}}
 {{end -}}
 `
