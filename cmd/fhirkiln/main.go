@@ -203,7 +203,7 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &unlike):
 		return exitData, unlike.hint()
 	case errors.As(err, &altered):
-		return exitData, "put the file back from a backup; without one, set keep_runs: 1 for the feed and export everything again (fhirkiln run --full)"
+		return exitData, "put the file back from a backup; without one, set keep_runs: 1 for the feed and export everything again (fhirkiln run --full), which has to end with 0"
 	case errors.As(err, &unread):
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):

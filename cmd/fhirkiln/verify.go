@@ -47,7 +47,7 @@ func (e *verifyError) hint() string {
 	}
 	if e.found.PartProblems > 0 {
 		hints = append(hints, "put the damaged parts back from a backup; without one, set keep_runs: 1 for the feed, export everything again (fhirkiln run --full), "+
-			"and the damaged runs are live no more; fhirkiln gc removes them")
+			"and once that has ended with 0 the damaged runs are live no more; fhirkiln gc removes them")
 	}
 	if e.found.ManifestProblems > 0 {
 		hints = append(hints, "fhirkiln gc writes the symlink manifests anew; until then Athena and Trino see something else than what is live")
