@@ -50,9 +50,9 @@ const maxFileSize = 4 << 20
 
 // Config is the whole file, valid and with defaults filled in.
 type Config struct {
-	// The servers to export from. The name becomes part of paths, logs and metrics.
+	// The servers to export from. The name becomes part of paths and logs.
 	Sources map[string]Source `yaml:"sources" jsonschema:"required" want:"at least one source"`
-	// What is kept in sync, each from one source. The name becomes part of paths, logs and metrics.
+	// What is kept in sync, each from one source. The name becomes part of paths and logs.
 	Feeds []Feed `yaml:"feeds" jsonschema:"required" want:"at least one feed"`
 	// Where the Parquet goes.
 	Sink Sink `yaml:"sink" jsonschema:"required" want:"a mapping with url"`

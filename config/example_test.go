@@ -62,9 +62,9 @@ func TestExampleUncommented(t *testing.T) {
 		t.Fatal(err)
 	}
 	const realm = "https://gateway.1up.health/auth/realms/dev-portal/protocol/openid-connect/token"
-	for name, method := range map[string]string{"bison-provider-access": "POST", "bison-payer-to-payer": "GET"} {
+	for _, name := range []string{"bison-provider-access", "bison-payer-to-payer"} {
 		s := cfg.Sources[name]
-		if s.Auth.TokenURL != realm || s.Auth.TokenMethod != method || s.Auth.Scope != "bulk-data|user/*.rs" {
+		if s.Auth.TokenURL != realm || s.Auth.TokenMethod != "POST" || s.Auth.Scope != "bulk-data|user/*.rs" {
 			t.Errorf("%s: %+v", name, s.Auth)
 		}
 		if !strings.HasPrefix(s.Auth.ClientSecret.Reveal(), "oneup-") {

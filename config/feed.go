@@ -32,7 +32,7 @@ type Feed struct {
 	// Only these patients, by id (patient). Only a POST can ask for it.
 	Patients []string `yaml:"patients" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Patient ids such as 1234, without Patient/ before them" private:"true"`
 
-	// What the data is for, which audits record. backfill, the default, claims nothing beyond a plain export.
+	// What the data is for; it stands in the run's report and in the feed's object, and with $davinci-data-export it chooses the export_type. backfill, the default, claims nothing beyond a plain export.
 	Purpose Purpose `yaml:"purpose" jsonschema:"enum=payer_to_payer,enum=provider_access,enum=backfill,default=backfill"`
 	// What the data is for in the server's words (exportType), where the source's operation is $davinci-data-export. Left out: by purpose, hl7.fhir.us.davinci-pdex# and payertopayer, provider-download, or provider-delta for what has changed since the last run.
 	ExportType string `yaml:"export_type" jsonschema:"pattern=^[A-Za-z][A-Za-z0-9.:/_-]*(#[A-Za-z0-9_-]+)?$" want:"an exportType such as hl7.fhir.us.davinci-pdex#provider-snapshot"`
@@ -59,9 +59,9 @@ type Feed struct {
 	Overlap time.Duration `yaml:"overlap" jsonschema:"default=0s" min:"0s" max:"30d"`
 	// How often everything is exported again instead of what has changed. Left out: never.
 	FullEvery time.Duration `yaml:"full_every" min:"1d" max:"366d"`
-	// Whether what is missing from a full export counts as deleted: never, or full, which wants a run without errors and refuses to drop more than a tenth.
+	// Whether what is missing from a full export counts as deleted: never, or full. Nothing does if the server reported errors, a line is in quarantine, transactionTime cannot be read or the feed has since or until; and if more than a tenth of one type would, nothing of any type does.
 	Retire Retire `yaml:"retire" jsonschema:"enum=never,enum=full,default=never"`
-	// How many published runs are kept. gc removes older ones, but none that current data needs: the last full run and those after it stay. Left out: all.
+	// How many published runs are kept. gc removes older ones, but none that current data needs: the last full run that ended with 0 and those after it stay; one that was partial (11) lets nothing go. Left out: all.
 	KeepRuns int `yaml:"keep_runs" jsonschema:"minimum=1,maximum=100000"`
 	// How many days published runs are kept, as keep_runs says. Where both are given, a run goes that neither keeps. Left out: for ever.
 	KeepDays int `yaml:"keep_days" jsonschema:"minimum=1,maximum=36500"`
@@ -121,7 +121,7 @@ type Retire string
 const (
 	// RetireNever takes nothing for deleted because it is absent.
 	RetireNever Retire = "never"
-	// RetireFull takes for deleted what a full export without errors does not hold.
+	// RetireFull takes for deleted what a full export without a fault does not hold.
 	RetireFull Retire = "full"
 )
 

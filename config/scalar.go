@@ -104,7 +104,7 @@ func parseInstant(text string) (time.Time, error) {
 const maxName = 100
 
 // isName reports whether s is [a-z][a-z0-9-]* of at most maxName bytes, which is safe in
-// paths, logs and metrics.
+// paths and logs.
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		lower := 'a' <= c && c <= 'z'

@@ -22,7 +22,7 @@ type Sink struct {
 // State is where fhirkiln keeps what it must remember, some of it secret: ledgers, leases,
 // manifests, quarantined lines. In a checked [Config] it is complete, as [Sink] is.
 type State struct {
-	// A folder, as a path or file:///path, or s3://bucket/prefix, for what only fhirkiln reads: links of files, quarantined lines. Left out: _fhirkiln in the sink.
+	// A folder, as a path or file:///path, or s3://bucket/prefix, in which fhirkiln makes a folder _fhirkiln for what it must remember: watermarks, links of files, quarantined lines. Left out: the sink.
 	URL string `yaml:"url" want:"a path, file:///path or s3://bucket/prefix"`
 	// How to reach and use the store, where url is s3://. Left out: as the sink is, if that is on S3.
 	S3 S3 `yaml:"s3"`
