@@ -32,6 +32,8 @@ func (testserverCommand) Help() string {
 real servers are, so that you see what fhirkiln, or a client of your own, makes of them before your
 payer's server does it. docs/conformance.md says what fhirkiln makes of each fault.
 
+It looks into the folder when it starts: start it again when files change.
+
 Resources without meta.lastUpdated, as Synthea's, are sent again whatever _since says: nobody knows when
 they have changed.
 
