@@ -23,6 +23,15 @@ func (e *CountError) Error() string {
 	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
 }
 
+// WindowError says that it takes too much memory to unpack a file.
+type WindowError struct{ Err error }
+
+func (e *WindowError) Error() string {
+	return fmt.Sprintf("it cannot be unpacked: its zstd window is larger than %d MiB", zstdWindow>>20)
+}
+
+func (e *WindowError) Unwrap() error { return e.Err }
+
 // BrokenFileError says that a file cannot be unpacked, or that it breaks off within a line: it was
 // cut where nothing else tells. A [FileError] around it says which.
 type BrokenFileError struct {

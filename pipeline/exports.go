@@ -10,7 +10,6 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/pipeline/lake"
-	"fhirkiln/pipeline/ledger"
 	"fhirkiln/transport"
 )
 
@@ -162,7 +161,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	if err != nil {
 		return r.waitFailed(ctx, x, err)
 	}
-	files := r.journal.begun.Kind == ledger.KindFiles // that are here, and no export
+	files := r.ofLocalFiles() // that are here, and no export
 	ahead := false
 	if !files {
 		if ahead, err = r.checkTime(m, log); err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -176,6 +177,10 @@ func (i *interruptible) Close() error {
 	return i.PipeReader.Close()
 }
 
+// zstdWindow is how much of what was unpacked a zstd file may refer to, and so memory: as much as
+// zstd takes that is not told otherwise.
+const zstdWindow = 128 << 20
+
 // decompress reads what f holds, whatever it is packed with.
 func decompress(f io.ReadCloser) (*unpacked, error) {
 	const packedBuffer = 256 << 10
@@ -192,7 +197,7 @@ func decompress(f io.ReadCloser) (*unpacked, error) {
 		opened.Reader, opened.packed = gz, true
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// One goroutine: others convert other files meanwhile.
-		z, err := zstd.NewReader(bufio.NewReaderSize(buffered, packedBuffer), zstd.WithDecoderConcurrency(1))
+		z, err := zstd.NewReader(bufio.NewReaderSize(buffered, packedBuffer), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
 			f.Close()
 			return nil, packedError(err)
@@ -219,6 +224,9 @@ func (u *unpacked) Read(p []byte) (int, error) {
 }
 
 func packedError(err error) error {
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return &WindowError{err}
+	}
 	return &BrokenFileError{fmt.Errorf("it cannot be unpacked, as if it were cut or damaged: %w", err)}
 }
 

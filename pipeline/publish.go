@@ -38,7 +38,7 @@ func (r *run) fillReport() {
 		if x.refused {
 			continue
 		}
-		if x.complete != nil && r.journal.begun.Kind != ledger.KindFiles {
+		if x.complete != nil && !r.ofLocalFiles() {
 			r.report.addExport(r.Feed.Request.Level, x)
 		}
 		for _, f := range x.files {
@@ -67,7 +67,7 @@ func (r *run) publish(ctx context.Context) error {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}
 	for _, t := range r.report.Types {
-		if t.Strays > 0 && r.report.Kind != ledger.KindFiles { // files that are here may have any
+		if t.Strays > 0 {
 			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
 		}
 	}

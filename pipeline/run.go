@@ -232,6 +232,9 @@ func (r *run) open(ctx context.Context) error {
 	return err
 }
 
+// ofLocalFiles says whether the run is a [Convert].
+func (r *run) ofLocalFiles() bool { return r.journal.begun.Kind == ledger.KindFiles }
+
 // stageAndPublish stages by way of stage, and publishes all of it or nothing.
 func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*lake.Report, error) {
 	err := stage(ctx)

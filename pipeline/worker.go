@@ -62,10 +62,11 @@ func (w *worker) finish(ctx context.Context) error {
 	return w.committed() // which takes no core: others may have it
 }
 
-// convert converts a file. One of another kind has parts of its own.
+// convert converts a file. One of another kind has parts of its own, unless it goes on with
+// types that are mixed.
 func (w *worker) convert(ctx context.Context, f queuedFile) error {
 	defer w.Cores.Use()()
-	if f.kind != w.kind {
+	if f.kind != w.kind && !w.mixes(f.kind) {
 		if err := w.commit(ctx, nil); err != nil {
 			return err
 		}
@@ -81,6 +82,13 @@ func (w *worker) convert(ctx context.Context, f queuedFile) error {
 		return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
 	}
 	return nil
+}
+
+// mixes says whether the open parts are good for files of another kind, too. That of a local
+// file is the type of its first line, and each may have all types: with parts for each kind there
+// would be as many as types times types.
+func (w *worker) mixes(k fileKind) bool {
+	return w.ofLocalFiles() && w.open[k.partType()] != nil
 }
 
 // file converts one output file, or what of it is not in parts yet.

@@ -146,6 +146,7 @@ func classify(err error) (code int, hint string) {
 		partial   *pipeline.PartialError
 		quality   *pipeline.QualityError
 		changed   *pipeline.ChangedError
+		window    *pipeline.WindowError
 		cut       *pipeline.BrokenFileError
 		filter    *pipeline.FilterError
 		held      *ledger.HeldError
@@ -208,6 +209,8 @@ func classify(err error) (code int, hint string) {
 		return exitData, "is it a file that fhirkiln wrote, and whole?"
 	case errors.As(err, &count):
 		return exitBroken, "run again; if it stays so, ask the server's owner; nothing of this run was published"
+	case errors.As(err, &window):
+		return exitBroken, "compress it again without --long, or with --long=27 at most; nothing of this run was published"
 	case errors.As(err, &cut):
 		return exitBroken, "fetch or export it again; nothing of this run was published"
 	case errors.As(err, &changed):

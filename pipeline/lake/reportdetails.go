@@ -46,7 +46,7 @@ type TypeReport struct {
 	NDJSONBytes  int64   `json:"ndjson_bytes"`
 	Parts        int     `json:"parts"`
 	Rows         int64   `json:"rows"`
-	Strays       int64   `json:"strays,omitempty"`     // rows that came in files of another type
+	Strays       int64   `json:"strays,omitempty"`     // rows that came in output files of another type
 	Duplicates   *int64  `json:"duplicates,omitempty"` // among the rows; see [Report]
 	ParquetBytes int64   `json:"parquet_bytes"`
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
