@@ -15,7 +15,7 @@ type Codec string
 
 // The codecs. Every reader that matters knows all of them.
 const (
-	Zstd   Codec = "zstd"   // level 1 (fast) to 22 (small), default 1
+	Zstd   Codec = "zstd"   // level 1 (fast) to 22 (small), default 1, but 3 for base64
 	Snappy Codec = "snappy" // has no levels
 	Gzip   Codec = "gzip"   // level 1 to 9, default 6: slow; for readers that are old
 	None   Codec = "none"   // has no levels

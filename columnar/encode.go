@@ -29,9 +29,10 @@ type page struct {
 // compressed together.
 type pageEncoder struct {
 	compress  compressor
-	most      int      // bytes of a page before compression: Parquet has them in 32 bits
-	strides   *strides // nil unless pages are frames of Zstandard
-	other     []byte   // a page compressed in another way
+	closely   compressor // for base64
+	most      int        // bytes of a page before compression: Parquet has them in 32 bits
+	strides   *strides   // nil unless pages are frames of Zstandard
+	other     []byte     // a page compressed in another way
 	protocol  thrift.CompactProtocol
 	raw       []byte // a page before compression
 	packed    []byte // and after
@@ -58,8 +59,12 @@ type nullPageKey struct {
 // newPageEncoder takes a level that Codec.Check has passed.
 func newPageEncoder(c Codec, level int) *pageEncoder {
 	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nullPages: map[nullPageKey]page{}}
+	e.closely = e.compress
 	if c == Zstd {
 		e.strides = new(strides)
+		if level == 0 {
+			e.closely = newCompressor(c, base64Level)
+		}
 	}
 	return e
 }
@@ -196,7 +201,7 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.open.index, width)
 	default:
-		of = pageValues{len(e.raw), c.fixed, &c.packing}
+		of = pageValues{len(e.raw), c.fixed, &c.packing, f.FHIR == "base64Binary"}
 		e.raw = append(e.raw, c.open.plain...)
 	}
 	return e.page(encoding, len(def), len(def)-c.open.values, of)
@@ -217,7 +222,7 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageVa
 // dictionaryPage is the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(d *dictionary) page {
 	e.raw = append(e.raw[:0], d.plain...)
-	of := pageValues{0, d.fixed, new(packing)}
+	of := pageValues{fixed: d.fixed, packing: new(packing)}
 	return e.finish(format.Plain, of, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})

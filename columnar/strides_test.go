@@ -154,7 +154,7 @@ func TestPacking(t *testing.T) {
 			var p packing
 			for _, page := range [][]byte{tt.first, tt.then} {
 				e.raw = append(e.raw[:0], page...)
-				e.pack(pageValues{0, fixed, &p})
+				e.pack(pageValues{fixed: fixed, packing: &p})
 				if got, err := d.DecodeAll(e.packed, nil); err != nil || !bytes.Equal(got, page) {
 					t.Fatalf("%d bytes came back of %d, %v", len(got), len(page), err)
 				}
@@ -168,7 +168,7 @@ func TestPacking(t *testing.T) {
 	page := uuids(r, "%s", 5000)
 	e, p := newPageEncoder(Snappy, 0), packing{strides: true}
 	e.raw = page
-	e.pack(pageValues{0, 0, &p})
+	e.pack(pageValues{packing: &p})
 	if got, err := snappy.Decode(nil, e.packed); err != nil || !bytes.Equal(got, page) {
 		t.Errorf("snappy: %d bytes came back of %d, %v", len(got), len(page), err)
 	}
@@ -183,7 +183,7 @@ func TestPackingChanges(t *testing.T) {
 	for i, page := range [][]byte{alone, again, alone} {
 		for range packingTrial {
 			e.raw = append(e.raw[:0], page...)
-			e.pack(pageValues{0, 0, &p})
+			e.pack(pageValues{packing: &p})
 		}
 		if want := i != 1; p.strides != want {
 			t.Errorf("after pages of kind %d, strides: %v", i, p.strides)

@@ -5,7 +5,7 @@ package config
 type Parquet struct {
 	// How pages are compressed: zstd; snappy, which is some 40 % larger and no faster; gzip for readers that know no zstd; or none.
 	Compression Compression `yaml:"compression" jsonschema:"enum=zstd,enum=snappy,enum=gzip,enum=none,default=zstd"`
-	// How hard to compress: zstd has 1 (fast) to 22 (small), gzip 1 to 9, snappy and none have no levels. Left out: 1 for zstd, 6 for gzip.
+	// How hard to compress: zstd has 1 (fast) to 22 (small), gzip 1 to 9, snappy and none have no levels. Left out: 1 for zstd, but 3 for columns of base64; 6 for gzip.
 	CompressionLevel int `yaml:"compression_level" jsonschema:"minimum=1,maximum=22"`
 	// NDJSON, in MiB, whose rows make one row group; its Parquet is about a tenth. Each file that is being written has one in memory. Left out: 256, or what makes 384 for all downloads or 512 for all cores together if that is less.
 	RowGroupMiB int `yaml:"row_group_mib" jsonschema:"minimum=1,maximum=1024"`

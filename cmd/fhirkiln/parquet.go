@@ -13,7 +13,7 @@ import (
 // parquetFlags say how Parquet is written, over what sink.parquet of a config says.
 type parquetFlags struct {
 	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"How pages are compressed: zstd, snappy, gzip or none. Default: zstd."`
-	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 1 and 6."`
+	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 1 (base64: 3) and 6."`
 	RowGroupMiB           *int   `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 256, or less where several workers or cores have one each."`
 	BloomFilter           *bool  `negatable:"" help:"A bloom filter of the resources' ids in each row group. Default: none."`
 	IdentifyingStatistics *bool  `negatable:"" help:"Least and greatest value of columns that identify people, in the clear. Default: none."`
