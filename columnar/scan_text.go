@@ -93,6 +93,14 @@ func hex4(s []byte) (rune, bool) {
 	return r, true
 }
 
+// escaped is what the \uXXXX says that s begins with, which is right.
+func escaped(s []byte) (r rune) {
+	for _, c := range s[2:6] {
+		r = r<<4 | rune(c&0xf+9*(c>>6)) // letters are 0x41 and 0x61 on
+	}
+	return r
+}
+
 // text is what a string or key of the line says. It is the line's own memory unless there are
 // escapes in it.
 func (t *token) text(line []byte) []byte {
@@ -125,14 +133,14 @@ func appendText(to, s []byte) []byte {
 		case 't':
 			to = append(to, '\t')
 		case 'u':
-			var lone bool
-			n, lone = escape(s[i:])
-			r, _ := hex4(s[i:])
-			if lone {
-				r = utf8.RuneError
-			} else if n == 12 {
-				low, _ := hex4(s[i+6:])
-				r = (r-0xD800)<<10 | (low - 0xDC00) + 0x10000
+			r := escaped(s[i:])
+			if n = 6; r >= 0xD800 && r <= 0xDFFF {
+				var lone bool
+				if n, lone = escape(s[i:]); lone {
+					r = utf8.RuneError
+				} else {
+					r = (r-0xD800)<<10 | (escaped(s[i+6:]) - 0xDC00) + 0x10000
+				}
 			}
 			to = utf8.AppendRune(to, r)
 		default:
