@@ -13,3 +13,5 @@ import (
 func flock(*os.File) error {
 	return fmt.Errorf("locking files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
+
+func funlock(*os.File) error { return nil }

@@ -46,7 +46,10 @@ func (d *Dir) tryLock(name string) (unlock func(), err error) {
 		f.Close()
 		return nil, err
 	}
-	return sync.OnceFunc(func() { f.Close() }), nil
+	return sync.OnceFunc(func() {
+		_ = funlock(f) // and if that fails, Close does it, if late
+		f.Close()
+	}), nil
 }
 
 // waitLock is tryLock that waits until ctx ends. It asks again and again, since the

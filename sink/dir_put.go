@@ -29,6 +29,7 @@ func (d *Dir) put(key string, content []byte) error {
 		return err
 	}
 	// Open, and so locked, until it is in its place, so that no other process sweeps it.
+	// There nobody locks it, so that nothing is lost if the lock outlasts Close (see funlock).
 	defer f.Close()
 	_, err = f.Write(content)
 	if err == nil {
