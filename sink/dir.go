@@ -27,6 +27,7 @@ type Dir struct {
 	root    *os.Root // so that no key and no link leads out of the folder
 	writes  bool
 	settled settled
+	fsync   func(*os.File) error // is (*os.File).Sync, but for tests that want to see it
 }
 
 const (
@@ -64,7 +65,7 @@ func OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	d := &Dir{path: abs, root: root, writes: true}
+	d := &Dir{path: abs, root: root, writes: true, fsync: (*os.File).Sync}
 	if err := d.proveWritable(); err != nil {
 		root.Close()
 		return nil, failed(err)
@@ -80,7 +81,7 @@ func ReadDir(name string) (*Dir, error) {
 	if err == nil {
 		var root *os.Root
 		if root, err = os.OpenRoot(abs); err == nil {
-			return &Dir{path: abs, root: root}, nil
+			return &Dir{path: abs, root: root, fsync: (*os.File).Sync}, nil
 		}
 	}
 	return nil, &Error{Doing: "opening the folder", Where: name, Err: bare(err), Hint: "check the path"}

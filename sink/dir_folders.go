@@ -44,7 +44,7 @@ func (d *Dir) syncUp(folder string) error {
 			return err
 		}
 		fresh = append(fresh, f)
-		if err := f.Sync(); err != nil {
+		if err := d.fsync(f); err != nil {
 			return err
 		}
 		if at == "." || d.settled.has(at, f) {
@@ -63,7 +63,7 @@ func (d *Dir) sync(folder string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(d.fsync(f), f.Close())
 }
 
 // prune removes folders that have become empty, up to the root or to the staging folder,

@@ -33,7 +33,7 @@ func (d *Dir) put(key string, content []byte) error {
 	defer f.Close()
 	_, err = f.Write(content)
 	if err == nil {
-		err = f.Sync()
+		err = d.fsync(f)
 	}
 	if err == nil {
 		err = d.move(name, key)

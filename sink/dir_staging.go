@@ -47,7 +47,7 @@ func (s *dirStaging) Finish(ctx context.Context) (Receipt, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Receipt{}, err
 	}
-	err := errors.Join(s.file.Sync(), s.file.Close())
+	err := errors.Join(s.dir.fsync(s.file), s.file.Close())
 	if err == nil {
 		err = s.dir.syncUp(stagingDir) // a file is durable when its name is
 	}
