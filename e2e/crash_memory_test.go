@@ -59,8 +59,8 @@ feeds:
 		}
 		peak = max(peak, residentPeak(run.Process.Pid))
 	}
-	if code := run.code(); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, &run.stderr)
+	if run.code() != 0 {
+		t.Fatal(run)
 	}
 	f := w.open(t)
 	defer f.Close()

@@ -34,13 +34,23 @@ type files interface {
 	Close() error
 }
 
-// kinds of places, by name. What they share, such as an S3 server, ends with the test.
-func places(t *testing.T) map[string]func(t *testing.T) *place {
+// How long a lease lasts without a sign of life, in a bucket; a folder's lasts as long as its
+// process.
+const (
+	// shortLease is for processes that are killed, whose leases are waited out. Others may lose
+	// it too, on a machine that is busy for so long.
+	shortLease = "1s"
+	longLease  = "5s"
+)
+
+// places are kinds of places, by name. What they share, such as an S3 server, ends with the
+// test.
+func places(t *testing.T) map[string]func(t *testing.T, lease string) *place {
 	t.Helper()
 	g := newGateway(t, nil, nil, nil)
-	return map[string]func(t *testing.T) *place{
-		"disk": newFolder,
-		"s3":   func(t *testing.T) *place { return newBucket(t, g, "1s") },
+	return map[string]func(t *testing.T, lease string) *place{
+		"disk": func(t *testing.T, _ string) *place { return newFolder(t) },
+		"s3":   func(t *testing.T, lease string) *place { return newBucket(t, g, lease) },
 	}
 }
 
@@ -75,9 +85,7 @@ func stagedNames(folder string) []string {
 	return names
 }
 
-// newBucket is a bucket whose lease is lost to others after ttl without a sign of life:
-// a short one is waited for less, and lost on a machine that is busy for so long.
-func newBucket(t *testing.T, g *gateway, ttl string) *place {
+func newBucket(t *testing.T, g *gateway, lease string) *place {
 	t.Helper()
 	p := newProxy(t, g)
 	bucket := g.bucket(t)
@@ -88,7 +96,7 @@ sink:
   url: s3://%s/%s
   s3: {region: %s, endpoint: "%s", allow_http: true, access_key_id: %s, secret_access_key: %s, chunk_mib: 5}
 state: {lease_ttl: %s}
-`, bucket, o.Prefix, o.Region, p.URL, o.AccessKeyID, o.SecretAccessKey, ttl),
+`, bucket, o.Prefix, o.Region, p.URL, o.AccessKeyID, o.SecretAccessKey, lease),
 		open: func(t *testing.T) files {
 			t.Helper()
 			s, err := sink.ReadS3(t.Context(), o)

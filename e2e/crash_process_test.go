@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,6 +40,7 @@ func draw(random *rand.Rand) *instant {
 // process is a program that runs.
 type process struct {
 	*exec.Cmd
+	stdout bytes.Buffer
 	stderr bytes.Buffer
 	ended  chan struct{}
 	err    error
@@ -49,7 +51,7 @@ type process struct {
 func (w *crashWorld) start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: fhirkiln(t.Context(), t, w.dir, append([]string{"run"}, args...)...), ended: make(chan struct{})}
-	p.Cmd.Stderr = &p.stderr
+	p.Cmd.Stdout, p.Cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +72,19 @@ func (p *process) kill() {
 func (p *process) code() int {
 	<-p.ended
 	return exitCode(p.err)
+}
+
+// String waits for the end and says how it was.
+func (p *process) String() string {
+	return fmt.Sprintf("exit code %d (%v)\nstdout:\n%s\nstderr:\n%s", p.code(), p.err, &p.stdout, &p.stderr)
+}
+
+// wantsLease waits for the end, and says whether it was for want of a lease: on S3 a process
+// may lose it in a second of too much to do, to another one (12) or to nobody (10), or meet
+// the last sign of life of one that is gone (12).
+func (p *process) wantsLease() bool {
+	code := p.code()
+	return code == 12 || code == 10 && strings.Contains(p.stderr.String(), "the lease is lost: it could not be renewed")
 }
 
 // attempt runs the program until it ends or is killed at k; nil lets it live.

@@ -15,14 +15,14 @@ func TestTermIsGoneOnFrom(t *testing.T) {
 	for name, newPlace := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, newPlace(t), false, 1)
+			w := newCrashWorld(t, newPlace(t, longLease), false, 1)
 			signal := syscall.SIGTERM
 			if name == "disk" {
 				signal = syscall.SIGHUP
 			}
 			p := w.signalMidway(t, signal)
-			if code := p.code(); code != 128+int(signal) {
-				t.Fatalf("exit code %d\n%s", code, &p.stderr)
+			if p.code() != 128+int(signal) {
+				t.Fatal(p)
 			}
 			f := w.open(t)
 			defer f.Close()
@@ -53,14 +53,14 @@ func TestInterruptGivesUp(t *testing.T) {
 	for name, newPlace := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, newPlace(t), false, 1)
+			w := newCrashWorld(t, newPlace(t, longLease), false, 1)
 			p := w.signalMidway(t, syscall.SIGINT)
-			if code := p.code(); code != 130 {
-				t.Fatalf("exit code %d\n%s", code, &p.stderr)
+			if p.code() != 130 {
+				t.Fatal(p)
 			}
 			for _, said := range []string{"another signal, a second from now or later, ends the process at once", "SIGTERM keeps both for the next run"} {
 				if strings.Count(p.stderr.String(), said) != 1 {
-					t.Errorf("not said once: %s\n%s", said, &p.stderr)
+					t.Errorf("not said once: %s\n%v", said, p)
 				}
 			}
 			f := w.open(t)
@@ -107,7 +107,7 @@ func (w *crashWorld) finish(t *testing.T) *process {
 	t.Helper()
 	p := w.start(t)
 	if code := p.code(); code != 0 && code != 11 { // the first night has a line that is no resource
-		t.Fatalf("exit code %d\n%s", code, &p.stderr)
+		t.Fatal(p)
 	}
 	return p
 }

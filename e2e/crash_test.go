@@ -70,7 +70,7 @@ func envNumber(t *testing.T, name string, otherwise uint64) uint64 {
 
 // crash is the rounds in one place.
 type crash struct {
-	newPlace func(*testing.T) *place
+	newPlace func(t *testing.T, lease string) *place
 	seed     uint64
 	wanted   int64
 	full     map[bool]reckoning // of a run that nobody disturbs, by whether the feed is of a group
@@ -97,10 +97,10 @@ func (c *crash) reckon(t *testing.T) {
 	}
 	c.full = map[bool]reckoning{}
 	for _, group := range []bool{false, true} {
-		w := newCrashWorld(t, c.newPlace(t), group, 1)
+		w := newCrashWorld(t, c.newPlace(t, longLease), group, 1)
 		p, used := w.attempt(t, nil, reckoning{})
-		if code := p.code(); code != 11 {
-			t.Fatalf("exit code %d, want that of a partial run\n%s", code, &p.stderr)
+		if p.code() != 11 {
+			t.Fatalf("%v\nit is to be that of a partial run", p)
 		}
 		c.full[group] = used
 		t.Logf("group %v: %+v", group, used)
@@ -129,8 +129,8 @@ func (c *crash) tell(t *testing.T) {
 func (c *crash) round(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	group := random.IntN(3) == 0
-	w := newCrashWorld(t, c.newPlace(t), group, 1+random.IntN(2)) // parts of one chunk, or of two
-	told := &strings.Builder{}                                    // for a failure
+	w := newCrashWorld(t, c.newPlace(t, shortLease), group, 1+random.IntN(2)) // parts of one chunk, or of two
+	told := &strings.Builder{}                                                // for a failure
 	defer func() {
 		if t.Failed() {
 			t.Logf("again with %s=1 %s=%d; group %v, killed at:%s", killsVariable, seedVariable, seed, group, told)
@@ -152,15 +152,12 @@ func (c *crash) round(t *testing.T, seed uint64) {
 				c.autopsy(t, w, kept)
 				continue
 			}
-			code := p.code()
-			if code == 12 && w.proxy != nil && attempt < 20 {
-				// On S3 a process may lose its lease in a second of too much to do, or meet the
-				// last sign of life of one that is gone.
+			if w.proxy != nil && attempt < 20 && p.wantsLease() {
 				c.count("processes that ended for want of a lease", 1)
 				continue
 			}
-			if code != 0 && code != 11 {
-				t.Fatalf("exit code %d\n%s", code, &p.stderr)
+			if code := p.code(); code != 0 && code != 11 {
+				t.Fatal(p)
 			}
 			if w.proxy != nil && attempt < 20 && w.leased(t) {
 				// It lost its lease when it had published, so that the next one cleans up.

@@ -192,7 +192,7 @@ func (w *crashWorld) awaitOpen(t *testing.T, p *process) {
 		}
 		select {
 		case <-p.ended:
-			t.Fatalf("it has ended, and there never was a part of the large file: %s", &p.stderr)
+			t.Fatalf("it has ended, and there never was a part of the large file: %v", p)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -36,7 +36,7 @@ func TestPausedHolder(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, newBucket(t, g, "5s"), false, 1)
+			w := newCrashWorld(t, newBucket(t, g, longLease), false, 1)
 			var first *process
 			stopped, done := make(chan struct{}), make(chan struct{})
 			letGo := sync.OnceFunc(func() { close(done) })
@@ -87,7 +87,7 @@ func TestPausedHolder(t *testing.T) {
 			select {
 			case <-stopped:
 			case <-first.ended:
-				t.Fatalf("it has ended, and was to be stopped: %s", &first.stderr)
+				t.Fatalf("it has ended, and was to be stopped: %v", first)
 			}
 			defer first.kill()
 			if tt.operation == "" {
@@ -108,8 +108,8 @@ func TestPausedHolder(t *testing.T) {
 			if err := first.Process.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
-			if code := first.code(); code != 12 {
-				t.Errorf("who was stopped has exit code %d, want 12\n%s", code, &first.stderr)
+			if first.code() != 12 {
+				t.Errorf("who was stopped is to end with 12: %v", first)
 			}
 			after, _, err := f.Load(t.Context(), ledger.FeedKey(w.feed))
 			if err != nil || string(after) != string(feed) {
@@ -139,14 +139,14 @@ func TestPausedOnDisk(t *testing.T) {
 	}
 	w.openGate()
 	second := w.start(t)
-	if code := second.code(); code != 12 || !strings.Contains(second.stderr.String(), "is being worked at by ") {
-		t.Errorf("exit code %d\n%s", code, &second.stderr)
+	if second.code() != 12 || !strings.Contains(second.stderr.String(), "is being worked at by ") {
+		t.Error(second)
 	}
 	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if code := first.code(); code != 11 {
-		t.Errorf("exit code %d\n%s", code, &first.stderr)
+	if first.code() != 11 {
+		t.Error(first)
 	}
 	w.check(t, 0)
 	if len(w.jobs) != 1 {

@@ -11,7 +11,7 @@ func TestReaderWhileItPublishes(t *testing.T) {
 	for name, newPlace := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, newPlace(t), false, 1)
+			w := newCrashWorld(t, newPlace(t, longLease), false, 1)
 			looks, seen := 0, map[int]int{} // by number of runs
 			for n := range w.nights {
 				w.sky.night.Store(int32(n))
@@ -27,7 +27,7 @@ func TestReaderWhileItPublishes(t *testing.T) {
 					seen[runs]++
 				}
 				if code := p.code(); code != 0 && code != 11 {
-					t.Fatalf("exit code %d\n%s", code, &p.stderr)
+					t.Fatal(p)
 				}
 				w.check(t, n)
 			}
