@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +23,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Under nohup, or behind a script's &, these are ignored, and would be in the programs that
+	// are started here: those that a handler is for are not.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	code := m.Run()
 	if dir, err := builtIn(); err == nil {
 		os.RemoveAll(dir)
