@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -59,7 +60,14 @@ func newGateway(t *testing.T, client *http.Client, args, posix []string) *gatewa
 	if len(args) > 0 {
 		scheme = "https"
 	}
+	if client == nil {
+		client = http.DefaultClient
+	}
 	folder := t.TempDir()
+	own := "own-" + strings.ToLower(rand.Text()[:12])
+	if err := os.Mkdir(filepath.Join(folder, own), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	// Another process may take the port in between: then with another one.
 	for try := 1; ; try++ {
 		port := freePort(t)
@@ -77,21 +85,18 @@ func newGateway(t *testing.T, client *http.Client, args, posix []string) *gatewa
 			_ = cmd.Wait()
 			close(ended)
 		}()
-		if awaitPort(port, ended) {
+		g := &gateway{endpoint: scheme + "://" + port, folder: folder}
+		g.client = s3.New(s3.Options{
+			BaseEndpoint: &g.endpoint, UsePathStyle: true, Region: gatewayRegion, HTTPClient: client,
+			Credentials: credentials.NewStaticCredentialsProvider(gatewayKey, gatewaySecret, ""),
+		})
+		if g.await(own, ended) {
 			t.Cleanup(func() {
 				_ = cmd.Process.Kill()
 				<-ended
 				if t.Failed() && log.Len() > 0 {
 					t.Logf("versitygw:\n%s", &log)
 				}
-			})
-			if client == nil {
-				client = http.DefaultClient
-			}
-			g := &gateway{endpoint: scheme + "://" + port, folder: folder}
-			g.client = s3.New(s3.Options{
-				BaseEndpoint: &g.endpoint, UsePathStyle: true, Region: gatewayRegion, HTTPClient: client,
-				Credentials: credentials.NewStaticCredentialsProvider(gatewayKey, gatewaySecret, ""),
 			})
 			return g
 		}
@@ -111,17 +116,20 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// awaitPort waits until a server listens or has ended.
-func awaitPort(port string, ended <-chan struct{}) bool {
+// await waits until this very server answers, whose bucket own is, or has ended: another one
+// may listen at the port, or something that never answers.
+func (g *gateway) await(own string, ended <-chan struct{}) bool {
 	for {
-		if conn, err := net.Dial("tcp", port); err == nil {
-			conn.Close()
-			return true
-		}
 		select {
 		case <-ended:
 			return false
 		case <-time.After(10 * time.Millisecond):
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		_, err := g.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &own}, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+		cancel()
+		if err == nil {
+			return true
 		}
 	}
 }
@@ -171,5 +179,6 @@ func openS3(t *testing.T, o sink.S3Options) *sink.S3 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	return s
 }
