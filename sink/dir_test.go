@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"fhirkiln/sink"
 	"fhirkiln/sink/sinktest"
@@ -22,19 +23,22 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(lockEnv); folder != "" {
 		os.Exit(lockAndWait(folder))
 	}
-	// The machine's own settings of AWS are none of the tests' business.
+	// The machine's own settings of AWS, and its proxy, are none of the tests' business.
+	for _, setting := range os.Environ() {
+		name, _, _ := strings.Cut(setting, "=")
+		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
+			os.Unsetenv(name)
+		}
+	}
 	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 		os.Setenv(name, os.DevNull)
-	}
-	for _, name := range []string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
-		os.Unsetenv(name)
 	}
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	if endpoint := os.Getenv(stageEnv); endpoint != "" {
 		os.Exit(stageAndMeasure(endpoint))
 	}
 	syscall.Umask(0) // so that the modes that are seen are the modes that were asked for
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func TestConformance(t *testing.T) {

@@ -109,9 +109,9 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	})
 	t.Run("no such host", func(t *testing.T) {
 		t.Parallel()
-		o := fakeOptions("http://store.invalid")
+		o := fakeOptions("http://store..invalid") // can be no name, so that nobody is asked for it
 		_, err := sink.OpenS3(t.Context(), o)
-		wantS3Error(t, err, bucket+"dial tcp: lookup store.invalid", "check the endpoint")
+		wantS3Error(t, err, bucket+"dial tcp: lookup store..invalid: no such host", "check the endpoint")
 	})
 }
 
