@@ -19,7 +19,7 @@ import (
 // value is what the packages below think right; tests have less.
 type patience struct {
 	header, stall time.Duration   // see transport.Options
-	retry         transport.Retry // of files and of what changes nothing at the server
+	retry         transport.Retry // of files, of tokens and of what changes nothing at the server
 	outage        time.Duration   // see bulk.Poll
 }
 
@@ -32,7 +32,7 @@ func newClient(s config.Source, state tokenPlace, p patience, log *slog.Logger) 
 	}
 	way.HeaderTimeout, way.OnceTimeout, way.StallTimeout = p.header, p.header, p.stall
 	client := transport.New(way)
-	fetcher, err := fetcherOf(s, state, client, log)
+	fetcher, err := fetcherOf(s, state, client, p.retry, log)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func certificateOrigins(s config.Source) []string {
 }
 
 // fetcherOf is how a source's credentials are got; nil if there are none.
-func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog.Logger) (auth.Fetcher, error) {
+func fetcherOf(s config.Source, state tokenPlace, client *http.Client, retry transport.Retry, log *slog.Logger) (auth.Fetcher, error) {
 	a := s.Auth
 	var discover string
 	if a.Discover {
@@ -119,6 +119,7 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 			RequireScope: a.RequireScope,
 			Method:       a.TokenMethod,
 			HTTP:         client,
+			Retry:        retry,
 			Log:          log,
 		}, nil
 	case config.AuthPrivateKeyJWT:
@@ -136,6 +137,7 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 			Scope:        a.Scope,
 			RequireScope: a.RequireScope,
 			HTTP:         client,
+			Retry:        retry,
 			Log:          log,
 		}, nil
 	case config.AuthOneUpUser:
@@ -149,6 +151,7 @@ func fetcherOf(s config.Source, state tokenPlace, client *http.Client, log *slog
 			RefreshToken: auth.Secret(a.RefreshToken.Reveal()),
 			Names:        auth.OneUpNames(a.Names),
 			HTTP:         client,
+			Retry:        retry,
 			Store:        tokenObject(s, state),
 			Log:          log,
 		}

@@ -37,7 +37,7 @@ func TestFetcherOf(t *testing.T) {
 	client := transport.New(transport.Options{})
 	fetcher := func(a config.Auth) auth.Fetcher {
 		t.Helper()
-		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, slog.New(slog.DiscardHandler))
+		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, transport.Retry{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestRefreshTokenIsKeptInTheState(t *testing.T) {
 		client := transport.New(transport.Options{})
 		defer client.CloseIdleConnections()
 		f, err := fetcherOf(config.Source{Name: "bison", Auth: config.Auth{Type: config.AuthOneUpUser, CodeURL: server.URL + "/code", TokenURL: server.URL + "/token",
-			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, slog.New(slog.DiscardHandler))
+			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, transport.Retry{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

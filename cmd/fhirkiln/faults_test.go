@@ -65,6 +65,11 @@ func TestKnownFaults(t *testing.T) {
 // setting is what the user has set besides.
 func (e ending) setting() string { return cmp.Or(e.auth, e.source, e.feed) }
 
+// eager is to try again at once.
+func eager() patience {
+	return patience{retry: transport.Retry{MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond}}
+}
+
 func (e ending) check(t *testing.T) {
 	data := faultData()
 	o := bulktest.Options{Data: data, ClientID: "script", ClientSecret: "planted-secret"}
@@ -78,10 +83,13 @@ func (e ending) check(t *testing.T) {
 	defer server.Close()
 	dir := t.TempDir()
 	lake := filepath.Join(dir, "lake")
-	patience := patience{retry: transport.Retry{MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond}}
+	patience := eager()
 	deadline := "30s"
 	if e.hurry {
 		patience.header, patience.stall, patience.outage, deadline = 2*time.Second, 2*time.Second, 200*time.Millisecond, "10s"
+	}
+	if e.fault == "file-silent-forever" { // where a stall is none that was not to be
+		patience.stall = 300 * time.Millisecond
 	}
 	if e.fault == "poll-202-forever" {
 		deadline = "300ms"

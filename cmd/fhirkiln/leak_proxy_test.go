@@ -18,9 +18,6 @@ func TestProxyPasswordStaysWithTheProxy(t *testing.T) {
 	for name, refuses := range map[string]bool{"good": false, "refuses": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && refuses {
-				t.Skip("it waits between the attempts")
-			}
 			var mu sync.Mutex
 			var seen []visit
 			proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

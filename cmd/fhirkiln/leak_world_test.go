@@ -233,6 +233,7 @@ type outcome struct {
 	code           int
 	stdout, stderr string
 	sink           string // folder
+	published      bool   // rows
 }
 
 // run runs the command on a source with these lines besides fhir.
@@ -269,6 +270,8 @@ func (w *world) run(t *testing.T, source string, flags ...string) outcome {
 	env := map[string]string{"SECRET": plantedSecret, "TOKEN": plantedToken, "REFRESH": plantedRefresh, "CODE": plantedCode, "APP_USER": plantedUser, "GATEWAY": plantedGateway}
 	var stdout, stderr strings.Builder
 	args := append([]string{"run", "-c", config, "--log-level", "debug"}, flags...)
-	code := execute(args, console{stdout: &stdout, stderr: &stderr, env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
-	return outcome{code, stdout.String(), stderr.String(), filepath.Join(dir, "lake")}
+	code := execute(args, console{stdout: &stdout, stderr: &stderr, patience: eager(),
+		env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
+	return outcome{code: code, stdout: stdout.String(), stderr: stderr.String(), sink: filepath.Join(dir, "lake"),
+		published: (code == exitOK || code == exitPartial) && len(w.files) > 0}
 }
