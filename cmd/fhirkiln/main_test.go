@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline/ledger"
@@ -18,7 +19,30 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"fhirkiln": main})
+	testscript.Main(tests{m}, map[string]func(){"fhirkiln": main})
+}
+
+// tests are all tests of the package, without what scripts start of its binary.
+type tests struct{ m *testing.M }
+
+// Run runs them; none may leave a goroutine.
+func (all tests) Run() int {
+	// The machine's own settings of AWS, and its proxy, are none of their business.
+	for _, setting := range os.Environ() {
+		name, _, _ := strings.Cut(setting, "=")
+		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
+			os.Unsetenv(name)
+		}
+	}
+	code := all.m.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // TestScripts runs testdata/*.txtar: what a user types, sees and gets. Each script has
@@ -37,6 +61,7 @@ func TestScripts(t *testing.T) {
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits, "fault": fault, "heal": heal, "asked": askedFor, "hold": hold, "unread": unread,
+	"serve": serve, "served": served,
 }
 
 // practiceData is what the scripts' server exports.
@@ -70,23 +95,17 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("ROOT", root)
-	free, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	env.Setenv("FREE_ADDR", free.Addr().String()) // for a server of the script's own
-	if err := free.Close(); err != nil {
-		return err
-	}
 	return os.WriteFile(filepath.Join(env.WorkDir, "config.yaml"), []byte(configYAML), 0o600)
 }
 
 type serverKey struct{}
 
-// practice is a script's server, and what is wrong with it.
+// practice is a script's server, and what is wrong with it; and the one that it has started
+// itself, if it has.
 type practice struct {
 	*bulktest.Server
-	heal []func()
+	heal   []func()
+	script *serving
 }
 
 const configYAML = `sources:
