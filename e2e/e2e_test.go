@@ -30,12 +30,25 @@ func TestMain(m *testing.M) {
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
+	// The machine's own settings of AWS, and its proxy, are none of the tests' business.
+	for _, setting := range os.Environ() {
+		name, _, _ := strings.Cut(setting, "=")
+		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
+			os.Unsetenv(name)
+		}
+	}
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		os.Setenv(name, os.DevNull)
+	}
 	code := m.Run()
 	if dir, err := builtIn(); err == nil {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
+
+// environment is the machine's, for building: modules may come by way of its proxy.
+var environment = os.Environ()
 
 // builtIn builds fhirkiln once, in the root module, and returns the folder it is in.
 var builtIn = sync.OnceValues(func() (string, error) {
@@ -44,7 +57,7 @@ var builtIn = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	build := exec.Command("go", "build", "-o", dir, "./cmd/fhirkiln")
-	build.Dir = ".."
+	build.Dir, build.Env = "..", environment
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building fhirkiln: %w\n%s", err, out)
 	}

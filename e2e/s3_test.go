@@ -27,7 +27,7 @@ import (
 var gatewayIn = sync.OnceValues(func() (string, error) {
 	var failed bytes.Buffer
 	cmd := exec.Command("go", "tool", "-n", "versitygw")
-	cmd.Dir, cmd.Stderr = "versitygw", &failed
+	cmd.Dir, cmd.Env, cmd.Stderr = "versitygw", environment, &failed
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("building versitygw: %w\n%s", err, &failed)
