@@ -153,6 +153,7 @@ func (c *crash) round(t *testing.T, seed uint64) {
 				continue
 			}
 			if w.proxy != nil && attempt < 20 && p.wantsLease() {
+				w.leaseless++
 				c.count("processes that ended for want of a lease", 1)
 				continue
 			}

@@ -30,6 +30,8 @@ type crashWorld struct {
 	feed   string
 	group  bool // the feed is of a group, with new members
 
+	leaseless int // processes that have ended for want of a lease
+
 	mu    sync.Mutex
 	armed func(r *http.Request) (before, after func()) // of the present process
 	gate  *gate
