@@ -166,10 +166,13 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 		// One connection that falls silent is not to take all the time that there is.
 		limited, cancel := l.soon(ctx)
 		err := l.writeWithin(limited, change, &tried)
-		silent := err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrLost)
+		silent := err != nil && limited.Err() != nil && !errors.Is(err, ErrLost)
 		cancel()
-		if !silent {
+		switch {
+		case !silent:
 			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx) // and not that of the attempt, whose time may have been over before
 		}
 	}
 }

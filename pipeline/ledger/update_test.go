@@ -228,3 +228,21 @@ func TestASilentAnswerMakesAChangeOnce(t *testing.T) {
 		}
 	})
 }
+
+// An attempt whose time is over before the lease is lost, and whose answer comes after that.
+func TestAnUpdateThatOutlastsTheLease(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &process{memory: newMemory()}
+		l := acquire(t, s)
+		s.before(func(ctx context.Context, _, _ string) error {
+			<-ctx.Done()
+			<-after(2 * ttl)
+			return context.Cause(ctx)
+		})
+		if err := l.Update(t.Context(), nothing); !errors.Is(err, ledger.ErrLost) {
+			t.Errorf("Update: %v", err)
+		}
+		s.before(nil)
+		release(t, l)
+	})
+}
