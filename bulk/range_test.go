@@ -21,6 +21,7 @@ type ranged struct {
 	gzip     bool
 	part     func(w http.ResponseWriter, r *http.Request, content []byte) // nil: no Range
 	etag     func(content string) string                                  // nil: a strong one
+	modified []time.Time                                                  // of the versions; nil: it is not told
 	chunked  bool
 	cuts     []int
 	answers  int
@@ -46,6 +47,10 @@ func (s *ranged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if etag != "" {
 		w.Header().Set("ETag", etag)
+	}
+	if s.modified != nil {
+		w.Header().Set("Date", served.Format(http.TimeFormat))
+		w.Header().Set("Last-Modified", s.modified[min(n, len(s.modified)-1)].Format(http.TimeFormat))
 	}
 	if s.part != nil {
 		s.part(w, r, content)
@@ -74,10 +79,14 @@ func (c *cutter) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
+// served is when files are served that say when they were modified.
+var served = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+
 // honest is net/http's own Range; dpc is DPC's, which ends after 100 bytes and calls
 // that the whole length.
 func honest(w http.ResponseWriter, r *http.Request, content []byte) {
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	modified, _ := http.ParseTime(w.Header().Get("Last-Modified")) // zero: it is not told
+	http.ServeContent(w, r, "", modified, bytes.NewReader(content))
 }
 
 func dpc(w http.ResponseWriter, r *http.Request, content []byte) {
@@ -105,11 +114,18 @@ type killing struct {
 	gzip, chunked bool
 	ranges        string // "no Range", "Range", "DPC's Range"
 	etag          string // "strong", "weak", "unquoted", "none", "lies": stays the same when the file changes
-	change        string // "same", "another byte", "longer", "shorter", "shorter by a line"
+	modified      string // "not told", "just now": a change is of the same second, "before": of a later one
+	change        string // "same", "another byte", "two other bytes", "longer", "shorter", "shorter by a line"
 }
 
 func (k killing) String() string {
-	return fmt.Sprintf("gzip %v, chunked %v, %s, ETag %s, %s", k.gzip, k.chunked, k.ranges, k.etag, k.change)
+	return fmt.Sprintf("gzip %v, chunked %v, %s, ETag %s, modified %s, %s", k.gzip, k.chunked, k.ranges, k.etag, k.modified, k.change)
+}
+
+// resumable says whether it can be told that the rest of the file is of the same one, so that it
+// may be asked for.
+func (k killing) resumable() bool {
+	return !k.gzip && (k.etag == "strong" || k.etag == "lies" || k.etag == "none" && k.modified == "before")
 }
 
 // killings are all combinations that may matter: an ETag is nothing without Range.
@@ -117,13 +133,15 @@ func killings() []killing {
 	var all []killing
 	for _, gzipped := range []bool{false, true} {
 		for _, ranges := range []string{"no Range", "Range", "DPC's Range"} {
-			etags := []string{"strong", "lies"}
+			type told struct{ etag, modified string }
+			versions := []told{{"strong", "not told"}, {"lies", "not told"}}
 			if ranges == "Range" && !gzipped {
-				etags = append(etags, "weak", "unquoted", "none")
+				versions = append(versions, told{"weak", "not told"}, told{"unquoted", "not told"}, told{"none", "not told"},
+					told{"none", "just now"}, told{"none", "before"}, told{"weak", "before"})
 			}
-			for _, etag := range etags {
-				for _, change := range []string{"same", "another byte", "longer", "shorter", "shorter by a line"} {
-					k := killing{gzip: gzipped, ranges: ranges, etag: etag, change: change}
+			for _, v := range versions {
+				for _, change := range []string{"same", "another byte", "two other bytes", "longer", "shorter", "shorter by a line"} {
+					k := killing{gzip: gzipped, ranges: ranges, etag: v.etag, modified: v.modified, change: change}
 					all = append(all, k)
 					if k.chunked = true; ranges == "no Range" {
 						all = append(all, k)
@@ -148,6 +166,7 @@ func TestStreamKilledAnywhere(t *testing.T) {
 	changed := map[string]string{
 		"same":              was,
 		"another byte":      strings.Replace(was, `"id":"3"`, `"id":"4"`, 1),
+		"two other bytes":   strings.NewReplacer(`"id":"3"`, `"id":"4"`, `"id":"29"`, `"id":"30"`).Replace(was), // which must not be mixed
 		"longer":            `{"resourceType":"Patient","id":"new"}` + "\n" + was,
 		"shorter":           was[:len(was)/2],
 		"shorter by a line": was[:strings.LastIndex(was[:len(was)-1], "\n")+1],
@@ -159,6 +178,7 @@ func TestStreamKilledAnywhere(t *testing.T) {
 		"none":     func(string) string { return "" },
 		"lies":     func(string) string { return `"1"` },
 	}
+	modified := map[string][]time.Time{"not told": nil, "just now": {served}, "before": {served.Add(-time.Second), served}}
 	parts := map[string]func(http.ResponseWriter, *http.Request, []byte){"no Range": nil, "Range": honest, "DPC's Range": dpc}
 	for _, test := range killings() {
 		t.Run(test.String(), func(t *testing.T) {
@@ -172,7 +192,10 @@ func TestStreamKilledAnywhere(t *testing.T) {
 			}
 			for k := 0; k < wire; k += 41 {
 				s := &ranged{versions: []string{was, changed[test.change]}, gzip: test.gzip, chunked: test.chunked,
-					part: parts[test.ranges], etag: etags[test.etag], cuts: []int{k}}
+					part: parts[test.ranges], etag: etags[test.etag], modified: modified[test.modified], cuts: []int{k}}
+				if test.change == "same" && s.modified != nil {
+					s.modified = s.modified[:1]
+				}
 				if k%2 == 1 {
 					s.cuts = append(s.cuts, k/2+300)
 				}
@@ -192,10 +215,10 @@ func TestStreamKilledAnywhere(t *testing.T) {
 				case f.SHA256 != "" && got != was:
 					t.Errorf("killed at %d: got another file than the manifest's", k)
 				}
-				if test.gzip && strings.Join(s.asked, "") != "" {
-					t.Errorf("killed at %d: a part of a gzip was asked for", k)
-				}
-				if test.ranges == "Range" && !test.gzip && test.change == "same" && test.etag == "strong" && k > 300 && s.asked[len(s.asked)-1] == "" {
+				switch {
+				case !test.resumable() && strings.Join(s.asked, "") != "":
+					t.Errorf("killed at %d: a part was asked for", k)
+				case test.resumable() && test.ranges == "Range" && test.change == "same" && k > 300 && s.asked[len(s.asked)-1] == "":
 					t.Errorf("killed at %d: it was read again from its start", k)
 				}
 			}
@@ -227,6 +250,8 @@ func TestStreamTrustsNoOddPart(t *testing.T) {
 		"total unknown":      {edit: func(p *part) { p.total = -1 }},
 		"other bytes before": {edit: func(p *part) { p.content = strings.NewReplacer(`"09"`, `"x9"`, `"19"`, `"99"`).Replace(p.content) }},
 		"another version":    {edit: func(p *part) { p.content = strings.Replace(p.content, `"19"`, `"99"`, 1) }, header: http.Header{"Etag": {`"2"`}}},
+		"modified later":     {edit: func(p *part) { p.content = strings.Replace(p.content, `"19"`, `"99"`, 1) }, header: http.Header{"Last-Modified": {"Sun, 01 Mar 2026 02:00:01 GMT"}}},
+		"of another length":  {edit: func(p *part) { p.content = p.content[:len(p.content)-line] }},
 		"compressed":         {edit: func(p *part) {}, header: http.Header{"Content-Encoding": {"gzip"}}},
 		"416":                {edit: func(p *part) { p.content = "" }, status: 416},
 	} {
@@ -241,7 +266,7 @@ func TestStreamTrustsNoOddPart(t *testing.T) {
 					if parts == 0 {
 						cut = 400
 					}
-					cutFile(cut, []byte(whole), http.Header{"Etag": {`"1"`}})(w, r)
+					cutFile(cut, []byte(whole), http.Header{"Etag": {`"1"`}, "Last-Modified": {"Sun, 01 Mar 2026 02:00:00 GMT"}})(w, r)
 					return
 				}
 				parts++
