@@ -1,8 +1,10 @@
 package bulk_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,6 +35,33 @@ func TestManifestAtItsBounds(t *testing.T) {
 			err := c.ReadPage(resp, test.files, test.urls)
 			if test.says != "" {
 				wantError(t, err, transport.Broken, test.says)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Pages that list nothing are bounded too.
+func TestManifestOfManyPages(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	for pages, says := range map[int]string{most: "", most + 1: "the manifest has more than 10000 pages"} {
+		t.Run(strconv.Itoa(pages), func(t *testing.T) {
+			t.Parallel()
+			c := clientAt(t, "https://h.example", func(o *bulk.Options) {
+				o.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					n, err := strconv.Atoi(r.URL.Path[1:])
+					body := `{"transactionTime":"2026-03-01T12:00:00Z"`
+					if n < pages {
+						body += fmt.Sprintf(`,"link":[{"relation":"next","url":"/%d"}]`, n+1)
+					}
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body + `}`)), Request: r}, err
+				})}
+			})
+			_, err := c.Wait(t.Context(), bulk.Job{StatusURL: "https://h.example/1"}, nil)
+			if says != "" {
+				wantError(t, err, transport.Broken, says)
 			} else if err != nil {
 				t.Error(err)
 			}

@@ -206,18 +206,21 @@ func TestGroupsOfAPageOfEmptyEntries(t *testing.T) {
 func TestGroupsAreBounded(t *testing.T) {
 	t.Parallel()
 	included := strings.Repeat(`,{"resource":{"resourceType":"Organization"},"search":{"mode":"include"}}`, 20_000)
-	page := func(groups int) http.HandlerFunc {
+	page := func(groups int, next string) http.HandlerFunc {
 		var entries []string
 		for n := range groups {
 			entries = append(entries, fmt.Sprintf(`{"resource":{"resourceType":"Group","id":"g%d"}}`, n))
 		}
-		return respond(200, nil, `{"resourceType":"Bundle","entry":[`+strings.Join(entries, ",")+included+`]}`)
+		return respond(200, nil, `{"resourceType":"Bundle"`+next+`,"entry":[`+strings.Join(entries, ",")+included+`]}`)
 	}
-	server, _ := script(t, page(10_000), page(10_001))
+	const next = `,"link":[{"relation":"next","url":"/2"}]`
+	server, _ := script(t, page(10_000, ""), page(10_001, ""), page(10_000, next), page(1, ""))
 	c := clientAt(t, server.URL)
 	if got, err := c.Groups(t.Context(), "Group?_id=1"); err != nil || len(got) != 10_000 {
 		t.Errorf("got %d groups, %v", len(got), err)
 	}
-	_, err := c.Groups(t.Context(), "Group?_id=1")
-	wantError(t, err, transport.Broken, "more than 10000 groups match")
+	for range 2 { // on one page, and on two
+		_, err := c.Groups(t.Context(), "Group?_id=1")
+		wantError(t, err, transport.Broken, "more than 10000 groups match")
+	}
 }

@@ -122,6 +122,38 @@ func TestStreamFailures(t *testing.T) {
 	}
 }
 
+// The manifest may tell a file's length, where neither the wire nor a count does: a file that ends
+// before it, between two lines, was cut.
+func TestStreamHasTheManifestsLength(t *testing.T) {
+	t.Parallel()
+	half := content[:strings.Index(content, "\n")+1]
+	for name, test := range map[string]struct {
+		steps    []http.HandlerFunc
+		bytes    int
+		says     string // "": it is mended
+		requests int64
+	}{
+		"ends early":       {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) + 1, "it ended there, and the manifest says 103 bytes", 3},
+		"ended early once": {[]http.HandlerFunc{file([]byte(half), chunked), file([]byte(content), chunked)}, len(content), "", 2},
+		"has more":         {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) - 1, "the file has 102 bytes, and the manifest says 101", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, requests := script(t, test.steps...)
+			f := bulk.File{Type: "Patient", URL: server.URL, Count: -1, Bytes: int64(test.bytes)}
+			got, _, err := read(t.Context(), clientAt(t, server.URL, attempts(3)), &bulk.Manifest{}, f)
+			if test.says != "" {
+				wantError(t, err, transport.Broken, test.says)
+			} else if err != nil || got != content {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if requests.Load() != test.requests {
+				t.Errorf("got %d requests, want %d", requests.Load(), test.requests)
+			}
+		})
+	}
+}
+
 // A failure that passes costs attempts, but a file has more of those than of cuts.
 func TestStreamUnavailable(t *testing.T) {
 	t.Parallel()
