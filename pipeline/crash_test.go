@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,8 +106,20 @@ func (s *mortalStaging) Abort(ctx context.Context) error {
 	return s.m.call(func() error { return s.Staging.Abort(ctx) })
 }
 
+// countCalls returns how many calls of w's store, at each of which it may die, do makes.
+func countCalls(w *world, do func()) int64 {
+	const lives = 1 << 40
+	calls := &mortalStore{Dir: w.dir}
+	calls.lives.Store(lives)
+	w.Sink = calls
+	do()
+	w.Sink = w.dir
+	return lives - calls.lives.Load()
+}
+
 // A process that dies at any of its writes, and is started again, leaves the same rows
-// as one that does not die, and the server is not asked for a second export.
+// as one that does not die, and the server is not asked for a second export; but for one that
+// answers with the manifest itself, which is asked again if that was not written down.
 func TestDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	data := bulktest.Files{
@@ -113,64 +128,132 @@ func TestDyingAnywhere(t *testing.T) {
 		bulktest.Lines("Observation", append([]string{`{"id":"no type","meta":{"lastUpdated":"2026-01-02T03:04:05.678Z"}}`}, resources("Observation", 10, 20)...)...),
 	}
 	want := map[string][]string{"Patient": resources("Patient", 0, 2000), "Observation": resources("Observation", 0, 20)}
-	begin := func(t *testing.T) *world {
-		w := newWorld(t, bulktest.Options{Data: data})
-		w.Workers, w.PartBytes, w.RowGroupBytes, w.MaxQuarantined = 2, 1, 50_000, 0.5
-		return w
-	}
-	counting := begin(t)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	report, err := pipeline.Run(t.Context(), counting.Options)
-	if _, partial := errors.AsType[*pipeline.PartialError](err); !partial {
-		t.Fatal(err)
-	}
-	if len(report.Parts) < 6 {
-		t.Errorf("the large file became too few parts to be of use: %v", report.Parts)
-	}
-	all := 1<<40 - calls.lives.Load()
-	t.Logf("a run that lives makes %d calls", all)
-	var twice atomic.Int64
-	t.Cleanup(func() {
-		if n := twice.Load(); n > 1 {
-			t.Errorf("%d processes were followed by a second export, want at most the one that died between the server's answer and its record", n)
-		}
-	})
-	step := int64(1)
-	if testing.Short() {
-		step = 7
-	}
-	for n := int64(1); n <= all; n += step {
-		for _, last := range []bool{n%2 == 0} {
-			t.Run(fmt.Sprint(n, " ", last), func(t *testing.T) {
-				t.Parallel()
-				w := begin(t)
-				dying := &mortalStore{Dir: w.dir, last: last}
-				dying.lives.Store(n)
-				w.Sink = dying
-				_, err := pipeline.Run(t.Context(), w.Options)
-				if feed := w.feed(t); (len(feed.Runs) == 0) != (len(feed.Watermarks) == 0) || len(feed.Runs) == 0 && !errors.Is(err, errDead) {
-					t.Errorf("error %v, with runs %v and watermarks %v", err, feed.Runs, feed.Watermarks)
+	for name, test := range map[string]struct {
+		faults []string
+		step   int64 // so many calls from one death to the next
+		twice  int64 // how many processes at most may be followed by a second export
+	}{
+		"at a status URL": {nil, 1, 1}, // the one that dies between the server's answer and its record
+		"at once":         {[]string{"kickoff-200-manifest"}, 3, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begin := func(t *testing.T) *world {
+				w := newWorld(t, bulktest.Options{Data: data, Faults: test.faults})
+				w.Workers, w.PartBytes, w.RowGroupBytes, w.MaxQuarantined = 2, 1, 50_000, 0.5
+				return w
+			}
+			counting := begin(t)
+			all := countCalls(counting, func() {
+				report, err := pipeline.Run(t.Context(), counting.Options)
+				if _, partial := errors.AsType[*pipeline.PartialError](err); !partial {
+					t.Fatal(err)
 				}
-				w.Sink = w.dir
-				_, err = pipeline.Run(t.Context(), w.Options)
-				if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
-					t.Fatalf("the run after: %v", err)
-				}
-				if got := w.live(t); cmp.Diff(want, got) != "" {
-					t.Errorf("rows of live runs: %d patients, %d observations, want 2000 and 20", len(got["Patient"]), len(got["Observation"]))
-				}
-				if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
-					t.Errorf("parts that are no live run's (-live +there):\n%.2000s", diff)
-				}
-				w.wantTidy(t)
-				if w.fullKickOffs() > 1 {
-					twice.Add(1)
+				if len(report.Parts) < 6 {
+					t.Errorf("the large file became too few parts to be of use: %v", report.Parts)
 				}
 			})
+			t.Logf("a run that lives makes %d calls", all)
+			var twice atomic.Int64
+			t.Cleanup(func() {
+				if n := twice.Load(); n > test.twice {
+					t.Errorf("%d processes were followed by a second export, want at most %d", n, test.twice)
+				}
+			})
+			step := test.step
+			if testing.Short() {
+				step = 7
+			}
+			for n := int64(1); n <= all; n += step {
+				last := n%2 == 0
+				t.Run(fmt.Sprint(n, " ", last), func(t *testing.T) {
+					t.Parallel()
+					w := begin(t)
+					dying := &mortalStore{Dir: w.dir, last: last}
+					dying.lives.Store(n)
+					w.Sink = dying
+					_, err := pipeline.Run(t.Context(), w.Options)
+					if feed := w.feed(t); (len(feed.Runs) == 0) != (len(feed.Watermarks) == 0) || len(feed.Runs) == 0 && !errors.Is(err, errDead) {
+						t.Errorf("error %v, with runs %v and watermarks %v", err, feed.Runs, feed.Watermarks)
+					}
+					w.Sink = w.dir
+					_, err = pipeline.Run(t.Context(), w.Options)
+					if _, partial := errors.AsType[*pipeline.PartialError](err); err != nil && !partial {
+						t.Fatalf("the run after: %v", err)
+					}
+					if got := w.live(t); cmp.Diff(want, got) != "" {
+						t.Errorf("rows of live runs: %d patients, %d observations, want 2000 and 20", len(got["Patient"]), len(got["Observation"]))
+					}
+					if diff := cmp.Diff(w.live(t), w.published(t)); diff != "" {
+						t.Errorf("parts that are no live run's (-live +there):\n%.2000s", diff)
+					}
+					w.wantTidy(t)
+					if w.fullKickOffs() > 1 {
+						twice.Add(1)
+					}
+				})
+			}
+		})
+	}
+}
+
+// atOnce is a server that answers each kick-off with a manifest, of so many files of a patient
+// each, whose URLs no other manifest has.
+type atOnce struct {
+	pipeline.Server
+	files    int
+	kickOffs int
+}
+
+func (s *atOnce) KickOff(context.Context, bulk.Request) (bulk.Job, error) {
+	s.kickOffs++
+	m := &bulk.Manifest{TransactionTime: time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC), TransactionTimeText: "2026-03-01T02:00:00Z"}
+	for n := range s.files {
+		m.Output = append(m.Output, bulk.File{Type: "Patient", URL: fmt.Sprintf("https://h.example/%d/%d", s.kickOffs, n), Count: 1})
+	}
+	return bulk.Job{Manifest: m}, nil
+}
+
+func (s *atOnce) Open(_ context.Context, _ *bulk.Manifest, f bulk.File) (pipeline.Stream, error) {
+	line := fmt.Sprintf(`{"resourceType":"Patient","id":%q}`+"\n", path.Base(f.URL))
+	return lineStream{strings.NewReader(line)}, nil
+}
+
+type lineStream struct{ *strings.Reader }
+
+func (s lineStream) Close() error            { return nil }
+func (s lineStream) Stats() bulk.StreamStats { return bulk.StreamStats{Bytes: s.Size(), Attempts: 1} }
+
+// A manifest that comes with the answer to a kick-off may be too long for one entry of the
+// ledger. A process that dies after the first one is followed by another export, of which
+// nothing is known before.
+func TestDyingWhileAManifestIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	const files = 10_001
+	w := newWorld(t, bulktest.Options{})
+	server := &atOnce{files: files}
+	w.Server = server
+	dying := &mortalStore{Dir: w.dir, last: true}
+	w.Sink = dying
+	for n := int64(1); !w.ledgersHold(t, `"listed":`); n++ {
+		w.Fresh, server.kickOffs = true, 0
+		dying.lives.Store(n)
+		if _, err := pipeline.Run(t.Context(), w.Options); !errors.Is(err, errDead) {
+			t.Fatalf("error %v", err)
 		}
 	}
+	if w.ledgersHold(t, `"complete":`) {
+		t.Fatal("the manifest is in one entry")
+	}
+	w.Sink, w.Fresh = w.dir, false
+	report, err := pipeline.Run(t.Context(), w.Options)
+	if err != nil || !report.Resumed || server.kickOffs != 2 {
+		t.Errorf("error %v; resumed: %v, after %d kick-offs", err, report.Resumed, server.kickOffs)
+	}
+	if rows := len(w.published(t)["Patient"]); rows != files || report.Resources != files {
+		t.Errorf("%d rows, %d resources in the report, want %d", rows, report.Resources, files)
+	}
+	w.wantTidy(t)
 }
 
 // lateData is asked for when an export begins.
@@ -191,14 +274,12 @@ func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
 		return w
 	}
 	counting := begin(t)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	report, err := pipeline.Run(t.Context(), counting.Options)
-	if err != nil || report.Attachments != 1 {
-		t.Fatalf("error %v, %d attachments", err, report.Attachments)
-	}
-	all := 1<<40 - calls.lives.Load()
+	all := countCalls(counting, func() {
+		report, err := pipeline.Run(t.Context(), counting.Options)
+		if err != nil || report.Attachments != 1 {
+			t.Fatalf("error %v, %d attachments", err, report.Attachments)
+		}
+	})
 	cleaning := 0
 	for n := all - 20; n <= all; n++ {
 		w := begin(t)
@@ -233,30 +314,32 @@ func TestDyingLeavesNoExport(t *testing.T) {
 		return w
 	}
 	counting := begin(t)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
-		t.Fatal(err)
-	}
-	for n := int64(1); n <= 1<<40-calls.lives.Load(); n++ {
-		w := begin(t)
-		dying := &mortalStore{Dir: w.dir, last: true}
-		dying.lives.Store(n)
-		w.Sink = dying
-		_, _ = pipeline.Run(t.Context(), w.Options)
-		w.Sink = w.dir
-		if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
-			t.Fatalf("%d: %v", n, err)
+	all := countCalls(counting, func() {
+		if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
+			t.Fatal(err)
 		}
-		deleted := map[string]bool{}
-		for _, r := range w.server.Requests() {
-			if r.Method == http.MethodDelete {
-				deleted[r.Path] = true
+	})
+	for n := int64(1); n <= all; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w := begin(t)
+			dying := &mortalStore{Dir: w.dir, last: true}
+			dying.lives.Store(n)
+			w.Sink = dying
+			_, _ = pipeline.Run(t.Context(), w.Options)
+			w.Sink = w.dir
+			if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+				t.Fatal(err)
 			}
-		}
-		if kickOffs := w.kickOffs(); len(deleted) != kickOffs {
-			t.Errorf("it died at call %d: the server has begun %d exports, and deleted %d", n, kickOffs, len(deleted))
-		}
+			deleted := map[string]bool{}
+			for _, r := range w.server.Requests() {
+				if r.Method == http.MethodDelete {
+					deleted[r.Path] = true
+				}
+			}
+			if kickOffs := w.kickOffs(); len(deleted) != kickOffs {
+				t.Errorf("the server has begun %d exports, and deleted %d", kickOffs, len(deleted))
+			}
+		})
 	}
 }

@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/transport"
@@ -83,6 +86,48 @@ func TestAnExportThatFailsHalfWay(t *testing.T) {
 		}
 		w.wantTidy(t)
 	}
+}
+
+// Of several exports one fails halfway. It alone is asked for again, and what of it was in parts
+// and in quarantine is in neither any more.
+func TestOneOfSeveralExportsFailsHalfWay(t *testing.T) {
+	t.Parallel()
+	var others strings.Builder
+	for n := 1; n < 1000; n++ {
+		fmt.Fprintf(&others, " Patient-%d", n)
+	}
+	c := newClinic(t, bulktest.Lines("Patient", resources("Patient", 0, 1000)...), groupsOf("a: Patient-0", "b:"+others.String()))
+	c.Feed.Request.Level, c.Feed.Groups, c.Feed.IgnoreNewMembers = bulk.Group, []string{"a", "b"}, true
+	c.PartBytes, c.RowGroupBytes, c.MaxQuarantined = 1, 20_000, 0.5
+	c.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Skip: 1, Do: bulktest.EditBody(func(b []byte) []byte {
+		return append([]byte(`{"id":"no type"}`), b[bytes.IndexByte(b, '\n'):]...)
+	})})
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch {
+		case c.kickOffs() > 2: // the one that is asked for again
+			next.ServeHTTP(rw, r)
+		case c.ledgersHold(t, `"quarantine":[`):
+			bulktest.Outcome(http.StatusInternalServerError, "processing", "the job failed")(rw, r, next)
+		default:
+			bulktest.EditHead(func(_ int, h http.Header) int {
+				h.Set("Retry-After", "0")
+				return http.StatusAccepted
+			})(rw, r, next)
+		}
+	}})
+	if _, err := pipeline.Run(t.Context(), c.Options); !isKind(transport.Refused)(err) {
+		t.Fatalf("error %v", err)
+	}
+	c.wantUnseen(t)
+	report := c.run(t)
+	if !report.Resumed || report.Quarantined != 0 || len(report.Quarantine) > 0 || report.Resources != 1000 {
+		t.Errorf("resumed: %v; %d resources, and %d in quarantine files %q", report.Resumed, report.Resources, report.Quarantined, report.Quarantine)
+	}
+	if diff := cmp.Diff(resources("Patient", 0, 1000), c.published(t)["Patient"]); diff != "" {
+		t.Errorf("published (-want +got):\n%.2000s", diff)
+	}
+	c.wantAsked(t, "/Group/a", "/Group/b", "/Group/b")
+	c.wantTidy(t)
 }
 
 // A server that takes back what it told of is not to be trusted with that export.

@@ -132,10 +132,7 @@ func TestGoingOnInAFile(t *testing.T) {
 			if _, err := pipeline.Run(t.Context(), w.Options); !errors.Is(err, errDead) {
 				t.Fatalf("error %v", err)
 			}
-			if !slices.ContainsFunc(w.ledgers(t), func(name string) bool {
-				b, err := os.ReadFile(filepath.Join(w.dir.String(), name))
-				return err == nil && bytes.Contains(b, []byte(`"open":{`))
-			}) {
+			if !w.ledgersHold(t, `"open":{`) {
 				t.Fatal("it died before or after the file's parts")
 			}
 			test.change(t, w)
@@ -157,6 +154,15 @@ func TestGoingOnInAFile(t *testing.T) {
 			w.wantTidy(t)
 		})
 	}
+}
+
+// ledgersHold says whether a text is in an entry of runs' ledgers.
+func (w *world) ledgersHold(t *testing.T, text string) bool {
+	t.Helper()
+	return slices.ContainsFunc(w.ledgers(t), func(name string) bool {
+		b, err := os.ReadFile(filepath.Join(w.dir.String(), name))
+		return err == nil && bytes.Contains(b, []byte(text))
+	})
 }
 
 // editLedgers changes all entries of runs' ledgers.
