@@ -77,6 +77,9 @@ func (r *run) history(ctx context.Context, x *export) error {
 		return err
 	}
 	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
+	if err := r.discardLoose(ctx); err != nil { // what was staged of it, which only gc would find once the run is published
+		return err
+	}
 	return r.journal.add(ctx, entry{Refused: &exportEnd{Export: x.index}})
 }
 

@@ -130,6 +130,34 @@ func TestOneOfSeveralExportsFailsHalfWay(t *testing.T) {
 	c.wantTidy(t)
 }
 
+// A history that fails halfway leaves nothing staged in the run that goes on without it.
+func TestAHistoryFailsHalfWay(t *testing.T) {
+	t.Parallel()
+	c := newPractice(t, "a: 1 2")
+	c.run(t)
+	c.then(1, practice("a: 1 2 3")...)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a")
+	c.PartBytes = 1
+	before := c.kickOffs()
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch {
+		case c.kickOffs() > before+2:
+			next.ServeHTTP(rw, r)
+		case c.ledgersHold(t, `"staged":`):
+			bulktest.Outcome(http.StatusInternalServerError, "processing", "the job failed")(rw, r, next)
+		default:
+			bulktest.EditHead(func(_ int, h http.Header) int {
+				h.Set("Retry-After", "0")
+				return http.StatusAccepted
+			})(rw, r, next)
+		}
+	}})
+	wantMembers(t, c.run(t), 3, 1, 0)
+	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/3", "/Group/a", "/Group/a since=2026-03-01T02")
+	c.wantRows(t, "1", "2", "c1", "c2", "1", "2", "3", "c1", "c2", "c3")
+	c.wantTidy(t)
+}
+
 // A server that takes back what it told of is not to be trusted with that export.
 func TestAFileThatIsTakenBack(t *testing.T) {
 	t.Parallel()
