@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -8,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
 
@@ -62,4 +65,51 @@ func TestPartsThatAreStagedNoMore(t *testing.T) {
 	}
 	w.wantTidy(t)
 	w.wantDeleted(t, 2)
+}
+
+// muteStore writes the feed's object when a run is added to it, and tells nobody: the answer is
+// lost, and who looks at the object next gets none either.
+type muteStore struct {
+	*sink.Dir
+	swaps atomic.Int64 // such ones
+	mute  atomic.Bool
+}
+
+var errMute = errors.New("no answer")
+
+func (m *muteStore) Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error) {
+	v, err := m.Dir.Swap(ctx, key, content, old)
+	if err == nil && bytes.Contains(content, []byte(`"runs"`)) && m.swaps.Add(1) == 1 {
+		m.mute.Store(true)
+		return "", errMute
+	}
+	return v, err
+}
+
+func (m *muteStore) Load(ctx context.Context, key string) ([]byte, sink.Version, error) {
+	if m.mute.CompareAndSwap(true, false) {
+		return nil, "", errMute
+	}
+	return m.Dir.Load(ctx, key)
+}
+
+// The one write by which a run counts may come through unheard. The run counts then, once.
+func TestPublishingUnheard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	store := &muteStore{Dir: w.dir}
+	w.Sink = store
+	report, err := pipeline.Run(t.Context(), w.Options)
+	if err != nil || report.Status != ledger.StatusPublished {
+		t.Errorf("error %v, and the report says %s", err, report.Status)
+	}
+	if store.swaps.Load() < 2 || store.mute.Load() {
+		t.Fatal("no answer was lost, or nobody has looked")
+	}
+	w.wantLive(t, 1)
+	w.wantTidy(t)
+	w.wantDeleted(t, 1)
+	if rows := w.published(t); len(rows["Patient"]) != 20 || len(rows["Observation"]) != 20 || len(rows["Encounter"]) != 20 {
+		t.Errorf("published: %v", rows)
+	}
 }
