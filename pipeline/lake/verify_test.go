@@ -1,6 +1,8 @@
 package lake_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path"
@@ -72,6 +74,36 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	})
 }
 
+// A part may be what was published to the byte, and still be unreadable.
+func TestVerifyFindsWhatIsUnreadable(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spoil func(part []byte)
+		want  string
+	}{
+		"no Parquet":          {func(part []byte) { clear(part) }, ".parquet: "},
+		"pages that are none": {func(part []byte) { clear(part[4:100]) }, ".parquet: row 1: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.publish(t, a{types: verified})
+			name := filepath.Join(w.dir.String(), r.Parts[0].Key)
+			part, err := os.ReadFile(name)
+			must(t, err)
+			tt.spoil(part)
+			must(t, os.WriteFile(name, part, 0o600))
+			sum := sha256.Sum256(part)
+			r.Parts[0].SHA256 = hex.EncodeToString(sum[:])
+			must(t, w.PutReport(t.Context(), r))
+			v, err := w.Verify(t.Context(), nil)
+			if err != nil || len(v.Problems) != 1 || v.PartProblems != 1 || !strings.Contains(v.Problems[0], tt.want) || v.Rows != 2 {
+				t.Errorf("verification %+v, %v", v, err)
+			}
+		})
+	}
+}
+
 // What a run has noted of itself does not agree.
 func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 	t.Parallel()
@@ -97,6 +129,19 @@ func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a report of other parts", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		r := w.publish(t, a{types: verified})
+		r.Parts[0].SHA256 = r.Parts[1].SHA256
+		content, err := r.JSON()
+		must(t, err)
+		must(t, w.dir.Put(t.Context(), lake.ReportKey(r.Run), content)) // and parts.json stays
+		v, err := w.Verify(t.Context(), nil)
+		if err != nil || len(v.Problems) != 1 || v.RunProblems != 1 || !strings.Contains(v.Problems[0], "do not name the same parts") {
+			t.Errorf("verification %+v, %v", v, err)
+		}
+	})
 	t.Run("what is gone or damaged", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
