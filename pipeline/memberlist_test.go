@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/ledger"
 )
 
 // A list of members that cannot be read ends the run, with the place, and without what
@@ -32,6 +34,60 @@ func TestDamagedListOfMembers(t *testing.T) {
 				t.Errorf("the line is told: %v", err)
 			}
 			c.wantUnseen(t)
+		})
+	}
+}
+
+// A list of members that was kept and is damaged since is named. That of a run that was cut off
+// goes with the run; that of the feed is to be restored.
+func TestAKeptListOfMembersIsDamaged(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(list []byte) []byte{
+		"garbage":     func([]byte) []byte { return []byte("garbage") },
+		"cut":         func(list []byte) []byte { return list[:len(list)-9] },
+		"empty":       func([]byte) []byte { return nil },
+		"other bytes": func(list []byte) []byte { return append(bytes.Clone(list[:len(list)-8]), 1, 2, 3, 4, 5, 6, 7, 8) },
+	} {
+		wantDamaged := func(t *testing.T, c *clinic) (list string, undamaged []byte) {
+			t.Helper()
+			lists := c.files(t, ".gz")
+			if len(lists) != 1 {
+				t.Fatalf("lists %q", lists)
+			}
+			undamaged = c.load(t, lists[0])
+			if err := c.dir.Put(t.Context(), lists[0], damage(undamaged)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := pipeline.Run(t.Context(), c.Options)
+			if damaged, ok := errors.AsType[*ledger.DamagedError](err); !ok || damaged.Key != lists[0] || damaged.Hint == "" {
+				t.Fatalf("error %v, want one of %s", err, lists[0])
+			}
+			return lists[0], undamaged
+		}
+		t.Run("of a run, "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1 2")
+			c.cutOff(t, 2) // of the list, and then the export
+			wantDamaged(t, c)
+			c.wantLive(t, 0)
+			c.Fresh = true
+			wantMembers(t, c.run(t), 2, 2, 0)
+			c.wantRows(t, "1", "2", "c1", "c2")
+			c.wantTidy(t)
+		})
+		t.Run("of the feed, "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1 2")
+			c.run(t)
+			c.then(1, practice("a: 1 2 3")...)
+			list, undamaged := wantDamaged(t, c)
+			c.wantRows(t, "1", "2", "c1", "c2")
+			if err := c.dir.Put(t.Context(), list, undamaged); err != nil {
+				t.Fatal(err)
+			}
+			wantMembers(t, c.run(t), 3, 1, 0)
+			c.wantRows(t, "1", "2", "3", "c1", "c2", "c3")
+			c.wantTidy(t)
 		})
 	}
 }
