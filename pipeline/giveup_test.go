@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +69,69 @@ func (w *world) wantLive(t *testing.T, n int) {
 	}
 }
 
+// silence makes the feed's lease one that has been silent for its time, as others see it.
+func (w *world) silence(ctx context.Context) error {
+	key := ledger.FeedKey(w.Feed.Name)
+	raw, version, err := w.dir.Load(ctx, key)
+	if err != nil {
+		return err
+	}
+	var feed map[string]any
+	if err := json.Unmarshal(raw, &feed); err != nil {
+		return err
+	}
+	delete(feed, "lease")
+	feed["sequence"] = feed["sequence"].(float64) + 1
+	if raw, err = json.Marshal(feed); err != nil {
+		return err
+	}
+	_, err = w.dir.Swap(ctx, key, raw, version)
+	return err
+}
+
+// A run is given up, or ends, after another process has taken it over. What is staged is that
+// one's, and the run goes on with it.
+func TestGivingUpWhatIsAnothers(t *testing.T) {
+	t.Parallel()
+	for name, cause := range map[string]error{"given up": pipeline.ErrGiveUp, "stopped": errDead} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			stopAtConfirm := func(cause error, before func()) error {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				var once sync.Once
+				o := w.Options
+				o.Sink = &unlocked{State: w.dir, confirm: func() {
+					once.Do(func() {
+						before()
+						cancel(cause)
+					})
+				}}
+				_, err := pipeline.Run(ctx, o)
+				return err
+			}
+			err := stopAtConfirm(cause, func() {
+				if err := w.silence(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := stopAtConfirm(errDead, func() {}); !errors.Is(err, errDead) {
+					t.Errorf("the other process: %v", err)
+				}
+			})
+			if !errors.Is(err, cause) {
+				t.Errorf("error %v", err)
+			}
+			report, err := pipeline.Run(t.Context(), w.Options)
+			if err != nil || !report.Resumed || w.kickOffs() != 1 {
+				t.Errorf("the next run: %v; resumed: %v, after %d kick-offs", err, report.Resumed, w.kickOffs())
+			}
+			w.wantLive(t, 1)
+			w.wantTidy(t)
+		})
+	}
+}
+
 // A run is given up, and its machine falls asleep as it writes that down. Another process takes
 // the run over, publishes it, and what wakes up then leaves it alone.
 func TestGivingUpAsleep(t *testing.T) {
@@ -82,21 +147,7 @@ func TestGivingUpAsleep(t *testing.T) {
 				return
 			}
 			slept = true
-			// For others its lease has been silent for its time.
-			raw, version, err := w.dir.Load(t.Context(), ledger.FeedKey("members"))
-			var feed map[string]any
-			if err == nil {
-				err = json.Unmarshal(raw, &feed)
-			}
-			if err == nil {
-				delete(feed, "lease")
-				feed["sequence"] = feed["sequence"].(float64) + 1
-				raw, err = json.Marshal(feed)
-			}
-			if err == nil {
-				_, err = w.dir.Swap(t.Context(), ledger.FeedKey("members"), raw, version)
-			}
-			if err != nil {
+			if err := w.silence(t.Context()); err != nil {
 				t.Error(err)
 				return
 			}
