@@ -136,17 +136,22 @@ func TestCacheKeepsARefusal(t *testing.T) {
 	grant := grantAt(t, server.TokenURL())
 	grant.ClientSecret = secret
 	cache := auth.NewCache(grant)
+	const times = 3
+	var errs [16 * times]error
 	var workers sync.WaitGroup
-	for range 16 {
+	for first := 0; first < len(errs); first += times {
 		workers.Go(func() {
-			for range 3 {
-				c, err := cache.Credential(t.Context())
-				wantError(t, err, transport.Denied, "invalid_client")
+			for n := range times {
+				var c auth.Credential
+				c, errs[first+n] = cache.Credential(t.Context())
 				cache.Reject(c)
 			}
 		})
 	}
 	workers.Wait()
+	for _, err := range errs {
+		wantError(t, err, transport.Denied, "invalid_client")
+	}
 	if n := len(server.Requests()); n != 1 {
 		t.Errorf("%d failed logins, want 1", n)
 	}
