@@ -50,7 +50,7 @@ func TestDiscover(t *testing.T) {
 				fmt.Fprint(w, test.body)
 			})
 			grant := grantAt(t, "")
-			grant.Discover, grant.Retry = base+"/r4/", quick
+			grant.Discover = base + "/r4/"
 			c, err := grant.Fetch(t.Context())
 			if test.kind < 0 {
 				if err != nil || authorization(c) == "" {
@@ -116,7 +116,7 @@ func TestDiscoveredEndpointStays(t *testing.T) {
 	fetch := func(pin *auth.Pin, log *slog.Logger, at *bulktest.Server) error {
 		named.Store(at)
 		grant := grantAt(t, "")
-		grant.Discover, grant.Pin, grant.Log, grant.Retry = base, pin, log, quick
+		grant.Discover, grant.Pin, grant.Log = base, pin, log
 		_, err := grant.Fetch(t.Context())
 		return err
 	}

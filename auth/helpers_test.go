@@ -49,12 +49,12 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// grantAt asks for tokens with the credentials that bulktest takes.
+// grantAt asks for tokens with the credentials that bulktest takes, and is in a hurry.
 func grantAt(t *testing.T, url string) auth.ClientCredentials {
 	t.Helper()
 	return auth.ClientCredentials{
 		TokenURL: url, ClientID: bulktest.DefaultClientID, ClientSecret: bulktest.DefaultClientSecret,
-		Scope: bulktest.DefaultScope, HTTP: newClient(t),
+		Scope: bulktest.DefaultScope, HTTP: newClient(t), Retry: quick,
 	}
 }
 

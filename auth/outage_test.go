@@ -85,7 +85,7 @@ func TestClientCredentialsTellsItsLog(t *testing.T) {
 	})
 	var log bytes.Buffer
 	grant := grantAt(t, "")
-	grant.Discover, grant.Retry, grant.Log = base, quick, slog.New(slog.NewTextHandler(&log, nil))
+	grant.Discover, grant.Log = base, slog.New(slog.NewTextHandler(&log, nil))
 	if _, err := grant.Fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,6 @@ func TestClientCredentialsCutAnswer(t *testing.T) {
 	server := newServer(t, bulktest.Options{})
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: bulktest.Always, Do: bulktest.CutBody(10)})
 	grant := grantAt(t, server.TokenURL())
-	grant.Retry = quick
 	_, err := grant.Fetch(t.Context())
 	wantError(t, err, transport.Unavailable)
 	if n := len(server.Requests()); n != 5 {
@@ -115,7 +114,6 @@ func TestClientCredentialsMendsACutAnswer(t *testing.T) {
 	server := newServer(t, bulktest.Options{})
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: 2, Do: bulktest.CutBody(10)})
 	grant := grantAt(t, server.TokenURL())
-	grant.Retry = quick
 	if _, err := grant.Fetch(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -133,7 +131,6 @@ func TestClientCredentialsSilentAnswer(t *testing.T) {
 	})
 	grant := grantAt(t, url)
 	grant.HTTP = transport.New(transport.Options{StallTimeout: 30 * time.Millisecond})
-	grant.Retry = quick
 	_, err := grant.Fetch(t.Context())
 	wantError(t, err, transport.Unavailable, "getting a token", "no byte came for 30ms")
 }

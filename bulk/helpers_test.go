@@ -56,7 +56,7 @@ func newClient(t *testing.T, s *bulktest.Server, edit ...func(*bulk.Options)) *b
 	return clientAt(t, s.FHIR(), append([]func(*bulk.Options){func(o *bulk.Options) {
 		o.Credentials = auth.NewCache(auth.ClientCredentials{
 			TokenURL: s.TokenURL(), ClientID: bulktest.DefaultClientID, ClientSecret: bulktest.DefaultClientSecret,
-			Scope: bulktest.DefaultScope, HTTP: o.HTTP,
+			Scope: bulktest.DefaultScope, HTTP: o.HTTP, Retry: o.Retry,
 		})
 	}}, edit...)...)
 }
