@@ -29,13 +29,11 @@ func TestCancelAnywhere(t *testing.T) {
 		return w
 	}
 	counting := begin(t)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
-		t.Fatal(err)
-	}
-	all := 1<<40 - calls.lives.Load()
+	all := countCalls(counting, func() {
+		if _, err := pipeline.Run(t.Context(), counting.Options); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for n := int64(1); n <= all; n += 3 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
@@ -135,14 +133,9 @@ func TestCancelAtASlowServer(t *testing.T) {
 			allow()
 			c.run(t)
 			c.wantTidy(t)
-			accepted := 0
-			for _, r := range c.server.Requests() {
-				if r.Endpoint == bulktest.KickOffEndpoint && r.Status == http.StatusAccepted {
-					accepted++
-				}
-			}
 			if test.kept > 0 {
-				c.wantDeleted(t, accepted)
+				accepted := func(r bulktest.Request) bool { return r.Status == http.StatusAccepted }
+				c.wantDeleted(t, len(c.requests(bulktest.KickOffEndpoint, accepted)))
 			}
 		})
 	}

@@ -320,17 +320,16 @@ func TestCompactLeavesFullFooters(t *testing.T) {
 func TestCompactDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	counting := nightly(t, 2)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	if _, err := pipeline.Compact(t.Context(), counting.Options, pipeline.CompactOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	all := countCalls(counting, func() {
+		if _, err := pipeline.Compact(t.Context(), counting.Options, pipeline.CompactOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	})
 	step := int64(1)
 	if testing.Short() {
 		step = 7
 	}
-	for n := int64(1); n <= 1<<40-calls.lives.Load(); n += step {
+	for n := int64(1); n <= all; n += step {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			w := nightly(t, 2)

@@ -278,11 +278,8 @@ func TestGCDyingAnywhere(t *testing.T) {
 		return w
 	}
 	counting := begin(t)
-	calls := &mortalStore{Dir: counting.dir}
-	calls.lives.Store(1 << 40)
-	counting.Sink = calls
-	counting.gc(t, noGrace)
-	for n := int64(1); n <= 1<<40-calls.lives.Load(); n++ {
+	all := countCalls(counting, func() { counting.gc(t, noGrace) })
+	for n := int64(1); n <= all; n++ {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			w := begin(t)

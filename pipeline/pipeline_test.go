@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -206,37 +205,19 @@ func (w *world) feed(t *testing.T) ledger.Feed {
 	return feed
 }
 
-// fullKickOffs is how many exports of everything the server was asked for.
-func (w *world) fullKickOffs() int {
-	n := 0
-	for _, r := range w.server.Requests() {
-		if r.Endpoint == bulktest.KickOffEndpoint && !r.Query.Has("_since") {
-			n++
-		}
-	}
-	return n
+// requests are those that the server got at an endpoint, of those only which where says.
+func (w *world) requests(at bulktest.Endpoint, where ...func(bulktest.Request) bool) []bulktest.Request {
+	return slices.DeleteFunc(w.server.Requests(), func(r bulktest.Request) bool {
+		return r.Endpoint != at || slices.ContainsFunc(where, func(is func(bulktest.Request) bool) bool { return !is(r) })
+	})
 }
 
 // kickOffs is how many exports the server was asked for.
-func (w *world) kickOffs() int {
-	n := 0
-	for _, r := range w.server.Requests() {
-		if r.Endpoint == bulktest.KickOffEndpoint {
-			n++
-		}
-	}
-	return n
-}
+func (w *world) kickOffs() int { return len(w.requests(bulktest.KickOffEndpoint)) }
 
 func (w *world) wantDeleted(t *testing.T, want int) {
 	t.Helper()
-	deleted := 0
-	for _, r := range w.server.Requests() {
-		if r.Method == http.MethodDelete {
-			deleted++
-		}
-	}
-	if deleted != want {
+	if deleted := len(w.requests(bulktest.DeleteEndpoint)); deleted != want {
 		t.Errorf("the server saw %d DELETEs, want %d", deleted, want)
 	}
 }

@@ -276,7 +276,7 @@ func TestConvertBeginsAgain(t *testing.T) {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
 	w.wantTidy(t)
-	if !slices.ContainsFunc(w.server.Requests(), func(r bulktest.Request) bool { return r.Endpoint == bulktest.DeleteEndpoint }) {
+	if len(w.requests(bulktest.DeleteEndpoint)) == 0 {
 		t.Error("the server was not told to delete its export")
 	}
 	if feed := w.feed(t); len(feed.Runs) != 1 || feed.Runs[0].Kind != ledger.KindFiles || len(feed.Watermarks) > 0 {

@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"testing"
 
@@ -11,17 +10,6 @@ import (
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 )
-
-// deletes is how many exports the server was told to delete.
-func (w *world) deletes() int {
-	n := 0
-	for _, r := range w.server.Requests() {
-		if r.Method == http.MethodDelete {
-			n++
-		}
-	}
-	return n
-}
 
 // A run takes its turn once, and gives it back when it has ended and its exports are deleted,
 // or when it fails. One that goes on says whether it has an export at the server.
@@ -36,7 +24,7 @@ func TestTurn(t *testing.T) {
 	w.Turn = func(_ context.Context, there bool) (func(), error) {
 		came = append(came, there)
 		held++
-		return func() { held--; left = w.kickOffs() - w.deletes() }, nil
+		return func() { held--; left = w.kickOffs() - len(w.requests(bulktest.DeleteEndpoint)) }, nil
 	}
 	// Of the list of a's members, which is a Patient's too.
 	remove := w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.Respond(404, nil, "")})
