@@ -102,16 +102,17 @@ func nextResource(d *jsontext.Decoder) (typ, id string, err error) {
 	return typ, id, err
 }
 
-// eachMember reads a list of ids.
+// eachMember reads a list of ids that the run has made.
 func (r *run) eachMember(ctx context.Context, key string, each func(id string)) error {
-	return eachLine(ctx, r.State, key, func(line []byte) error {
+	const hint = "restore it from a backup, or start the run anew (run --fresh): nothing of it is published yet"
+	return eachLine(ctx, r.State, key, hint, func(line []byte) error {
 		each(string(line))
 		return nil
 	})
 }
 
-// eachLine reads a gzipped file of lines.
-func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []byte) error) error {
+// eachLine reads a gzipped file of lines. The hint is for one that is damaged.
+func eachLine(ctx context.Context, s ledger.Store, key, hint string, each func(line []byte) error) error {
 	f, err := s.Open(ctx, key)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func eachLine(ctx context.Context, s ledger.Store, key string, each func(line []
 		if _, ok := errors.AsType[*sink.Error](err); ok {
 			return err // it could not be read, which says nothing of what it holds
 		}
-		return &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
+		return &ledger.DamagedError{Key: key, Err: err, Hint: hint}
 	}
 	unpacked, err := gzip.NewReader(io.NewSectionReader(f, 0, f.Size()))
 	if err != nil {
@@ -154,7 +155,8 @@ func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 	if key == "" {
 		return all, nil
 	}
-	return all, eachLine(ctx, r.State, key, func(line []byte) error {
+	const hint = "restore it from a backup; or run --fresh once with new_members: ignore, which forgets it: to the run after that all members are new"
+	return all, eachLine(ctx, r.State, key, hint, func(line []byte) error {
 		var m member
 		err := json.Unmarshal(line, &m)
 		all[m.ID] = m

@@ -39,7 +39,7 @@ func TestDamagedListOfMembers(t *testing.T) {
 }
 
 // A list of members that was kept and is damaged since is named. That of a run that was cut off
-// goes with the run; that of the feed is to be restored.
+// goes with the run; that of the feed is to be restored, or forgotten.
 func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(list []byte) []byte{
@@ -48,7 +48,7 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 		"empty":       func([]byte) []byte { return nil },
 		"other bytes": func(list []byte) []byte { return append(bytes.Clone(list[:len(list)-8]), 1, 2, 3, 4, 5, 6, 7, 8) },
 	} {
-		wantDamaged := func(t *testing.T, c *clinic) (list string, undamaged []byte) {
+		wantDamaged := func(t *testing.T, c *clinic, hint string) (list string, undamaged []byte) {
 			t.Helper()
 			lists := c.files(t, ".gz")
 			if len(lists) != 1 {
@@ -59,7 +59,7 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := pipeline.Run(t.Context(), c.Options)
-			if damaged, ok := errors.AsType[*ledger.DamagedError](err); !ok || damaged.Key != lists[0] || damaged.Hint == "" {
+			if damaged, ok := errors.AsType[*ledger.DamagedError](err); !ok || damaged.Key != lists[0] || !strings.Contains(damaged.Hint, hint) {
 				t.Fatalf("error %v, want one of %s", err, lists[0])
 			}
 			return lists[0], undamaged
@@ -68,7 +68,7 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 			t.Parallel()
 			c := newPractice(t, "a: 1 2")
 			c.cutOff(t, 2) // of the list, and then the export
-			wantDamaged(t, c)
+			wantDamaged(t, c, "run --fresh)")
 			c.wantLive(t, 0)
 			c.Fresh = true
 			wantMembers(t, c.run(t), 2, 2, 0)
@@ -80,13 +80,29 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 			c := newPractice(t, "a: 1 2")
 			c.run(t)
 			c.then(1, practice("a: 1 2 3")...)
-			list, undamaged := wantDamaged(t, c)
+			list, undamaged := wantDamaged(t, c, "backup")
 			c.wantRows(t, "1", "2", "c1", "c2")
 			if err := c.dir.Put(t.Context(), list, undamaged); err != nil {
 				t.Fatal(err)
 			}
 			wantMembers(t, c.run(t), 3, 1, 0)
 			c.wantRows(t, "1", "2", "3", "c1", "c2", "c3")
+			c.wantTidy(t)
+		})
+		t.Run("of the feed, which forgets it, "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newPractice(t, "a: 1 2")
+			c.run(t)
+			c.then(1)
+			wantDamaged(t, c, "run --fresh once with new_members: ignore")
+			c.Fresh, c.Feed.IgnoreNewMembers = true, true
+			if report := c.run(t); report.Members != nil {
+				t.Errorf("members: %+v", report.Members)
+			}
+			c.Fresh, c.Feed.IgnoreNewMembers = false, false
+			c.then(1)
+			wantMembers(t, c.run(t), 2, 2, 0)
+			c.wantRows(t, "1", "2", "c1", "c2", "1", "2", "c1", "c2")
 			c.wantTidy(t)
 		})
 	}
