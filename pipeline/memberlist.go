@@ -164,16 +164,16 @@ func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 	})
 }
 
-// putMembers writes the feed's list of members with what the run has seen, and returns
-// its key, "" if the run has listed none.
-func (r *run) putMembers(ctx context.Context) (key string, err error) {
+// membersNow is the feed's list of members with what the run has seen, gzipped, nil if the
+// run has listed none.
+func (r *run) membersNow(ctx context.Context) ([]byte, error) {
 	lists := r.journal.withRole(roleMembers)
 	if len(lists) == 0 {
-		return "", nil
+		return nil, nil
 	}
 	all, err := r.membersBefore(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	seen := map[string]bool{}
 	report := &lake.MembersReport{}
@@ -194,7 +194,7 @@ func (r *run) putMembers(ctx context.Context) (key string, err error) {
 			all[id] = m
 		})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	report.Listed = len(seen)
@@ -213,13 +213,21 @@ func (r *run) putMembers(ctx context.Context) (key string, err error) {
 			report.Left++
 		}
 		if err := lines.Encode(m); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	if err := packed.Close(); err != nil {
-		return "", err
+		return nil, err
 	}
 	r.report.Members = report
+	return list.Bytes(), nil
+}
+
+// putMembers keeps the feed's list of members and returns its key, "" if there is none.
+func (r *run) putMembers(ctx context.Context, list []byte) (key string, err error) {
+	if list == nil {
+		return "", nil
+	}
 	key = ledger.Folder(r.id) + "members.ndjson.gz"
-	return key, r.State.Put(ctx, key, list.Bytes())
+	return key, r.State.Put(ctx, key, list)
 }

@@ -69,7 +69,7 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 			c := newPractice(t, "a: 1 2")
 			c.cutOff(t, 2) // of the list, and then the export
 			wantDamaged(t, c, "run --fresh)")
-			c.wantLive(t, 0)
+			c.wantUnseen(t)
 			c.Fresh = true
 			wantMembers(t, c.run(t), 2, 2, 0)
 			c.wantRows(t, "1", "2", "c1", "c2")

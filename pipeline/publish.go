@@ -56,6 +56,10 @@ func (r *run) fillReport() {
 // feed's object, readers of that see nothing of the run, and after it all. It may be
 // done again by another process at any point.
 func (r *run) publish(ctx context.Context) error {
+	members, err := r.membersNow(ctx) // while nothing can be seen yet: lists may be damaged
+	if err != nil {
+		return err
+	}
 	if err := r.publishParts(ctx); err != nil {
 		return err
 	}
@@ -72,7 +76,7 @@ func (r *run) publish(ctx context.Context) error {
 		}
 	}
 	r.report.markPublished()
-	return r.addToFeed(ctx)
+	return r.addToFeed(ctx, members)
 }
 
 // publishParts makes every staged part visible to readers that list folders, and adds it to the
@@ -123,9 +127,10 @@ func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPa
 	return context.Cause(ctx)
 }
 
-// addToFeed adds the run to the feed and moves the watermark, in one write.
-func (r *run) addToFeed(ctx context.Context) error {
-	members, err := r.putMembers(ctx)
+// addToFeed adds the run to the feed, with its list of members, and moves the watermark, in one
+// write.
+func (r *run) addToFeed(ctx context.Context, list []byte) error {
+	members, err := r.putMembers(ctx, list)
 	if err != nil {
 		return err
 	}
