@@ -8,8 +8,8 @@ import (
 )
 
 // chunkReader reads the entries of a column chunk one by one: values, and nulls for what is not
-// there. Only so many of them are in memory as a page has, decompressed, so that it does not
-// matter how long a row is. A chunk that nobody looks into is not read at all.
+// there. A page of them is in memory, so that it does not matter how long a row is, and those
+// before it until release. A chunk that nobody looks into is not read at all.
 type chunkReader struct {
 	chunk  parquet.ColumnChunk
 	pages  parquet.Pages // nil before the first look
@@ -18,6 +18,7 @@ type chunkReader struct {
 	buffer []parquet.Value
 	left   []parquet.Value // of buffer
 	behind int             // entries that were passed over, and are still to be read; only while left is empty
+	read   int64           // entries that were decoded
 	past   []parquet.Page  // read to their ends, while values that were peeked at may be in their memory
 }
 
@@ -25,7 +26,9 @@ type chunkReader struct {
 const entriesAtOnce = 256
 
 // open begins with another chunk.
-func (c *chunkReader) open(chunk parquet.ColumnChunk) { c.chunk, c.left, c.behind = chunk, nil, 0 }
+func (c *chunkReader) open(chunk parquet.ColumnChunk) {
+	c.chunk, c.left, c.behind, c.read = chunk, nil, 0, 0
+}
 
 // peek is the next entry, or [io.EOF]. What it points to is good until release.
 func (c *chunkReader) peek() (parquet.Value, error) {
@@ -70,11 +73,24 @@ func (c *chunkReader) fill() error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
+		c.read += int64(n)
 		if c.left = c.buffer[:n]; n == 0 {
 			c.past = append(c.past, c.page)
 			c.page, c.values = nil, nil
 		}
 	}
+}
+
+// atEnd fails unless all entries that the chunk says it has were passed over, and no more.
+func (c *chunkReader) atEnd() error {
+	_, err := c.peek()
+	switch {
+	case err == nil:
+		return errors.New("it goes on behind the last row")
+	case errors.Is(err, io.EOF) && c.behind == 0 && c.read == c.chunk.NumValues():
+		return nil
+	}
+	return err
 }
 
 // release lets go of the memory of all that was peeked at, but for that of the page that is

@@ -25,6 +25,7 @@ type traits struct {
 	fixed   int  // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front, or a BOOLEAN, which nothing asks that is for dictionaries or bounds
 	bounded bool // statistics have bounds
 	bloom   bool // it has a bloom filter
+	base64  bool
 }
 
 // encoding is how a column encodes its values.
@@ -66,7 +67,8 @@ type chunk struct {
 }
 
 func newColumn(f *Field, l *Layout, o *Options) column {
-	c := column{traits: traits{bounded: f.bounded(o.IdentifyingBounds), bloom: o.BloomFilter && f.parent == l.root && f.Name == "id"}}
+	c := column{traits: traits{bounded: f.bounded(o.IdentifyingBounds), bloom: o.BloomFilter && f.parent == l.root && f.Name == "id",
+		base64: f.FHIR == "base64Binary"}}
 	switch f.Type {
 	case Int:
 		c.fixed = 4

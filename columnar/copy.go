@@ -35,6 +35,7 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 		}
 		c.row(s.rows)
 		if r.cursor.err != nil {
+			s.rows.undo()
 			return rows, r.failed(r.cursor.err)
 		}
 		if err := l.endRow(s, c.size); err != nil {

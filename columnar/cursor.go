@@ -12,14 +12,14 @@ import (
 // slot of a struct every column below it has an entry, a null for what is not there, and each
 // entry is passed over once.
 //
-// A column without any value is looked into only where it alone tells whether a struct is
-// there, or how many elements a list has: most columns are such, and that of a list has as many
-// nulls as the list has elements.
+// Most columns of a row group have no value at all, and within a list as many nulls as the list
+// has elements. Such a column is looked into where it alone tells whether a struct is there, and
+// where it is a list, for its elements' number.
 type rowCursor struct {
 	layout  *Layout
 	columns []chunkReader
 	absent  []bool // by column: it has no value
-	first   []int  // by stream: the column that tells of a struct or list
+	teller  []int  // by stream: the column that tells of a struct or list
 	err     error  // of reading; entries are nulls from then on
 }
 
@@ -27,7 +27,7 @@ type rowCursor struct {
 func (c *rowCursor) open(l *Layout, group parquet.RowGroup) {
 	if c.layout != l {
 		c.layout, c.columns = l, make([]chunkReader, len(l.columns))
-		c.absent, c.first = make([]bool, len(l.columns)), make([]int, l.streams)
+		c.absent, c.teller = make([]bool, len(l.columns)), make([]int, l.streams)
 	}
 	for i, chunk := range group.ColumnChunks() {
 		c.columns[i].open(chunk)
@@ -47,7 +47,7 @@ func (c *rowCursor) tells(f *Field) int {
 		}
 	}
 	if f.stream >= 0 {
-		c.first[f.stream] = first
+		c.teller[f.stream] = first
 	}
 	return first
 }
@@ -62,7 +62,7 @@ func (c *rowCursor) next() error {
 		column.release()
 		v, err := column.peek()
 		if err == nil && v.RepetitionLevel() > 0 {
-			err = errors.New("a row has more than fits together")
+			err = errors.New("a row has more elements there than elsewhere")
 		}
 		if err != nil {
 			return c.failed(i, err)
@@ -77,10 +77,7 @@ func (c *rowCursor) end() error {
 		if c.absent[i] && c.columns[i].pages == nil {
 			continue
 		}
-		switch _, err := c.columns[i].peek(); {
-		case err == nil:
-			return c.failed(i, errors.New("there are more entries than rows"))
-		case !errors.Is(err, io.EOF):
+		if err := c.columns[i].atEnd(); err != nil {
 			return c.failed(i, err)
 		}
 	}
@@ -89,7 +86,7 @@ func (c *rowCursor) end() error {
 
 func (c *rowCursor) failed(column int, err error) error {
 	if errors.Is(err, io.EOF) {
-		err = errors.New("there are more rows than entries")
+		err = errors.New("it ends too early")
 	}
 	return fmt.Errorf("reading the column %s: %w", c.layout.columns[column].Path(), err)
 }
@@ -103,10 +100,10 @@ func (c *rowCursor) close() error {
 	return failed
 }
 
-// entryOf is the next entry of a column, a null where there is none.
-func (c *rowCursor) entryOf(column int) parquet.Value {
+// entryIn is the next entry of a column, of which the row must have one.
+func (c *rowCursor) entryIn(column int) parquet.Value {
 	v, err := c.columns[column].peek()
-	if err != nil && !errors.Is(err, io.EOF) && c.err == nil {
+	if err != nil && c.err == nil {
 		c.err = c.failed(column, err)
 	}
 	return v
@@ -117,23 +114,30 @@ func (c *rowCursor) entry(f *Field) parquet.Value {
 	if c.absent[f.column] {
 		return parquet.Value{}
 	}
-	return c.entryOf(f.column)
-}
-
-// telling is the next entry of the column that tells of f.
-func (c *rowCursor) telling(f *Field) parquet.Value {
-	if f.stream < 0 {
-		return c.entry(f)
-	}
-	return c.entryOf(c.first[f.stream])
+	return c.entryIn(f.column)
 }
 
 // level is the definition level of f's slot: at least f.def for a value, or an element with
 // one; see emptyLevel for lists.
-func (c *rowCursor) level(f *Field) int { return c.telling(f).DefinitionLevel() }
+func (c *rowCursor) level(f *Field) int {
+	if f.stream < 0 {
+		return c.entry(f).DefinitionLevel()
+	}
+	return c.entryIn(c.teller[f.stream]).DefinitionLevel()
+}
+
+// repeats is the repetition level of what comes next below a list, 0 at the end of the row.
+func (c *rowCursor) repeats(f *Field) int {
+	column := c.teller[f.stream]
+	v, err := c.columns[column].peek()
+	if err != nil && !errors.Is(err, io.EOF) && c.err == nil {
+		c.err = c.failed(column, err)
+	}
+	return v.RepetitionLevel()
+}
 
 // another says whether a list has an element after the one that was read last.
-func (c *rowCursor) another(f *Field) bool { return c.telling(f).RepetitionLevel() == int(f.rep) }
+func (c *rowCursor) another(f *Field) bool { return c.repeats(f) == int(f.rep) }
 
 // skip passes over one entry of f in all columns below it.
 func (c *rowCursor) skip(f *Field) {

@@ -78,7 +78,7 @@ func (g *rowGroup) encode(e *pageEncoder) {
 			g.cutPage(e, field, false)
 		}
 		if c.chunk.indexed() {
-			c.chunk.dict = e.dictionaryPage(c.dict)
+			c.chunk.dict = e.dictionaryPage(c)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.open.index, width)
 	default:
-		of = pageValues{len(e.raw), c.fixed, &c.packing, f.FHIR == "base64Binary"}
+		of = pageValues{start: len(e.raw), fixed: c.fixed, packing: &c.packing, base64: c.base64}
 		e.raw = append(e.raw, c.open.plain...)
 	}
 	return e.page(encoding, len(def), len(def)-c.open.values, of)
@@ -220,9 +220,10 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageVa
 }
 
 // dictionaryPage is the page that comes before a chunk's data pages.
-func (e *pageEncoder) dictionaryPage(d *dictionary) page {
+func (e *pageEncoder) dictionaryPage(c *column) page {
+	d := c.dict
 	e.raw = append(e.raw[:0], d.plain...)
-	of := pageValues{fixed: d.fixed, packing: new(packing)}
+	of := pageValues{fixed: c.fixed, packing: new(packing), base64: c.base64}
 	return e.finish(format.Plain, of, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})

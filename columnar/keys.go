@@ -48,7 +48,7 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 	for range group.NumRows() {
 		var texts [3]string
 		for i := range columns {
-			if texts[i], err = columns[i].text(); err != nil {
+			if texts[i], err = nextText(&columns[i]); err != nil {
 				return false, err
 			}
 		}
@@ -63,18 +63,16 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 	return true, nil
 }
 
-// text is the next entry of a column of texts that has one a row, "" for null.
-func (c *chunkReader) text() (string, error) {
+// nextText is the next entry of a column of texts that has one a row, "" for null.
+func nextText(c *chunkReader) (string, error) {
+	defer c.release()
 	v, err := c.peek()
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // there are more rows
 	}
+	c.skip()
 	if err != nil || v.IsNull() {
-		c.skip()
 		return "", err
 	}
-	text := string(v.ByteArray())
-	c.skip()
-	c.release()
-	return text, nil
+	return string(v.ByteArray()), nil
 }

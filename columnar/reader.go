@@ -15,10 +15,10 @@ import (
 type Reader struct {
 	file   *parquet.File
 	layout *Layout
-	group  int   // of the file's row groups, that comes next
-	open   bool  // the one before it is being read
-	left   int64 // rows of that
-	cursor rowCursor
+	group  int       // of the file's row groups, that comes next
+	cursor rowCursor // of the one before it
+	inside bool      // that is being read
+	left   int64     // rows of it
 	join   assembler
 }
 
@@ -72,8 +72,8 @@ func (r *Reader) Next() ([]byte, error) {
 // row has the cursor begin with the next row, or returns [io.EOF].
 func (r *Reader) row() error {
 	for r.left == 0 {
-		if r.open {
-			r.open = false
+		if r.inside {
+			r.inside = false
 			if err := errors.Join(r.cursor.end(), r.cursor.close()); err != nil {
 				return r.failed(err)
 			}
@@ -83,7 +83,7 @@ func (r *Reader) row() error {
 			return io.EOF
 		}
 		r.cursor.open(r.layout, groups[r.group])
-		r.left, r.open = groups[r.group].NumRows(), true
+		r.left, r.inside = groups[r.group].NumRows(), true
 		r.group++
 	}
 	r.left--
@@ -95,5 +95,8 @@ func (r *Reader) row() error {
 
 func (r *Reader) failed(err error) error { return fmt.Errorf("reading row group %d: %w", r.group, err) }
 
-// Close lets go of the row group that is being read.
-func (r *Reader) Close() error { return r.cursor.close() }
+// Close lets go of the row group that is being read. There are no rows after it.
+func (r *Reader) Close() error {
+	r.group, r.inside, r.left = len(r.file.RowGroups()), false, 0
+	return r.cursor.close()
+}
