@@ -70,11 +70,7 @@ func (c *commitment) finish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		of := c.kind
-		if c.ofLocalFiles() {
-			of.Type = p.ResourceType // they may have any
-		}
-		c.entry.Parts = append(c.entry.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: of, Rows: p.Rows,
+		c.entry.Parts = append(c.entry.Parts, stagedPart{Receipt: receipt, Type: p.ResourceType, Of: c.kind, Rows: p.Rows,
 			SHA256: part.sha256(), Attachments: p.Attachments, FullFooter: p.FullFooter})
 	}
 	if c.bad != nil {

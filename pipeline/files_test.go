@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,34 @@ func TestConvertOfMixedFiles(t *testing.T) {
 		if typ.Rows != 20 || typ.Strays > 0 {
 			t.Errorf("%s has %d rows, %d of them strays", typ.Type, typ.Rows, typ.Strays)
 		}
+	}
+}
+
+// A part for each type of a file has room beside those that are open.
+func TestConvertOfMixedFilesOfManyTypes(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, types := range map[string]int{"A": 200, "B": 100} {
+		lines := []string{resource("Observation", 1)}
+		if name == "A" {
+			lines = slices.Insert(lines, 0, resource("Patient", 1))
+		}
+		for i := range types {
+			lines = append(lines, fmt.Sprintf(`{"resourceType":"%s%c%c","id":"1"}`, name, 'a'+i/26, 'a'+i%26))
+		}
+		if err := os.WriteFile(filepath.Join(folder, name+".ndjson"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := pipeline.FindFiles(nil, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, bulktest.Options{})
+	w.Server, w.Workers = nil, 1
+	report, err := pipeline.Convert(t.Context(), files, w.Options)
+	if err != nil || report.Resources != 303 {
+		t.Errorf("%d resources, %v", report.Resources, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -221,6 +222,15 @@ func TestATypeThatComesBack(t *testing.T) {
 // brings no type up to date: they are known by then, and nobody would ask for their history.
 func TestAnExportOlderThanTheListOfMembers(t *testing.T) {
 	t.Parallel()
+	for _, ignored := range []bool{false, true} { // in that one night
+		t.Run(fmt.Sprintf("new members ignored %t", ignored), func(t *testing.T) {
+			t.Parallel()
+			olderThanTheList(t, ignored)
+		})
+	}
+}
+
+func olderThanTheList(t *testing.T, ignored bool) {
 	c := newPractice(t, "a: 1 2")
 	c.Feed.Request.Types = []string{"Patient", "Condition"}
 	c.run(t)
@@ -232,9 +242,11 @@ func TestAnExportOlderThanTheListOfMembers(t *testing.T) {
 	remove := c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) {
 		m["transactionTime"] = "2026-03-03T02:00:00Z"
 	})})
+	c.Feed.IgnoreNewMembers = ignored
 	if report := c.run(t); report.Held == "" {
 		t.Error("the watermark is not held")
 	}
+	c.Feed.IgnoreNewMembers = false
 	remove()
 	c.wantMarks(t, map[string]string{"Patient": "04"})
 	c.then(1, practice("a: 1 2 3")...)

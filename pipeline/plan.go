@@ -29,9 +29,10 @@ func (r *run) kindNow() ledger.Kind {
 // instants that its types are complete up to, one. Groups in full get everything first.
 //
 // What tells of deletes alone goes before all of that: it may be of months, and tell of what was
-// deleted and made again since. It should not, but if so, the exports after it bring that back.
+// deleted and made again since. It should not, but if so, the exports after it bring that back, as
+// far as they are of a later time.
 func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, error) {
-	untold, err := r.untold(ctx)
+	untold, err := r.untoldDeletes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +74,10 @@ func (r *run) windows(full bool) []ledger.Window {
 	return plan
 }
 
-// untold is since when deletes may not have been told of types without a watermark: since the
+// untoldDeletes is since when deletes may not have been told of types without a watermark: since the
 // oldest of their rows that are live. There are such rows where the type's only runs were partial,
-// later ones left it out, or somebody has taken its watermark away. Else there is no window.
-func (r *run) untold(ctx context.Context) ([]ledger.Window, error) {
+// later ones left it out, or somebody has taken its watermark away.
+func (r *run) untoldDeletes(ctx context.Context) ([]ledger.Window, error) {
 	feed, start := r.lease.Feed(), r.Feed.Request.Since
 	var windows []ledger.Window
 	for _, w := range feed.Since(r.journal.begun.Types) {

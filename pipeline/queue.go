@@ -7,7 +7,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// fileKind is what files have in common that may share a part.
+// fileKind is what files have in common that may share a part; local ones may share it without.
 type fileKind struct {
 	Type    string `json:"type"`
 	Deleted bool   `json:"deleted,omitempty"`

@@ -90,7 +90,7 @@ func (r *draft) addPart(p stagedPart) {
 	t := r.typeOf(p.Type)
 	t.Parts++
 	t.Rows += p.Rows
-	if p.Of.Type != p.Type && !p.Of.Deleted {
+	if p.Of.Type != p.Type && !p.Of.Deleted && r.Kind != ledger.KindFiles { // local files may have any
 		t.Strays += p.Rows
 	}
 	t.ParquetBytes += p.Receipt.Size

@@ -88,7 +88,7 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
 	older := slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) })
-	if older && r.journal.begun.Members {
+	if older && f.Members != "" {
 		// Else a type without one would get this one, and lack for good those who have joined
 		// since: the feed's list has them already.
 		r.keepWatermark("the server's transactionTime is older than the one before")

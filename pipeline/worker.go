@@ -86,9 +86,10 @@ func (w *worker) convert(ctx context.Context, f queuedFile) error {
 
 // mixes says whether the open parts are good for files of another kind, too. That of a local
 // file is the type of its first line, and each may have all types: with parts for each kind there
-// would be as many as types times types.
+// would be as many as types times types. Where many are open, a file may have too many of its own.
 func (w *worker) mixes(k fileKind) bool {
-	return w.ofLocalFiles() && w.open[k.partType()] != nil
+	const most = 128 // of the 256 that a Writer takes
+	return w.ofLocalFiles() && len(w.open) <= most && w.open[k.partType()] != nil
 }
 
 // file converts one output file, or what of it is not in parts yet.
