@@ -89,7 +89,7 @@ func (c *column) reset() {
 		c.encoding = inDictionary
 	}
 	switch {
-	case c.encoding != inDictionary:
+	case c.plainly():
 		c.dict = nil
 	case c.dict != nil:
 		c.dict.reset()

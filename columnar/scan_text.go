@@ -93,7 +93,7 @@ func hex4(s []byte) (rune, bool) {
 	return r, true
 }
 
-// escaped is what the \uXXXX says that s begins with, which is right.
+// escaped is the code unit of the escape that s begins with, a backslash, a u and four digits.
 func escaped(s []byte) (r rune) {
 	for _, c := range s[2:6] {
 		r = r<<4 | rune(c&0xf+9*(c>>6)) // letters are 0x41 and 0x61 on

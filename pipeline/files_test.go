@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,29 +13,39 @@ import (
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 )
 
-// Local files in which types are mixed share parts, whatever each begins with.
-func TestConvertOfMixedFiles(t *testing.T) {
-	t.Parallel()
-	types := []string{"Patient", "Observation", "Condition", "Device", "Encounter"}
+// convertFiles converts files of lines, one after the other.
+func convertFiles(t *testing.T, files map[string][]string) (*lake.Report, error) {
+	t.Helper()
 	folder := t.TempDir()
-	for i := range 20 {
-		var lines []string
-		for n := range types {
-			lines = append(lines, resource(types[(i+n)%len(types)], i))
-		}
-		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d.ndjson", i)), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+	for name, lines := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	files, err := pipeline.FindFiles(nil, folder)
+	found, err := pipeline.FindFiles(nil, folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t, bulktest.Options{})
 	w.Server, w.Workers = nil, 1
-	report, err := pipeline.Convert(t.Context(), files, w.Options)
+	return pipeline.Convert(t.Context(), found, w.Options)
+}
+
+// Local files in which types are mixed share parts, whatever each begins with.
+func TestConvertOfMixedFiles(t *testing.T) {
+	t.Parallel()
+	types := []string{"Patient", "Observation", "Condition", "Device", "Encounter"}
+	files := map[string][]string{}
+	for i := range 20 {
+		name := fmt.Sprintf("%d.ndjson", i)
+		for n := range types {
+			files[name] = append(files[name], resource(types[(i+n)%len(types)], i))
+		}
+	}
+	report, err := convertFiles(t, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,26 +62,16 @@ func TestConvertOfMixedFiles(t *testing.T) {
 // A part for each type of a file has room beside those that are open.
 func TestConvertOfMixedFilesOfManyTypes(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	for name, types := range map[string]int{"A": 200, "B": 100} {
-		lines := []string{resource("Observation", 1)}
-		if name == "A" {
-			lines = slices.Insert(lines, 0, resource("Patient", 1))
+	madeUp := func(prefix string, n int) (lines []string) {
+		for i := range n {
+			lines = append(lines, fmt.Sprintf(`{"resourceType":"%s%c%c","id":"1"}`, prefix, 'a'+i/26, 'a'+i%26))
 		}
-		for i := range types {
-			lines = append(lines, fmt.Sprintf(`{"resourceType":"%s%c%c","id":"1"}`, name, 'a'+i/26, 'a'+i%26))
-		}
-		if err := os.WriteFile(filepath.Join(folder, name+".ndjson"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		return lines
 	}
-	files, err := pipeline.FindFiles(nil, folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, bulktest.Options{})
-	w.Server, w.Workers = nil, 1
-	report, err := pipeline.Convert(t.Context(), files, w.Options)
+	report, err := convertFiles(t, map[string][]string{
+		"a.ndjson": append([]string{resource("Patient", 1), resource("Observation", 1)}, madeUp("A", 200)...),
+		"b.ndjson": append([]string{resource("Observation", 1)}, madeUp("B", 100)...),
+	})
 	if err != nil || report.Resources != 303 {
 		t.Errorf("%d resources, %v", report.Resources, err)
 	}
@@ -96,17 +95,7 @@ func TestConvertOfAWideWindow(t *testing.T) {
 	}
 	const descriptor, mib256 = 5, 18 << 3 // RFC 8878 3.1.1.1.2
 	packed.Bytes()[descriptor] = mib256
-	path := filepath.Join(t.TempDir(), "Patient.ndjson.zst")
-	if err := os.WriteFile(path, packed.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	files, err := pipeline.FindFiles(nil, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, bulktest.Options{})
-	w.Server = nil
-	_, err = pipeline.Convert(t.Context(), files, w.Options)
+	_, err = convertFiles(t, map[string][]string{"Patient.ndjson.zst": {packed.String()}})
 	if _, ok := errors.AsType[*pipeline.WindowError](err); !ok {
 		t.Errorf("got %v", err)
 	}
