@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -33,8 +34,13 @@ func TestTimeouts(t *testing.T) {
 				client := transport.New(transport.Options{})
 				transport.DialBy(client, func(context.Context, string, string) (net.Conn, error) {
 					here, there := net.Pipe()
-					go io.Copy(io.Discard, there)
 					go func() {
+						if test.answer != "" { // which before the request would be none to it
+							if _, err := http.ReadRequest(bufio.NewReader(there)); err != nil {
+								return
+							}
+						}
+						go io.Copy(io.Discard, there)
 						io.WriteString(there, test.answer)
 						for test.drip > 0 {
 							time.Sleep(test.drip) // the bubble's
