@@ -1,41 +1,43 @@
 package columnar
 
-// pageValues tells of the values that a page has PLAIN-encoded.
+// pageValues describes the PLAIN-encoded values of a page.
 type pageValues struct {
-	start   int      // where they begin
-	fixed   int      // bytes of each; 0 are BYTE_ARRAYs
-	packing *packing // of the column's pages; nil if there are no such values
+	start   int      // offset of the first one in the page
+	fixed   int      // bytes of each; 0 for BYTE_ARRAY
+	packing *packing // of the column's pages; nil if the page has no such values
 	base64  bool
 }
 
-// packing is what makes a column's pages the smallest.
+// packing is what is known about making a column's pages small.
 type packing struct {
-	pages   int // since the first trial; while strides is set, those that are alike
-	strides bool
+	// pages counts from the first trial. At a trial, and while strides is set, only pages whose
+	// values are alike count.
+	pages   int
+	strides bool // the last trial chose them
 }
 
 const (
-	// leastStrided is the size of a page from which it is worth to look what makes it smaller.
-	leastStrided = 4 << 10
-	// packingTrial is for how many pages a trial's result holds, its own page included.
+	// minStrided is the size from which it is worth looking for a smaller form of a page.
+	minStrided = 4 << 10
+	// packingTrial is how many pages a trial's result holds for, including its own page.
 	packingTrial = 16
 
-	// base64Level is the level for base64 where none is asked for. Texts in it, as clinical
-	// notes are, have words again in groups of four letters, far apart: they are a quarter
-	// smaller then, for half as much time again. Pictures and PDFs stay as large, and take up
-	// to a fifth more.
+	// base64Level is the level for base64 if no level is asked for. In base64, the repeated words
+	// of texts such as clinical notes are groups of four letters, far apart: at this level such
+	// texts are a quarter smaller, for half as much time again. Pictures and PDFs stay as large,
+	// and take up to a fifth more time.
 	base64Level = 3
 )
 
-// pack compresses e.raw into e.packed.
-func (e *pageEncoder) pack(of pageValues) {
-	p := of.packing
+// pack compresses e.raw into e.packed. v describes the PLAIN-encoded values in e.raw.
+func (e *pageEncoder) pack(v pageValues) {
+	p := v.packing
 	compress := e.compress
-	if of.base64 {
+	if v.base64 {
 		compress = e.closely
 	}
 	compressWhole := func() { e.packed = compress(e.packed[:0], e.raw) }
-	if e.strides == nil || p == nil || len(e.raw) < leastStrided {
+	if e.strides == nil || p == nil || len(e.raw) < minStrided {
 		compressWhole()
 		return
 	}
@@ -45,8 +47,8 @@ func (e *pageEncoder) pack(of pageValues) {
 		compressWhole()
 		return
 	}
-	how, alike := e.strides.of(e.raw, of.start, plainSize(e.raw[of.start:], of.fixed))
-	if !alike { // which tells nothing of the next page
+	how, alike := e.strides.find(e.raw, v.start, plainSize(e.raw[v.start:], v.fixed))
+	if !alike { // says nothing about the next page
 		compressWhole()
 		return
 	}
@@ -57,8 +59,8 @@ func (e *pageEncoder) pack(of pageValues) {
 	}
 	compressWhole()
 	p.strides = false
-	if 5*len(e.packed) < 2*how.letters(len(e.raw)-of.start) {
-		return // letter by letter, hardly anything is as small
+	if 5*len(e.packed) < 2*how.letters(len(e.raw)-v.start) {
+		return // coding byte by byte hardly ever gets this small
 	}
 	if e.other = e.strides.frame(e.other[:0], e.raw, how); len(e.other) < len(e.packed) {
 		p.strides = true

@@ -8,21 +8,21 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// Reader gives back the resources of a part that a [Writer] made: the same members,
-// arrays in their order and numbers as written; order of members and white space are
-// its own. Of tombstones it makes the lines of a deleted file: a Bundle for each, with
-// that one entry. It belongs to one goroutine.
+// Reader returns the resources of a part that a [Writer] made: the same members, arrays in order,
+// and numbers as written. The order of members and the white space are its own. It returns
+// tombstones as lines of a deleted file: a Bundle with one entry for each. A Reader belongs to one
+// goroutine.
 type Reader struct {
 	file   *parquet.File
 	layout *Layout
-	group  int       // of the file's row groups, that comes next
-	cursor rowCursor // of the one before it
-	inside bool      // that is being read
-	left   int64     // rows of it
+	group  int       // index of the next row group
+	cursor rowCursor // over the row group before it
+	inside bool      // cursor has a row group open
+	left   int64     // rows of it still to come
 	join   assembler
 }
 
-// NewReader opens a part. It is an error if the part was not written by this layout.
+// NewReader opens a part. It returns an error if the part was not written with this layout.
 func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	file, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
 	if err != nil {
@@ -46,15 +46,15 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	return reader, nil
 }
 
-// ResourceType is the type of all its resources, or [Deleted].
+// ResourceType returns the type of all the part's resources, or [Deleted].
 func (r *Reader) ResourceType() string { return r.layout.ResourceType }
 
-// NumRows is how many resources the part has.
+// NumRows returns the number of resources in the part.
 func (r *Reader) NumRows() int64 { return r.file.NumRows() }
 
-// Next returns the next resource as JSON without a line end, good until the call
-// after, or [io.EOF]. The memory may be the page's, which other rows share: nothing is to
-// be changed in it, or appended to it.
+// Next returns the next resource as JSON without a line end, or [io.EOF]. The bytes are valid
+// until the next call. They may be a page's memory, shared with other rows: callers must not
+// change them or append to them.
 func (r *Reader) Next() ([]byte, error) {
 	if err := r.row(); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (r *Reader) Next() ([]byte, error) {
 	return line, nil
 }
 
-// row has the cursor begin with the next row, or returns [io.EOF].
+// row moves the cursor to the next row, or returns [io.EOF].
 func (r *Reader) row() error {
 	for r.left == 0 {
 		if r.inside {
@@ -95,7 +95,7 @@ func (r *Reader) row() error {
 
 func (r *Reader) failed(err error) error { return fmt.Errorf("reading row group %d: %w", r.group, err) }
 
-// Close lets go of the row group that is being read. There are no rows after it.
+// Close releases the open row group. No rows follow: Next returns [io.EOF].
 func (r *Reader) Close() error {
 	r.group, r.inside, r.left = len(r.file.RowGroups()), false, 0
 	return r.cursor.close()

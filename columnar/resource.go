@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// addResource makes a row of a line.
+// addResource makes a row of a line, unless it is a header or has to be refused.
 func (l *lane) addResource(ctx context.Context, at line) error {
 	s := l.likelyShare(at.bytes)
 	if s == nil {
@@ -40,7 +40,7 @@ func (l *lane) addResource(ctx context.Context, at line) error {
 	return l.endRow(s, len(at.bytes))
 }
 
-// wrongWith says what is wrong with a line that a shredder did not take.
+// wrongWith returns what is wrong with a line that a shredder refused.
 func (l *lane) wrongWith(line []byte) error {
 	if err := l.scanner.scan(line); err != nil {
 		return err
@@ -48,9 +48,9 @@ func (l *lane) wrongWith(line []byte) error {
 	return errUnread
 }
 
-// likelyShare is the share of a line's resourceType, if the line begins with that and the
-// lane has had it before: the line is not checked yet. It is nil for others, and for what may
-// be a header.
+// likelyShare returns the share for a line's resourceType, if the line begins with it and the lane
+// has had it before. The line has not been checked yet. likelyShare returns nil for all other
+// lines, and for lines that may be headers.
 func (l *lane) likelyShare(line []byte) *share {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"resourceType":"`))
 	n := bytes.IndexByte(rest, '"')
@@ -66,7 +66,7 @@ func (l *lane) likelyShare(line []byte) *share {
 	return l.last
 }
 
-// typeOf checks a line and returns its resourceType. The line's tokens are on the tape.
+// typeOf checks a line and returns its resourceType. It leaves the line's tokens on the tape.
 func (l *lane) typeOf(line []byte) ([]byte, error) {
 	if err := l.scanner.scan(line); err != nil {
 		return nil, err
@@ -89,8 +89,8 @@ func (l *lane) typeOf(line []byte) ([]byte, error) {
 	return nil, errNoType
 }
 
-// maxParts bounds the parts that are open at once: R4 has 146 types, and what is made
-// up has no end.
+// maxParts limits the number of parts that are open at once: R4 has 146 types, and there is no end
+// to made-up ones.
 const maxParts = 256
 
 var (
@@ -100,7 +100,7 @@ var (
 	errUnread   = errors.New("it is valid JSON that fhirkiln fails to read, which is a bug: please report it")
 )
 
-// isTypeName says whether a resourceType can be one: it becomes part of paths.
+// isTypeName reports whether b can be the name of a resource type, which becomes part of paths.
 func isTypeName(b []byte) bool {
 	if len(b) == 0 || len(b) > 64 || b[0] < 'A' || b[0] > 'Z' {
 		return false

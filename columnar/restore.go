@@ -9,14 +9,14 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// sideValues are a row's side columns.
+// sideValues are the values of a row's side columns.
 type sideValues struct {
 	extensions, contained []map[string]parquet.Value
 	residual              []byte
 }
 
-// restore puts the side columns' values into a resource. If the line was kept as it
-// was, it returns that.
+// restore adds the side columns' values to a resource. If the row kept its whole line, restore
+// returns that line instead.
 func (a *assembler) restore(root *node, s *sideValues) (whole []byte, err error) {
 	if s.residual != nil {
 		if whole, err := a.restoreResidual(root, s.residual); err != nil || whole != nil {
@@ -32,7 +32,7 @@ func (a *assembler) restore(root *node, s *sideValues) (whole []byte, err error)
 	}
 	for _, e := range s.extensions {
 		if !e["parent"].IsNull() {
-			continue // it is in the JSON of the one around it
+			continue // it is in the JSON of the extension around it
 		}
 		element, err := a.descend(root, extensionSteps(string(e["path"].ByteArray())))
 		if err != nil {
@@ -52,10 +52,11 @@ func (a *assembler) restore(root *node, s *sideValues) (whole []byte, err error)
 	return nil, nil
 }
 
-// restoreResidual sets the values of __residual at their pointers.
+// restoreResidual sets the values of __residual at their pointers. The empty pointer stands for
+// the whole line, which it returns.
 func (a *assembler) restoreResidual(root *node, residual []byte) (whole []byte, err error) {
 	if line, ok := bytes.CutPrefix(residual, []byte(`{"":`)); ok {
-		return bytes.TrimSuffix(line, []byte("}")), nil // other pointers begin with a slash
+		return bytes.TrimSuffix(line, []byte("}")), nil // all other pointers begin with a slash
 	}
 	if err := a.scanner.scan(residual); err != nil {
 		return nil, fmt.Errorf("reading __residual: %w", err)
@@ -92,10 +93,10 @@ func (a *assembler) restoreResidual(root *node, residual []byte) (whole []byte, 
 	return nil, nil
 }
 
-// indexBits is how large an index may be: more elements have no place in a line.
+// indexBits is the size of an array index: no line has room for more elements.
 const indexBits = 31
 
-// extensionSteps cuts a path of __extension, such as name[0]._given[1], into steps.
+// extensionSteps splits a path of __extension, such as name[0]._given[1], into steps.
 func extensionSteps(path string) []string {
 	if path == "" {
 		return nil
@@ -103,8 +104,8 @@ func extensionSteps(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 }
 
-// descend goes down to an object or array, and makes what is not there: what the columns
-// do not hold of themselves are the siblings of primitives.
+// descend goes down to an object or array, and makes what is missing: the siblings of primitives,
+// which have no columns.
 func (a *assembler) descend(n *node, steps []string) (*node, error) {
 	f := a.layout.root
 	for _, step := range steps {
@@ -115,7 +116,7 @@ func (a *assembler) descend(n *node, steps []string) (*node, error) {
 				return nil, errSides
 			}
 			n = n.at(int(i))
-			if n.kind == 0 { // a null that held the place
+			if n.kind == 0 { // a null that only held the place
 				n.become(&node{kind: '{'})
 			}
 		case '{':
@@ -142,7 +143,7 @@ func (a *assembler) descend(n *node, steps []string) (*node, error) {
 	return n, nil
 }
 
-// at is an array's element, which is made, as a null, if there are fewer.
+// at returns element i of an array. It appends nulls if there are fewer.
 func (n *node) at(i int) *node {
 	for len(n.nodes) <= i {
 		n.nodes = append(n.nodes, text("null"))

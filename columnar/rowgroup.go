@@ -2,42 +2,46 @@ package columnar
 
 import "slices"
 
-// rowGroup holds the rows that are being shredded as columns, in the form in which
-// Parquet has them: values as they are encoded, and levels (see the Dremel paper) as a
-// byte each.
+// rowGroup holds the rows being shredded as columns, in Parquet's form: encoded values, and levels
+// (see the Dremel paper) as one byte each.
 //
-// Most fields of a layout are null in most rows, and a null costs nothing here. Every
-// struct and list has a stream of levels of its own. A field that has had no value
-// lately has no levels: they are those of the struct around it, and are copied from
-// there, all at once, when the field's next value comes. A field that is never
-// touched shares the stream of the struct around it to the end.
+// Most fields of a layout are null in most rows, and here a null costs nothing. Every struct and
+// list has its own stream of levels. A field with no value in the latest rows has no levels for
+// them: they are those of the struct around it, and are copied from there, all at once, when the
+// field's next value comes. A field that is never touched shares the stream of the struct around
+// it to the end.
 //
-// A row is open from beginRow to endRow or undo. While it is, each leaf or element that is
-// opened gets exactly one value, unless it is null; no page is cut, because undo finds values
-// by counting levels; and every change is recorded with note, as opOnce if it cannot be
-// replayed (see op).
+// A row is open from beginRow to endRow or undo. While it is open, each leaf or element that is
+// opened gets exactly one value, unless it is null; no page is cut, because undo finds values by
+// counting levels; and every change is recorded with note, as opOnce if it cannot be replayed (see
+// op).
 type rowGroup struct {
 	layout      *Layout
 	space       *workspace
 	streams     []stream
 	columns     []column
 	rows        int
-	finished    int   // bytes of the finished pages
-	marks       []int // columns whose open page is to be cut when the row is over, each once
-	pageBytes   int   // size from which a page is cut, before compression
-	pageIndices int   // how many values of a dictionary it has then
+	finished    int   // bytes of finished pages
+	marks       []int // columns whose open page may be cut at the end of the row, each once
+	pageBytes   int   // size at which a page is cut, before compression
+	pageIndices int   // number of dictionary indices at which a page is cut
 	growth      int   // see roomFor
-	epoch       int   // changes when places in dictionaries, which echoes and starts know, are no longer what they were; never 0
-	noting      bool  // what is done is noted
-	notes       []op  // of the outermost object that is noted
+	// epoch changes when the dictionary indices that echoes and starts remember become invalid. It is
+	// never 0.
+	epoch int
+
+	noting bool // note records changes
+	notes  []op // what the outermost object being noted has done so far
 }
 
-// stream is the levels of a struct's or list's slots: a slot for each place where the
-// field could be, up to the last row in which it was touched.
+// stream holds the levels of a struct's or list's slots: one slot for each place where the field
+// could be, up to the last row in which it was touched.
 type stream struct {
-	seen int    // how many slots of the stream around it are in it: of a struct, len(def); a list's def has one for each element
+	// seen is how many slots of the parent's stream this one covers: len(def) for a struct; a list's
+	// def has an entry for each element.
+	seen int
 	def  []byte // definition level of each slot
-	rep  []byte // repetition level of each slot; a struct has those of the list around it
+	rep  []byte // repetition level of each slot; only for lists and the root, see repeats
 }
 
 func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
@@ -50,8 +54,8 @@ func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
 	return g
 }
 
-// reset empties the row group and keeps its memory, and what it has learned: which columns
-// repeat themselves, and what makes their pages small.
+// reset empties the row group. It keeps its memory and what it has learned: which columns repeat
+// themselves, and what makes their pages small.
 func (g *rowGroup) reset() {
 	for i := range g.streams {
 		s := &g.streams[i]
@@ -65,7 +69,7 @@ func (g *rowGroup) reset() {
 	g.epoch++
 }
 
-// beginRow opens a row's slot in the root.
+// beginRow opens the row's slot in the root.
 func (g *rowGroup) beginRow() {
 	root := &g.streams[g.layout.root.stream]
 	push(&root.def, 0, g.growth)
@@ -74,11 +78,11 @@ func (g *rowGroup) beginRow() {
 	g.rows++
 }
 
-// slots is how many slots a struct or list has; the last one is open.
+// slots returns the number of slots of a struct or list; the last one is open.
 func (g *rowGroup) slots(f *Field) int { return len(g.streams[f.stream].def) }
 
-// catchUp gives a stream the slots of its parent's that it has not seen, but for the
-// last n: in them the field is as absent as the struct around it.
+// catchUp gives a stream the slots of its parent's stream that it has not seen, except for the
+// last n. In the slots it adds, the field is as absent as the struct around it.
 func (g *rowGroup) catchUp(f *Field, n int) {
 	s, around := &g.streams[f.stream], &g.streams[f.parent.stream]
 	to := len(around.def) - n
@@ -92,8 +96,8 @@ func (g *rowGroup) catchUp(f *Field, n int) {
 	s.seen = to
 }
 
-// repeats are the repetition levels of a struct's slots: those of the list around it.
-// Structs on the way down to an open slot are caught up, so theirs are as many.
+// repeats returns the repetition levels of a struct's slots: those of the list around it, or of
+// the root. Structs on the path to an open slot are caught up, so they have as many slots.
 func (g *rowGroup) repeats(f *Field) []byte {
 	for !f.List && f.parent != nil {
 		f = f.parent
@@ -101,7 +105,7 @@ func (g *rowGroup) repeats(f *Field) []byte {
 	return g.streams[f.stream].rep
 }
 
-// taken says whether a field already has a value in its parent's open slot.
+// taken reports whether a field already has a value in its parent's open slot.
 func (g *rowGroup) taken(f *Field) bool {
 	slots := g.slots(f.parent)
 	if f.stream >= 0 {
@@ -119,11 +123,11 @@ func (g *rowGroup) enter(f *Field) {
 	g.note(f, opEnter, 0)
 }
 
-// emptyList says that a list is there and has no element. The field must not be taken.
+// emptyList records a list that is present but has no elements. The field must not be taken.
 func (g *rowGroup) emptyList(f *Field) { g.firstElement(f, f.emptyLevel()) }
 
-// element opens the slot of a list's element; the first one must not be taken. An
-// element that is null has no value.
+// element opens the slot of a list element. Before the first one, the field must not be taken. A
+// null element has no value.
 func (g *rowGroup) element(f *Field, first, null bool) {
 	def := f.def
 	if null {
@@ -136,7 +140,7 @@ func (g *rowGroup) element(f *Field, first, null bool) {
 	g.nextElement(f, def)
 }
 
-// nextElement opens the slot of an element that is not its list's first.
+// nextElement opens the slot of an element that is not the first of its list.
 func (g *rowGroup) nextElement(f *Field, def uint8) {
 	s := &g.streams[f.stream]
 	push(&s.def, def, g.growth)
@@ -144,18 +148,19 @@ func (g *rowGroup) nextElement(f *Field, def uint8) {
 	g.note(f, opNextElement, uint32(def))
 }
 
-// firstElement opens the slot of a list's first element, or that of its having none.
+// firstElement opens the slot of a list's first element, or the one that says the list is empty.
 func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
 	repeats := g.repeats(f.parent)
 	s := &g.streams[f.stream]
 	push(&s.def, def, g.growth)
-	push(&s.rep, repeats[s.seen], g.growth) // of the open slot around it: catchUp has passed all others
+	// repeats[s.seen] is that of the parent's open slot: catchUp has covered all earlier ones.
+	push(&s.rep, repeats[s.seen], g.growth)
 	s.seen++
 	g.note(f, opFirstElement, uint32(def))
 }
 
-// leaf opens the slot of a leaf that is not a list, for the value that follows. The
+// leaf opens the slot of a leaf that is not a list, for the value that the caller adds next. The
 // field must not be taken.
 func (g *rowGroup) leaf(f *Field) *column {
 	c, around := &g.columns[f.column], &g.streams[f.parent.stream]
@@ -168,7 +173,7 @@ func (g *rowGroup) leaf(f *Field) *column {
 	return c
 }
 
-// endRow closes the row.
+// endRow closes the row and cuts the pages that are due.
 func (g *rowGroup) endRow(e *pageEncoder) {
 	for _, i := range g.marks {
 		if c := &g.columns[i]; !g.staysOpen(c) {
@@ -178,15 +183,15 @@ func (g *rowGroup) endRow(e *pageEncoder) {
 	g.marks = g.marks[:0]
 }
 
-// mark has a field's open page looked at when the row is over: it may be cut then.
+// mark has a field's open page checked at the end of the row, when it may be cut.
 func (g *rowGroup) mark(f *Field) {
-	if !slices.Contains(g.marks, f.column) { // a row may have millions of values
+	if !slices.Contains(g.marks, f.column) { // called for each value, and a row may have millions
 		g.marks = append(g.marks, f.column)
 	}
 }
 
-// push appends a value. As long as there is room, nothing but the length is written: not the
-// pointer, which the garbage collector would want to know of.
+// push appends a value. While there is room, it writes only the slice's length: writing the
+// pointer, too, would cost a write barrier.
 func push[T any](s *[]T, v T, growth int) {
 	if len(*s) == cap(*s) {
 		*s = roomFor(*s, 1, growth)
@@ -194,14 +199,14 @@ func push[T any](s *[]T, v T, growth int) {
 	*s = append(*s, v)
 }
 
-// roomFor is s with room for n more, and for growth times as many as now if it has to move;
-// what is large grows to twice its size. append and slices.Grow also clear the room that is
-// left; what make gets fresh from the system is clear, and what is never used is never touched.
+// roomFor returns s with room for n more values. If it has to move, it gets room for growth times
+// its length; large slices only double. append and slices.Grow also clear the unused room; make
+// does not clear what comes fresh from the system, so room that is never used is never touched.
 func roomFor[T any](s []T, n, growth int) []T {
-	const least, large = 16, 4 << 20 // values, which are seldom alone
+	const minRoom, large = 16, 4 << 20 // in values, which seldom come alone
 	if cap(s)-len(s) < n {
 		more := max(len(s), min((growth-1)*len(s), large))
-		s = append(make([]T, 0, len(s)+max(n, more, least)), s...)
+		s = append(make([]T, 0, len(s)+max(n, more, minRoom)), s...)
 	}
 	return s
 }

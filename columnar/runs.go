@@ -7,28 +7,28 @@ import (
 	"slices"
 )
 
-// Levels and dictionary indices stand in pages in Parquet's hybrid of runs and of values
-// that are bit-packed, in eights, the first value in the lowest bits; the last eight is
-// filled up with zeros, which readers pass over. What is a run and what is packed is the
-// writer's choice, and matters after compression only: zstd sees bytes.
+// Pages store levels and dictionary indices in Parquet's hybrid of runs and of bit-packed groups
+// of eight values, the first value in the lowest bits. The last group is padded with zeros, which
+// readers skip. The writer chooses what becomes a run and what is packed. Only the size after
+// compression matters: zstd sees bytes.
 //
 // See https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE.
 
-// eights is how many eights of values must be the same for a run among packed ones: its
-// header would be in the way of what comes again and again.
-const eights = 8
+// minRunEights is how many groups of eight equal values make a run among packed ones. The header
+// of a shorter run would break up patterns that repeat.
+const minRunEights = 8
 
-// appendLevels appends repetition and definition levels, each with its length, as far
-// as the column has such. As runs alone they are a letter of length and one of value
-// each, which is the shortest where rows resemble each other.
+// appendLevels appends the repetition and definition levels that the column has, each with its
+// length in front. With runsAlone, each run is a byte of length and a byte of value, which is
+// shortest where rows resemble each other.
 func appendLevels(to []byte, f *Field, def, rep []byte, runsAlone bool) []byte {
-	add := func(most uint8, levels []byte) {
-		if most == 0 {
+	add := func(maxLevel uint8, levels []byte) {
+		if maxLevel == 0 {
 			return
 		}
 		at := len(to)
 		to = append(to, 0, 0, 0, 0)
-		if width := bits.Len8(most); runsAlone {
+		if width := bits.Len8(maxLevel); runsAlone {
 			to = appendRuns(to, levels)
 		} else {
 			to = appendHybrid(to, levels, width)
@@ -40,7 +40,7 @@ func appendLevels(to []byte, f *Field, def, rep []byte, runsAlone bool) []byte {
 	return to
 }
 
-// appendRuns appends levels as runs alone.
+// appendRuns appends levels as runs only.
 func appendRuns(to, levels []byte) []byte {
 	for len(levels) > 0 {
 		n := run(levels)
@@ -50,7 +50,7 @@ func appendRuns(to, levels []byte) []byte {
 	return to
 }
 
-// run is how many levels are as the first.
+// run returns how many of the levels, from the first on, equal the first.
 func run(levels []byte) int {
 	n, first := 1, levels[0]
 	for n < len(levels) && levels[n] == first {
@@ -65,12 +65,12 @@ func run(levels []byte) int {
 
 func eight(levels []byte) uint64 { return binary.LittleEndian.Uint64(levels) }
 
-// repeated is an eight of the same level.
+// repeated returns eight levels of this value, as eight does.
 func repeated(level byte) uint64 { return uint64(level) * 0x0101010101010101 }
 
-// appendHybrid appends levels packed, but for long runs.
+// appendHybrid appends levels bit-packed, except for long runs.
 func appendHybrid(to, levels []byte, width int) []byte {
-	packed := 0 // from here on
+	packed := 0 // what comes before it is written
 	for i := 0; i+8 <= len(levels); {
 		if first := eight(levels[i:]); first != repeated(levels[i]) {
 			i += 8
@@ -81,7 +81,7 @@ func appendHybrid(to, levels []byte, width int) []byte {
 		if end < len(levels) {
 			end -= n % 8
 		}
-		if end-i >= 8*eights || end-i == len(levels) {
+		if end-i >= 8*minRunEights || end-i == len(levels) {
 			to = appendPacked(to, levels[packed:i], width)
 			to = append(binary.AppendUvarint(to, uint64(end-i)<<1), levels[i])
 			packed = end
@@ -91,7 +91,7 @@ func appendHybrid(to, levels []byte, width int) []byte {
 	return appendPacked(to, levels[packed:], width)
 }
 
-// appendPacked appends levels of at most eight bits, packed.
+// appendPacked appends levels of at most eight bits, bit-packed.
 func appendPacked(to, levels []byte, width int) []byte {
 	if len(levels) == 0 {
 		return to
@@ -114,15 +114,15 @@ func appendPacked(to, levels []byte, width int) []byte {
 		v = v&twos | v>>8&twos<<k
 		v = v&fours | v>>16&fours<<(2*k)
 		v = v&math.MaxUint32 | v>>32<<(4*k)
-		binary.LittleEndian.PutUint64(to[at:], v) // the next one writes over what is too much
+		binary.LittleEndian.PutUint64(to[at:], v) // eight bytes; the next group overwrites the excess
 		at += width
 	}
 	return to[:at]
 }
 
-// indexWidth is how many bits an index into so many values gets: more than four are made
-// whole bytes. Compression then finds indices that are frequent or come again, which it
-// does not when they lie across bytes.
+// indexWidth returns how many bits an index into a dictionary of this many values gets. Three bits
+// become four, and five to 16 become whole bytes: compression finds indices that are frequent or
+// repeat only if they do not straddle bytes.
 func indexWidth(values int) int {
 	switch n := bits.Len(uint(values - 1)); {
 	case n <= 2:
@@ -136,16 +136,16 @@ func indexWidth(values int) int {
 	}
 }
 
-// appendIndices appends dictionary indices, packed but for long runs.
+// appendIndices appends dictionary indices bit-packed, except for long runs.
 func appendIndices(to []byte, index []int32, width int) []byte {
-	packed := 0 // from here on
+	packed := 0 // what comes before it is written
 	for i := 0; i < len(index); {
 		end := i + 1
 		for end < len(index) && index[end] == index[i] {
 			end++
 		}
-		from := i + (packed-i)&7 // those before complete an eight
-		if end-from >= 8*eights || from == 0 && end == len(index) {
+		from := i + (packed-i)&7 // the run's first values complete the packed group before it
+		if end-from >= 8*minRunEights || from == 0 && end == len(index) {
 			to = appendPackedIndices(to, index[packed:from], width)
 			to = binary.AppendUvarint(to, uint64(end-from)<<1)
 			for v, n := uint32(index[i]), 0; n < width; n += 8 {

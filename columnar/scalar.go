@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// int32Of reads a JSON number that is an INT32 and is written as FHIR's integers are:
-// digits alone, no -0.
+// int32Of parses a JSON number that fits an INT32 and is written as FHIR's integers are: digits
+// only, no -0.
 func int32Of(lexeme []byte) (int32, bool) {
 	digits := lexeme
 	if digits[0] == '-' {
@@ -31,16 +31,16 @@ func int32Of(lexeme []byte) (int32, bool) {
 	return int32(n), int64(int32(n)) == n
 }
 
-// decimalScale is how many decimal places a Decimal has.
+// decimalScale is the number of decimal places of a Decimal.
 const decimalScale = 9
 
-// tenTo has the powers of ten up to that.
+// tenTo holds the powers of ten up to decimalScale.
 var tenTo = [decimalScale + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
 
-// decimalOf makes a DECIMAL(38, 9), big-endian as Parquet has it, of a JSON number.
-// fits is false if it has more than 29 digits before the point; more than 9 behind it
-// are rounded, half to even. plain says that the column alone tells how the number was
-// written: without exponent, without zeros at its end, not -0.
+// decimalOf converts a JSON number to a DECIMAL(38, 9), big-endian as in Parquet. fits is false if
+// it has more than 29 digits before the point; more than 9 after it are rounded, half to even.
+// plain reports whether the column alone tells how the number was written: not rounded, no
+// exponent, no trailing zeros after the point, not -0.
 func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
 	digits := lexeme
 	negative := digits[0] == '-'
@@ -48,10 +48,10 @@ func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
 		digits = digits[1:]
 	}
 	var n uint64
-	places := -1 // behind the point
+	places := -1 // after the point
 	for i, c := range digits {
 		switch {
-		case c-'0' <= 9 && i < 19 && places < decimalScale: // at most 19 digits are below 10^19, which fits an uint64
+		case c-'0' <= 9 && i < 19 && places < decimalScale: // 19 digits are below 10^19, which fits a uint64
 			n = n*10 + uint64(c-'0')
 			if places >= 0 {
 				places++
@@ -79,18 +79,18 @@ func decimalOf(lexeme []byte) (v [16]byte, fits, plain bool) {
 	return v, true, plain
 }
 
-// decimalSlow is decimalOf for numbers of any size and form. It takes no longer than
-// reading them does: what no column holds is never computed.
+// decimalSlow is decimalOf for numbers of any size and form. It takes no longer than reading them:
+// what no column holds is never computed.
 func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
 	mantissa, exponent, hasExponent := lexeme, int64(0), false
 	if i := bytes.IndexAny(lexeme, "eE"); i >= 0 {
 		mantissa, hasExponent = lexeme[:i], true
-		// Out of range it is the largest or least there is, which will do.
+		// Out of range, ParseInt returns the largest or smallest value, which will do.
 		exponent, _ = strconv.ParseInt(string(lexeme[i+1:]), 10, 48)
 	}
 	mantissa, negative := bytes.CutPrefix(mantissa, []byte("-"))
 	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
-	digit := func(i int) byte { // of both, zeros behind them
+	digit := func(i int) byte { // of whole and fraction together, then zeros
 		switch {
 		case i < len(whole):
 			return whole[i] - '0'
@@ -103,7 +103,7 @@ func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
 	for first < digits && digit(first) == 0 {
 		first++
 	}
-	point := int64(len(whole)-first) + exponent // after so many digits from the first
+	point := int64(len(whole)-first) + exponent // digits before the point, from the first nonzero one on
 	if first == digits {
 		point = 0
 	}
@@ -111,15 +111,15 @@ func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
 		return v, false, false
 	}
 	var hi, lo uint64
-	if kept := point + decimalScale; kept >= 0 { // so many digits are in the column
+	if kept := point + decimalScale; kept >= 0 { // digits that the column keeps
 		next := first + int(kept)
-		for i := first; i < next; i++ { // at most 38, which are below 2^127
+		for i := first; i < next; i++ { // at most 38, so the result is below 2^127
 			over, low := bits.Mul64(lo, 10)
 			var carry uint64
 			lo, carry = bits.Add64(low, uint64(digit(i)), 0)
 			hi = hi*10 + over + carry
 		}
-		if d := digit(next); d > 5 || d == 5 && (lo&1 == 1 || behind(digit, next+1, digits)) { // half to even
+		if d := digit(next); d > 5 || d == 5 && (lo&1 == 1 || nonZeroFrom(digit, next+1, digits)) { // half to even
 			var carry uint64
 			lo, carry = bits.Add64(lo, 1, 0)
 			hi += carry
@@ -140,15 +140,15 @@ func decimalSlow(lexeme []byte) (v [16]byte, fits, plain bool) {
 	return v, true, plain
 }
 
-// decimalHigh and decimalLow are the halves of 10^38, the least number that a Decimal's
-// column does not hold.
+// decimalHigh and decimalLow are the halves of 10^38, the smallest number too large for a
+// Decimal's column, counted in units of its last place.
 const (
 	decimalHigh = 0x4B3B4CA85A86C47A
 	decimalLow  = 0x098A224000000000
 )
 
-// behind says whether any digit from i on is not zero.
-func behind(digit func(int) byte, i, digits int) bool {
+// nonZeroFrom reports whether any digit from i on is not zero.
+func nonZeroFrom(digit func(int) byte, i, digits int) bool {
 	for ; i < digits; i++ {
 		if digit(i) != 0 {
 			return true
@@ -157,7 +157,7 @@ func behind(digit func(int) byte, i, digits int) bool {
 	return false
 }
 
-// appendDecimal prints a DECIMAL(38, 9) plainly, as decimalOf understands it.
+// appendDecimal prints a DECIMAL(38, 9) plainly, in the sense of decimalOf.
 func appendDecimal(to []byte, v []byte) []byte {
 	n := new(big.Int).SetBytes(v)
 	if v[0] >= 0x80 {
@@ -178,14 +178,14 @@ func appendDecimal(to []byte, v []byte) []byte {
 	return to
 }
 
-// startOf is the begin of the interval that a date, dateTime or instant names, in
-// microseconds since 1970 UTC; what has no zone is taken as UTC. It is false for what
-// is not a date (https://hl7.org/fhir/R4/datatypes.html#dateTime).
-func startOf(v []byte) (int64, bool) {
+// startOf returns the start of the interval that a date, dateTime or instant names, in
+// microseconds since 1970 UTC. A value without a zone is taken as UTC. ok is false for what is not
+// a date (https://hl7.org/fhir/R4/datatypes.html#dateTime) or lies outside the years 1 to 9999.
+func startOf(v []byte) (micros int64, ok bool) {
 	if len(v) >= len("2006-01-02T15:04:05") && v[4] == '-' && v[7] == '-' && v[10] == 'T' && v[13] == ':' && v[16] == ':' {
 		return timeOf(yearOf(v), two(v[5:]), two(v[8:]), two(v[11:]), two(v[14:]), two(v[17:]), v[19:])
 	}
-	// What is less precise: YYYY, with -MM, with -DD, with Thh:mm.
+	// Less precise: YYYY, with -MM, with -DD, with Thh:mm.
 	month, day, hour, minute := 1, 1, 0, 0
 	rest := v[min(len(v), 4):]
 	for _, part := range [...]struct {
@@ -206,8 +206,8 @@ func startOf(v []byte) (int64, bool) {
 	return timeOf(yearOf(v), month, day, hour, minute, 0, rest)
 }
 
-// timeOf is the time of those numbers, with what follows a time: a fraction and a zone,
-// which may be missing, as in .5+01:00.
+// timeOf returns the time of these numbers. rest is what follows the seconds: a fraction and a
+// zone, as in .5+01:00, either of which may be missing.
 func timeOf(year, month, day, hour, minute, second int, rest []byte) (int64, bool) {
 	if year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 60 { // 60 is a leap second
 		return 0, false
@@ -245,17 +245,17 @@ func timeOf(year, month, day, hour, minute, second int, rest []byte) (int64, boo
 	return t, true
 }
 
-// What a time may be: the years 1 to 9999 in UTC. BigQuery refuses a whole file for one that
-// is not, as a period's end of 9999-12-31T23:59:59-05:00.
+// earliest and latest bound what a time may be: the years 1 to 9999 in UTC. BigQuery refuses a
+// whole file for a single time outside them, such as a period's end of 9999-12-31T23:59:59-05:00.
 const (
 	earliest = -62135596800_000000
 	latest   = 253402300799_999999
 )
 
-// notDigits is more than any number of a date.
+// notDigits is larger than any number in a date.
 const notDigits = 10000
 
-// two reads the two digits that v begins with; notDigits if they are none.
+// two parses the two digits that v begins with. It returns notDigits if they are not digits.
 func two(v []byte) int {
 	tens, ones := v[0]-'0', v[1]-'0'
 	if tens > 9 || ones > 9 {
@@ -264,7 +264,8 @@ func two(v []byte) int {
 	return int(tens)*10 + int(ones)
 }
 
-// yearOf reads the four digits that v begins with; notDigits or more if they are none.
+// yearOf parses the four digits that v begins with. It returns notDigits or more if they are not
+// digits.
 func yearOf(v []byte) int { return two(v)*100 + two(v[2:]) }
 
 func daysIn(year, month int) int {
@@ -280,13 +281,13 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// daysSince1970 counts in the Gregorian calendar, also before it began.
+// daysSince1970 counts in the Gregorian calendar, extended to the time before it began.
 func daysSince1970(year, month, day int) int {
 	// Years that begin in March have their leap day at the end.
 	if month <= 2 {
 		year--
 		month += 12
 	}
-	years := year + 400 // not negative, and a multiple of the calendar's period further
+	years := year + 400 // not negative; the calendar repeats every 400 years
 	return years*365 + years/4 - years/100 + years/400 + (153*(month-3)+2)/5 + day - 1 - 719468 - 146097
 }

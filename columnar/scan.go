@@ -2,7 +2,7 @@ package columnar
 
 import "fmt"
 
-// The kinds of a token. Values come under the byte that they begin with.
+// The kinds of a token. A value's kind is the byte that it begins with; for all numbers it is '0'.
 const (
 	tokenObject = '{'
 	tokenArray  = '['
@@ -11,41 +11,40 @@ const (
 	tokenTrue   = 't'
 	tokenFalse  = 'f'
 	tokenNull   = 'n'
-	tokenKey    = 'k' // a member's name; its value is the next token
+	tokenKey    = 'k' // a member's name; the next token is its value
 )
 
-// What a scan notes about a string on its way.
+// Flags of a string or key.
 const (
 	flagEscaped   = 1 << iota // it has escapes: its bytes are not its text
-	flagSurrogate             // it has an escaped surrogate without its pair (RFC 8259 8.2)
+	flagSurrogate             // it has an escaped lone surrogate (RFC 8259, section 8.2)
 )
 
 // token is one value, or one member's name, of a scanned line.
 type token struct {
 	kind       byte
 	flags      byte
-	start, end uint32 // its bytes in the line; a string's or key's without the quotes
-	next       uint32 // the token behind it and all that is in it
+	start, end uint32 // its bytes in the line, without the quotes of a string or key
+	next       uint32 // index of the token after it and all that is in it
 }
 
-// maxDepth is how deep arrays and objects may nest. FHIR's own nesting stays below 20;
-// what goes deeper is an attack on whoever reads it next.
+// maxDepth is how deep arrays and objects may nest. FHIR's own nesting stays below 20; anything
+// deeper than maxDepth is an attack on whoever reads it next.
 const maxDepth = 1000
 
-// scanner checks that a line, or a value in it, is JSON, and leaves its tokens on a tape.
-// Members of an object are a key and a value in turn. It also says what is wrong with a
+// scanner checks that a line, or a value in it, is JSON, and leaves its tokens on a tape. An
+// object's members are alternating keys and values. The scanner also tells what is wrong with a
 // line that a shredder could not read.
 //
-// Valid is what RFC 8259 says. Duplicate names and escaped lone surrogates are valid
-// there; whether they can be columns is for others to see.
+// Valid means valid under RFC 8259. That includes duplicate names and escaped lone surrogates;
+// whether columns can hold them is for callers to decide.
 type scanner struct {
 	tape  []token
-	stack []uint32 // the tape's indices of the containers that are open
-	outer int      // how many are open around what is scanned
+	stack []uint32 // tape indices of the open containers
+	outer int      // how many containers are open around what is scanned
 }
 
-// syntaxError says what is wrong with a line, and at which of its bytes, but nothing of
-// its content.
+// syntaxError says what is wrong with a line and at which byte, but nothing about its content.
 type syntaxError struct {
 	at   int
 	what string
@@ -53,8 +52,8 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("%s at its byte %d", e.what, e.at) }
 
-// scan reads a line that has no white space around it. The tape is good until the
-// next call. The line must be shorter than 4 GiB.
+// scan reads a line that has no white space around it. The tape is valid until the next call. The
+// line must be shorter than 4 GiB.
 func (s *scanner) scan(line []byte) error {
 	if err := isObject(line); err != nil {
 		return err
@@ -66,12 +65,13 @@ func (s *scanner) scan(line []byte) error {
 	return err
 }
 
-// maxValues is how many values a line may have, or a few more. Each takes up to some hundred
-// bytes of memory while it is read, so that [1,1,…] of 128 MiB, which a gzip of 128 KB can
-// hold, would take gigabytes. A Group of two million members has fewer.
+// maxValues is how many values a line may have, give or take a few. Each takes up to some hundred
+// bytes of memory while it is read, so [1,1,…] of 128 MiB, which fits into a gzip of 128 KB, would
+// take gigabytes. A Group of two million members has fewer.
 const maxValues = 8 << 20
 
-// isObject checks what can be told of a line before its tokens.
+// isObject checks what can be told about a line without its tokens: it begins like an object, is
+// valid UTF-8, and does not have too many values.
 func isObject(line []byte) error {
 	if len(line) == 0 || line[0] != '{' {
 		return &syntaxError{0, "it is not a JSON object"}
@@ -79,7 +79,7 @@ func isObject(line []byte) error {
 	if at := invalidUTF8(line); at >= 0 {
 		return &syntaxError{at, "it is not valid UTF-8"}
 	}
-	if len(line) > maxValues { // else it cannot have so many
+	if len(line) > maxValues { // a shorter line cannot have that many
 		if at := afterValues(line, maxValues); at >= 0 {
 			return &syntaxError{at, fmt.Sprintf("it has more than %d values", maxValues)}
 		}
@@ -87,20 +87,20 @@ func isObject(line []byte) error {
 	return nil
 }
 
-// afterValues is where a line has had most values by its commas and opening brackets, -1 if it
-// has not so many.
-func afterValues(line []byte, most int) int {
+// afterValues returns where a line exceeds limit values, counted by commas and opening brackets,
+// or -1 if it does not.
+func afterValues(line []byte, limit int) int {
 	n := 0
 	for i := 0; i < len(line); i++ {
 		switch line[i] {
 		case ',', '{', '[':
-			if n++; n > most {
+			if n++; n > limit {
 				return i
 			}
 		case '"':
 			end, _, err := scanString(line, i+1)
 			if err != nil {
-				return -1 // whoever reads it finds out
+				return -1 // left to whoever parses the line
 			}
 			i = end
 		}
@@ -108,10 +108,11 @@ func afterValues(line []byte, most int) int {
 	return -1
 }
 
-// scanValue puts the value that begins at i on the tape, alone, and returns its end.
+// scanValue puts the value that begins at i on the tape, with nothing else on it, and returns the
+// value's end.
 func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 	s.tape, s.stack = s.tape[:0], s.stack[:0]
-	for { // one value a turn
+	for { // one value per iteration
 		c := at(line, i)
 		switch {
 		case c == '{' || c == '[':
@@ -121,7 +122,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 			s.stack = append(s.stack, uint32(len(s.tape)))
 			s.tape = append(s.tape, token{kind: c, start: uint32(i)})
 			i = skipSpace(line, i+1)
-			if at(line, i) != c+2 { // not "{}" or "[]": in ASCII the closing bracket is two further
+			if at(line, i) != c+2 { // not "{}" or "[]": in ASCII, c+2 is the closing bracket
 				if c == '{' {
 					var err error
 					if i, err = s.key(line, i); err != nil {
@@ -161,7 +162,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 			s.value(token{kind: c, start: uint32(i), end: uint32(i + len(word))})
 			i += len(word)
 		}
-		// Behind a value: close what ends here, up to the next value's start.
+		// After a value: close what ends here, then go to the next value.
 		for {
 			if len(s.stack) == 0 {
 				return i, nil
@@ -188,7 +189,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 	}
 }
 
-// value puts a scalar on the tape.
+// value puts a scalar or a key on the tape.
 func (s *scanner) value(t token) {
 	t.next = uint32(len(s.tape) + 1)
 	s.tape = append(s.tape, t)
@@ -211,8 +212,8 @@ func (s *scanner) key(line []byte, i int) (int, error) {
 	return skipSpace(line, i+1), nil
 }
 
-// close ends the innermost container, whose closing bracket is at i, and returns what
-// is behind it.
+// close ends the innermost container, whose closing bracket is at i, and returns the index after
+// it.
 func (s *scanner) close(i int) int {
 	last := len(s.stack) - 1
 	t := &s.tape[s.stack[last]]
@@ -221,7 +222,7 @@ func (s *scanner) close(i int) int {
 	return i + 1
 }
 
-// at is a line's byte, or 0, which JSON allows nowhere outside of strings, behind its end.
+// at returns a line's byte at i, or 0, which JSON never allows, past the end.
 func at(line []byte, i int) byte {
 	if i < len(line) {
 		return line[i]

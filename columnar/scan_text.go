@@ -15,7 +15,7 @@ const (
 // scanString returns the index of the closing quote of a string whose text begins at i.
 func scanString(line []byte, i int) (end int, flags byte, err error) {
 	for {
-		// Eight bytes at once, up to one that is a quote, a backslash or a control.
+		// Eight bytes at a time, up to a quote, a backslash or a control character.
 		for len(line)-i >= 8 {
 			w := binary.LittleEndian.Uint64(line[i:])
 			quote, slash := w^(lowBits*'"'), w^(lowBits*'\\')
@@ -49,8 +49,8 @@ func scanString(line []byte, i int) (end int, flags byte, err error) {
 	}
 }
 
-// escape measures the escape, or pair of surrogate escapes, that s begins with; 0 is a
-// wrong one. lone tells of a surrogate without its pair.
+// escape measures the escape, or pair of surrogate escapes, that s begins with; n is 0 for an
+// invalid one. lone reports a surrogate without its pair.
 func escape(s []byte) (n int, lone bool) {
 	switch at(s, 1) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
@@ -73,7 +73,7 @@ func escape(s []byte) (n int, lone bool) {
 	return 0, false
 }
 
-// hex4 reads the four digits of the \uXXXX that s begins with.
+// hex4 parses the four digits of the \uXXXX that s begins with.
 func hex4(s []byte) (rune, bool) {
 	if len(s) < 6 {
 		return 0, false
@@ -93,16 +93,15 @@ func hex4(s []byte) (rune, bool) {
 	return r, true
 }
 
-// escaped is the code unit of the escape that s begins with, a backslash, a u and four digits.
+// escaped returns the code unit of the \uXXXX that s begins with, which must be valid.
 func escaped(s []byte) (r rune) {
 	for _, c := range s[2:6] {
-		r = r<<4 | rune(c&0xf+9*(c>>6)) // letters are 0x41 and 0x61 on
+		r = r<<4 | rune(c&0xf+9*(c>>6)) // letters start at 0x41 and 0x61
 	}
 	return r
 }
 
-// text is what a string or key of the line says. It is the line's own memory unless there are
-// escapes in it.
+// text returns the text of a string or key. It is the line's own memory unless it has escapes.
 func (t *token) text(line []byte) []byte {
 	raw := line[t.start:t.end]
 	if t.flags&flagEscaped == 0 {
@@ -111,8 +110,7 @@ func (t *token) text(line []byte) []byte {
 	return appendText(nil, raw)
 }
 
-// appendText appends the text of a string that a scan has passed. A lone surrogate
-// becomes U+FFFD.
+// appendText appends the text of a string that has passed a scan. A lone surrogate becomes U+FFFD.
 func appendText(to, s []byte) []byte {
 	for {
 		i := bytes.IndexByte(s, '\\')
@@ -150,7 +148,7 @@ func appendText(to, s []byte) []byte {
 	}
 }
 
-// scanNumber returns the end of the number that begins at i (RFC 8259 6).
+// scanNumber returns the end of the number that begins at i (RFC 8259, section 6).
 func scanNumber(line []byte, i int) (int, error) {
 	start := i
 	if at(line, i) == '-' {
@@ -178,7 +176,7 @@ func scanNumber(line []byte, i int) (int, error) {
 	return i, nil
 }
 
-// digits returns the end of the digits from i on, -1 if there are none.
+// digits returns the end of the digits from i on, or -1 if there are none.
 func digits(line []byte, i int) int {
 	start := i
 	for at(line, i)-'0' <= 9 {
@@ -190,7 +188,7 @@ func digits(line []byte, i int) int {
 	return i
 }
 
-// invalidUTF8 returns where a line stops to be UTF-8, -1 if nowhere.
+// invalidUTF8 returns where a line stops being valid UTF-8, or -1 if it is valid.
 func invalidUTF8(line []byte) int {
 	if utf8.Valid(line) {
 		return -1

@@ -13,8 +13,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// elements is the layout as Parquet's schema: depth first, lists in the three levels
-// of the specification.
+// elements returns the layout as a Parquet schema: depth first, with lists in the specification's
+// three levels.
 func (l *Layout) elements() []format.SchemaElement {
 	count := func(n int) thrift.Null[int32] { return thrift.New(int32(n)) }
 	all := []format.SchemaElement{{Name: l.ResourceType, NumChildren: count(len(l.root.Fields))}}
@@ -63,7 +63,7 @@ func (l *Layout) elements() []format.SchemaElement {
 	return all
 }
 
-// physical is the Parquet type of a leaf's values.
+// physical returns the Parquet type of a leaf's values.
 func (f *Field) physical() format.Type {
 	switch f.Type {
 	case Boolean:
@@ -78,7 +78,7 @@ func (f *Field) physical() format.Type {
 	return format.ByteArray
 }
 
-// parquetPath is the way down to a leaf in Parquet's schema.
+// parquetPath returns the path to a leaf in the Parquet schema.
 func (f *Field) parquetPath() []string {
 	var path []string
 	for ; f.parent != nil; f = f.parent {
@@ -91,7 +91,7 @@ func (f *Field) parquetPath() []string {
 	return path
 }
 
-// Text is the layout's schema in the notation of Parquet's tools, field ids included.
+// Text returns the layout's schema in the notation of Parquet's tools, field ids included.
 func (l *Layout) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "message %s {\n", l.ResourceType)
@@ -153,7 +153,7 @@ func typeText(e *format.SchemaElement) string {
 	return "binary"
 }
 
-// Hash identifies the layout's columns: equal for equal layouts, SHA-256 in hex.
+// Hash identifies the layout's columns. It is a SHA-256 in hex, equal for equal layouts.
 func (l *Layout) Hash() string { return l.hash() }
 
 func (l *Layout) sum() string {

@@ -1,48 +1,50 @@
 package columnar
 
-// shredder reads resources straight into a row group's columns. Each value goes to one
-// place: its column, __extension, __contained or __residual.
+// shredder reads resources straight into a row group's columns. Each value goes to one place: its
+// column, __extension, __contained or __residual.
 //
-// What the layout has a place for is read in one pass over the line: a member's name is
-// compared with the one that came there the last time, and a text with the one that its
-// column guesses. Only the rest (extensions, contained resources, what has no column)
-// is put on the scanner's tape first, value by value. An object that came before, byte for
-// byte, is not read at all; see echoes.
+// What the layout has a place for is read in one pass over the line: a member's name is compared
+// with the one that came there last time, and a text with its column's guess. Only the rest
+// (extensions, contained resources, members without a column) is put on the scanner's tape first,
+// value by value. An object that came before, byte for byte, is not read at all; see echoes.
 //
-// What reads the line returns where it goes on, [invalid] if the line is not JSON. A
+// Methods that read the line return where to go on, or [invalid] if the line is not JSON. A
 // value's index is that of its first byte.
 //
-// What object and all that it calls do must be done to the row group, show in aside (see
-// nested), or be noted as opOnce: else it is missing where an object came before.
+// Whatever object and its callees do must be done to the row group, be detected by nested as
+// aside, or be noted as opOnce. Otherwise it is lost when the object comes again: nested then
+// replays what was noted instead of reading the object.
 type shredder struct {
 	line    []byte
 	rows    *rowGroup
 	side    sideColumns
 	scanner scanner
-	tape    []token // the scanner's, of the value that was scanned last
+	tape    []token // the scanner's, of the last value scanned
 
-	path      []step      // down to the struct that is being read
-	depth     int         // how many arrays and objects are open
-	elsewhere [][]byte    // names of the open structs' members that are in no column of theirs
-	residual  []byte      // the members of __residual so far, each with a comma behind it
-	whole     bool        // the line can only be kept as it is
-	likely    [][]*member // by stream and member: which member came next the last time
-	echoes    []echoes    // by stream
+	path      []step   // from the root to the struct being read
+	depth     int      // number of open arrays and objects
+	elsewhere [][]byte // names of the open structs' members so far that have no column
+	residual  []byte   // the members of __residual so far, each followed by a comma
+	whole     bool     // the line must be kept whole, in __residual
+	// likely is, by stream and then by 1 + a member's index, the member that followed it last time.
+	// At 0 is the member that came first.
+	likely    [][]*member
+	echoes    []echoes // by stream
 	scratch   []byte
-	names     []byte // unescaped names, which elsewhere points to
-	unescaped []byte // texts of the row that are needed longer than the next one
+	names     []byte // unescaped names that elsewhere points to
+	unescaped []byte // unescaped texts that are needed until the row is over
 
-	id, version []byte // of the row's resource, nil where there is none; good until the next row
+	id, version []byte // of the row's resource, nil if missing; valid until the next row
 	extensions  extensionShredder
 }
 
-// invalid is the place behind what is not JSON.
+// invalid is what methods that read the line return if it is not JSON.
 const invalid = -1
 
-// step is a struct on the way down from the root.
+// step is a struct on the path from the root.
 type step struct {
 	name  string
-	index int // of the element, -1 if it is no list
+	index int // of the element, -1 if it is not in a list
 }
 
 func newShredder(g *rowGroup) *shredder {
@@ -60,8 +62,8 @@ func newShredder(g *rowGroup) *shredder {
 	return s
 }
 
-// row adds a line, without white space around it, as a row. If it is not a JSON object
-// in UTF-8, row returns false, and the row group is as before; why, a scanner tells.
+// row adds a line, without white space around it, as a row. If the line is not a JSON object in
+// UTF-8, row returns false and leaves the row group as it was; a scanner can tell why.
 func (s *shredder) row(line []byte, o *Origin, number int64) bool {
 	if isObject(line) != nil {
 		return false
@@ -98,7 +100,7 @@ func (s *shredder) putText(f *Field, v string) {
 	s.put(f, s.scratch)
 }
 
-// object reads the object at i into the open slot of f.
+// object reads the object at i into the open slot of f, and returns the object's end.
 func (s *shredder) object(f *Field, i int) int {
 	line := s.line
 	if i = skipSpace(line, i+1); at(line, i) == '}' {
@@ -111,7 +113,7 @@ func (s *shredder) object(f *Field, i int) int {
 		s.likely[f.stream] = likely
 	}
 	s.depth++
-	next, most := int32(0), int32(0) // behind the last member that has a place, and behind the furthest
+	next, furthest := int32(0), int32(0) // 1 + the index of the last known member, and 1 + the highest
 	for {
 		var name []byte
 		m := likely[next]
@@ -131,8 +133,8 @@ func (s *shredder) object(f *Field, i int) int {
 		switch {
 		case m == nil:
 			i = s.unknown(name, i, base)
-		case m.index < most && s.cameBefore(m, base):
-			s.whole = true // a name twice: the columns have the first
+		case m.index < furthest && s.cameBefore(m, base):
+			s.whole = true // a duplicate name: the columns have the first
 			i = s.scan(i)
 		case m.to == memberText && at(line, i) == '"':
 			_, i = s.text(m.field, only, i)
@@ -144,7 +146,7 @@ func (s *shredder) object(f *Field, i int) int {
 		}
 		if m != nil {
 			next = m.index + 1
-			most = max(most, next)
+			furthest = max(furthest, next)
 		}
 		if at(line, i) <= ' ' {
 			i = skipSpace(line, i)
@@ -155,7 +157,7 @@ func (s *shredder) object(f *Field, i int) int {
 				i = skipSpace(line, i)
 			}
 		case '}':
-			s.elsewhere = s.elsewhere[:base] // in two lines, only lengths are written: see push
+			s.elsewhere = s.elsewhere[:base] // as two statements, these write only the lengths: see push
 			s.names = s.names[:names]
 			s.depth--
 			return i + 1
@@ -165,7 +167,7 @@ func (s *shredder) object(f *Field, i int) int {
 	}
 }
 
-// known reads the value of a member of the open struct that has not come before.
+// known reads the value of a member that the layout knows and the open struct has not had yet.
 func (s *shredder) known(m *member, i int) int {
 	switch m.to {
 	case memberID, memberVersion:
@@ -188,14 +190,14 @@ func (s *shredder) known(m *member, i int) int {
 		s.elsewhere = append(s.elsewhere, m.nameBytes)
 		s.other(m)
 	case s.rows.taken(m.field):
-		s.whole = true // two types of one open choice
+		s.whole = true // a second type of one open choice
 	default:
 		s.open(m)
 	}
 	return end
 }
 
-// unknown reads the value of a member that no layout knows.
+// unknown reads the value of a member that the layout does not know.
 func (s *shredder) unknown(name []byte, i, base int) int {
 	end := s.scan(i)
 	switch {
@@ -209,7 +211,7 @@ func (s *shredder) unknown(name []byte, i, base int) int {
 	return end
 }
 
-// scan puts the value at i on the tape, alone.
+// scan puts the value at i on the tape, with nothing else on it, and returns the value's end.
 func (s *shredder) scan(i int) int {
 	s.scanner.outer = s.depth
 	end, err := s.scanner.scanValue(s.line, i)
@@ -220,7 +222,7 @@ func (s *shredder) scan(i int) int {
 	return end
 }
 
-// name reads the name of a member and its colon. It is good until its object ends.
+// name reads a member's name and colon. The name is valid until its object ends.
 func (s *shredder) name(i int) (name []byte, end int) {
 	line := s.line
 	if at(line, i) != '"' {
@@ -244,7 +246,7 @@ func (s *shredder) name(i int) (name []byte, end int) {
 	return name, end + 1
 }
 
-// cameBefore says whether the open struct has had a member of that name already.
+// cameBefore reports whether the open struct has already had a member of that name.
 func (s *shredder) cameBefore(m *member, base int) bool {
 	if m.hasColumn() && (s.rows.taken(m.field) || m.field.lexeme != nil && s.rows.taken(m.field.lexeme)) {
 		return true
@@ -252,10 +254,12 @@ func (s *shredder) cameBefore(m *member, base int) bool {
 	return s.isElsewhere(m.nameBytes, base)
 }
 
-// maxElsewhere is how many members without a column an object may have. A line with
-// more of them in one object is kept whole, which spares comparing all with all.
+// maxElsewhere is how many members without a column an object may have. A line with more of them
+// in one object is kept whole, which avoids comparing each name with all others.
 const maxElsewhere = 256
 
+// isElsewhere reports whether a member of that name is in elsewhere, from base on. At maxElsewhere
+// it stops looking, and has the line kept whole.
 func (s *shredder) isElsewhere(name []byte, base int) bool {
 	if len(s.elsewhere)-base >= maxElsewhere {
 		s.whole = true

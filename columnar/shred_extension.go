@@ -5,16 +5,16 @@ import (
 	"strconv"
 )
 
-// extensionShredder is what a shredder knows of the extensions of its row.
+// extensionShredder is a shredder's state for the extensions of its row.
 type extensionShredder struct {
 	count  int      // in the row so far
-	copied int      // bytes of paths and urls that they have written
+	copied int      // bytes of paths and urls written for them
 	path   []byte   // of the element whose extensions are being read
-	urls   [][]byte // of the extensions around the one that is being read
+	urls   [][]byte // of the open extensions, outermost first; nil for one without
 }
 
-// extensionArray puts the array at i, the extension or modifierExtension of the open
-// struct, into __extension.
+// extensionArray puts the array at i, the extension or modifierExtension of the open struct, into
+// __extension. Anything but an array of one or more objects goes to __residual.
 func (s *shredder) extensionArray(name string, i uint32) {
 	if !s.objects(i) {
 		s.keep(name, -1, i)
@@ -24,7 +24,7 @@ func (s *shredder) extensionArray(name string, i uint32) {
 	s.extensionsOf(name == "modifierExtension", -1, i)
 }
 
-// appendPath appends the open struct's path as __extension has it: address[0].period.
+// appendPath appends the open struct's path in the notation of __extension: address[0].period.
 func (s *shredder) appendPath(to []byte) []byte {
 	for _, p := range s.path {
 		if len(to) > 0 {
@@ -37,9 +37,9 @@ func (s *shredder) appendPath(to []byte) []byte {
 	return to
 }
 
-// sibling reads a "_x": the extensions of the primitive x go to __extension, all else
-// into __residual. For a list, nulls that only hold a place are made again from the
-// places of the others, but for the last.
+// sibling reads a "_x": the extensions of the primitive x go to __extension, all else goes to
+// __residual. Nulls that only hold a place in a list are implied by the places of the other
+// elements; only a null at the end is kept.
 func (s *shredder) sibling(m *member, i uint32) {
 	t := &s.tape[i]
 	switch {
@@ -88,7 +88,7 @@ func (s *shredder) siblingObject(i uint32) {
 	s.elsewhere, s.names = s.elsewhere[:base], s.names[:names]
 }
 
-// key is a key's text, good until its object ends.
+// key returns a key's text, valid until its object ends.
 func (s *shredder) key(key *token) []byte {
 	raw := s.line[key.start:key.end]
 	if key.flags == 0 {
@@ -102,9 +102,8 @@ func (s *shredder) key(key *token) []byte {
 	return s.names[start:len(s.names):len(s.names)]
 }
 
-// extensionsOf adds the extensions of the array at i, and all that are within them,
-// each before those within it. parent is the index of the one around them, -1 if there
-// is none.
+// extensionsOf adds the extensions of the array at i and all extensions within them, each before
+// those within it. parent is the index of the extension around them, -1 if there is none.
 func (s *shredder) extensionsOf(modifier bool, parent int, i uint32) {
 	end := s.tape[i].next
 	for i++; i < end; i = s.tape[i].next {
@@ -114,20 +113,20 @@ func (s *shredder) extensionsOf(modifier bool, parent int, i uint32) {
 	}
 }
 
-// Each extension repeats the path, and the urls of those around it. Whoever nests them deep,
-// or many in one of a long url, would make columns many times as large as the line.
+// Each extension repeats the path, and the urls of those around it. Nesting them deep, or many in
+// one with a long url, would make columns many times as large as the line.
 const (
-	// maxURLs is how many extensions around one are told in its urls.
+	// maxURLs is how many urls an extension's urls may have. The outermost come first.
 	maxURLs = 16
-	// maxCopies is how many times a line's size, beside leastCopies, a row's extensions may
-	// repeat. A line with more is kept whole, and the rest of its extensions there alone.
-	maxCopies   = 4
-	leastCopies = 1 << 20
+	// A row's extensions may repeat maxCopies times the size of the line, plus minCopies bytes. A
+	// line with more is kept whole, and the rest of its extensions only there.
+	maxCopies = 4
+	minCopies = 1 << 20
 )
 
 func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	side, e := &s.side, &s.extensions
-	if e.copied > maxCopies*len(s.line)+leastCopies {
+	if e.copied > maxCopies*len(s.line)+minCopies {
 		s.whole = true
 		return
 	}
@@ -160,7 +159,7 @@ func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	e.urls = e.urls[:len(e.urls)-1]
 }
 
-// within finds the extensions that are in the value at i, at any depth.
+// within adds the extensions that are in the value at i, at any depth.
 func (s *shredder) within(i uint32, parent int) {
 	object, end := s.tape[i].kind == tokenObject, s.tape[i].next
 	for i++; i < end; i = s.tape[i].next {
@@ -202,8 +201,8 @@ func (s *shredder) extensionValue(i uint32) {
 	}
 }
 
-// typeNamed is the type that a choice's name ends with: primitives begin with a small
-// letter.
+// typeNamed returns the type that a choice's name ends with. Primitive types begin with a
+// lowercase letter.
 func (s *shredder) typeNamed(suffix []byte) []byte {
 	switch string(suffix) {
 	case "Base64Binary", "Boolean", "Canonical", "Code", "Date", "DateTime", "Decimal", "Id", "Instant", "Integer", "Markdown",
@@ -215,14 +214,14 @@ func (s *shredder) typeNamed(suffix []byte) []byte {
 	return suffix
 }
 
-// projection is what a value says in short.
+// projection is the short form of a value.
 type projection struct{ value, system, display []byte }
 
-// project is the projection of the value at i: a primitive itself; a Coding's code,
-// system and display, and those of a CodeableConcept's first coding, or its text; a
-// Quantity's value, system and code or unit; a Money's value and currency; an
-// Identifier's value and system; a Reference's reference and display. A Quantity without a
-// value is taken for a Coding: docs/layout.md says so, and the layout does not change.
+// project returns the projection of the value at i: a primitive itself; a Coding's code, system
+// and display, and those of a CodeableConcept's first coding, or its text; a Quantity's value,
+// system and code or unit; a Money's value and currency; an Identifier's value and system; a
+// Reference's reference and display. A Quantity without a value is taken for a Coding:
+// docs/layout.md says so, and the layout does not change.
 func (s *shredder) project(i uint32) projection {
 	t := &s.tape[i]
 	switch t.kind {
@@ -257,7 +256,7 @@ func (s *shredder) project(i uint32) projection {
 	return projection{value: first(i, "code", "reference", "text"), system: first(i, "system"), display: first(i, "display")}
 }
 
-// member finds a member of the object at i.
+// member finds the first member of that name in the object at i.
 func (s *shredder) member(i uint32, name string) (value uint32, ok bool) {
 	end := s.tape[i].next
 	for i++; i < end; i = s.tape[i+1].next {
@@ -268,8 +267,8 @@ func (s *shredder) member(i uint32, name string) (value uint32, ok bool) {
 	return 0, false
 }
 
-// memberText is the text of a member of the object at i, or the lexeme of a number or
-// boolean; nil if there is none. It is good until the row is over.
+// memberText returns the text of a member of the object at i, or the lexeme of a number or
+// boolean; nil if there is none. It is valid until the row is over.
 func (s *shredder) memberText(i uint32, name string) []byte {
 	v, ok := s.member(i, name)
 	if !ok {
@@ -284,7 +283,7 @@ func (s *shredder) memberText(i uint32, name string) []byte {
 	return nil
 }
 
-// unescape is the text of a string or a key, good until the row is over.
+// unescape returns the text of a string or a key, valid until the row is over.
 func (s *shredder) unescape(t *token) []byte {
 	raw := s.line[t.start:t.end]
 	if t.flags == 0 {

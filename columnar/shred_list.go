@@ -1,7 +1,7 @@
 package columnar
 
-// list reads the array at i. What an element of another kind holds is kept in
-// __residual, and its slot is null; a null is a null.
+// list reads the array at i. An element of the wrong kind goes to __residual and leaves a null
+// slot; a null element is only a null slot.
 func (s *shredder) list(f *Field, i int) int {
 	line := s.line
 	if i = skipSpace(line, i+1); at(line, i) == ']' {
@@ -36,8 +36,8 @@ func (s *shredder) list(f *Field, i int) int {
 	}
 }
 
-// element reads the element at i, the n-th, of a list of leaves, or one that is of another
-// kind than its list.
+// element reads the n-th element, at i, of a list of leaves, or an element of another kind than
+// its list.
 func (s *shredder) element(f *Field, n, i int) int {
 	if end := s.value(f, n, i); end != 0 {
 		return end

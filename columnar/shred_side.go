@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// sideColumns are the fields of a layout that the shredder itself fills.
+// sideColumns are the fields of a layout that the shredder fills itself.
 type sideColumns struct {
 	resourceType, residual                                                                *Field
 	extension, path, modifier, parent, url, urls, typ, value, system, display, extensions *Field
@@ -19,7 +19,7 @@ type sideColumns struct {
 type originColumns struct {
 	origin, source, feed, run, file, line, transactionTime *Field
 
-	last *Origin // of the row before; nil if that is not known
+	last *Origin // of the previous row; nil if it is not known
 }
 
 func newOriginColumns(root *Field) originColumns {
@@ -28,7 +28,7 @@ func newOriginColumns(root *Field) originColumns {
 		line: o.field("line"), transactionTime: o.field("transactionTime")}
 }
 
-// put says where the open row is from. It uses the scratch space, and returns it.
+// put writes the open row's origin, if there is one. It uses scratch, and returns it.
 func (c *originColumns) put(g *rowGroup, scratch []byte, o *Origin, number int64) []byte {
 	if o == nil {
 		return scratch
@@ -49,7 +49,7 @@ func (c *originColumns) put(g *rowGroup, scratch []byte, o *Origin, number int64
 	return scratch
 }
 
-// field returns the field of that name below f.
+// field returns the field of that name directly below f, or nil.
 func (f *Field) field(name string) *Field {
 	for _, child := range f.Fields {
 		if child.Name == name {
@@ -59,8 +59,8 @@ func (f *Field) field(name string) *Field {
 	return nil
 }
 
-// other takes the members that have no column of their own, and those whose value is
-// not what their column wants. The value is on the tape.
+// other takes members that have no column of their own, and values that are not what their column
+// wants. The value is on the tape.
 func (s *shredder) other(m *member) {
 	switch m.to {
 	case memberExtension:
@@ -79,7 +79,8 @@ func (s *shredder) other(m *member) {
 	}
 }
 
-// containedArray puts contained resources into __contained.
+// containedArray puts the array of contained resources at i into __contained. Anything but an
+// array of one or more objects goes to __residual.
 func (s *shredder) containedArray(i uint32) {
 	if !s.objects(i) {
 		s.keep("contained", -1, i)
@@ -105,7 +106,7 @@ func (s *shredder) containedArray(i uint32) {
 	}
 }
 
-// objects says whether the value at i is an array of one or more objects.
+// objects reports whether the value at i is an array of one or more objects and nothing else.
 func (s *shredder) objects(i uint32) bool {
 	t := &s.tape[i]
 	if t.kind != tokenArray || i+1 == t.next {
@@ -119,11 +120,11 @@ func (s *shredder) objects(i uint32) bool {
 	return true
 }
 
-// keep puts a value into __residual, under the pointer (RFC 6901) of the member name
-// of the open struct, or of the element n of that if n is not negative.
+// keep puts the value at i of the tape into __residual, under the JSON pointer (RFC 6901) of the
+// open struct's member of that name, or of that member's element n unless n is negative.
 func (s *shredder) keep(name string, n int, i uint32) {
 	if s.whole {
-		return // it is in the line
+		return // the line is kept, with the value in it
 	}
 	pointer := s.scratch[:0]
 	for _, p := range s.path {
@@ -139,13 +140,14 @@ func (s *shredder) keep(name string, n int, i uint32) {
 	if len(s.residual) == 0 {
 		s.residual = append(s.residual, '{')
 	}
-	// A name's lone surrogates are U+FFFD by now, and the whole line is kept.
+	// The pointer is valid UTF-8: a name's lone surrogates are U+FFFD by now, and such a line is
+	// kept whole.
 	s.residual, _ = jsontext.AppendQuote(s.residual, pointer)
 	s.residual = append(s.residual, ':')
 	s.residual = append(append(s.residual, s.raw(&s.tape[i])...), ',')
 }
 
-// appendPointer appends a step to a JSON pointer.
+// appendPointer appends a step to a JSON pointer: the index, or the name if the index is negative.
 func appendPointer(to []byte, name string, index int) []byte {
 	to = append(to, '/')
 	if index >= 0 {

@@ -2,8 +2,8 @@ package columnar
 
 import "encoding/binary"
 
-// columns reads the value at i into a list or struct of the open struct. It returns 0 for a
-// value that is not of the field's type; nothing is done then.
+// columns reads the value at i into a list or struct of the open struct. If the value is not of
+// the field's type, it does nothing and returns 0.
 func (s *shredder) columns(f *Field, i int) int {
 	switch c := at(s.line, i); {
 	case f.List && c == '[':
@@ -18,11 +18,11 @@ func (s *shredder) columns(f *Field, i int) int {
 	return 0
 }
 
-// only is the number of a value that is no list's element.
+// only stands for the element number of a value that is not in a list.
 const only = -1
 
-// value reads the value at i into the leaf f, as the n-th element or as the only value. It
-// returns 0 as columns does.
+// value reads the value at i into the leaf f, as the n-th element or as the only value. It returns
+// 0 in the same case as columns.
 func (s *shredder) value(f *Field, n, i int) int {
 	switch c := at(s.line, i); f.role {
 	case roleText:
@@ -59,7 +59,7 @@ func (s *shredder) value(f *Field, n, i int) int {
 	return 0
 }
 
-// slot opens a slot of a leaf, which has a value.
+// slot opens a slot of a leaf, for a value that the caller adds next.
 func (s *shredder) slot(f *Field, n int) {
 	if n == only {
 		s.rows.leaf(f)
@@ -68,7 +68,7 @@ func (s *shredder) slot(f *Field, n int) {
 	}
 }
 
-// set gives a leaf a value, or none if it is nil: an element is null then.
+// set gives a leaf a value. If v is nil, the leaf gets none, and as an element it becomes null.
 func (s *shredder) set(f *Field, n int, v []byte) {
 	switch {
 	case v != nil:
@@ -79,7 +79,7 @@ func (s *shredder) set(f *Field, n int, v []byte) {
 	}
 }
 
-// text reads the string at i into a leaf. v is good until the row is over.
+// text reads the string at i into a leaf. v is valid until the row is over.
 func (s *shredder) text(f *Field, n, i int) (v []byte, end int) {
 	c := &s.rows.columns[f.column]
 	if end := c.matchGuess(s.line, i+1); end > 0 {
@@ -96,7 +96,7 @@ func (s *shredder) text(f *Field, n, i int) (v []byte, end int) {
 	return t.bytes, end
 }
 
-// start adds the start of a date that text has just added to f.
+// start adds the start of the date that text has just added to f.
 func (s *shredder) start(f *Field, n int, date []byte) {
 	c := &s.rows.columns[f.column]
 	if at, ok := c.knownStart(s.rows.epoch); ok {
@@ -110,7 +110,7 @@ func (s *shredder) start(f *Field, n int, date []byte) {
 	}
 }
 
-// identity is text for what tells a resource from others, and keeps it.
+// identity is text for what tells resources apart: the id and the versionId, which it also keeps.
 func (s *shredder) identity(m *member, i int) int {
 	t, end := s.string(i)
 	if end < 0 {
@@ -122,13 +122,13 @@ func (s *shredder) identity(m *member, i int) int {
 		s.id = t.bytes
 	} else {
 		s.version = t.bytes
-		s.rows.note(m.field, opOnce, 0) // done again, it would not set s.version
+		s.rows.note(m.field, opOnce, 0) // a replay would not set s.version
 	}
 	return end
 }
 
-// number reads the number at i into an integer's or a decimal's leaf, as far as it fits. It
-// returns 0 for a number that is not written as an integer is.
+// number reads the number at i into an integer's or decimal's leaf, as far as it fits. For an
+// integer's, it returns 0 if the number is not written as an integer is.
 func (s *shredder) number(f *Field, n, i int) int {
 	end, err := scanNumber(s.line, i)
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *shredder) boolean(i int) (v bool, end int) {
 	return false, 0
 }
 
-// string reads the string at i. Its bytes are good until the row is over.
+// string reads the string at i. t.bytes is valid until the row is over.
 func (s *shredder) string(i int) (t scannedText, end int) {
 	line := s.line
 	i++
@@ -182,17 +182,17 @@ func (s *shredder) string(i int) (t scannedText, end int) {
 		return scannedText{bytes: raw, asIs: true}, end + 1
 	}
 	if flags&flagSurrogate != 0 {
-		s.whole = true // U+FFFD stands in the column
+		s.whole = true // the column has U+FFFD instead
 	}
 	start := len(s.unescaped)
 	s.unescaped = appendText(s.unescaped, raw)
 	return scannedText{bytes: s.unescaped[start:len(s.unescaped):len(s.unescaped)]}, end + 1
 }
 
-// raw is a value as it stands in the line.
+// raw returns a value as it is written in the line.
 func (s *shredder) raw(t *token) []byte { return valueOf(s.line, t) }
 
-// timestamp encodes a TIMESTAMP.
+// timestamp encodes a TIMESTAMP, in the scratch space.
 func (s *shredder) timestamp(micros int64) []byte {
 	s.scratch = binary.LittleEndian.AppendUint64(s.scratch[:0], uint64(micros))
 	return s.scratch

@@ -1,13 +1,13 @@
 package columnar
 
-// starts tells the start of dates that came before: both are in dictionaries, by whose
-// places it goes. So a date that comes again is not parsed, nor its start looked for.
+// starts remembers the starts of dates that came before, by their indices in the two columns'
+// dictionaries. A date that comes again is not parsed, and its start is not looked up.
 type starts struct {
-	places []uint32 // by a date's place: 1 more than its start's; 0 if that is not known
-	epoch  int      // of the row group, for which places hold
+	places []uint32 // by a date's index: 1 + the index of its start; 0 if that is not known
+	epoch  int      // of the row group, in which the indices are valid
 }
 
-// knownStart is the place of the start of the date that was just added to c.
+// knownStart returns the dictionary index of the start of the date that was just added to c.
 func (c *column) knownStart(epoch int) (at uint32, ok bool) {
 	s := &c.starts
 	if c.plainly() || s.epoch != epoch || int(c.dict.last) >= len(s.places) {
@@ -17,8 +17,8 @@ func (c *column) knownStart(epoch int) (at uint32, ok bool) {
 	return at - 1, at > 0
 }
 
-// learnStart keeps the place of what was just added to start, the start of what was just
-// added to c.
+// learnStart remembers what was just added to start as the start of the date that was just added
+// to c.
 func (c *column) learnStart(epoch int, start *column) {
 	if c.plainly() || start.plainly() {
 		return

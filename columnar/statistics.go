@@ -10,17 +10,17 @@ import (
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
 )
 
-// bounds are the least and the greatest of some values, for statistics.
+// bounds are the min and max of some values, for statistics.
 type bounds struct {
-	least, most []byte // nil before the first value, and of values that are too long
-	unbounded   bool   // there was a value that is too long
+	least, most []byte // nil before the first value, and once a value was too long
+	unbounded   bool   // a value was too long
 }
 
-// maxBound is how long a text may be that stands in statistics, which every reader of
-// the file has to read.
+// maxBound is the maximum length of a text in statistics, which every reader of the file has to
+// read.
 const maxBound = 256
 
-// widen widens the bounds by a value of f. It is copied.
+// widen extends the bounds to a value of f, which it copies.
 func (b *bounds) widen(f *Field, v []byte) {
 	if b.unbounded = b.unbounded || len(v) > maxBound; b.unbounded {
 		b.least, b.most = nil, nil
@@ -37,7 +37,7 @@ func (b *bounds) widen(f *Field, v []byte) {
 	}
 }
 
-// merge widens the bounds by other ones of f.
+// merge extends the bounds to other bounds of f.
 func (b *bounds) merge(f *Field, other bounds) {
 	if b.unbounded = b.unbounded || other.unbounded; b.unbounded {
 		b.least, b.most = nil, nil
@@ -47,8 +47,8 @@ func (b *bounds) merge(f *Field, other bounds) {
 	}
 }
 
-// widenByIndices widens the bounds by the values of a dictionary that have these indices.
-// used is scratch space, and comes back.
+// widenByIndices extends the bounds to the values of a dictionary that have these indices. used is
+// scratch space, which it returns.
 func (b *bounds) widenByIndices(f *Field, d *dictionary, index []int32, used []bool) []bool {
 	used = slices.Grow(used[:0], len(d.values))[:len(d.values)]
 	clear(used)
@@ -63,9 +63,10 @@ func (b *bounds) widenByIndices(f *Field, d *dictionary, index []int32, used []b
 	return used
 }
 
-// sumUp is the bounds of a column's open page, for the page index. What is in the page itself
-// goes to the chunk's statistics too; what is in the dictionary does once, by sumUpDictionary. A
-// chunk's only page has no bounds of its own then: they are the chunk's.
+// sumUp returns the bounds of a column's open page, for the page index. Values in the page itself
+// also go to the chunk's statistics; values in the dictionary go there once, by sumUpDictionary. A
+// chunk's only page has no bounds of its own if its values are in the dictionary: they are the
+// chunk's.
 func (e *pageEncoder) sumUp(f *Field, c *column, alone bool) (b bounds) {
 	switch {
 	case c.open.values == 0:
@@ -83,7 +84,7 @@ func (e *pageEncoder) sumUp(f *Field, c *column, alone bool) (b bounds) {
 	return b
 }
 
-// sumUpDictionary adds the dictionary's values to the chunk's statistics.
+// sumUpDictionary adds the dictionary's values to the chunk's statistics and its bloom filter.
 func (c *column) sumUpDictionary(f *Field) {
 	for i := range c.dict.values {
 		v := c.dict.value(uint32(i))
@@ -96,7 +97,7 @@ func (c *column) sumUpDictionary(f *Field) {
 	}
 }
 
-// plainValues calls each for the PLAIN-encoded values of the open page.
+// plainValues calls each with the PLAIN-encoded values of the open page.
 func (c *column) plainValues(each func(v []byte)) {
 	width := c.fixed
 	for v := c.open.plain; len(v) > 0; v = v[width:] {
@@ -109,11 +110,10 @@ func (c *column) plainValues(each func(v []byte)) {
 	}
 }
 
-// bounded says whether a column has least and greatest value in its statistics.
-// Numbers and times have; of texts only codes and the like, which are short and say
-// nothing of a person. The others' bounds would stand in the footer, in the clear
-// where columns are encrypted. Nor have columns that identify people, unless all of
-// those, texts too, are asked for.
+// bounded reports whether a column has min and max in its statistics. Numbers and times do. Of the
+// texts, only codes and the like do, which are short and say nothing about a person: bounds stand
+// in the footer, in the clear even where columns are encrypted. Columns that identify people have
+// none unless identifying is set; then all of those do, texts too.
 func (f *Field) bounded(identifying bool) bool {
 	if f.identifies() {
 		return identifying && f.Type != Boolean
@@ -127,9 +127,9 @@ func (f *Field) bounded(identifying bool) bool {
 	return false
 }
 
-// identifies says whether a column is of what identifies people: names, addresses, telecom,
-// identifiers, where a place is, when somebody was born and died and how old they were, with
-// every type of these choices; and in a Bundle the URLs, which have ids and searches in them.
+// identifies reports whether a column identifies people: names, addresses, telecom, identifiers,
+// where a place is, when somebody was born and died and how old they were, with every type of
+// these choices; and in a Bundle the URLs, which contain ids and searches.
 func (f *Field) identifies() bool {
 	for ; f.parent != nil; f = f.parent {
 		switch f.FHIR {

@@ -8,51 +8,51 @@ import (
 	"github.com/klauspost/compress/huff0"
 )
 
-// strides makes frames of Zstandard (RFC 8878) of values that all have one size, such as
-// UUIDs. In each value the same bytes are those of the one before it (its length, a
-// prefix), and the others are coded letter by letter. An encoder that looks for matches
-// finds some of a few bytes there, which take more room than those bytes, and more time.
+// strides makes Zstandard frames (RFC 8878) of values that all have the same size, such as UUIDs.
+// In each value, the bytes that equal those of the value before it (its length, a prefix) become a
+// match; all others are entropy-coded one by one. An encoder that searches for matches finds some
+// of a few bytes here, which take more room than those bytes, and more time.
 //
-// It belongs to one goroutine.
+// A strides belongs to one goroutine.
 type strides struct {
 	huffman  huff0.Scratch
 	literals []byte
 	varies   []byte
 }
 
-// stride is how the values of a page are alike: from start on there are values of size
-// bytes, and same of those bytes, beginning at from, are the same in each. They may go on at
+// stride tells how the values of a page are alike. From offset start on there are values of size
+// bytes each. In all of them, the same bytes beginning at from are equal; this run may go on at
 // the beginning of the next value.
 type stride struct{ start, size, from, same int }
 
 const (
-	// leastRun is from how many bytes on that are the same they are not coded.
-	leastRun = 4
-	// mostStride bounds the size of values.
-	mostStride = 256
-	// blockBytes is how many bytes a block may stand for (RFC 8878 3.1.1.2.4).
+	// minRun is the shortest run of equal bytes that is coded as a match.
+	minRun = 4
+	// maxStride is the largest size of a value.
+	maxStride = 256
+	// blockBytes is how many bytes a block may decompress to (RFC 8878, section 3.1.1.2.4).
 	blockBytes = 128 << 10
 )
 
-// letters is how many bytes of so many are coded.
+// letters returns how many of this many bytes become literals.
 func (f stride) letters(bytes int) int { return bytes / f.size * (f.size - f.same) }
 
-// of finds how the values of a page are alike that begin at start and have size bytes each.
-// ok is false if they are not, or not enough.
-func (s *strides) of(page []byte, start, size int) (f stride, ok bool) {
+// find reports how the values of a page are alike. The values begin at start and have size bytes
+// each. ok is false if they have too little in common, are too few, or are too large for a frame.
+func (s *strides) find(page []byte, start, size int) (f stride, ok bool) {
 	n := len(page) - start
-	if size < leastRun || size > mostStride || n < 3*size || n%size != 0 || len(page) > windowBytes {
+	if size < minRun || size > maxStride || n < 3*size || n%size != 0 || len(page) > windowBytes {
 		return f, false
 	}
 	from, same := s.sameRun(page[start:], size)
-	return stride{start, size, from, same}, same >= leastRun
+	return stride{start, size, from, same}, same >= minRun
 }
 
-// frame appends a frame of page.
+// frame appends a Zstandard frame that decompresses to page.
 func (s *strides) frame(to, page []byte, f stride) []byte {
-	to = append(to, 0x28, 0xB5, 0x2F, 0xFD, 2<<6|1<<5) // magic number; a single segment, its size in four bytes
+	to = append(to, 0x28, 0xB5, 0x2F, 0xFD, 2<<6|1<<5) // magic; single segment, its size in four bytes
 	to = binary.LittleEndian.AppendUint32(to, uint32(len(page)))
-	for head := f.start + f.from + f.same; head > 0; { // up to where the run ends for the first time
+	for head := f.start + f.from + f.same; head > 0; { // up to the first end of the run
 		n := min(head, blockBytes)
 		to = s.block(to, page[:n], sequences{}, false)
 		page, head = page[n:], head-n
@@ -70,12 +70,13 @@ func (s *strides) frame(to, page []byte, f stride) []byte {
 			s.literals = append(s.literals, page...)
 		}
 		to = s.block(to, s.literals, q, last)
-		q.offset = 1 // as far back as the last one
+		q.offset = 1 // repeats the last offset
 	}
 	return to
 }
 
-// sameRun finds the longest run of bytes that are the same in all values.
+// sameRun finds the longest run of bytes that are equal in all values. It may go on at the
+// beginning of the next value.
 func (s *strides) sameRun(values []byte, size int) (from, n int) {
 	s.varies = slices.Grow(s.varies[:0], size)[:size]
 	clear(s.varies)
@@ -100,10 +101,10 @@ func (s *strides) sameRun(values []byte, size int) (from, n int) {
 	return from, n
 }
 
-// block appends a block of literals, and sequences in which each takes its share of them
-// (RFC 8878 3.1.1.2 and 3.1.1.3).
+// block appends a block of literals and of sequences, each of which takes its share of the
+// literals (RFC 8878, sections 3.1.1.2 and 3.1.1.3).
 func (s *strides) block(to, literals []byte, q sequences, last bool) []byte {
-	const raw, compressed = 0, 2 // kinds of a block, and of its literals
+	const raw, compressed = 0, 2 // types of a block, and of its literals
 	kind, at := compressed, len(to)
 	to = append(to, 0, 0, 0)
 	s.huffman.Reuse = huff0.ReusePolicyNone
@@ -113,7 +114,7 @@ func (s *strides) block(to, literals []byte, q sequences, last bool) []byte {
 		header := compressed | 3<<2 | uint64(len(literals))<<4 | uint64(len(code))<<22
 		to = append(to, byte(header), byte(header>>8), byte(header>>16), byte(header>>24), byte(header>>32))
 		to = q.append(append(to, code...))
-	case q.count > 0: // they would not be shorter; the size in 20 bits
+	case q.count > 0: // literals do not compress; their size in 20 bits
 		header := raw | 3<<2 | uint32(len(literals))<<4
 		to = append(to, byte(header), byte(header>>8), byte(header>>16))
 		to = q.append(append(to, literals...))
@@ -129,23 +130,23 @@ func (s *strides) block(to, literals []byte, q sequences, last bool) []byte {
 	return to
 }
 
-// sequences are a block's, which are all the same: so many literals, and then a match.
+// sequences are the sequences of a block, which are all the same: some literals, then a match.
 type sequences struct {
 	count    int
-	literals int // up to mostStride
-	match    int // from leastRun to mostStride bytes
-	offset   int // 3 more than how far back the match is; 1: as far as the last one
+	literals int // up to maxStride
+	match    int // minRun to maxStride bytes
+	offset   int // 3 + how far back the match is; 1 repeats the last distance
 }
 
-// append appends the sequences' section. Their codes have one value each, so that only
-// the bits behind the codes are there for each sequence.
+// append appends the sequences section. Each of its three codes has a single value, so that a
+// sequence takes only the extra bits of its codes.
 func (q sequences) append(to []byte) []byte {
 	switch {
 	case q.count == 0:
 		return append(to, 0)
 	case q.count < 128:
 		to = append(to, byte(q.count))
-	default: // below 0x7F00, by leastRun
+	default: // below 0x7F00, since values are longer than minRun
 		to = append(to, byte(q.count>>8)+128, byte(q.count))
 	}
 	literals := codeOf(q.literals, 16, literalBits)
@@ -154,7 +155,7 @@ func (q sequences) append(to []byte) []byte {
 	offset.extra, offset.bits = q.offset-1<<offset.code, offset.code
 	const once = 1<<6 | 1<<4 | 1<<2 // RLE_Mode for all three
 	to = append(to, once, byte(literals.code), byte(offset.code), byte(match.code-3))
-	// Bits are read from the last one on, and begin behind the highest that is set.
+	// Bits are read from the last one backward, and begin below the highest that is set.
 	extra := uint64(literals.extra) | uint64(match.extra)<<literals.bits | uint64(offset.extra)<<(literals.bits+match.bits)
 	var stream uint64
 	n := 0
@@ -167,17 +168,18 @@ func (q sequences) append(to []byte) []byte {
 	return append(to, byte(stream|1<<n))
 }
 
-// lengthCode is a code of RFC 8878 3.1.1.3.2.1.1, with bits that tell which of its lengths
-// is meant.
+// lengthCode is a code of RFC 8878, section 3.1.1.3.2.1.1, with the extra bits that tell which of
+// its lengths is meant.
 type lengthCode struct{ code, extra, bits int }
 
-// Up to some length codes have one length each. Then they have 1 << bits each.
+// Small lengths have a code each. These are the numbers of extra bits of the codes after those:
+// each stands for 1 << bits lengths.
 var (
 	literalBits = []int{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8}
 	matchBits   = []int{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8}
 )
 
-// codeOf is the code of a length; first is the least whose code has several.
+// codeOf returns the code of a length. first is the smallest length that shares its code.
 func codeOf(length, first int, bits []int) lengthCode {
 	if length < first {
 		return lengthCode{code: length}

@@ -18,7 +18,7 @@ func wantStrides(t interface {
 	Fatalf(format string, args ...any)
 }, s *strides, page []byte, start, size int) (frame []byte, ok bool) {
 	t.Helper()
-	how, ok := s.of(page, start, size)
+	how, ok := s.find(page, start, size)
 	if !ok {
 		return nil, false
 	}
@@ -44,11 +44,11 @@ func TestStrides(t *testing.T) {
 	t.Parallel()
 	var s strides
 	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.OneOf(rapid.IntRange(1, mostStride+2), rapid.SampledFrom([]int{1000, blockBytes + 1})).Draw(t, "size")
+		size := rapid.OneOf(rapid.IntRange(1, maxStride+2), rapid.SampledFrom([]int{1000, blockBytes + 1})).Draw(t, "size")
 		run := rapid.IntRange(0, size).Draw(t, "run")
 		at := rapid.IntRange(0, size-1).Draw(t, "at")
 		count := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 100, 127, 128, 129, 1500, 4000, 20_000}).Draw(t, "count")
-		if size > mostStride {
+		if size > maxStride {
 			count %= 10
 		}
 		letters := rapid.SampledFrom([]int{1, 2, 16, 256}).Draw(t, "letters")
@@ -61,7 +61,7 @@ func TestStrides(t *testing.T) {
 				page[i] = byte(v)
 			}
 		}
-		if _, ok := wantStrides(t, &s, page, start, size); ok != (count >= 3 && len(page) <= windowBytes) && run >= leastRun && run < size && size <= mostStride {
+		if _, ok := wantStrides(t, &s, page, start, size); ok != (count >= 3 && len(page) <= windowBytes) && run >= minRun && run < size && size <= maxStride {
 			t.Fatalf("a frame: %v", ok)
 		}
 	})

@@ -7,24 +7,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Deleted stands for a resource type where rows are tombstones: in Options.Create, in
-// [PartStats], for [LayoutOf] and [Reader.ResourceType], and in paths. No resource type
-// has a small first letter.
+// Deleted takes the place of a resource type where rows are tombstones: in Options.Create,
+// [PartStats], [LayoutOf], [Reader.ResourceType] and paths. No resource type begins with a
+// lowercase letter.
 const Deleted = "deleted"
 
-// NewTombstoneWriter returns a Writer for the deleted files of a manifest. Its lines are
-// Bundles of DELETE requests, and its rows tombstones: one for each entry, all in one
-// part of the type [Deleted].
+// NewTombstoneWriter returns a Writer for the deleted files of a manifest. Their lines are Bundles
+// of DELETE requests. Each entry becomes one row, a tombstone; all of them go to one part of the
+// type [Deleted].
 //
-// What cannot be a tombstone goes to Options.Quarantine with the line's number: an
-// entry that is no DELETE or names no resource alone, with a reason that says which of
-// the Bundle's it is; a line that is no Bundle as a whole. Statistics count entries:
-// Resources are tombstones, and with Quarantined they are all that there were. A line
-// that is a resource with an id stands for one entry, and so does an entry without a
-// Bundle around it, as quarantine has it. A Bundle stays in one part, so that one
-// may be larger than Options.TargetBytes by what a line makes.
+// What cannot be a tombstone goes to Options.Quarantine with its line's number: an entry that is
+// not a DELETE or does not name a single resource, with a reason that says which of the Bundle's
+// entries it is; and a line that is not a Bundle, as a whole. There are two exceptions: a line
+// that is a resource with an id stands for one entry, and so does an entry without a Bundle around
+// it, which is how quarantine stores entries.
 //
-// However many entries a Bundle has, memory is that of its line and of a row group.
+// Statistics count entries: Resources are tombstones, and Resources and Quarantined together are
+// all entries. A Bundle stays in one part, so a part may exceed Options.TargetBytes by what one
+// line makes. However many entries a Bundle has, it takes the memory of its line and of a row
+// group.
 //
 // See "Deleted" in https://hl7.org/fhir/uv/bulkdata/export.html#response---complete-status.
 func NewTombstoneWriter(o Options) *Writer {
@@ -47,7 +48,7 @@ func tombstoneFields() []*Field {
 // tombstone is one row. Its texts are valid UTF-8.
 type tombstone struct {
 	resourceType, id string
-	url              string // "" if it is resourceType/id
+	url              string // empty if it is resourceType/id
 	residual         []byte // nil for none
 }
 
@@ -137,8 +138,8 @@ func (l *lane) addTombstone(ctx context.Context, t tombstone, at line) error {
 	return l.endRow(s, len(at.bytes))
 }
 
-// tombstone puts a tombstone's row together again: a Bundle of this one entry, or the
-// line that it was made of.
+// tombstone reassembles the row of a tombstone: a Bundle with this one entry, or the line that it
+// was made of.
 func (a *assembler) tombstone() ([]byte, error) {
 	fields := a.layout.root.Fields
 	resourceType, id, url, residual := a.leaf(fields[0]), a.leaf(fields[1]), a.leaf(fields[2]), a.leaf(fields[3])

@@ -3,10 +3,10 @@ package columnar
 import "encoding/binary"
 
 // undo takes back what the open row has put into the columns and their dictionaries. What is
-// written is then as if the row had never been, but that a column which has left its dictionary
-// does without. It costs a look at every field below those that the row has reached, and at the
-// values of their columns since the last time: it is for lines that turn out not to be JSON when
-// half of them is read.
+// written is then as if the row had never been, except that a column that has left its dictionary
+// does without it. undo looks at every field below the structs that the row has reached, and at
+// the values that their columns got since the last undo: it is meant for lines that turn out not
+// to be JSON halfway through.
 func (g *rowGroup) undo() {
 	g.rows--
 	root := &g.streams[g.layout.root.stream]
@@ -16,7 +16,7 @@ func (g *rowGroup) undo() {
 	g.epoch++
 }
 
-// undoFields undoes the fields of a struct, whose own slots are undone.
+// undoFields undoes the fields of a struct whose own slots are already undone.
 func (g *rowGroup) undoFields(f *Field) {
 	slots := g.slots(f)
 	for _, child := range f.Fields {
@@ -30,7 +30,7 @@ func (g *rowGroup) undoFields(f *Field) {
 		}
 		s := &g.streams[child.stream]
 		if s.seen <= slots {
-			continue // the row has not come here, nor further down
+			continue // the row has reached neither this field nor any below it
 		}
 		keep := slots
 		if child.List {
@@ -62,8 +62,8 @@ func present(def []byte, full uint8) (n int) {
 	return n
 }
 
-// undo takes the last n values of f back. It looks at each value that stays once, however many
-// lines are refused.
+// undo takes back the last n values of f. It looks only once at each value that stays, however
+// many lines are refused.
 func (c *column) undo(f *Field, n int) {
 	if n == 0 {
 		return
@@ -86,7 +86,7 @@ func (c *column) undo(f *Field, n int) {
 	k.values = o.values
 }
 
-// plainEnd is where the open page's PLAIN-encoded values end.
+// plainEnd returns where the open page's PLAIN-encoded values end, given how many there are.
 func (c *column) plainEnd(f *Field) int {
 	switch {
 	case f.Type == Boolean: // a byte each until the page is encoded

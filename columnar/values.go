@@ -2,17 +2,17 @@ package columnar
 
 import "encoding/binary"
 
-// scannedText is a text of JSON.
+// scannedText is a text read from JSON.
 type scannedText struct {
 	bytes []byte
-	asIs  bool // it stands in the line as it is, without escapes
+	asIs  bool // it has no escapes: the line has these very bytes
 
-	missed bool // it does not stand there as its column guesses
+	missed bool // it is known not to be what its column guesses
 }
 
-// matchGuess says where a text ends that begins at i of a line, if it is the one that the
-// column guesses, behind its quote; else it is 0. That one needs no other look at its
-// bytes.
+// matchGuess compares the text that begins at i of a line with the one that the column guesses. If
+// they are equal, it returns the index after the closing quote, and the text's bytes need no other
+// look; else it returns 0.
 func (c *column) matchGuess(line []byte, i int) int {
 	end := i + len(c.guess)
 	if c.guess == nil || end >= len(line) || line[end] != '"' || string(line[i:end]) != string(c.guess) {
@@ -21,7 +21,7 @@ func (c *column) matchGuess(line []byte, i int) int {
 	return end + 1
 }
 
-// place adds a value of the open slot that is in the column's dictionary.
+// place adds a value of the open slot that is in the column's dictionary at index i.
 func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	c.open.values++
 	push(&c.open.index, int32(i), g.growth)
@@ -31,8 +31,8 @@ func (g *rowGroup) place(f *Field, c *column, i uint32) {
 	g.note(f, opPlace, i)
 }
 
-// placeAgain is place for a value of which the caller knows that it is the one at i: it counts
-// as dictionary.add counts, and what is guessed next stays.
+// placeAgain is place for a value whose index i the caller remembers. It counts as dictionary.add
+// does, and leaves the guess of the next value alone.
 func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
 	c.dict.adds++
 	g.place(f, c, i)
@@ -47,10 +47,9 @@ func (g *rowGroup) addGuessed(f *Field, c *column) {
 	}
 }
 
-// repeat opens the slot of a leaf that is not a list for the value that it had last, in
-// this row group. It returns false if that is not known any more: then nothing is done. It is
-// for columns that no object's notes are of, and of which no line that is refused has a value
-// of its own.
+// repeat opens the slot of a leaf that is not a list, for the value that it had last in this row
+// group. If that value is no longer known, repeat does nothing and returns false. It is for
+// columns that no object's notes contain and of which no refused line has a value of its own.
 func (g *rowGroup) repeat(f *Field) bool {
 	c := &g.columns[f.column]
 	if c.plainly() || c.dict == nil || len(c.dict.values) == 0 {
@@ -63,8 +62,7 @@ func (g *rowGroup) repeat(f *Field) bool {
 // bytes adds a value of the open slot. v is copied.
 func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.text(f, c, scannedText{bytes: v}) }
 
-// text is bytes for a text. One that stands in JSON as it is may be what the column guesses
-// later.
+// text is bytes for a text. A text without escapes may be what the column guesses later.
 func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	v := t.bytes
 	if !c.plainly() {
@@ -86,8 +84,8 @@ func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	}
 }
 
-// pushPlain appends the PLAIN encoding of a value; fixed is its size, which it has, 0 for a
-// BYTE_ARRAY. See push.
+// pushPlain appends the PLAIN encoding of a value. fixed is the size that the value must have, or
+// 0 for a BYTE_ARRAY. See push.
 func pushPlain(to *[]byte, v []byte, fixed, growth int) {
 	start, head := len(*to), 0
 	if fixed == 0 {
@@ -103,7 +101,8 @@ func pushPlain(to *[]byte, v []byte, fixed, growth int) {
 	copy((*to)[start+head:], v)
 }
 
-// plainSize is how many bytes each of PLAIN-encoded values has, with its length; 0 if they differ.
+// plainSize returns the size of each of these PLAIN-encoded values, with its length prefix, or 0
+// if sizes differ.
 func plainSize(plain []byte, fixed int) int {
 	if fixed > 0 || len(plain) < 4 {
 		return fixed
@@ -117,7 +116,7 @@ func plainSize(plain []byte, fixed int) int {
 	return 4 + int(size)
 }
 
-// bool adds a value of the open slot, a byte each until the page is encoded.
+// bool adds a value of the open slot, as one byte until the page is encoded.
 func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	c.open.values++
 	b, kind := byte(0), opFalse
@@ -128,16 +127,16 @@ func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	c.open.plain = append(c.open.plain, b)
 }
 
-// leaveDictionary is the column's. Whoever knows a place in the dictionary shall not use it
-// from now on.
+// leaveDictionary makes a column leave its dictionary. It begins a new epoch: nobody may use an
+// index into that dictionary that they remember.
 func (g *rowGroup) leaveDictionary(c *column, to encoding) {
 	c.leaveDictionary(to)
 	g.epoch++
 }
 
-// staysOpen says whether a column's open page, which is marked, takes more rows. The column
-// leaves its dictionary first if the page shows that it does not pay. That is seen between
-// rows, so that lines that are refused have no say in it.
+// staysOpen reports whether a column's open page, which is marked, takes more rows. The column
+// leaves its dictionary first if the page shows that it does not pay. This is decided between
+// rows, so that refused lines have no influence on it.
 func (g *rowGroup) staysOpen(c *column) bool {
 	if !c.plainly() && c.dict.inRuns(c.open.index, c.chunk.known) {
 		g.leaveDictionary(c, plainEver)
@@ -149,5 +148,5 @@ func (g *rowGroup) staysOpen(c *column) bool {
 	return len(c.open.index) < g.pageIndices
 }
 
-// firstTrial is how many values a page has when it is first seen whether a dictionary pays.
+// firstTrial is how many values a page has when its dictionary is first judged.
 func (g *rowGroup) firstTrial() int { return min(dictionaryTrial, g.pageIndices) }

@@ -6,21 +6,23 @@ import (
 	"unsafe"
 )
 
-// workspace is what a Writer's first lane works with and leaves to that of its next parts, by
-// [Writer.Reset]: memory that was used before need not be mapped, cleared and collected again.
-// Of a day's mix, whose types have parts of their own, that was a twentieth of the time.
+// workspace is the memory that a Writer's first lane works in and that [Writer.Reset] hands to the
+// first lane of its next parts: memory that was used before need not be mapped, cleared and
+// collected again. That was a twentieth of the time for a day's mix, whose types have parts of
+// their own.
 type workspace struct {
 	scanner scanner
 	encoder *pageEncoder
-	memory  []byte         // of a block, between two of them
-	columns []columnMemory // of row groups that are written, the one with the least first
+	memory  []byte         // of a block, between two blocks
+	columns []columnMemory // of row groups that are written, smallest first
 }
 
-// What is kept is bounded, in bytes, of a workspace without its columns, of each column and
-// of all columns: a very long line makes them large, which shall not last until the end.
+// Limits of what is kept, in bytes: maxKept for a workspace without its columns, and for each
+// column; maxKeptColumns for all columns. A very long line makes these large, and that memory must
+// not stay until the end.
 const (
-	mostKept        = 16 << 20
-	mostKeptColumns = 64 << 20
+	maxKept        = 16 << 20
+	maxKeptColumns = 64 << 20
 )
 
 func (s *workspace) bytes() int {
@@ -39,8 +41,8 @@ func (m columnMemory) bytes() int {
 	return cap(m.dict.plain) + int(unsafe.Sizeof(dictionaryValue{}))*cap(m.dict.values) + 4*cap(m.dict.table) + 4*cap(m.index) + cap(m.plain)
 }
 
-// beginColumn readies a column for its first value. What comes first in a type comes often, so it
-// gets the most.
+// beginColumn readies a column for its first value. Columns that come first in a type come often,
+// so they get the largest memory.
 func (s *workspace) beginColumn(c *column, growth int) {
 	last := len(s.columns) - 1
 	if last < 0 {
@@ -53,7 +55,7 @@ func (s *workspace) beginColumn(c *column, growth int) {
 	c.dict, c.open.index, c.open.plain = m.dict, m.index[:0], m.plain[:0]
 }
 
-// keep takes the memory of a row group that is written and done with.
+// keep takes over the memory of a row group that is written and no longer in use.
 func (s *workspace) keep(g *rowGroup) {
 	all := 0
 	for _, m := range s.columns {
@@ -62,7 +64,7 @@ func (s *workspace) keep(g *rowGroup) {
 	for i := range g.columns {
 		c := &g.columns[i]
 		m := columnMemory{c.dict, c.open.index, c.open.plain}
-		if m.dict == nil || m.bytes() > min(mostKept, mostKeptColumns-all) {
+		if m.dict == nil || m.bytes() > min(maxKept, maxKeptColumns-all) {
 			continue
 		}
 		all += m.bytes()

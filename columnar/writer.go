@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Writer makes Parquet parts of NDJSON, one part for each resource type that comes
-// along: servers do mix types in a file. It belongs to one goroutine, and may use others
-// while Append or Close runs; see Options.Cores.
+// Writer makes Parquet parts from NDJSON, one part for each resource type that it meets: servers
+// do mix types in a file. It belongs to one goroutine, and may use others while Append or Close
+// runs; see Options.Cores.
 //
-// An error of Append or Close leaves the parts unfinished: they must be thrown away.
+// After an error from Append or Close the parts are unfinished and must be thrown away.
 type Writer struct {
 	options    Options
-	wrong      error // with the options
+	wrong      error // what is wrong with the options
 	tombstones bool
-	lanes      []*lane    // the first is Append's own goroutine's
-	blocks     int        // that the lanes have had
-	laneBlocks int        // a constant but in tests
-	space      *workspace // of the first lane, from Close to Reset; nil for none
+	lanes      []*lane    // the first is that of Append's own goroutine
+	blocks     int        // how many the lanes have had
+	laneBlocks int        // constant except in tests
+	space      *workspace // the first lane's, from Close to Reset; nil for none
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
@@ -37,14 +37,14 @@ func NewWriter(o Options) *Writer {
 	return w
 }
 
-// Reset makes of a Writer that was closed, also of tombstones, what NewWriter returns, but
-// that it works in the same memory.
+// Reset turns a closed Writer, of tombstones too, into what NewWriter returns, but in the memory
+// it already has.
 func (w *Writer) Reset(o Options) { w.reset(o, false) }
 
 func (w *Writer) reset(o Options, tombstones bool) {
 	o.setDefaults()
 	if o.Codec != w.options.Codec || o.Level != w.options.Level {
-		w.space = nil // its encoder is for others
+		w.space = nil // its encoder is for another codec or level
 	}
 	w.options, w.tombstones = o, tombstones
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
@@ -54,13 +54,13 @@ func (w *Writer) reset(o Options, tombstones bool) {
 	}
 }
 
-// Append makes rows of lines until they end or a part is full; which of the two it
-// was, [Writer.Full] tells, and what is left in lines can go to another Writer. The
-// rows' column __origin says that they come from origin, unless that is nil.
+// Append makes rows of lines until they end or a part is full; [Writer.Full] tells which. What is
+// left in lines can go to another Writer. origin goes into the rows' column __origin, unless it is
+// nil.
 //
-// Errors are the reader's, Create's, Quarantine's, a part's, or a [*DataError]; the
-// statistics are those up to there. Canceling ctx ends it. All its goroutines have ended
-// when it returns.
+// Errors are those of the reader, of Create, Quarantine or a part, or a [*DataError]; the
+// statistics cover what came before. Canceling ctx ends Append. All its goroutines have ended when
+// it returns.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (ReadStats, error) {
 	if w.wrong != nil {
 		return ReadStats{}, w.wrong
@@ -72,14 +72,14 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (Read
 	return in.read, in.err
 }
 
-// Full says whether a part has reached Options.TargetBytes, so that the Writer should
-// be closed.
+// Full reports whether a part has reached Options.TargetBytes, or a footer as large as readers
+// accept, so that the Writer should be closed.
 func (w *Writer) Full() bool { return w.full.Load() }
 
-// Close finishes the parts and returns their statistics, ordered by type. What can be done
-// then is Reset; of the parts, the Writer keeps nothing.
+// Close finishes the parts and returns their statistics, ordered by type. The Writer keeps nothing
+// of the parts. After Close, only Reset may be called.
 func (w *Writer) Close() ([]PartStats, error) {
-	last := map[*part]int{} // row groups that are still to come
+	last := map[*part]int{} // row groups still to come
 	for _, l := range w.lanes {
 		for _, s := range l.shares {
 			if s.rows.rows > 0 {
@@ -108,8 +108,8 @@ func (w *Writer) Close() ([]PartStats, error) {
 		stats = append(stats, stat)
 	}
 	slices.SortFunc(stats, func(a, b PartStats) int { return cmp.Compare(a.ResourceType, b.ResourceType) })
-	if len(w.lanes) > 0 && w.lanes[0].bytes() <= mostKept {
-		w.space = w.lanes[0].workspace // others help now and then, and need not keep theirs
+	if len(w.lanes) > 0 && w.lanes[0].bytes() <= maxKept {
+		w.space = w.lanes[0].workspace // other lanes help now and then, and need not keep theirs
 	}
 	w.lanes, w.parts = nil, nil
 	return stats, nil
@@ -122,7 +122,7 @@ func (p *part) failed(doing string, err error) error {
 	return fmt.Errorf("%s a part of %s: %w", doing, p.file.layout.ResourceType, err)
 }
 
-// partOf is the part of a resource type, or of [Deleted]. It is opened if need be.
+// partOf returns the part of a resource type, or of [Deleted]. It creates the part if need be.
 func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
