@@ -9,8 +9,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// nasty makes a resource as a plausible one with some mutations: JSON that is valid and
-// hardly FHIR any more.
+// nasty makes a plausible resource and mutates it: JSON that is valid and hardly FHIR any more.
 func (g *generator) nasty(name string, mutations int) string {
 	v, err := parse(g.resource(name))
 	if err != nil {
@@ -25,7 +24,7 @@ func (g *generator) nasty(name string, mutations int) string {
 	return v.String()
 }
 
-// mutate does something to one of a value's objects and arrays.
+// mutate changes one of a value's objects and arrays.
 func (g *generator) mutate(root *tree) {
 	var all []*tree
 	var collect func(v *tree)
@@ -50,9 +49,9 @@ func (g *generator) mutate(root *tree) {
 		m.value = g.odd()
 	case 1:
 		v.members = slices.Insert(v.members, at, member{g.oddKey(), g.odd()})
-	case 2: // the same again
+	case 2: // duplicate the member
 		v.members = slices.Insert(v.members, g.r.IntN(len(v.members)+1), *m)
-	case 3: // the name again
+	case 3: // duplicate only its name
 		v.members = slices.Insert(v.members, g.r.IntN(len(v.members)+1), member{m.key, g.odd()})
 	case 4:
 		v.members = slices.Delete(v.members, at, at+1)
@@ -101,7 +100,7 @@ func (g *generator) odd() *tree {
 		`""`, `"x"`, `"2015-02"`, `"2015-02-30"`, `"\ud800"`, `"\u0000"`, `"\ud83d\ude00"`, `"true"`, `"null"`, `"\/"`)}
 }
 
-// fuzzSeed is a file of resources for a seed: most things that can be are there some time.
+// fuzzSeed returns a file of resources for a seed: over many seeds, most things occur.
 func fuzzSeed(seed uint64, mutations int) []string {
 	g := newGenerator(seed, 0)
 	types := everyType()
@@ -114,7 +113,7 @@ func fuzzSeed(seed uint64, mutations int) []string {
 	return lines
 }
 
-// TestNasty takes a few seeds; FuzzNasty takes as many as there is time for.
+// TestNasty tries a few seeds; FuzzNasty tries as many as there is time for.
 func TestNasty(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
@@ -129,7 +128,7 @@ func TestNasty(t *testing.T) {
 	}
 }
 
-// FuzzNasty looks for resources that do not come back.
+// FuzzNasty looks for resources that do not survive the round trip.
 func FuzzNasty(f *testing.F) {
 	f.Add(uint64(1), uint8(3))
 	f.Fuzz(func(t *testing.T, seed uint64, mutations uint8) {
@@ -139,7 +138,7 @@ func FuzzNasty(f *testing.F) {
 	})
 }
 
-// FuzzRoundTrip takes any line: it comes back, or it was none.
+// FuzzRoundTrip takes any line: either it comes back, or it was not a valid line.
 func FuzzRoundTrip(f *testing.F) {
 	g := newGenerator(1, 0.2)
 	for _, name := range []string{"Patient", "Observation", "Questionnaire", "Task", "Bundle", "Parameters", "MolecularSequence", "Foo"} {

@@ -97,7 +97,7 @@ func TestOddExtensions(t *testing.T) {
 	})
 }
 
-// What an extension's value says in short.
+// The short form of an extension's value.
 func TestExtensionValues(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, value, typ, short, system, display string }{
@@ -129,8 +129,7 @@ func TestExtensionValues(t *testing.T) {
 	}
 }
 
-// However deep extensions nest, urls are bounded.
-// Many extensions in one of a long url do not make columns many times as large as the line.
+// However deep extensions nest, their urls are bounded.
 func TestLongURLs(t *testing.T) {
 	t.Parallel()
 	const children = 2000
@@ -148,6 +147,7 @@ func TestLongURLs(t *testing.T) {
 	}
 }
 
+// Many extensions in one with a long url do not make columns many times as large as the line.
 func TestManyURLs(t *testing.T) {
 	t.Parallel()
 	line := `{"resourceType":"Basic"` + strings.Repeat(`,"extension":[{"url":"u"`, 400) + strings.Repeat(`}]`, 400) + `}`

@@ -10,9 +10,9 @@ import (
 	"fhirkiln/columnar"
 )
 
-// oddCase is a resource with something odd in it, and all columns that have a value for
-// it but resourceType and __origin: values of a list with a bar between them. What is
-// not in columns is told by levels, and checked by restoring.
+// oddCase is a resource with something odd in it, and all columns that have a value for it, except
+// resourceType and __origin. Values of a list are separated by a bar. What is not in columns is in
+// levels, and is checked by restoring.
 type oddCase struct {
 	name, line string
 	want       map[string]string
@@ -23,8 +23,8 @@ var options = columnar.Options{}
 
 type columns = map[string]string
 
-// checkOdd converts each case between two rows that have much, so that a value that
-// goes astray is seen.
+// checkOdd converts each case between two rows that have many values, so that a value that goes
+// astray is noticed.
 func checkOdd(t *testing.T, resourceType string, cases []oddCase) {
 	t.Helper()
 	g := newGenerator(7, 0.4)
@@ -92,7 +92,7 @@ func TestOddPatients(t *testing.T) {
 		{"an object for a string", `"gender":{"a":[{"b":1.50}]}`, columns{"__residual": `{"/gender":{"a":[{"b":1.50}]}}`}},
 		{"a list for a string", `"gender":["male"]`, columns{"__residual": `{"/gender":["male"]}`}},
 
-		// Integers that are none.
+		// Numbers that are not integers.
 		{"an int", `"multipleBirthInteger":2147483647`, columns{"multipleBirthInteger": "2147483647"}},
 		{"the least int", `"multipleBirthInteger":-2147483648`, columns{"multipleBirthInteger": "-2147483648"}},
 		{"an int that is too large", `"multipleBirthInteger":2147483648`, columns{"__residual": `{"/multipleBirthInteger":2147483648}`}},
@@ -131,7 +131,7 @@ func TestOddPatients(t *testing.T) {
 		{"strings", `"gender":"\u0000\b\f\n\r\t\"\\\/\u00e9\ud83d\ude00` + "\u2028\u007f" + `"`,
 			columns{"gender": "\x00\b\f\n\r\t\"\\/\u00e9\U0001F600\u2028\u007f"}},
 
-		// What cannot be told by columns: the whole line.
+		// What columns cannot hold: the whole line is kept.
 		{"a key twice", `"gender":"a","gender":"b"`, columns{"gender": "a", "__residual": `{"":LINE}`}},
 		{"a key twice, the same", `"gender":"a","gender":"a"`, columns{"gender": "a", "__residual": `{"":LINE}`}},
 		{"a key twice by an escape", `"gender":"a","\u0067ender":"b"`, columns{"gender": "a", "__residual": `{"":LINE}`}},
@@ -160,7 +160,7 @@ func TestOddPatients(t *testing.T) {
 	})
 }
 
-// An object with very many members that have no column is not compared member by member.
+// An object with very many members without a column is not compared member by member.
 func TestManyUnknownMembers(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -160,7 +160,7 @@ func TestOddStructures(t *testing.T) {
 	})
 }
 
-// How resourceType is written does not matter.
+// How resourceType is written makes no difference.
 func TestOddResourceTypes(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
@@ -181,7 +181,7 @@ func TestOddResourceTypes(t *testing.T) {
 	}
 }
 
-// A row without an origin has none.
+// A row without an origin has a null __origin.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	m := memory{}
@@ -202,7 +202,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// Each row has the origin that its Append was given, also where the caller uses one again.
+// Each row has the origin that its Append was given, even if the caller reuses an Origin.
 func TestOriginsOfOneWriter(t *testing.T) {
 	t.Parallel()
 	m := memory{}

@@ -16,7 +16,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// How rows are cut into groups and pages, and how values are encoded, does not show.
+// The sizes of row groups and pages, and the encoding of values, do not affect what is read.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	types := []string{"Patient", "Observation", "Questionnaire", "Task", "Bundle", "MolecularSequence", "Foo"}
@@ -39,7 +39,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Values of more than a page's size, alone and among small ones.
+// Values larger than a page, alone and among small ones.
 func TestLargeValues(t *testing.T) {
 	t.Parallel()
 	var lines []string
@@ -56,7 +56,7 @@ func TestLargeValues(t *testing.T) {
 	}
 }
 
-// mostPages is how many data pages the column with most of them has.
+// mostPages returns how many data pages the column with the most of them has.
 func mostPages(t *testing.T, p finishedPart) int {
 	t.Helper()
 	most := 0
@@ -80,7 +80,7 @@ func mostPages(t *testing.T, p finishedPart) int {
 	return most
 }
 
-// Dictionaries that are given up, early and late, and one that stays.
+// Dictionaries that are given up early, or late, and one that stays.
 func TestDictionaries(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
@@ -121,7 +121,7 @@ func TestDictionaries(t *testing.T) {
 	}
 }
 
-// A page that Parquet cannot tell the size of fails, and says what to do.
+// A page too large for Parquet's size field fails with an error that says what to do.
 func TestLargePage(t *testing.T) {
 	t.Parallel()
 	m := memory{}
@@ -136,7 +136,7 @@ func TestLargePage(t *testing.T) {
 	}
 }
 
-// Many types at once have the memory of two row groups, and the largest goes first.
+// Many types at once share the memory of two row groups, and the largest is flushed first.
 func TestMemoryOfManyTypes(t *testing.T) {
 	t.Parallel()
 	small := strings.Repeat(`{"resourceType":"Basic","id":"1"}`+"\n"+`{"resourceType":"Flag","id":"1"}`+"\n", 60)
@@ -158,7 +158,7 @@ func TestMemoryOfManyTypes(t *testing.T) {
 	}
 }
 
-// Thousands of files of a few rows each have their names in a dictionary.
+// The names of thousands of files of a few rows each are in a dictionary.
 func TestManyFiles(t *testing.T) {
 	t.Parallel()
 	m := memory{}
@@ -180,7 +180,7 @@ func TestManyFiles(t *testing.T) {
 	}
 }
 
-// parquet-go's own writer makes of the rows that it reads a file with the same rows.
+// When parquet-go's own writer writes the rows that it has read, the file has the same rows.
 func TestOwnWriterAgrees(t *testing.T) {
 	t.Parallel()
 	for seed, name := range []string{"Patient", "Observation", "Questionnaire", "Task", "MolecularSequence", "Foo"} {
@@ -346,8 +346,8 @@ func TestRowGroups(t *testing.T) {
 	}
 }
 
-// Statistics stand in the footer, which caches and catalogs keep: nothing of a person
-// may be there, and nothing long.
+// Statistics are in the footer, which caches and catalogs keep: nothing about a person may be
+// there, and nothing long.
 func TestFooterHoldsNoPerson(t *testing.T) {
 	t.Parallel()
 	lines := append(patients(50), `{"resourceType":"Patient","language":"`+strings.Repeat("x", 300)+`","gender":""}`)
@@ -376,7 +376,7 @@ func TestFooterHoldsNoPerson(t *testing.T) {
 	}
 }
 
-// Who wants bounds of columns that identify people can have them, texts too.
+// With IdentifyingBounds, columns that identify people have bounds, texts too.
 func TestIdentifyingBounds(t *testing.T) {
 	t.Parallel()
 	lines := append(patients(20), `{"resourceType":"Patient","deceasedDateTime":"2026-01-01","name":[{"family":"`+strings.Repeat("x", 300)+`"}]}`)

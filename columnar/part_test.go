@@ -18,7 +18,7 @@ type finishedPart struct {
 	parquet []byte
 }
 
-// failer is a test, also one of package rapid.
+// failer is a *testing.T, or package rapid's.
 type failer interface {
 	Context() context.Context
 	Helper()
@@ -28,7 +28,7 @@ type failer interface {
 
 var _ failer = (*testing.T)(nil)
 
-// memory takes the parts of one Writer.
+// memory collects the parts of one Writer.
 type memory map[string]*bytes.Buffer
 
 func (m memory) create(_ context.Context, resourceType string) (io.Writer, error) {
@@ -66,10 +66,10 @@ func (m memory) finish(t failer, w *columnar.Writer) []finishedPart {
 	return parts
 }
 
-// origin is where the tests' resources are from.
+// origin is the Origin of the tests' resources.
 var origin = columnar.Origin{Source: "bison", Feed: "members", Run: "r1", File: "https://payer.example/1.ndjson", TransactionTime: "2026-01-02T03:04:05Z"}
 
-// convert makes parts of all of r, as many as it takes.
+// convert makes as many parts as it takes for all of r.
 func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columnar.ReadStats) {
 	t.Helper()
 	var (
@@ -96,7 +96,7 @@ func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columna
 	}
 }
 
-// appendTo makes one Writer without a target take ndjson, up to its first error.
+// appendTo has one Writer without a target take ndjson, up to its first error.
 func appendTo(m memory, ndjson string) (*columnar.Writer, columnar.ReadStats, error) {
 	w := columnar.NewWriter(columnar.Options{Create: m.create})
 	read, err := w.Append(context.Background(), columnar.NewLines(strings.NewReader(ndjson), 0), nil)
@@ -112,7 +112,7 @@ func open(t failer, p finishedPart) *parquet.File {
 	return f
 }
 
-// resources gives back the resources of a part.
+// resources returns the resources of a part.
 func resources(t failer, p finishedPart) []string {
 	t.Helper()
 	r, err := columnar.NewReader(bytes.NewReader(p.parquet), int64(len(p.parquet)))
@@ -143,7 +143,7 @@ func resources(t failer, p finishedPart) []string {
 	return all
 }
 
-// byType joins the resources of parts in the order in which they were made.
+// byType joins the resources of parts, in the order in which the parts were made.
 func byType(t failer, parts []finishedPart) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}

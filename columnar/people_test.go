@@ -7,7 +7,7 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// NDJSONOf is what a world's people from one up to another have of a resource type.
+// NDJSONOf returns the resources of a type that belong to the people from one index up to another.
 func NDJSONOf(t testing.TB, world *population.World, resourceType string, from, to int) []byte {
 	t.Helper()
 	r, err := world.Open(resourceType, from, to)

@@ -16,7 +16,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// taken is what parts and quarantine hold of a file.
+// taken is what parts and quarantine have taken from a file.
 type taken struct {
 	rows []string // resources with their file and line, by part
 	bad  quarantine
@@ -53,8 +53,8 @@ func (k *taken) part(t failer, o columnar.Options, lines *columnar.Lines) bool {
 	return w.Full()
 }
 
-// Wherever a part became full, another process that goes on from there makes the same
-// rows of the rest, with the same origins, and has the same lines in quarantine.
+// Wherever a part became full, another process that resumes there makes the same rows of the rest,
+// with the same origins, and quarantines the same lines.
 func TestResumeProperty(t *testing.T) {
 	t.Parallel()
 	cuts, within := 0, 0
@@ -105,8 +105,8 @@ func TestResumeProperty(t *testing.T) {
 	}
 }
 
-// drawNDJSON writes some lines to b: resources of up to so many random bytes, and what
-// servers send beside them.
+// drawNDJSON writes some lines to b: resources of up to so many random bytes, and other things
+// that servers send.
 func drawNDJSON(t *rapid.T, b *bytes.Buffer, mostLines, mostBytes int) {
 	random := rand.NewChaCha8([32]byte{})
 	if rapid.Bool().Draw(t, "byte order mark") {

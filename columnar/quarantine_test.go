@@ -26,8 +26,8 @@ const (
 	noComma   = "a comma or closing bracket is missing at its byte "
 )
 
-// badLines are lines that cannot become rows, with the reason for each. No reason has
-// anything of the line's.
+// badLines are lines that cannot become rows, and the reason for each. No reason contains anything
+// of its line.
 var badLines = []struct{ name, line, reason string }{
 	{"no JSON", secret, notObject + "0"},
 	{"half an object", `{"resourceType":"Patient","name":"` + secret + `"`, noComma + "45"},
@@ -85,7 +85,7 @@ var badLines = []struct{ name, line, reason string }{
 	{"resourceType is long", `{"resourceType":"P` + strings.Repeat("a", 64) + `"}`, typeName},
 }
 
-// nested is an array that nests so deep.
+// nested is an array nested this deep.
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
 // inQuarantine is a Quarantined that outlives its call.
@@ -96,7 +96,7 @@ type inQuarantine struct {
 	Long   bool // there was a Rest
 }
 
-// quarantine takes lines; those that are too long as a whole.
+// quarantine collects lines, including all of those that are too long.
 type quarantine []inQuarantine
 
 func (q *quarantine) take(_ context.Context, bad columnar.Quarantined) error {
@@ -112,8 +112,8 @@ func (q *quarantine) take(_ context.Context, bad columnar.Quarantined) error {
 	return nil
 }
 
-// Bad lines go to quarantine as they are, with where they were, and the others of the
-// file become rows.
+// Bad lines go to quarantine unchanged, with their positions, and the file's other lines become
+// rows.
 func TestQuarantine(t *testing.T) {
 	t.Parallel()
 	const good = `{"resourceType":"Patient","id":"1"}`
@@ -144,7 +144,7 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
-// Without a quarantine the first bad line ends it.
+// Without a quarantine the first bad line ends Append.
 func TestBadLineWithoutQuarantine(t *testing.T) {
 	t.Parallel()
 	for _, bad := range badLines {
@@ -166,7 +166,7 @@ func TestBadLineWithoutQuarantine(t *testing.T) {
 	}
 }
 
-// As deep as it may be: it comes back, also if the whole line has to be kept.
+// Nesting as deep as allowed comes back, even if the whole line has to be kept.
 func TestDeepest(t *testing.T) {
 	t.Parallel()
 	roundTrip(t, columnar.Options{},
@@ -241,7 +241,7 @@ func TestQuarantineFails(t *testing.T) {
 	}
 }
 
-// The reader fails within a line that is too long: what came of it is no line.
+// The reader fails within a line that is too long: what came of it is not a line.
 func TestReaderFailsInLongLine(t *testing.T) {
 	t.Parallel()
 	reset := errors.New("connection reset")
@@ -257,8 +257,8 @@ func TestReaderFailsInLongLine(t *testing.T) {
 	}
 }
 
-// A line of more values than anybody has memory for goes to quarantine; a long text with as
-// many commas and brackets does not.
+// A line with too many values for its memory goes to quarantine; a long text with as many commas
+// and brackets does not.
 func TestTooManyValues(t *testing.T) {
 	t.Parallel()
 	const values = 8 << 20

@@ -10,8 +10,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// row is what parquet-go reads of a row: the values by column, without "list" and
-// "element" in their paths; those that are null are left out.
+// row is what parquet-go reads of a row: the values by column path without "list" and "element".
+// Nulls are left out.
 type row map[string][]parquet.Value
 
 // rows reads a part's rows.
@@ -49,7 +49,7 @@ func rows(t failer, p finishedPart) []row {
 	return all
 }
 
-// text is what a column has in the row, values one after the other with a bar between.
+// text returns a column's values in the row, separated by bars.
 func (r row) text(path string) string {
 	var texts []string
 	for _, v := range r[path] {

@@ -9,7 +9,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Levels in runs of all lengths around those at which they are written another way.
+// Runs of levels of all lengths around those at which their encoding changes.
 func TestRunsOfLevels(t *testing.T) {
 	t.Parallel()
 	forms := []string{``, `,"name":[{}]`, `,"name":[{"given":["a"]}]`, `,"name":[{"given":["a","b"]},{"family":"c"}]`, `,"name":[]`,
@@ -29,7 +29,7 @@ func TestRunsOfLevels(t *testing.T) {
 	}
 }
 
-// Dictionaries of sizes at which their indices become wider.
+// Dictionaries of the sizes at which their indices become wider.
 func TestWidthsOfIndices(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2, 3, 4, 5, 15, 16, 17, 255, 256, 257, 4000, 80_000} {

@@ -52,8 +52,8 @@ func FuzzDecimal(f *testing.F) {
 	})
 }
 
-// bigDecimal is a number in units of 10^-9, half to even, or nil if it has more than 38
-// digits so.
+// bigDecimal returns a number in units of 10^-9, rounded half to even, or nil if that takes more
+// than 38 digits.
 func bigDecimal(number string) *big.Int {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	if strings.Trim(mantissa, "-0.") == "" {
@@ -97,7 +97,7 @@ func FuzzInt(f *testing.F) {
 
 var dateForm = regexp.MustCompile(`\A\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:(\d\d)(\.\d+)?)?(Z|[+-](\d\d):(\d\d))?)?)?)?\z`)
 
-// FuzzStart compares the starts of dates with package time.
+// FuzzStart compares the starts of dates with those of package time.
 func FuzzStart(f *testing.F) {
 	for _, seed := range []string{
 		"1970", "2015-02", "2015-02-07", "2000-02-29", "1900-02-29", "0000", "0000-02-29", "0001-01-01", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999999999Z", "2015-02-07T13:28:17.239+02:00",
@@ -115,7 +115,7 @@ func FuzzStart(f *testing.F) {
 	})
 }
 
-// start is startOf by package time.
+// start is startOf made with package time.
 func start(date string) (micros int64, ok bool) {
 	m := dateForm.FindStringSubmatch(date)
 	if m == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// FuzzScan compares the scanner with jsontext: what it takes, and what it makes of it.
+// FuzzScan compares the scanner with jsontext: what it accepts, and which tokens it finds.
 func FuzzScan(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"a":[1.50,-0,1e400,true,false,null,{}]}`, `{"a":1,"a":2}`, `{"\ud800":"\udc00\ud83d\ude00"}`,
@@ -43,7 +43,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// oracle says whether a line is one object by RFC 8259, and what tokens it has.
+// oracle reports whether a line is one object under RFC 8259, and which tokens it has.
 func oracle(line []byte) (tokens string, ok bool) {
 	if !utf8.Valid(line) || len(line) == 0 || line[0] != '{' {
 		return "", false
@@ -106,7 +106,7 @@ func (s *scanner) tokens(line []byte) string {
 	return b.String()
 }
 
-// A byte of any value anywhere in a line is judged as jsontext does.
+// A byte of any value anywhere in a line is accepted or refused as in jsontext.
 func TestScanEveryByte(t *testing.T) {
 	t.Parallel()
 	line := []byte(`{"a\u00e9\ud83d\ude00\n":[1.5e-3,-0,true,false,null],"0123456789":{"":"x"}, "b" : [ ] }`)

@@ -23,7 +23,7 @@ type shredder struct {
 
 	path      []step   // from the root to the struct being read
 	depth     int      // number of open arrays and objects
-	elsewhere [][]byte // names of the open structs' members so far that have no column
+	elsewhere [][]byte // names of the open structs' members whose values went to no column
 	residual  []byte   // the members of __residual so far, each followed by a comma
 	whole     bool     // the line must be kept whole, in __residual
 	// likely is, by stream and then by 1 + a member's index, the member that followed it last time.

@@ -11,9 +11,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Dates that come again have the start that they had the first time, whatever became of the
-// dictionaries meanwhile: dates or starts that leave theirs, lines that are refused, pages,
-// row groups.
+// Repeated dates keep the start that they had the first time, whatever happens to the dictionaries
+// in between: dates or starts leave theirs, lines are refused, pages and row groups end.
 func TestDatesThatComeAgain(t *testing.T) {
 	t.Parallel()
 	type date struct{ text, start string } // as it stands in the line

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wantStrides has another's decoder read a frame.
+// wantStrides checks that another implementation's decoder can read a frame.
 func wantStrides(t interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -38,8 +38,8 @@ func wantStrides(t interface {
 	return frame, true
 }
 
-// Values of any size, in which a run of any length is the same and may go on in the next
-// value, behind levels of any length, come back.
+// Values of any size round-trip, with an equal run of any length that may go on in the next value,
+// behind levels of any length.
 func TestStrides(t *testing.T) {
 	t.Parallel()
 	var s strides
@@ -82,7 +82,7 @@ func FuzzStrides(f *testing.F) {
 	})
 }
 
-// uuids are n texts, each a random UUID in a form, PLAIN-encoded.
+// uuids returns n texts, PLAIN-encoded, each a random UUID in a form.
 func uuids(r *rand.Rand, form string, n int) []byte {
 	var plain []byte
 	for range n {
@@ -93,26 +93,26 @@ func uuids(r *rand.Rand, form string, n int) []byte {
 	return plain
 }
 
-// Ids take hardly more than what they tell.
+// UUIDs take hardly more room than their information.
 func TestUUIDs(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, form := range []string{"%s", "Patient/%s", "https://fhir.example/r4/Encounter/%s", "%s/_history/1"} {
 		plain := uuids(r, form, 10_000)
 		frame, ok := wantStrides(t, new(strides), plain, 0, plainSize(plain, 0))
-		if most := 10_000 * 39 / 2; !ok || len(frame) > most { // 16 of them are at random, four are dashes
+		if most := 10_000 * 39 / 2; !ok || len(frame) > most { // 16 bytes are random, the rest is for four dashes
 			t.Errorf("%q: %d bytes for 10,000 UUIDs, more than %d", form, len(frame), most)
 		}
 	}
 }
 
-// A column's first page says how its pages are made smallest.
+// The first page of a column decides how its pages are packed.
 func TestPacking(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	few := uuids(r, "Patient/%s", 50)
 	repeated := bytes.Repeat(few, 100)
-	var some []byte // of which one in four came before
+	var some []byte // one in four repeats
 	for range 100 {
 		now := uuids(r, "%s", 30)
 		some = append(append(some, now...), now[:400]...)
@@ -174,7 +174,7 @@ func TestPacking(t *testing.T) {
 	}
 }
 
-// What pages are best packed as may change: it is looked at again after some.
+// How pages are packed best may change: after some pages it is tried again.
 func TestPackingChanges(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
@@ -191,13 +191,13 @@ func TestPackingChanges(t *testing.T) {
 	}
 }
 
-// A block is never longer than what it stands for, though its headers are: readers refuse
-// one of more than 128 KiB.
+// A block is never longer than what it decompresses to, even though its headers are: readers
+// refuse blocks of more than 128 KiB.
 func TestLongBlocks(t *testing.T) {
 	t.Parallel()
 	var s strides
 	for few := 380; few <= 480; few++ {
-		var head []byte // that can be coded in a few bytes less
+		var head []byte // compresses by only a few bytes
 		head = append(head, bytes.Repeat([]byte{0}, 1040)...)
 		head = append(head, bytes.Repeat([]byte{1, 2}, few)...)
 		for i := 0; len(head) < blockBytes; i++ {
@@ -210,7 +210,7 @@ func TestLongBlocks(t *testing.T) {
 	}
 }
 
-// Pages that are larger than what readers must have memory for are not in one piece.
+// Pages larger than the window that readers must have memory for do not become a frame.
 func TestLargePages(t *testing.T) {
 	t.Parallel()
 	if _, ok := wantStrides(t, new(strides), make([]byte, windowBytes+16), 0, 16); ok {

@@ -27,12 +27,12 @@ func bury(t failer, o columnar.Options, input string) (parts []finishedPart, q q
 	return m.finish(t, w), q, read
 }
 
-// bundle is a Bundle of these entries.
+// bundle returns a Bundle of these entries.
 func bundle(entries ...string) string {
 	return `{"resourceType":"Bundle","type":"transaction","entry":[` + strings.Join(entries, ",") + `]}`
 }
 
-// deletion is an entry that deletes what is at the url.
+// deletion returns an entry that deletes the resource at the url.
 func deletion(url string) string {
 	return fmt.Sprintf(`{"request":{"method":"DELETE","url":%q}}`, url)
 }
@@ -161,8 +161,8 @@ func TestTombstones(t *testing.T) {
 	}
 }
 
-// Each entry of each Bundle is a tombstone or in quarantine, in order, however they are
-// cut into row groups and parts, and comes back.
+// Each entry of each Bundle becomes a tombstone or goes to quarantine, in order, however they are
+// cut into row groups and parts; and tombstones come back.
 func TestTombstonesProperty(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

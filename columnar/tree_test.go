@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// tree is a JSON value as its text has it, made by other means than the package's.
+// tree is a JSON value as written, parsed independently of the package.
 type tree struct {
 	raw     string // a scalar's text, "{" or "["
 	members []member
@@ -112,8 +112,8 @@ func (v *tree) write(b *strings.Builder) {
 	b.WriteByte(v.raw[0] + 2)
 }
 
-// units are the UTF-16 code units of a JSON string: they alone tell lone surrogates
-// apart. Printable ASCII stands for itself, so that differences can be read.
+// units returns the UTF-16 code units of a JSON string: only they tell lone surrogates apart.
+// Printable ASCII stands for itself, which keeps differences readable.
 func units(quoted string) string {
 	s := quoted[1 : len(quoted)-1]
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
@@ -160,8 +160,8 @@ func units(quoted string) string {
 
 func plain(r rune) bool { return r >= ' ' && r < 0x7f && r != '"' && r != '\\' }
 
-// sorted returns the value with all objects' members ordered by name; those of one
-// name, which must keep their order, stay in it. Strings become their code units.
+// sorted returns the value with the members of all objects ordered by name. Members of the same
+// name keep their order. Strings become their code units.
 func (v *tree) sorted() *tree {
 	c := &tree{raw: v.raw}
 	if strings.HasPrefix(v.raw, `"`) {
@@ -180,8 +180,9 @@ func (v *tree) sorted() *tree {
 	return c
 }
 
-// difference says where two values are not the same JSON tree, "" if nowhere: members
-// in any order, but of the same names, as often, arrays in order, numbers as written.
+// difference returns where two values differ as JSON trees, "" if nowhere: members may be in any
+// order but must have the same names, equally often; arrays must be in order, and numbers as
+// written.
 func difference(want, got string) string {
 	a, err := parse(want)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Values of refused lines do not count when a dictionary is judged by how many are new.
+// Values of refused lines do not count when a dictionary is judged by how many values are new.
 func TestSpoiledLinesDoNotCount(t *testing.T) {
 	t.Parallel()
 	var good, all []string

@@ -12,7 +12,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// spoil breaks a line somewhere, so that a part of it may be read before that shows.
+// spoil breaks a line somewhere, so that part of it may be read before that shows.
 func spoil(r *rand.Rand, line string) string {
 	at := r.IntN(len(line))
 	switch r.IntN(5) {
@@ -34,8 +34,8 @@ func spoil(r *rand.Rand, line string) string {
 	return line + "}"
 }
 
-// rowsOf is the files that a Writer makes of lines, without their origin, and the lines
-// that it did not take.
+// rowsOf returns the files that a Writer makes of lines, without their origin, and the lines that
+// it refused.
 func rowsOf(t failer, lines []string) (files memory, refused []string) {
 	t.Helper()
 	files = memory{}
@@ -54,8 +54,8 @@ func rowsOf(t failer, lines []string) (files memory, refused []string) {
 	return files, refused
 }
 
-// checkSpoiled fails if lines that are not JSON leave anything in the parts of those
-// around them.
+// checkSpoiled fails if lines that are not JSON leave anything in the parts of the lines around
+// them.
 func checkSpoiled(t failer, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 2))
@@ -73,8 +73,8 @@ func checkSpoiled(t failer, seed uint64) {
 	checkRefused(t, seed, lines)
 }
 
-// checkRefused fails if those of lines that are refused leave anything in the parts of the
-// others. Lines that quarantine would not have as they are are left out.
+// checkRefused fails if refused lines leave anything in the parts of the others. It leaves out
+// lines that quarantine would not get unchanged.
 func checkRefused(t failer, seed uint64, lines []string) {
 	t.Helper()
 	lines = slices.DeleteFunc(lines, func(line string) bool {
@@ -103,7 +103,7 @@ func checkRefused(t failer, seed uint64, lines []string) {
 	}
 }
 
-// TestSpoiledLines takes a few seeds, FuzzSpoiledLines as many as there is time for.
+// TestSpoiledLines tries a few seeds, FuzzSpoiledLines as many as there is time for.
 func TestSpoiledLines(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
@@ -111,9 +111,8 @@ func TestSpoiledLines(t *testing.T) {
 	}
 }
 
-// A line that is not JSON leaves nothing in a part, also where a column leaves its
-// dictionary within the line and pages that are finished keep theirs. Pages are closed
-// after that as before.
+// A line that is not JSON leaves nothing in a part, even if a column leaves its dictionary within
+// the line and finished pages keep theirs. Pages are closed after that as before.
 func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
 	t.Parallel()
 	const trial, pageBytes = 4096, 1000
@@ -158,8 +157,8 @@ func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
 	}
 }
 
-// What finished pages have in a dictionary stays there, though a line is refused after which
-// the open page has less of it; and what a refused line was found to leave holds for the next.
+// The dictionary keeps the values of finished pages, even if a line is refused after which the
+// open page has fewer of them; and what undo found out for one refused line holds for the next.
 func TestSpoiledLinesLeaveTheDictionaryToPages(t *testing.T) {
 	t.Parallel()
 	const pageIndices = 31 // of rowsOf

@@ -12,8 +12,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// A Writer that was used before writes what a new one does, byte for byte, whatever it was
-// used for.
+// A Writer that was reset writes what a new one does, byte for byte, whatever it was used for.
 func TestResetProperty(t *testing.T) {
 	t.Parallel()
 	world := population.New(population.Options{Seed: 3, Patients: 8})
@@ -48,8 +47,8 @@ func TestResetProperty(t *testing.T) {
 	})
 }
 
-// writeWith makes parts by a Writer that make returns; lines that are no resources are passed
-// over.
+// writeWith makes parts with the Writer that make returns, and ignores lines that are not
+// resources.
 func writeWith(t failer, make func(columnar.Options) *columnar.Writer, o columnar.Options, input []byte) []finishedPart {
 	t.Helper()
 	m := memory{}

@@ -139,8 +139,8 @@ func TestReaderFails(t *testing.T) {
 	}
 }
 
-// What is left in lines when a Writer is full goes to another one: no row is lost, none
-// comes twice, and each type keeps its order.
+// What is left in lines when a Writer is full goes to another one: no row is lost or comes twice,
+// and each type keeps its order.
 func TestFullProperty(t *testing.T) {
 	t.Parallel()
 	mostParts := 0
@@ -185,7 +185,7 @@ func TestFull(t *testing.T) {
 		t.Fatalf("there are only %d parts", len(parts))
 	}
 	for i, p := range parts[:len(parts)-1] {
-		// A part is full by its row groups; the footer comes on top.
+		// A part is full by its row groups; its footer comes on top.
 		if p.Bytes < target || p.Bytes > 4*target {
 			t.Errorf("part %d of %d has %d bytes", i, len(parts), p.Bytes)
 		}
