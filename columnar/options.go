@@ -36,7 +36,7 @@ type Options struct {
 	// Cores lends Append more goroutines for a file of several MB, as many as it has that nobody
 	// uses. Append does not count its own; its caller may, with [Cores.Use]. Each core makes its
 	// own row groups, so rows are in the order of their lines only within a row group;
-	// __origin.line has that order. Default: none, and all rows are in the order of their lines.
+	// __origin.line has the order. Default: none, and all rows are in the order of their lines.
 	Cores *Cores
 
 	// SkipHeaders skips the headers between the blocks of files for which a manifest has
@@ -90,9 +90,9 @@ const (
 	// groups are those of many Writers at once, whose memory adds up.
 	roomyRowGroup = 128 << 20
 
-	// roomyGrowth is the growth factor of buffers from there on. The memory that a buffer moves
-	// out of was touched for nothing: in total a third of the buffer's final size, or all of it if
-	// buffers only double. That is 2 % of the time of a Writer's first row group.
+	// roomyGrowth is the growth factor of buffers from roomyRowGroup on. The memory that a buffer
+	// moves out of was touched for nothing: in total a third of the buffer's final size, or all of
+	// it if buffers only double. That is 2 % of the time of a Writer's first row group.
 	roomyGrowth = 4
 
 	// indexedBytes is what a value in a dictionary counts toward PageBytes.

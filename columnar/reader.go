@@ -16,7 +16,7 @@ type Reader struct {
 	file   *parquet.File
 	layout *Layout
 	group  int       // index of the next row group
-	cursor rowCursor // over the row group before it
+	cursor rowCursor // of the row group before it
 	inside bool      // cursor has a row group open
 	left   int64     // rows of it still to come
 	join   assembler

@@ -67,6 +67,7 @@ func (s *shredder) sibling(m *member, i uint32) {
 	}
 }
 
+// siblingObject reads the object at i, a "_x" or an element of one. s.path ends with it.
 func (s *shredder) siblingObject(i uint32) {
 	base, names := len(s.elsewhere), len(s.names)
 	end := s.tape[i].next
@@ -116,7 +117,7 @@ func (s *shredder) extensionsOf(modifier bool, parent int, i uint32) {
 // Each extension repeats the path, and the urls of those around it. Nesting them deep, or many in
 // one with a long url, would make columns many times as large as the line.
 const (
-	// maxURLs is how many urls an extension's urls may have. The outermost come first.
+	// maxURLs limits the urls of an extension. The outermost come first.
 	maxURLs = 16
 	// A row's extensions may repeat maxCopies times the size of the line, plus minCopies bytes. A
 	// line with more is kept whole, and the rest of its extensions only there.
@@ -124,6 +125,7 @@ const (
 	minCopies = 1 << 20
 )
 
+// extension adds the extension at i and those within it; see extensionsOf.
 func (s *shredder) extension(modifier bool, parent int, i uint32) {
 	side, e := &s.side, &s.extensions
 	if e.copied > maxCopies*len(s.line)+minCopies {

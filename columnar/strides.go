@@ -20,9 +20,9 @@ type strides struct {
 	varies   []byte
 }
 
-// stride tells how the values of a page are alike. From offset start on there are values of size
-// bytes each. In all of them, the same bytes beginning at from are equal; this run may go on at
-// the beginning of the next value.
+// stride tells how the values of a page are alike: from offset start on, each has size bytes, and
+// a run of same bytes, beginning at from, is equal in all of them. The run may wrap around into
+// the next value.
 type stride struct{ start, size, from, same int }
 
 const (
@@ -34,7 +34,7 @@ const (
 	blockBytes = 128 << 10
 )
 
-// letters returns how many of this many bytes become literals.
+// letters returns how many literals there are in values of this many bytes in total.
 func (f stride) letters(bytes int) int { return bytes / f.size * (f.size - f.same) }
 
 // find reports how the values of a page are alike. The values begin at start and have size bytes
@@ -75,8 +75,8 @@ func (s *strides) frame(to, page []byte, f stride) []byte {
 	return to
 }
 
-// sameRun finds the longest run of bytes that are equal in all values. It may go on at the
-// beginning of the next value.
+// sameRun finds the longest run of bytes that are equal in all values. It may wrap around into the
+// next value.
 func (s *strides) sameRun(values []byte, size int) (from, n int) {
 	s.varies = slices.Grow(s.varies[:0], size)[:size]
 	clear(s.varies)
