@@ -16,11 +16,11 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// inputsVersion is another number whenever this package makes other inputs of the same
-// resources: inputs of before are then no longer found.
+// inputsVersion must change whenever this package makes different inputs from the same
+// resources, so that old inputs are no longer found.
 const inputsVersion = 3
 
-// placeInputs says where in the cache inputs are, by what they are made of.
+// placeInputs sets where in the cache inputs are, keyed by what they are made of.
 func (b *bench) placeInputs() error {
 	made, err := generatorVersion()
 	if err != nil {
@@ -37,9 +37,9 @@ func (b *bench) placeInputs() error {
 	}
 	if len(names) == 0 {
 		if asked {
-			return fmt.Errorf("-samples %s: there is no *.ndjson.gz", b.samples)
+			return fmt.Errorf("-samples %s: no *.ndjson.gz files", b.samples)
 		}
-		fmt.Fprintf(os.Stderr, "There is no sample data in %s: rows \"real …\" are left out.\n", b.samples)
+		fmt.Fprintf(os.Stderr, "No sample data in %s: leaving out the rows \"real …\".\n", b.samples)
 		return nil
 	}
 	real, err := samplesVersion(names)
@@ -52,14 +52,14 @@ func (b *bench) placeInputs() error {
 			b.realTypes = append(b.realTypes, t)
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "There is no %s in %s: rows \"real %s\" are left out.\n", t, b.samples, t)
+		fmt.Fprintf(os.Stderr, "No %s in %s: leaving out the rows \"real %s\".\n", t, b.samples, t)
 	}
 	b.realTypes = append(b.realTypes, "")
 	return nil
 }
 
-// generatorVersion is of what the generator makes of a few people: a generator that was
-// changed makes something else of them.
+// generatorVersion hashes what the generator makes for a few people, which differs after a
+// change to the generator.
 func generatorVersion() (string, error) {
 	const few = 20
 	h := newVersion()
@@ -78,7 +78,7 @@ func generatorVersion() (string, error) {
 	return versionOf(h), nil
 }
 
-// samplesVersion is of the names and sizes of files.
+// samplesVersion hashes the names and sizes of files.
 func samplesVersion(names []string) (string, error) {
 	h := newVersion()
 	for _, name := range names {
@@ -99,7 +99,7 @@ func newVersion() hash.Hash {
 
 func versionOf(h hash.Hash) string { return fmt.Sprintf("%x", h.Sum(nil)[:6]) }
 
-// sampleFiles are the files of sample data in a folder, which need not be there.
+// sampleFiles returns the files of sample data in a folder, which may be missing.
 func sampleFiles(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -114,13 +114,13 @@ func sampleFiles(folder string) ([]string, error) {
 	return names, nil
 }
 
-// sampleType is the resource type of a file, TYPE.ndjson.gz or TYPE-2.ndjson.gz.
+// sampleType returns the resource type of a file, TYPE.ndjson.gz or TYPE-2.ndjson.gz.
 func sampleType(name string) string {
 	t, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(name), ".ndjson.gz"), "-")
 	return t
 }
 
-// make writes a file unless it is there. It is there when it is whole.
+// make writes a file unless it exists. The file appears only when it is complete.
 func (b *bench) make(ctx context.Context, path string, write func(io.Writer) error) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -132,7 +132,7 @@ func (b *bench) make(ctx context.Context, path string, write func(io.Writer) err
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // which is not there any more when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // already renamed on success
 	defer f.Close()
 	w := bufio.NewWriterSize(writerUntil{ctx, f}, 1<<20)
 	if err := errors.Join(write(w), w.Flush(), f.Close()); err != nil {
@@ -141,7 +141,7 @@ func (b *bench) make(ctx context.Context, path string, write func(io.Writer) err
 	return os.Rename(f.Name(), path)
 }
 
-// writerUntil writes until a context is done.
+// writerUntil is a writer that fails once its context is done.
 type writerUntil struct {
 	ctx context.Context
 	w   io.Writer

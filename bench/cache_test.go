@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestPlaceInputs wants another place for inputs of other samples, and of none a message
-// only if somebody named the folder.
+// TestPlaceInputs checks that inputs from different samples have different places, and that
+// missing samples are an error only if the folder was named.
 func TestPlaceInputs(t *testing.T) {
 	t.Parallel()
 	placed := func(samples string) *bench {
@@ -56,7 +56,7 @@ func TestPlaceInputs(t *testing.T) {
 	}
 }
 
-// TestMakeEnds wants a file that is half made to leave nothing.
+// TestMakeEnds checks that an interrupted file leaves nothing behind.
 func TestMakeEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// codecs shows what the options of Parquet cost: size, time to write, DuckDB's time to
-// read all columns. There are no goals. Ratios are of sizes, to the default's.
+// codecs measures what Parquet options cost: size, time to write, and DuckDB's time to read
+// all columns. There are no goals. Ratios are of the size to the default's.
 func codecs(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes[:2] {

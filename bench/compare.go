@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// ourColumns are rows of each input, and beside the goal some of lines in any order.
+// ourColumns compares with DuckDB reading fhirkiln's columns, for each input. Rows with lines in
+// any order have no goal.
 func ourColumns(ctx context.Context, b *bench) ([]result, error) {
 	const against = "DuckDB with our columns"
 	results, err := b.compare(ctx, againstOurColumns, fhirkilns, against, func(string) float64 { return 3 })
@@ -43,7 +44,7 @@ func inferredColumns(ctx context.Context, b *bench) ([]result, error) {
 	})
 }
 
-// compare converts each input with both on one core.
+// compare converts each input with both programs on one core.
 func (b *bench) compare(ctx context.Context, g goal, columns columnsOf, against string, limit func(string) float64) ([]result, error) {
 	inputs, err := b.inputs(ctx)
 	if err != nil {
@@ -57,7 +58,7 @@ func (b *bench) compare(ctx context.Context, g goal, columns columnsOf, against 
 	return results, nil
 }
 
-// speeds are those of both, and ours ÷ DuckDB's.
+// speeds returns the speeds of fhirkiln and DuckDB, and the ratio of ours to DuckDB's.
 func (b *bench) speeds(ctx context.Context, in *input, columns columnsOf) (ours, theirs string, ratio float64, err error) {
 	folder, err := b.folder("duckdb")
 	if err != nil {
@@ -83,7 +84,7 @@ func (b *bench) speeds(ctx context.Context, in *input, columns columnsOf) (ours,
 	return fmt.Sprintf("%.0f MB/s", in.megabytesPer(mine)), fmt.Sprintf("%.0f MB/s", in.megabytesPer(its)), its / mine, nil
 }
 
-// folder is an empty one for outputs.
+// folder makes an empty folder for outputs. What it held before is removed.
 func (b *bench) folder(name string) (string, error) {
 	path := filepath.Join(b.scratch, name)
 	if err := os.RemoveAll(path); err != nil {
@@ -92,7 +93,7 @@ func (b *bench) folder(name string) (string, error) {
 	return path, os.Mkdir(path, 0o700)
 }
 
-// both converts an input with both, once, and returns the two folders.
+// both converts an input once with each program and returns the two output folders.
 func (b *bench) both(ctx context.Context, in *input) (ours, theirs string, err error) {
 	if theirs, err = b.folder("duckdb"); err != nil {
 		return "", "", err

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// large is how many times as much as other inputs those for two cores have: a file that is
-// worth a second core takes longer than fhirkiln does to start and to end.
+// large is how many times larger than other inputs those for two cores are: a second core pays
+// off only if converting the file takes longer than starting and stopping fhirkiln.
 const large = 5
 
-// cores compares two cores with one, by the wall's time whatever the clock.
+// cores compares two cores with one, always by wall time.
 func cores(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes[:2] {
@@ -34,7 +34,7 @@ func cores(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// oneAndTwo is how many seconds it takes to convert a path on one core and on two.
+// oneAndTwo returns the seconds it takes to convert path on one core and on two.
 func (b *bench) oneAndTwo(ctx context.Context, path string) (one, two float64, err error) {
 	on := func(cores int) func() (usage, error) {
 		return func() (usage, error) {
@@ -57,7 +57,7 @@ func (b *bench) oneAndTwo(ctx context.Context, path string) (one, two float64, e
 	return wall[0], wall[1], nil
 }
 
-// split cuts an input of one file into a folder of several.
+// split cuts a single-file input into a folder of several files, between lines.
 func (b *bench) split(ctx context.Context, in *input, pieces int) (string, error) {
 	folder := fmt.Sprintf("%s-%d-files", in.files[0].path, pieces)
 	if _, err := os.Stat(folder); err == nil {

@@ -16,21 +16,21 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2" // the driver
 )
 
-// childArgument makes this program the DuckDB that it measures.
+// childArgument makes this program run as the DuckDB process that it measures.
 const childArgument = "duckdb-child"
 
-// job is what a DuckDB process is to do.
+// job is the work of a DuckDB process.
 type job struct {
 	Threads int
 	Before  []string // statements that are not timed
 	Timed   []string // statements, each timed
-	Times   int      // that all of Timed runs, one after the other in turn
+	Times   int      // how often to run all of Timed, in order
 }
 
 // took is the time of a statement.
 type took struct{ Wall, CPU time.Duration }
 
-// duckDBChild does a job, and answers the times of each statement.
+// duckDBChild reads a job, runs it, and writes the times of each statement.
 func duckDBChild(in io.Reader, out io.Writer) error {
 	var j job
 	if err := json.NewDecoder(in).Decode(&j); err != nil {
@@ -41,7 +41,7 @@ func duckDBChild(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	ctx := context.Background() // the parent ends this process if it takes too long
+	ctx := context.Background() // the parent kills this process on cancellation
 	db.SetMaxOpenConns(1)
 	for _, s := range append([]string{fmt.Sprintf("SET threads = %d", j.Threads)}, j.Before...) {
 		if _, err := db.ExecContext(ctx, s); err != nil {
@@ -61,7 +61,7 @@ func duckDBChild(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(all)
 }
 
-// drain runs a statement and passes over what it answers.
+// drain runs a statement and discards its rows.
 func drain(ctx context.Context, db *sql.DB, statement string) error {
 	rows, err := db.QueryContext(ctx, statement)
 	if err != nil {
@@ -73,7 +73,7 @@ func drain(ctx context.Context, db *sql.DB, statement string) error {
 	return rows.Err()
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -82,7 +82,7 @@ func cpuTime() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// duckDB runs a job in a process of its own.
+// duckDB runs a job in a separate process.
 func duckDB(ctx context.Context, j job) (usage, [][]took, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -103,13 +103,13 @@ func duckDB(ctx context.Context, j job) (usage, [][]took, error) {
 	return u, all, err
 }
 
-// errDuckDB says that what failed is DuckDB.
+// errDuckDB marks errors of DuckDB, as opposed to fhirkiln's.
 var errDuckDB = errors.New("DuckDB")
 
-// text is an SQL string.
+// text returns s as an SQL string literal.
 func text(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// macro is the statement of fhirkiln schema that lets DuckDB read NDJSON with
+// macro returns the statement from fhirkiln schema that lets DuckDB read NDJSON with
 // fhirkiln's columns.
 func (b *bench) macro(ctx context.Context, resourceType string) (string, error) {
 	_, out, err := measure(exec.CommandContext(ctx, b.bin, "schema", resourceType, "--format", "duckdb"), 1)
@@ -123,7 +123,7 @@ func (b *bench) macro(ctx context.Context, resourceType string) (string, error) 
 	return "CREATE OR REPLACE MACRO " + body, nil
 }
 
-// columnsOf is which columns DuckDB reads NDJSON with.
+// columnsOf says with which columns DuckDB reads NDJSON.
 type columnsOf int
 
 const (
@@ -131,7 +131,7 @@ const (
 	inferred
 )
 
-// copyJob converts an input into Parquet files in a folder, which must be there.
+// copyJob returns a job that converts an input to Parquet files in folder, which must exist.
 func (b *bench) copyJob(ctx context.Context, in *input, folder string, columns columnsOf) (job, error) {
 	j := job{Threads: 1, Times: 1}
 	for _, f := range in.files {

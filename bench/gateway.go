@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// bucket is that of a gateway.
+// bucket is the name of the gateway's bucket.
 const bucket = "lake"
 
-// gateway is a real S3 server on local disk, a process of its own.
+// gateway is a real S3 server on local disk, in a separate process.
 type gateway struct {
 	address string // host:port
-	folder  string // holds a folder for each bucket
+	folder  string // holds a folder per bucket
 	ended   chan struct{}
 	process *os.Process
 }
 
-// startGateway starts versitygw, which e2e/versitygw builds and the Go command keeps.
+// startGateway starts versitygw, which is built from e2e/versitygw and cached by the go command.
 func (b *bench) startGateway(ctx context.Context) (*gateway, error) {
 	find := exec.CommandContext(ctx, "go", "tool", "-n", "versitygw")
 	find.Dir = filepath.Join(b.root, "e2e", "versitygw")
@@ -64,19 +64,19 @@ func (b *bench) startGateway(ctx context.Context) (*gateway, error) {
 		}
 		select {
 		case <-g.ended:
-			return nil, errors.Join(fmt.Errorf("versitygw does not start: %s", &log), ctx.Err())
+			return nil, errors.Join(fmt.Errorf("versitygw did not start: %s", &log), ctx.Err())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// sink is the bucket as YAML of a config's sink.
+// sink returns the bucket as YAML for the sink of a config.
 func (g *gateway) sink() string {
 	return fmt.Sprintf("s3://%s/claims, s3: {endpoint: %q, region: eu-central-1, access_key_id: fhirkiln, secret_access_key: not-so-secret}",
 		bucket, "http://"+g.address)
 }
 
-// stop ends the server.
+// stop kills the server.
 func (g *gateway) stop() {
 	_ = g.process.Kill()
 	<-g.ended

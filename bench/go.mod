@@ -1,4 +1,4 @@
-// The bench: fhirkiln beside DuckDB. A module of its own, so that DuckDB stays out of the
+// The bench compares fhirkiln with DuckDB. It is a separate module to keep DuckDB out of the
 // product.
 module fhirkiln/bench
 

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// goal is one of the things that fhirkiln is held to. Several results may be of one.
+// goal is a performance goal. Several results may count toward one goal.
 type goal int
 
-// The goals, in the order in which readers are to see them. No goal is 0.
+// The goals, in the order in which they are printed. 0 is no goal.
 const (
 	_ goal = iota
 	againstOurColumns
@@ -27,7 +27,7 @@ const (
 	goalsEnd
 )
 
-// about is what a goal is about, and its limit.
+// about describes a goal and its limit.
 func (g goal) about() (what, limit string) {
 	switch g {
 	case againstOurColumns:
@@ -56,7 +56,7 @@ func (g goal) about() (what, limit string) {
 	return "", ""
 }
 
-// fits says whether inputs and runs are as many as a goal is about.
+// fits reports whether the inputs and runs are large enough for a goal's verdict.
 func (b *bench) fits(g goal) bool {
 	mb, runs := b.mb >= goalMB, b.runs >= goalRuns
 	switch g {
@@ -72,7 +72,7 @@ func (b *bench) fits(g goal) bool {
 	return mb && runs
 }
 
-// printSummary prints each goal once, with the result that is the furthest from it.
+// printSummary prints each goal once, with its worst result.
 func printSummary(w io.Writer, results []result) {
 	io.WriteString(w, "| | goal | the worst of its rows | met |\n|---|---|---|---|\n")
 	small := false
@@ -104,7 +104,7 @@ func printSummary(w io.Writer, results []result) {
 	}
 }
 
-// inOrder puts results into the order of their goals, those without one last.
+// inOrder sorts results by goal, those without one last.
 func inOrder(results []result) []result {
 	place := func(r result) goal {
 		if r.goal == 0 {

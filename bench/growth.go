@@ -13,7 +13,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// growth shows what more rows, columns and files cost. There are no goals.
+// growth measures what more rows, columns and files cost. There are no goals.
 func growth(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, some := range []func(context.Context) ([]result, error){b.moreRows, b.moreColumns, b.moreFiles} {
@@ -26,13 +26,13 @@ func growth(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// amount is how much one side of a comparison has, and how it is converted.
+// amount is one side of a comparison: its name and how to convert it.
 type amount struct {
 	name    string
 	convert func() (usage, error)
 }
 
-// grown compares more with less.
+// grown compares the times to convert less and more.
 func (b *bench) grown(ctx context.Context, what string, less, more amount) result {
 	row := result{table: "growth", what: what}
 	all, err := b.inTurn(ctx, less.convert, more.convert)
@@ -44,7 +44,7 @@ func (b *bench) grown(ctx context.Context, what string, less, more amount) resul
 	return row.orFails(err)
 }
 
-// amountOf is what it takes to convert paths.
+// amountOf returns an amount that converts paths.
 func (b *bench) amountOf(ctx context.Context, name string, paths ...string) amount {
 	return amount{name, func() (usage, error) {
 		u, _, err := b.convert(ctx, "lake", 1, paths...)
@@ -52,8 +52,8 @@ func (b *bench) amountOf(ctx context.Context, name string, paths ...string) amou
 	}}
 }
 
-// moreRows are ten times as many, through stdin: the file that two cores get, twice. No row
-// group is so large that a resource comes twice in it.
+// moreRows measures ten times as many rows through stdin: the file for two cores, twice. No row
+// group is large enough to hold a resource twice.
 func (b *bench) moreRows(ctx context.Context) ([]result, error) {
 	few, err := b.generated(ctx, "Observation", b.mb)
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *bench) moreRows(ctx context.Context) ([]result, error) {
 		b.throughStdin(ctx, fmt.Sprintf("%d MB", b.mb), few.paths()), b.throughStdin(ctx, fmt.Sprintf("%d MB", 2*large*b.mb), twice))}, nil
 }
 
-// throughStdin is what it takes to convert files as if they were one.
+// throughStdin returns an amount that converts files concatenated on stdin.
 func (b *bench) throughStdin(ctx context.Context, name string, paths []string) amount {
 	return amount{name, func() (usage, error) {
 		folder, err := b.folder("lake")
@@ -91,7 +91,7 @@ func (b *bench) throughStdin(ctx context.Context, name string, paths []string) a
 	}}
 }
 
-// moreColumns are ten times as many, without values and with.
+// moreColumns measures ten times as many columns, without values and with.
 func (b *bench) moreColumns(ctx context.Context) ([]result, error) {
 	const wide = "ExplanationOfBenefit"
 	type table struct {
@@ -134,8 +134,9 @@ func (b *bench) moreColumns(ctx context.Context) ([]result, error) {
 	return results, nil
 }
 
-// appendTexts appends members of a JSON object that fill so many columns of text, as many as
-// are left. Columns have a thousand values each, in an order that nobody guesses.
+// appendTexts appends members of a JSON object that fill up to *left text columns, and counts
+// *left down. Each column has a thousand values, in an order that cannot be guessed. before is
+// what precedes the first member.
 func appendTexts(line []byte, fields []*columnar.Field, row int, left *int, before string) []byte {
 	for _, f := range fields {
 		if *left == 0 {
@@ -159,7 +160,7 @@ func appendTexts(line []byte, fields []*columnar.Field, row int, left *int, befo
 			line = fmt.Appendf(line, `"text-%d"`, mix(uint64(row)<<32|uint64(*left))%1000)
 			*left--
 		}
-		if len(line) == start { // it holds no text
+		if len(line) == start { // no text in it
 			line = line[:from]
 			continue
 		}
@@ -171,7 +172,7 @@ func appendTexts(line []byte, fields []*columnar.Field, row int, left *int, befo
 	return line
 }
 
-// leaves counts the fields that are no structs.
+// leaves counts the fields that are not structs, at any depth.
 func leaves(fields []*columnar.Field) int {
 	n := 0
 	for _, f := range fields {
@@ -184,7 +185,7 @@ func leaves(fields []*columnar.Field) int {
 	return n
 }
 
-// moreFiles hold the same.
+// moreFiles measures the same rows in more files.
 func (b *bench) moreFiles(ctx context.Context) ([]result, error) {
 	in, err := b.generated(ctx, "Observation", b.mb)
 	if err != nil {

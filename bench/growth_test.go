@@ -7,7 +7,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// TestAppendTexts wants valid JSON with as many texts as columns are to be filled.
+// TestAppendTexts checks for valid JSON with as many texts as there are columns to fill.
 func TestAppendTexts(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 10, 100} {

@@ -18,7 +18,7 @@ type input struct {
 	bytes int64
 }
 
-// inputFile is resources of one type.
+// inputFile holds resources of one type.
 type inputFile struct{ resourceType, path string }
 
 func (in *input) paths() []string {
@@ -29,20 +29,20 @@ func (in *input) paths() []string {
 	return all
 }
 
-// megabytesPer is how fast an input goes, in units of 10^6 bytes.
+// megabytesPer returns the speed in MB/s, 10^6 bytes each, if the input takes so many seconds.
 func (in *input) megabytesPer(seconds float64) float64 { return float64(in.bytes) / 1e6 / seconds }
 
-// seed is that of the generator's world.
+// seed is the seed of the generator.
 const seed = 1
 
-// goalTypes are the resource types that goals are about.
+// goalTypes are the resource types that have goals.
 var goalTypes = []string{"Observation", "ExplanationOfBenefit", "Claim", "Encounter"}
 
 // mixName begins the names of inputs of several types.
 const mixName = "a day's mix"
 
-// inputs are one for each of the goals' types and a day's mix; the same of real data, if
-// that is there; and a mix with all that real servers add to resources.
+// inputs returns one input for each goal type, and a day's mix; the same from real data, if
+// present; and a mix with everything that real servers add to resources.
 func (b *bench) inputs(ctx context.Context) ([]*input, error) {
 	var all []*input
 	add := func(in *input, err error) error {
@@ -68,17 +68,17 @@ func (b *bench) inputs(ctx context.Context) ([]*input, error) {
 	return all, err
 }
 
-// generated is a file of one type.
+// generated returns an input of generated resources of one type.
 func (b *bench) generated(ctx context.Context, resourceType string, mb int) (*input, error) {
 	path := filepath.Join(b.madeIn, fmt.Sprintf("%s-%d.ndjson", resourceType, mb))
 	err := b.make(ctx, path, func(w io.Writer) error { return generate(w, resourceType, int64(mb)*1e6) })
 	return newInput(ctx, resourceType, []inputFile{{resourceType, path}}, err)
 }
 
-// generate writes whole patients' resources until there are so many bytes.
+// generate writes the resources of whole patients until there are at least size bytes.
 func generate(w io.Writer, resourceType string, size int64) error {
-	const most, step = 1 << 30, 50 // patients
-	world := population.New(population.Options{Seed: seed, Patients: most})
+	const maxPatients, step = 1 << 30, 50
+	world := population.New(population.Options{Seed: seed, Patients: maxPatients})
 	for from := 0; size > 0; from += step {
 		r, err := world.Open(resourceType, from, from+step)
 		if err != nil {
@@ -94,10 +94,10 @@ func generate(w io.Writer, resourceType string, size int64) error {
 	return nil
 }
 
-// bytesOfPatient is how much the generator has of a patient, of all types.
+// bytesOfPatient is about how many bytes the generator makes for a patient, over all types.
 const bytesOfPatient = 120_000
 
-// mix is a folder as a server exports it, of all types.
+// mix returns an input of all types, one file each, as a server exports them.
 func (b *bench) mix(ctx context.Context, mb int) (*input, error) {
 	patients := mb*1e6/bytesOfPatient + 1
 	world := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: patients})
@@ -122,7 +122,7 @@ func (b *bench) mix(ctx context.Context, mb int) (*input, error) {
 	return newInput(ctx, mixName, files, nil)
 }
 
-// newInput reads files once, so that they are in the page cache.
+// newInput returns an input of files. It reads them once, so that they are in the page cache.
 func newInput(ctx context.Context, name string, files []inputFile, err error) (*input, error) {
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func newInput(ctx context.Context, name string, files []inputFile, err error) (*
 		if err != nil {
 			return nil, err
 		}
-		n, err := io.Copy(writerUntil{ctx, io.Discard}, struct{ io.Reader }{f}) // not by a copy within the kernel
+		n, err := io.Copy(writerUntil{ctx, io.Discard}, struct{ io.Reader }{f}) // hides f.WriteTo: no copy within the kernel
 		f.Close()
 		if err != nil {
 			return nil, err

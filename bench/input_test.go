@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// TestAppendOther wants other people of a sample: all UUIDs others and references whole,
-// times and fractions changed, all else as it was, lines still of the same length.
+// TestAppendOther checks that a sample becomes different people: all UUIDs differ and references
+// still match, times and fractions change, everything else stays, and so do line lengths.
 func TestAppendOther(t *testing.T) {
 	t.Parallel()
 	const id = "38bc51a7-1c9e-07cb-87e4-46cdcea000f1"
@@ -42,8 +42,8 @@ func TestAppendOther(t *testing.T) {
 	}
 }
 
-// TestAdder wants valid JSON, without a name twice, the same for the same seed, and much
-// more of it.
+// TestAdder checks for valid JSON without duplicate names, the same for the same seed, and much
+// larger.
 func TestAdder(t *testing.T) {
 	t.Parallel()
 	for _, resourceType := range goalTypes {
@@ -66,7 +66,7 @@ func TestAdder(t *testing.T) {
 		if len(wide) < 2*plain.Len() && resourceType != "ExplanationOfBenefit" || strings.Count(wide, "\n") != bytes.Count(plain.Bytes(), []byte("\n")) {
 			t.Errorf("%s: %d bytes became %d", resourceType, plain.Len(), len(wide))
 		}
-		for d := jsontext.NewDecoder(strings.NewReader(wide)); ; { // which takes no name twice
+		for d := jsontext.NewDecoder(strings.NewReader(wide)); ; { // rejects duplicate names
 			if _, err := d.ReadValue(); err == io.EOF {
 				break
 			} else if err != nil {

@@ -1,21 +1,21 @@
-// Bench measures fhirkiln beside DuckDB on this machine, and prints a table of both with
-// the goals that fhirkiln is held to.
+// Bench compares fhirkiln with DuckDB on this machine and prints a table of both, with
+// fhirkiln's goals.
 //
-//	go -C bench run .                           # everything that takes minutes
-//	go -C bench run . -list                     # what there is
-//	go -C bench run . -only columns,size -mb 50 # some of it, on less data
-//	go -C bench run . -big 10000 -write         # with a file of 10 GB; the tables go to docs/performance.md
+//	go -C bench run .                           # all suites that take minutes
+//	go -C bench run . -list                     # list the suites
+//	go -C bench run . -only columns,size -mb 50 # some of them, on less data
+//	go -C bench run . -big 10000 -write         # with a 10 GB file; updates docs/performance.md
 //
-// The two run as processes of their own, in turn, on the same input: what else the
-// machine does meets both. Each gets one core (GOMAXPROCS=1, threads=1), input in the page
-// cache, and zstd. Numbers are medians. On a machine that others use, -clock cpu compares
-// processor time instead of the wall's.
+// The two run in separate processes, alternating, on the same input, so that other load on
+// the machine affects both. Each gets one core (GOMAXPROCS=1, threads=1), input in the page
+// cache, and zstd. Numbers are medians. On a shared machine, -clock cpu compares CPU time
+// instead of wall time.
 //
-// Inputs come from the seeded generator of bulk/bulktest/population, as they are and with
-// all that real servers add, and from the sample data where that is there; they are kept in
-// a cache folder for the next time, by what they are made of. The goals are about the sizes
-// that -write asks for; of less, there are rows without verdicts. What fails is a row that
-// says so, and exit code 1 after the rest.
+// Inputs come from the seeded generator of bulk/bulktest/population, both plain and with
+// everything that real servers add, and from the sample data if it is present. They are kept
+// in a cache folder keyed by what they are made of. The goals apply to the sizes that -write
+// requires; smaller runs print rows without verdicts. A failure becomes a row that says so;
+// the rest is still measured, and the exit code is 1.
 package main
 
 import (
@@ -42,9 +42,8 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal then ends what does not listen
-	// With this, writing to a stdout that nobody reads is an error like others, after which
-	// outputs are removed.
+	context.AfterFunc(ctx, stop) // so that a second signal kills what ignores ctx
+	// This makes writing to a closed stdout an ordinary error, after which outputs are removed.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
@@ -54,22 +53,22 @@ func main() {
 	}
 }
 
-// bench is what all measurements share.
+// bench holds what all measurements share.
 type bench struct {
-	root    string // of the repository
-	cache   string // a folder for each version of the inputs, kept
-	scratch string // outputs, removed
-	samples string // folder of real NDJSON; "" is the usual one, which need not be there
-	madeIn  string // where in the cache the generator's inputs are
-	realIn  string // where in the cache those of the sample data are
-	bin     string // fhirkiln
+	root    string // the repository
+	cache   string // a folder per version of the inputs; kept
+	scratch string // outputs; removed at the end
+	samples string // folder of real NDJSON; "" is the default one, which may be missing
+	madeIn  string // folder in the cache for the generator's inputs
+	realIn  string // folder in the cache for inputs from the sample data
+	bin     string // the fhirkiln binary
 
-	// realTypes are those of the goals' types that the sample data has, and "" for all
-	// of it; none, if there is none.
+	// realTypes are the goal types that the sample data has, followed by "" for all of the
+	// data. It is empty without sample data.
 	realTypes []string
 
-	mb    int // of NDJSON in an input, 10^6 bytes each
-	bigMB int // in the input of the memory test
+	mb    int // NDJSON in an input, in units of 10^6 bytes
+	bigMB int // the same for the input of the memory test
 	runs  int
 	cpu   bool
 }
@@ -90,9 +89,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	if o.write && o.writes("goals") && len(b.realTypes) <= len(goalTypes) {
-		return errors.New("-write: the goals' table has rows of sample data of all types, which is not there")
+		return errors.New("-write: the goals' table has rows for sample data of all goal types, and some of it is missing")
 	}
-	// Beside the inputs, so that outputs are on a disk and not in memory.
+	// In the cache folder, so that outputs are on disk and not in memory.
 	if b.scratch, err = os.MkdirTemp(b.cache, "run-"); err != nil {
 		return err
 	}
@@ -103,19 +102,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return measureAll(ctx, o, stdout)
 }
 
-// measureAll runs the suites that were asked for, and prints what each gives when it has it.
-// What fails is an error in the end, after the rest.
+// measureAll runs the chosen suites and prints the results of each as it finishes. A failure
+// is returned only after the rest has run.
 func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
-	out := bufio.NewWriter(stdout) // it keeps the first error
+	out := bufio.NewWriter(stdout) // remembers the first error
 	facts := machineFacts(&o.bench)
 	fmt.Fprintln(out, facts)
 	var results []result
-	var unfinished []string // suites
+	var unfinished []string // names of suites
 	for _, s := range o.suites {
 		fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().Format(time.TimeOnly), s.name, s.about)
 		some, err := s.run(ctx, &o.bench)
 		if ctx.Err() != nil {
-			return context.Cause(ctx) // which names the signal
+			return context.Cause(ctx) // names the signal
 		}
 		if err != nil {
 			unfinished = append(unfinished, s.name)
@@ -139,7 +138,7 @@ func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
 		return err
 	}
 	if len(unfinished) > 0 {
-		return fmt.Errorf("not all of %s was measured", strings.Join(unfinished, ", "))
+		return fmt.Errorf("%s not fully measured", strings.Join(unfinished, ", "))
 	}
 	var err error
 	if failures(results) != nil {

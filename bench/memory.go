@@ -12,7 +12,7 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// memory is the peak of resident memory of the process on two cores.
+// memory measures the peak resident memory of fhirkiln on two cores.
 func memory(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, c := range []struct {
@@ -29,8 +29,7 @@ func memory(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// largeFile converts one file that is made while it is read, through stdin: one of 10 GB
-// need not lie on a disk.
+// largeFile converts one file through stdin while it is generated, so that 10 GB need no disk.
 func (b *bench) largeFile(ctx context.Context) (usage, error) {
 	folder, err := b.folder("lake")
 	if err != nil {
@@ -45,12 +44,12 @@ func (b *bench) largeFile(ctx context.Context) (usage, error) {
 	return u, err
 }
 
-// manyFiles runs an export of 10,000 output files, of a patient each.
+// manyFiles runs an export of 10,000 output files, each with data of a single patient.
 func (b *bench) manyFiles(ctx context.Context) (usage, error) {
 	const files, patients = 10_000, 1000
 	all := population.New(population.Options{Seed: seed, Patients: patients, PatientsPerFile: 1}).Files()
 	if len(all) < files {
-		return usage{}, fmt.Errorf("%d patients have %d files only", patients, len(all))
+		return usage{}, fmt.Errorf("%d patients have only %d files", patients, len(all))
 	}
 	server, err := bulktest.NewServer(bulktest.Options{Data: bulktest.Files(all[:files])})
 	if err != nil {
@@ -89,15 +88,15 @@ func (b *bench) fetchers(ctx context.Context) (usage, error) {
 	if err != nil {
 		return u, err
 	}
-	// What lies there must be all of it, in a bucket that is a folder.
+	// Make sure that the run wrote to the bucket, which is a folder.
 	written, err := bytesIn(filepath.Join(gateway.folder, bucket), ".parquet")
 	if err == nil && written == 0 {
-		err = fmt.Errorf("there is no Parquet in %s", bucket)
+		err = fmt.Errorf("no Parquet in bucket %s", bucket)
 	}
 	return u, err
 }
 
-// configured is a new folder with a config.yaml for a server, the sink as YAML has it.
+// configured makes a folder with a config.yaml for a server. sink is the YAML of sink.url.
 func (b *bench) configured(server *bulktest.Server, sink string, downloads int) (string, error) {
 	folder, err := b.folder("run")
 	if err != nil {

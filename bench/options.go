@@ -11,23 +11,23 @@ import (
 	"strings"
 )
 
-// suite is a group of the table's rows.
+// suite is a group of rows that are measured together.
 type suite struct {
 	name, about string
-	table       string // of the document that its rows stand in
-	slow        bool   // it runs only when it is asked for
+	table       string // the document's table for its rows
+	slow        bool   // runs only if -only names it
 	run         func(context.Context, *bench) ([]result, error)
 }
 
 func suites() []suite {
 	return []suite{
 		{"columns", "MB/s against DuckDB with fhirkiln's columns", "goals", false, ourColumns},
-		{"inferred", "MB/s against DuckDB with the columns that it infers", "goals", false, inferredColumns},
+		{"inferred", "MB/s against DuckDB with the columns it infers", "goals", false, inferredColumns},
 		{"shred", "scanning and shredding alone, against jsontext; allocations", "goals", false, parts},
 		{"cores", "two cores against one", "goals", false, cores},
 		{"size", "bytes of Parquet against DuckDB's, and of files of one row", "goals", false, sizes},
 		{"scan", "DuckDB's time to read fhirkiln's files against its own", "goals", false, scans},
-		{"same", "bytes, and time to read, against files into which DuckDB has copied fhirkiln's", "same", false, same},
+		{"same", "bytes and time to read, against DuckDB's copies of fhirkiln's files", "same", false, same},
 		{"memory", "peak memory: a large file, 10,000 small ones, eight fetchers into S3", "goals", false, memory},
 		{"whole", "a run against a server on loopback; start-up; a night with nothing new", "goals", false, whole},
 		{"codecs", "what codecs and other options of Parquet cost", "codecs", true, codecs},
@@ -35,21 +35,21 @@ func suites() []suite {
 	}
 }
 
-// The sizes that the goals are about, and the document's tables.
+// The sizes that the goals and the document's tables require.
 const (
 	goalMB    = 200
 	goalBigMB = 10_000
 	goalRuns  = 5
 )
 
-// options are what a command line asks for.
+// options is a parsed command line.
 type options struct {
 	bench
 	suites      []suite
 	list, write bool
 }
 
-// parse reads a command line, and refuses what would be measured in vain.
+// parse parses a command line and rejects one whose measurements would be useless.
 func parse(args []string) (*options, error) {
 	o := &options{}
 	cache, err := os.UserCacheDir()
@@ -58,21 +58,21 @@ func parse(args []string) (*options, error) {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var (
-		only  = flags.String("only", "", "comma-separated `names` of what to measure; see -list")
-		clock = flags.String("clock", "wall", "`wall` or cpu: the time that ratios are of")
+		only  = flags.String("only", "", "comma-separated `names` of the suites to run; see -list")
+		clock = flags.String("clock", "wall", "`wall` or cpu: which time to compare")
 	)
-	flags.BoolVar(&o.list, "list", false, "list what can be measured")
-	flags.BoolVar(&o.write, "write", false, "put the tables into docs/performance.md; the goals' only as a whole, with -big 10000")
-	flags.StringVar(&o.cache, "cache", filepath.Join(cache, "fhirkiln-bench"), "`folder` for inputs, which are kept")
-	flags.IntVar(&o.mb, "mb", goalMB, "`megabytes` of NDJSON of an input")
-	flags.IntVar(&o.bigMB, "big", 1000, "`megabytes` of NDJSON of the memory test's large file, which is made as it is read; the goal is for 10000")
-	flags.IntVar(&o.runs, "runs", goalRuns, "`times` that everything runs")
+	flags.BoolVar(&o.list, "list", false, "list the suites")
+	flags.BoolVar(&o.write, "write", false, "write the tables to docs/performance.md; the goals' table only as a whole, with -big 10000")
+	flags.StringVar(&o.cache, "cache", filepath.Join(cache, "fhirkiln-bench"), "`folder` in which inputs are kept")
+	flags.IntVar(&o.mb, "mb", goalMB, "`megabytes` of NDJSON per input")
+	flags.IntVar(&o.bigMB, "big", 1000, "`megabytes` of NDJSON in the memory test's large file, which is generated as it is read; the goal requires 10000")
+	flags.IntVar(&o.runs, "runs", goalRuns, "how many `times` to run everything")
 	flags.StringVar(&o.samples, "samples", "", "`folder` of real NDJSON (default ../shared/data/synthea beside the repository)")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
 	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("%q: there are no arguments but flags", flags.Arg(0))
+		return nil, fmt.Errorf("%q: unexpected argument", flags.Arg(0))
 	}
 	if o.cpu = *clock == "cpu"; !o.cpu && *clock != "wall" {
 		return nil, fmt.Errorf("-clock %s must be wall or cpu", *clock)
@@ -89,10 +89,10 @@ func parse(args []string) (*options, error) {
 	return o, nil
 }
 
-// mayWrite refuses to replace tables of the document by others that say less.
+// mayWrite rejects options that would replace tables of the document with weaker ones.
 func (o *options) mayWrite() error {
 	if o.mb != goalMB {
-		return fmt.Errorf("-write: the tables are of inputs of %d MB, not of -mb %d", goalMB, o.mb)
+		return fmt.Errorf("-write: the tables are for inputs of %d MB, not -mb %d", goalMB, o.mb)
 	}
 	if !o.writes("goals") {
 		return nil
@@ -103,17 +103,18 @@ func (o *options) mayWrite() error {
 		}
 	}
 	if o.bigMB != goalBigMB || o.runs < goalRuns {
-		return fmt.Errorf("-write: the goals' table is of -big %d and -runs %d, at least, not of %d and %d", goalBigMB, goalRuns, o.bigMB, o.runs)
+		return fmt.Errorf("-write: the goals' table needs -big %d and at least -runs %d, not %d and %d", goalBigMB, goalRuns, o.bigMB, o.runs)
 	}
 	return nil
 }
 
-// writes says whether a table of the document is asked for.
+// writes reports whether the chosen suites have rows for a table of the document.
 func (o *options) writes(table string) bool {
 	return slices.ContainsFunc(o.suites, func(s suite) bool { return s.table == table })
 }
 
-// choose are the suites that are called so, each once, or those that are not slow for "".
+// choose returns the suites named in a comma-separated list, each once, or for "" all that are
+// not slow.
 func choose(all []suite, only string) ([]suite, error) {
 	var chosen []suite
 	if only == "" {
@@ -122,7 +123,7 @@ func choose(all []suite, only string) ([]suite, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(s suite) bool { return s.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-only %s: there is no such thing; see -list", name)
+			return nil, fmt.Errorf("-only %s: no such suite; see -list", name)
 		}
 		if !slices.ContainsFunc(chosen, func(s suite) bool { return s.name == name }) {
 			chosen = append(chosen, all[i])

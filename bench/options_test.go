@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestParse wants command lines refused before anything runs that would measure nothing, or
-// replace the document's tables by less.
+// TestParse checks that command lines that would measure nothing, or replace the document's
+// tables with weaker ones, are rejected before anything runs.
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{

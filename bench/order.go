@@ -18,8 +18,8 @@ type person struct {
 	lines []byte
 }
 
-// byPatient puts lines together that are about the same patient; they stay in their order.
-// A line about no patient stands for itself.
+// byPatient groups lines that are about the same patient and keeps their order. A line about no
+// patient is a group of its own.
 func byPatient(text []byte) []person {
 	var people []person
 	places := map[uint64]int{}
@@ -38,8 +38,8 @@ func byPatient(text []byte) []person {
 	return people
 }
 
-// patientOf is the id of the patient that a resource is about, or its own id if it says of
-// none: so a Patient goes with what is about them.
+// patientOf returns the id of the patient that a resource is about, or the resource's own id if
+// it names none. So a Patient is grouped with the resources about them.
 func patientOf(line []byte) []byte {
 	for _, before := range []string{`"subject":{"reference":"`, `"patient":{"reference":"`, `"id":"`} {
 		if _, rest, ok := bytes.Cut(line, []byte(before)); ok {
@@ -50,15 +50,15 @@ func patientOf(line []byte) []byte {
 	return line
 }
 
-// inOrderOf are people in the order that the nth copy has. It is the same in files of all types.
+// inOrderOf returns people in the order of the nth copy, which is the same in files of all types.
 func inOrderOf(people []person, n uint64) []person {
 	return slices.SortedStableFunc(slices.Values(people), func(a, b person) int {
 		return cmp.Compare(mix(a.key^mix(n)), mix(b.key^mix(n)))
 	})
 }
 
-// inAnyOrder is an input of one file with its lines shuffled, as those of an export are that
-// comes in the order of ids.
+// inAnyOrder returns a single-file input with its lines shuffled, like an export that is
+// sorted by id.
 func (b *bench) inAnyOrder(ctx context.Context, in *input) (*input, error) {
 	file := in.files[0]
 	path := strings.TrimSuffix(file.path, ".ndjson") + "-shuffled.ndjson"
@@ -72,7 +72,7 @@ func (b *bench) inAnyOrder(ctx context.Context, in *input) (*input, error) {
 	return newInput(ctx, in.name+", lines in any order", []inputFile{{file.resourceType, path}}, err)
 }
 
-// shuffle writes all lines of a text, in an order that follows from how many they are.
+// shuffle writes all lines of text in an order that depends only on their number.
 func shuffle(w io.Writer, text []byte) error {
 	lines := slices.Collect(bytes.Lines(text))
 	rand.New(rand.NewPCG(seed, uint64(len(lines)))).Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })

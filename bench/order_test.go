@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestOrderOfPeople wants all lines in each copy, those of a patient together and in their
-// order, copies in orders of their own, and the same order in a file of another type.
+// TestOrderOfPeople checks that each copy has all lines, that a patient's lines stay together and
+// in order, that copies have different orders, and that files of other types have the same order.
 func TestOrderOfPeople(t *testing.T) {
 	t.Parallel()
 	var observations, claims, patients strings.Builder
@@ -69,7 +69,7 @@ func TestOrderOfPeople(t *testing.T) {
 	}
 }
 
-// TestShuffle wants the same lines in another order, each time the same one.
+// TestShuffle checks for the same lines in a different order that is always the same.
 func TestShuffle(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

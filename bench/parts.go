@@ -11,8 +11,7 @@ import (
 	"strings"
 )
 
-// parts runs benchmarks of package columnar that can be seen from within alone, by the
-// wall's time whatever the clock.
+// parts runs benchmarks of package columnar that need its internals, always by wall time.
 func parts(ctx context.Context, b *bench) ([]result, error) {
 	binary := filepath.Join(b.scratch, "columnar.test")
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./columnar")
@@ -23,7 +22,7 @@ func parts(ctx context.Context, b *bench) ([]result, error) {
 	all := map[string][]float64{} // by benchmark and unit
 	for range b.runs {
 		for _, t := range goalTypes {
-			for _, name := range []string{"Shred", "Tokens"} { // of a type in turn, so that the machine is the same for both
+			for _, name := range []string{"Shred", "Tokens"} { // alternating per type, so that both see the same machine
 				cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.bench", "^Benchmark"+name+"$/^"+t+"$", "-test.benchtime", "300ms", "-test.cpu", "1")
 				cmd.Dir = filepath.Join(b.root, "columnar")
 				_, out, err := measure(cmd, 1)
@@ -37,17 +36,17 @@ func parts(ctx context.Context, b *bench) ([]result, error) {
 		}
 	}
 	var results []result
-	most := 0.0
+	maxAllocs := 0.0
 	for _, t := range goalTypes {
-		most = max(most, median(all["BenchmarkShred/"+t+" allocs/resource"]))
+		maxAllocs = max(maxAllocs, median(all["BenchmarkShred/"+t+" allocs/resource"]))
 		ours, theirs := median(all["BenchmarkShred/"+t+" MB/s"]), median(all["BenchmarkTokens/"+t+" MB/s"])
 		results = append(results, atLeast(againstTokens, t+", scanning and shredding, jsontext's tokens",
 			fmt.Sprintf("%.0f MB/s", ours), fmt.Sprintf("%.0f MB/s", theirs), ours/theirs, 0.8))
 	}
-	return append(results, within(ofAllocations, "allocations for each resource, at most of these types", fmt.Sprintf("%.3f", most), "~0", most, 0.05)), nil
+	return append(results, within(ofAllocations, "allocations for each resource, at most of these types", fmt.Sprintf("%.3f", maxAllocs), "~0", maxAllocs, 0.05)), nil
 }
 
-// benchmarks adds the numbers of go test -bench to all.
+// benchmarks adds the numbers in the output of go test -bench to all.
 func benchmarks(out []byte, all map[string][]float64) error {
 	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
 		fields := strings.Fields(s.Text())

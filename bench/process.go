@@ -15,25 +15,25 @@ import (
 	"time"
 )
 
-// usage is what a process took.
+// usage is what a process used.
 type usage struct {
 	wall, cpu time.Duration
-	peak      int64 // of resident memory, in bytes
+	peak      int64 // peak resident memory in bytes
 }
 
-// of is the time that a bench compares.
-func (b *bench) of(u usage) time.Duration {
+// compared returns the time that the bench compares.
+func (b *bench) compared(u usage) time.Duration {
 	if b.cpu {
 		return u.cpu
 	}
 	return u.wall
 }
 
-// place finds the repository and where inputs are, and makes the cache.
+// place finds the repository and the inputs' folders, and makes the cache.
 func (b *bench) place(ctx context.Context) error {
 	here, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "fhirkiln").Output()
 	if err != nil {
-		return fmt.Errorf("finding the repository, from its folder bench: %w", err)
+		return fmt.Errorf("finding the repository (run this in its folder bench): %w", err)
 	}
 	b.root = strings.TrimSpace(string(here))
 	if b.cache, err = filepath.Abs(b.cache); err != nil { // commands run in other folders
@@ -56,7 +56,7 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// measure runs a process to its end on so many cores; its stdout is returned.
+// measure runs a process to its end on the given number of cores and returns its stdout.
 func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
 	var out, failed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failed
@@ -81,21 +81,21 @@ func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
 	return u, out.Bytes(), nil
 }
 
-// watchPeak looks at a process's peak of resident memory every now and then, until the
-// function that it returns is called for the last one. The peak that Linux reports of a
-// process that has ended will not do: it is never less than that of whoever started it.
+// watchPeak polls a process's peak resident memory until the function it returns is called,
+// which returns the last peak. The peak that Linux reports for an ended process will not do: it
+// is never less than that of the process that started it.
 func watchPeak(pid int) (peak func() int64) {
 	stop, last := make(chan struct{}), make(chan int64)
 	go func() {
-		most := int64(0)
+		highest := int64(0)
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				most = max(most, peakOf(pid))
+				highest = max(highest, peakOf(pid))
 			case <-stop:
-				last <- most
+				last <- highest
 				return
 			}
 		}
@@ -106,7 +106,7 @@ func watchPeak(pid int) (peak func() int64) {
 	}
 }
 
-// peakOf is a process's peak of resident memory in bytes, 0 if that is not known.
+// peakOf returns a process's peak resident memory in bytes, or 0 if unknown.
 func peakOf(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -120,8 +120,8 @@ func peakOf(pid int) int64 {
 	return kib << 10
 }
 
-// convert runs fhirkiln convert on so many cores, with paths and flags, and returns the
-// folder that holds the Parquet until the next call with that name.
+// convert runs fhirkiln convert on the given number of cores, with more as paths and flags. It
+// returns the folder that holds the Parquet until the next call with the same name.
 func (b *bench) convert(ctx context.Context, name string, cores int, more ...string) (u usage, lake string, err error) {
 	lake = filepath.Join(b.scratch, name)
 	if err := os.RemoveAll(lake); err != nil {
@@ -132,8 +132,8 @@ func (b *bench) convert(ctx context.Context, name string, cores int, more ...str
 	return u, lake, err
 }
 
-// inTurn calls each function once so that all is warm, then as often as the bench runs,
-// in turn, and returns what they took.
+// inTurn calls each function once to warm up, then b.runs times, alternating, and returns what
+// they used.
 func (b *bench) inTurn(ctx context.Context, each ...func() (usage, error)) ([][]usage, error) {
 	all := make([][]usage, len(each))
 	for n := range b.runs + 1 {
@@ -150,11 +150,11 @@ func (b *bench) inTurn(ctx context.Context, each ...func() (usage, error)) ([][]
 	return all, nil
 }
 
-// time is the median of the compared time.
+// time returns the median of the compared times.
 func (b *bench) time(all []usage) time.Duration {
 	var times []time.Duration
 	for _, u := range all {
-		times = append(times, b.of(u))
+		times = append(times, b.compared(u))
 	}
 	return median(times)
 }
@@ -171,7 +171,7 @@ func median[T ~int64 | ~float64](all []T) T {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// bytesIn is the size of all files below a folder that end so.
+// bytesIn returns the total size of all files below a folder whose names end with suffix.
 func bytesIn(folder, suffix string) (int64, error) {
 	total := int64(0)
 	err := filepath.WalkDir(folder, func(_ string, d os.DirEntry, err error) error {

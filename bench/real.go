@@ -12,8 +12,8 @@ import (
 	"slices"
 )
 
-// real is the sample data of a type, or of all for "": as often as it takes, each time of
-// other people, who come in another order.
+// real returns an input of sample data of a type, or of all types for "". The data repeats until
+// there is enough, each time with different people in a different order.
 func (b *bench) real(ctx context.Context, resourceType string) (*input, error) {
 	texts, err := b.readSamples(resourceType)
 	if err != nil {
@@ -24,7 +24,7 @@ func (b *bench) real(ctx context.Context, resourceType string) (*input, error) {
 		whole += len(text)
 	}
 	if whole == 0 {
-		return nil, fmt.Errorf("the sample data in %s has nothing of %s", b.samples, cmp.Or(resourceType, "any type"))
+		return nil, fmt.Errorf("the sample data in %s has no %s", b.samples, cmp.Or(resourceType, "resources"))
 	}
 	name, folder := "real "+resourceType, b.realIn
 	if resourceType == "" {
@@ -55,8 +55,8 @@ func (b *bench) real(ctx context.Context, resourceType string) (*input, error) {
 	return newInput(ctx, name, files, nil)
 }
 
-// readSamples reads the sample data of a type, or of all for "", by type: servers have cut
-// some into several files, Condition.ndjson.gz and Condition-2.ndjson.gz.
+// readSamples reads the sample data of a type, or of all types for "". It returns it by type: some
+// types are split over several files, Condition.ndjson.gz and Condition-2.ndjson.gz.
 func (b *bench) readSamples(resourceType string) (map[string][]byte, error) {
 	names, err := sampleFiles(b.samples)
 	if err != nil {
@@ -75,7 +75,7 @@ func (b *bench) readSamples(resourceType string) (map[string][]byte, error) {
 	return texts, nil
 }
 
-// appendUnzipped appends the lines of a file.
+// appendUnzipped appends the uncompressed lines of a file.
 func appendUnzipped(to []byte, name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -97,11 +97,10 @@ func appendUnzipped(to []byte, name string) ([]byte, error) {
 	return to, nil
 }
 
-// appendOther appends NDJSON as it might be of other people in the nth part of the world:
-// every UUID is another one, the same wherever the same one stood, so that references
-// still lead somewhere; times of day are later by as much everywhere; and the last digit
-// of fractions differs. Else copies would be too easy for dictionaries. The 0th part is as
-// it was.
+// appendOther appends the nth copy of text, about different people, since plain copies would be
+// too easy for dictionaries. Every UUID is replaced consistently, so that references still
+// resolve; all times of day are later by the same amount; and the last digit of fractions
+// differs. The 0th copy is unchanged.
 func appendOther(to, text []byte, n uint64) []byte {
 	if n == 0 {
 		return append(to, text...)
@@ -129,7 +128,7 @@ func appendOther(to, text []byte, n uint64) []byte {
 	return to
 }
 
-// mix is SplitMix64's: each bit of n decides each bit of it.
+// mix is SplitMix64's mixing function: each bit of the result depends on each bit of n.
 func mix(n uint64) uint64 {
 	n += 0x9e3779b97f4a7c15
 	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
@@ -139,7 +138,7 @@ func mix(n uint64) uint64 {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isFraction says whether a text ends with the whole part of a JSON number.
+// isFraction reports whether before ends with the integer part of a JSON number.
 func isFraction(before []byte) bool {
 	i := len(before)
 	for i > 0 && isDigit(before[i-1]) {
@@ -151,7 +150,7 @@ func isFraction(before []byte) bool {
 	return i > 0 && (before[i-1] == ':' || before[i-1] == '[' || before[i-1] == ',')
 }
 
-// isUUID says whether a text begins with a UUID in lower case, as Synthea writes them.
+// isUUID reports whether b begins with a UUID in lower case, as Synthea writes them.
 func isUUID(b []byte) bool {
 	if len(b) < 36 || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
 		return false
@@ -164,7 +163,7 @@ func isUUID(b []byte) bool {
 	return true
 }
 
-// otherUUID makes another UUID of one.
+// otherUUID replaces a UUID with the one for the nth copy.
 func otherUUID(uuid []byte, n uint64) {
 	const digits = "0123456789abcdef"
 	var halves [2]uint64
@@ -191,13 +190,13 @@ func otherUUID(uuid []byte, n uint64) {
 	}
 }
 
-// isTime says whether a text begins with the time of a dateTime, T12:34:56.
+// isTime reports whether b begins with the time of a dateTime, T12:34:56.
 func isTime(b []byte) bool {
 	return len(b) >= 9 && b[0] == 'T' && b[3] == ':' && b[6] == ':' &&
 		isDigit(b[1]) && isDigit(b[2]) && isDigit(b[4]) && isDigit(b[5]) && isDigit(b[7]) && isDigit(b[8])
 }
 
-// laterTime makes 12:34:56 a time so many seconds later, of the same day.
+// laterTime moves a time such as 12:34:56 later by seconds, wrapping at midnight.
 func laterTime(b []byte, seconds int) {
 	two := func(i int) int { return int(b[i]-'0')*10 + int(b[i+1]-'0') }
 	t := (two(0)*3600 + two(3)*60 + two(6) + seconds) % 86_400

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// same compares fhirkiln's files with files into which DuckDB has copied them. DuckDB reads
-// less of NDJSON than fhirkiln, so that the files which it makes of that have fewer columns
-// and values: these have the same ones, and differ only in how they are written.
+// same compares fhirkiln's files with DuckDB's copies of them. DuckDB reads less from NDJSON than
+// fhirkiln does, so files it makes from NDJSON have fewer columns and values. The copies have the
+// same ones and differ only in how they are written.
 func same(ctx context.Context, b *bench) ([]result, error) {
 	inputs, err := b.inputs(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func same(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// copied converts an input, and has DuckDB copy what came of it; it returns the two folders.
+// copied converts an input, has DuckDB copy the result, and returns the two folders.
 func (b *bench) copied(ctx context.Context, in *input) (ours, theirs string, err error) {
 	if _, ours, err = b.convert(ctx, "lake", 1, in.paths()...); err != nil {
 		return "", "", err

@@ -12,7 +12,7 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// sizes compares bytes of Parquet.
+// sizes compares sizes of Parquet files.
 func sizes(ctx context.Context, b *bench) ([]result, error) {
 	inputs, err := b.inputs(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func sizes(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// sizesOf are the bytes of Parquet that both make of an input.
+// sizesOf returns the bytes of Parquet that fhirkiln and DuckDB make from an input.
 func (b *bench) sizesOf(ctx context.Context, in *input) (mine, its int64, err error) {
 	ours, theirs, err := b.both(ctx, in)
 	if err != nil {
@@ -42,7 +42,7 @@ func (b *bench) sizesOf(ctx context.Context, in *input) (mine, its int64, err er
 	return bytesOfBoth(ours, theirs)
 }
 
-// bytesOfBoth are those of the Parquet in two folders.
+// bytesOfBoth returns the bytes of Parquet in two folders.
 func bytesOfBoth(ours, theirs string) (mine, its int64, err error) {
 	if mine, err = bytesIn(ours, ".parquet"); err == nil {
 		its, err = bytesIn(theirs, ".parquet")
@@ -50,14 +50,14 @@ func bytesOfBoth(ours, theirs string) (mine, its int64, err error) {
 	return mine, its, err
 }
 
-// partsOf is the glob of a type's parts in a folder that fhirkiln wrote to.
+// partsOf returns the glob for a type's parts in a folder that fhirkiln wrote to.
 func partsOf(folder, resourceType string) string {
 	return filepath.Join(folder, "*", resourceType, "*", "*", "*", "*.parquet")
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// oneRow is the size of a part of one resource.
+// oneRow returns the size of a part with a single resource.
 func (b *bench) oneRow(ctx context.Context, resourceType string) (int64, error) {
 	path := filepath.Join(b.madeIn, "one-"+resourceType+".ndjson")
 	err := b.make(ctx, path, func(w io.Writer) error {
@@ -85,7 +85,7 @@ func (b *bench) oneRow(ctx context.Context, resourceType string) (int64, error) 
 	return bytesIn(lake, ".parquet")
 }
 
-// typicalColumns are what people ask for, of a type.
+// typicalColumns are the columns that a typical query reads, by type.
 var typicalColumns = map[string]string{
 	"Observation":          "id, status, code, subject, effectiveDateTime",
 	"ExplanationOfBenefit": "id, status, patient, billablePeriod, total",
@@ -93,7 +93,7 @@ var typicalColumns = map[string]string{
 	"Encounter":            "id, status, class, subject, period",
 }
 
-// scans compares how long DuckDB reads the files of both, with one thread.
+// scans compares how long DuckDB takes to read fhirkiln's files and its own, with one thread.
 func scans(ctx context.Context, b *bench) ([]result, error) {
 	var results []result
 	for _, t := range goalTypes {
@@ -118,21 +118,21 @@ func scans(ctx context.Context, b *bench) ([]result, error) {
 	return results, nil
 }
 
-// ownColumns are the columns that files of fhirkiln's and of DuckDB's both have.
+// ownColumns stands for the columns that both fhirkiln's and DuckDB's files have.
 const ownColumns = "* EXCLUDE __all"
 
-// reads is how long DuckDB takes for columns of files of ours and of its own.
+// reads returns how long DuckDB takes to read columns of our files and of its own.
 func (b *bench) reads(ctx context.Context, columns, ours, theirs string) (mine, its time.Duration, err error) {
 	j := job{Threads: 1, Times: b.runs + 1, Timed: []string{hashOf(ours, columns), hashOf(theirs, columns)}}
 	_, all, err := duckDB(ctx, j)
 	if err != nil {
 		return 0, 0, err
 	}
-	return b.statement(all[0][1:]), b.statement(all[1][1:]), nil // the first reads are those that fill caches
+	return b.statement(all[0][1:]), b.statement(all[1][1:]), nil // the first reads fill caches
 }
 
-// hashOf is a query that has every value of the columns decoded. Files of fhirkiln's
-// have columns beside FHIR's; [ownColumns] leaves those at the top out.
+// hashOf returns a query that decodes every value of the columns. fhirkiln's files have columns
+// beyond FHIR's; [ownColumns] leaves out those at the top level.
 func hashOf(file, columns string) string {
 	from := fmt.Sprintf("read_parquet(%s, hive_partitioning = false)", text(file))
 	switch columns {
@@ -148,7 +148,7 @@ func hashOf(file, columns string) string {
 	return fmt.Sprintf("SELECT %s FROM %s", strings.Join(all, ", "), from)
 }
 
-// statement is the median of a statement's compared time.
+// statement returns the median of a statement's compared times.
 func (b *bench) statement(all []took) time.Duration {
 	var times []time.Duration
 	for _, t := range all {

@@ -17,28 +17,28 @@ import (
 
 // result is a row of the table.
 type result struct {
-	goal         goal   // 0 is none
-	table        string // of the document that it stands in, if it has no goal
+	goal         goal   // 0 for none
+	table        string // the document's table for it, if it has no goal
 	what         string
 	ours, theirs string
-	ratio        float64 // 0 is none
+	ratio        float64 // 0 for none
 	limit        string
-	over         float64 // what is measured ÷ its limit, so that up to 1 is met
-	small        bool    // it is of less than the goal is about, which it therefore neither meets nor misses
-	err          error   // for which there are no numbers
+	over         float64 // measured value ÷ limit; the goal is met up to 1
+	small        bool    // measured on less than the goal requires, so there is no verdict
+	err          error   // why there are no numbers
 }
 
-// counts says whether a goal is about a result. Others stand beside it.
+// counts reports whether a goal applies to the result.
 func (r result) counts() bool { return r.goal != 0 && r.limit != "" }
 
-// beside is a result for a reader to compare with those of a goal.
+// beside returns the result without its limit: a row to compare with those of the goal.
 func (r result) beside() result {
 	r.limit, r.over = "", 0
 	return r
 }
 
-// orFails is the result, or after an error one that says so: what fails does not keep the
-// rest from being measured.
+// orFails returns the result, or, if err is not nil, a row that reports the failure, so that
+// the rest can still be measured.
 func (r result) orFails(err error) result {
 	if err == nil {
 		return r
@@ -50,7 +50,7 @@ func (r result) orFails(err error) result {
 	return r
 }
 
-// failures says what failed, nil for nothing.
+// failures returns the errors of all failed results, or nil.
 func failures(results []result) error {
 	var all []error
 	for _, r := range results {
@@ -61,19 +61,19 @@ func failures(results []result) error {
 	return errors.Join(all...)
 }
 
-// atLeast is a result whose ratio is to be so large.
+// atLeast returns a result whose ratio should be at least limit.
 func atLeast(g goal, what, ours, theirs string, ratio, limit float64) result {
 	return result{goal: g, what: what, ours: ours, theirs: theirs, ratio: ratio, limit: fmt.Sprintf("≥ %.1f ×", limit), over: limit / ratio}
 }
 
-// atMost is a result whose ratio is to be so small.
+// atMost returns a result whose ratio should be at most limit.
 func atMost(g goal, what, ours, theirs string, ratio, limit float64) result {
 	return result{goal: g, what: what, ours: ours, theirs: theirs, ratio: ratio, limit: fmt.Sprintf("≤ %.3g ×", limit), over: ratio / limit}
 }
 
-// within is a result that is to be no more than its limit, which is said in words.
-func within(g goal, what, ours, limit string, measured, most float64) result {
-	return result{goal: g, what: what, ours: ours, limit: limit, over: measured / most}
+// within returns a result whose measured value should be at most maximum. limit is the text for it.
+func within(g goal, what, ours, limit string, measured, maximum float64) result {
+	return result{goal: g, what: what, ours: ours, limit: limit, over: measured / maximum}
 }
 
 const tableHead = "| | fhirkiln | against | ratio | goal | |\n|---|---|---|---|---|---|\n"
@@ -102,7 +102,7 @@ func printTable(w io.Writer, results []result, head bool) {
 	}
 }
 
-// machineFacts are what a reader of the table must know.
+// machineFacts describes the run for readers of the table: time, commit, machine, sizes.
 func machineFacts(b *bench) string {
 	clock := "wall time"
 	if b.cpu {
@@ -129,7 +129,7 @@ func processor() string {
 	return "processor unknown"
 }
 
-// load is how many processes wanted a core in the last 1, 5 and 15 minutes.
+// load returns the load averages over 1, 5 and 15 minutes.
 func load() string {
 	all, err := os.ReadFile("/proc/loadavg")
 	if fields := strings.Fields(string(all)); err == nil && len(fields) > 2 {
@@ -138,8 +138,9 @@ func load() string {
 	return "unknown"
 }
 
-// writeDocument replaces what a document has between the lines "<!-- bench: NAME -->" and
-// "<!-- bench: end -->": "goals", if one of them was measured, and other tables.
+// writeDocument replaces the text between the lines "<!-- bench: NAME -->" and
+// "<!-- bench: end -->" of a document, for each table that has results. Results with a goal
+// go to the table "goals".
 func writeDocument(path, facts string, results []result) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -168,13 +169,13 @@ func writeDocument(path, facts string, results []result) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// replaced is a text with another part of that name.
+// replaced returns text with the content of the named block replaced.
 func replaced(text []byte, name string, with []byte) ([]byte, error) {
 	begin, end := "<!-- bench: "+name+" -->\n", "<!-- bench: end -->\n"
 	before, rest, ok := bytes.Cut(text, []byte(begin))
 	_, after, also := bytes.Cut(rest, []byte(end))
 	if !ok || !also {
-		return nil, fmt.Errorf("it has no lines %q and %q to put the table between", begin, end)
+		return nil, fmt.Errorf("no lines %q and %q to put the table between", begin, end)
 	}
 	return slices.Concat(before, []byte(begin), with, []byte(end), after), nil
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestVerdicts wants a verdict of what the goals are about alone: not of rows beside them, of
-// small sizes, or of what failed.
+// TestVerdicts checks that only rows with a goal get a verdict: not rows without one, small
+// sizes, or failures.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	failed := fmt.Errorf("%w: line 7", errDuckDB)
@@ -49,7 +49,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestFits wants verdicts of the goals' sizes alone.
+// TestFits checks that there are verdicts only for the goals' sizes.
 func TestFits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

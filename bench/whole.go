@@ -18,7 +18,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// whole is what a user waits for.
+// whole measures what a user waits for.
 func whole(ctx context.Context, b *bench) ([]result, error) {
 	wall, parts, err := b.wholeWay(ctx)
 	results := []result{atMost(ofTheWhole, "the whole way on loopback, a day's mix; CPU time of its parts ÷ cores", milliseconds(wall), milliseconds(parts), wall.Seconds()/parts.Seconds(), 1.25).orFails(err)}
@@ -26,8 +26,8 @@ func whole(ctx context.Context, b *bench) ([]result, error) {
 	return append(results, more...), err
 }
 
-// wholeWay is the wall's time of a run against a server, which is in this process, and what
-// its parts take of the processor, divided by its cores.
+// wholeWay returns the wall time of a run against a server in this process, and the CPU time of
+// its parts divided by the number of cores.
 func (b *bench) wholeWay(ctx context.Context) (wall, parts time.Duration, err error) {
 	const cores = 2
 	mix, err := b.mix(ctx, b.mb)
@@ -73,10 +73,10 @@ func (b *bench) wholeWay(ctx context.Context) (wall, parts time.Duration, err er
 	return median(times[0]), (median(times[1]) + median(times[2])) / cores, nil
 }
 
-// smallest is what has next to nothing to do.
+// smallest measures commands that have next to nothing to do.
 func (b *bench) smallest(ctx context.Context) ([]result, error) {
 	files := slices.Clone(population.New(population.Options{Seed: seed, Patients: 20}).Files())
-	for i := range files { // also what does not say itself when it was changed
+	for i := range files { // including resources that do not say when they changed
 		files[i].Changed = func([]byte) time.Time { return population.DefaultEnd }
 	}
 	server, err := bulktest.NewServer(bulktest.Options{Data: bulktest.Files(files)})
@@ -88,7 +88,7 @@ func (b *bench) smallest(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := b.runFeeds(ctx, folder, 2); err != nil { // after this one, nothing is new
+	if _, _, err := b.runFeeds(ctx, folder, 2); err != nil { // after this run, nothing is new
 		return nil, err
 	}
 	resources := int64(0)
@@ -132,8 +132,8 @@ func (b *bench) runFeeds(ctx context.Context, folder string, cores int) (usage, 
 	return u, &report, err
 }
 
-// toNowhere does what a run does at the server, and throws the files away, of which
-// there must be so many bytes.
+// toNowhere makes the same requests to the server as a run and discards the files, which must
+// have size bytes in total.
 func toNowhere(ctx context.Context, server *bulktest.Server, size int64) error {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {bulktest.DefaultClientID},
 		"client_secret": {bulktest.DefaultClientSecret}, "scope": {bulktest.DefaultScope}}
@@ -182,7 +182,7 @@ func toNowhere(ctx context.Context, server *bulktest.Server, size int64) error {
 	return nil
 }
 
-// ask sends a request and decodes a JSON body that comes with 200 to.
+// ask sends a request and, if the status is 200, decodes the JSON body into to.
 func ask(ctx context.Context, method, target string, form url.Values, token string, to any) (code int, h http.Header, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// wider is a mix of the goals' types with all that real servers add to resources: many
-// extensions, modifier extensions, extensions of primitives and within data types,
-// contained resources, elements that FHIR does not know, long narratives.
+// wider returns a mix of the goal types with everything that real servers add to resources: many
+// extensions, modifier extensions, extensions of primitives and within data types, contained
+// resources, elements that FHIR does not know, long narratives.
 func (b *bench) wider(ctx context.Context) (*input, error) {
 	folder := filepath.Join(b.madeIn, fmt.Sprintf("wider-%d", b.mb))
 	var files []inputFile
@@ -36,15 +36,15 @@ func (b *bench) wider(ctx context.Context) (*input, error) {
 	return newInput(ctx, mixName+", wider", files, nil)
 }
 
-// adder adds members to resources. What it adds follows from its seed.
+// adder adds members to resources. What it adds depends only on its seed.
 type adder struct {
 	w    io.Writer
-	left int64 // bytes that are wanted
+	left int64 // bytes still wanted
 	rand *rand.Rand
 	line []byte
 }
 
-// lines copies resources with what they get until there are enough.
+// lines copies resources with added members until there are enough bytes.
 func (a *adder) lines(r io.Reader) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, 16<<20)
@@ -61,7 +61,7 @@ func (a *adder) lines(r io.Reader) error {
 	return s.Err()
 }
 
-// resource makes a.line of a resource. Members that it has are not added.
+// resource sets a.line to a resource with added members. It does not add those that it has.
 func (a *adder) resource(line []byte) error {
 	var has map[string]json.RawMessage
 	if err := json.Unmarshal(line, &has); err != nil {
@@ -72,7 +72,7 @@ func (a *adder) resource(line []byte) error {
 	a.line = append(a.line[:0], line[:len(line)-1]...)
 	for _, m := range []struct {
 		name  string
-		of    int // 100 resources get it
+		of    int // of 100 resources
 		value func() string
 	}{
 		{"text", 60, a.narrative},
@@ -84,7 +84,7 @@ func (a *adder) resource(line []byte) error {
 			return fmt.Sprintf(`{"id":%q,"score":%.4f,"flags":[%q,null]}`, a.hex(), a.rand.Float64(), a.word())
 		}},
 		{"vendorNote", 20, func() string { return fmt.Sprintf("%q", a.words(3+a.rand.IntN(20))) }},
-		{"implicitRules", 10, func() string { return fmt.Sprintf(`[%d]`, a.rand.IntN(1000)) }}, // of another type than FHIR's
+		{"implicitRules", 10, func() string { return fmt.Sprintf(`[%d]`, a.rand.IntN(1000)) }}, // not FHIR's type
 	} {
 		if _, there := has[m.name]; !there && a.rand.IntN(100) < m.of {
 			a.line = fmt.Appendf(a.line, ",%q:%s", m.name, m.value())
@@ -102,8 +102,8 @@ func (a *adder) list(n int, each func() string) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// extension is one of forty urls, whose kind of value is always the same; some have
-// extensions of their own.
+// extension returns an extension with one of forty urls. The url determines the type of value;
+// some have nested extensions.
 func (a *adder) extension(depth int) string {
 	n := a.rand.IntN(40)
 	url := fmt.Sprintf("http://vendor.example/fhir/StructureDefinition/extension-%02d", n)
@@ -133,13 +133,13 @@ func (a *adder) extension(depth int) string {
 	return fmt.Sprintf(`{"url":%q,%s}`, url, value)
 }
 
-// contained is a small resource.
+// contained returns a small resource.
 func (a *adder) contained() string {
 	return fmt.Sprintf(`{"resourceType":"Organization","id":%q,"identifier":[{"system":"http://vendor.example/ids","value":%q}],"name":%q,"address":[{"line":[%q],"city":%q}]}`,
 		a.hex(), a.hex(), a.words(3), a.words(4), a.word())
 }
 
-// narrative is XHTML of one to six thousand bytes, a table of what the resource says.
+// narrative returns a Narrative with one to six thousand bytes of XHTML, a table of random words.
 func (a *adder) narrative() string {
 	var b strings.Builder
 	b.WriteString(`<div xmlns="http://www.w3.org/1999/xhtml"><p>` + a.words(20) + `</p><table>`)
@@ -160,7 +160,7 @@ func (a *adder) words(n int) string {
 	return strings.Join(all, " ")
 }
 
-// word is one of a thousand, made of syllables, the first ones often.
+// word returns one of a thousand words made of syllables. The first ones are frequent.
 func (a *adder) word() string {
 	const syllables = "bacadefigohujakelimonupareso"
 	n := a.rand.IntN(1 + a.rand.IntN(1000))
