@@ -10,23 +10,23 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// assembler puts a row's values together again: the columns first, then what
-// __residual, __contained and __extension have to add.
+// assembler rebuilds a resource from a row: first from the columns, then with what __residual,
+// __contained and __extension add.
 type assembler struct {
 	*rowCursor
 	scanner scanner
 	out     []byte
 }
 
-// node is a JSON value that is being made: an object or array, or text that is done.
+// node is a JSON value under construction: an object, an array, or finished text.
 type node struct {
 	kind  byte // '{', '[', or 0 for text
 	text  []byte
-	names []string // of an object's values
+	names []string // of an object's members, parallel to nodes
 	nodes []*node
 }
 
-// resource returns the JSON of the cursor's row, good until the next call.
+// resource returns the cursor's row as JSON, valid until the next call.
 func (a *assembler) resource() ([]byte, error) {
 	if a.layout.ResourceType == Deleted {
 		return a.tombstone()
@@ -61,7 +61,7 @@ func (a *assembler) resource() ([]byte, error) {
 	return a.out, nil
 }
 
-// leaf is the text of a leaf that is not a list, nil if it is null.
+// leaf reads a leaf that is not a list. It returns the leaf's text, or nil if it is null.
 func (a *assembler) leaf(f *Field) []byte {
 	v := a.entry(f)
 	a.skip(f)
@@ -71,8 +71,8 @@ func (a *assembler) leaf(f *Field) []byte {
 	return v.ByteArray()
 }
 
-// field reads a field's slot, and sets it in the object around it unless it is null.
-// Companions are read with the field that they are of.
+// field reads a field's slot and sets the value in the enclosing object, unless it is null.
+// A lexeme is read with its decimal; other side columns are skipped.
 func (a *assembler) field(f *Field, around *node) error {
 	switch {
 	case f.role == roleSide:
@@ -116,7 +116,7 @@ func (a *assembler) field(f *Field, around *node) error {
 	}
 }
 
-// lexemeOf is the decimal that a field is the lexeme of, or nil.
+// lexemeOf returns the decimal whose lexeme f is, or nil.
 func (f *Field) lexemeOf() *Field {
 	for _, sibling := range f.parent.Fields {
 		if sibling.lexeme == f {
@@ -126,7 +126,7 @@ func (f *Field) lexemeOf() *Field {
 	return nil
 }
 
-// skipAll passes over a slot of a field with all its elements.
+// skipAll skips a slot of a field with all its elements.
 func (a *assembler) skipAll(f *Field) {
 	a.skip(f)
 	for f.List {
@@ -137,7 +137,7 @@ func (a *assembler) skipAll(f *Field) {
 	}
 }
 
-// skipBoth passes over a slot of a list that has no elements, and its lexemes'.
+// skipBoth skips a slot of a list that has no elements, and the slot of its lexemes.
 func (a *assembler) skipBoth(f *Field) {
 	a.skip(f)
 	if f.lexeme != nil {
@@ -145,7 +145,7 @@ func (a *assembler) skipBoth(f *Field) {
 	}
 }
 
-// value reads one value of a field, or element of a list; nil is null.
+// value reads one value of a field, or one element of a list. It returns nil for null.
 func (a *assembler) value(f *Field) (*node, error) {
 	if f.Type == Struct {
 		if a.level(f) < int(f.def) {
@@ -187,7 +187,7 @@ func (a *assembler) value(f *Field) (*node, error) {
 	return nil, fmt.Errorf("the column %s has no place in JSON", f.Path())
 }
 
-// open reads an open choice: its name is in the column type.
+// open reads an open choice. The column type has the end of the member's name.
 func (a *assembler) open(f *Field, around *node) error {
 	typ, _, json := a.leaf(f.Fields[0]), a.leaf(f.Fields[1]), a.leaf(f.Fields[2])
 	if json == nil {
@@ -201,7 +201,7 @@ func (a *assembler) open(f *Field, around *node) error {
 	return nil
 }
 
-// structs reads a list of the shredder's own structs.
+// structs reads a list of structs of the shredder's own: __extension or __contained.
 func (a *assembler) structs(f *Field) []map[string]parquet.Value {
 	var all []map[string]parquet.Value
 	for {
@@ -230,7 +230,7 @@ func quote(s string) []byte {
 	return b
 }
 
-// get returns an object's value, or nil.
+// get returns the value of an object's member, or nil.
 func (n *node) get(name string) *node {
 	for i, have := range n.names {
 		if have == name {
@@ -252,7 +252,7 @@ func (n *node) setNode(name string, v *node) {
 
 func (n *node) set(name string, text []byte) { n.setNode(name, &node{text: text}) }
 
-// append writes the value as JSON.
+// append appends the value as JSON.
 func (n *node) append(to []byte) []byte {
 	if n.kind == 0 {
 		return append(to, n.text...)
@@ -268,5 +268,5 @@ func (n *node) append(to []byte) []byte {
 		}
 		to = v.append(to)
 	}
-	return append(to, n.kind+2)
+	return append(to, n.kind+2) // in ASCII the closing bracket is two further
 }

@@ -7,18 +7,18 @@ import (
 	"fhirkiln/fhir"
 )
 
-// attachmentFinder finds resources that hold an Attachment whose url begins with one of
-// some origins.
+// attachmentFinder finds resources that have an Attachment whose url begins with one of a set of
+// origins.
 //
-// Nearly all resources have no member url with such a value anywhere, as their bytes or
-// at least their tape tell. The others are gone through along R4's types, since the url
-// of an extension or of a ValueSet is none. Where R4 does not know a member or a resource
-// type, any url that is not an extension's counts: it may be one.
+// Nearly all resources have no url member with such a value. Their bytes show that, or else
+// their tape. The rest are walked along R4's types, because the url of an extension or of a
+// ValueSet is not an Attachment's. Where R4 does not know a member or a resource type, any url
+// except an extension's counts, since it may be an Attachment's.
 type attachmentFinder struct {
 	origins [][]byte
 	r4      *fhir.Definitions
 
-	hosts []hostFinder // of the origins
+	hosts []hostFinder // one per origin
 
 	scanner scanner
 	line    []byte
@@ -35,7 +35,7 @@ func newAttachmentFinder(origins []string) *attachmentFinder {
 	return a
 }
 
-// in says whether a resource, as it stands in a valid line, holds such an Attachment.
+// in reports whether a resource, given as a valid line, has such an Attachment.
 func (a *attachmentFinder) in(line []byte) bool {
 	if !a.mayBeIn(line) || a.scanner.scan(line) != nil {
 		return false
@@ -50,8 +50,8 @@ func (a *attachmentFinder) in(line []byte) bool {
 	return false
 }
 
-// mayBeIn says whether a line holds one of the hosts at all: of most lines, that spares
-// the rest. Slashes and letters may be escaped.
+// mayBeIn reports whether a line may contain one of the hosts. Most lines contain none, and need
+// no scan. A line with an escaped slash or \u escape always passes: the host may be escaped.
 func (a *attachmentFinder) mayBeIn(line []byte) bool {
 	for i := range a.hosts {
 		if a.hosts[i].in(line) {
@@ -70,16 +70,16 @@ func (a *attachmentFinder) mayBeIn(line []byte) bool {
 	}
 }
 
-// hostFinder finds a host in lines. It goes by the one of its bytes that lines hold
-// least of: to look for its first byte, or for "://", would stop at every few bytes.
+// hostFinder finds a host in lines. It searches for the host's rarest byte: a search for its
+// first byte, or for "://", would stop every few bytes.
 type hostFinder struct {
 	host []byte
-	at   int    // of that byte in host; -1 if it has none that is known
-	rare string // that byte, in both cases if it is a letter
+	at   int    // index of the rarest byte in host; -1 if the rank of none is known
+	rare string // that byte; both cases of a letter
 }
 
 func newHostFinder(host string) hostFinder {
-	// What is in FHIR's lines, from the most frequent to the rarest.
+	// The bytes of FHIR's lines, from the most frequent to the rarest.
 	const frequent = "ei:tocrasndlp0ymgu-fh1b2v.43759z68wxqkj"
 	host = strings.ToLower(host)
 	f := hostFinder{host: []byte(host), at: -1}
@@ -95,7 +95,7 @@ func newHostFinder(host string) hostFinder {
 	return f
 }
 
-// in says whether a line may hold the host.
+// in reports whether a line contains the host, or may if no byte of it has a known rank.
 func (f *hostFinder) in(line []byte) bool {
 	if f.at < 0 {
 		return true
@@ -116,13 +116,13 @@ func (f *hostFinder) in(line []byte) bool {
 	return false
 }
 
-// isURL says whether the key at i is url.
+// isURL reports whether the key at i is url.
 func (a *attachmentFinder) isURL(i uint32) bool {
 	return string(a.tape[i].text(a.line)) == "url"
 }
 
-// begins says whether a value is a text that begins with one of the origins, or with
-// one and another port.
+// begins reports whether a value is a string that begins with one of the origins. A port, path,
+// query or fragment may follow the origin.
 func (a *attachmentFinder) begins(t *token) bool {
 	if t.kind != tokenString {
 		return false
@@ -136,7 +136,7 @@ func (a *attachmentFinder) begins(t *token) bool {
 	return false
 }
 
-// resource looks into the resource at i.
+// resource searches the resource at i.
 func (a *attachmentFinder) resource(i uint32) bool {
 	var typ *fhir.Type
 	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
@@ -149,8 +149,8 @@ func (a *attachmentFinder) resource(i uint32) bool {
 	return a.object(i, typ)
 }
 
-// value looks into a value of a type, or into all of an array. Of what R4 does not know,
-// the type is nil.
+// value searches the value at i, which has the type typ, or all elements of the array at i. typ
+// is nil for what R4 does not know.
 func (a *attachmentFinder) value(i uint32, typ *fhir.Type) bool {
 	switch a.tape[i].kind {
 	case tokenArray:
@@ -168,7 +168,7 @@ func (a *attachmentFinder) value(i uint32, typ *fhir.Type) bool {
 	return false
 }
 
-// object looks into the object at i.
+// object searches the object at i.
 func (a *attachmentFinder) object(i uint32, typ *fhir.Type) bool {
 	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
 		if (typ == nil || typ.Name == "Attachment") && a.isURL(i) && a.begins(&a.tape[i+1]) {
@@ -184,7 +184,7 @@ func (a *attachmentFinder) object(i uint32, typ *fhir.Type) bool {
 	return false
 }
 
-// member is the type of a member, nil if R4 does not know it.
+// member returns the type of a member, or nil if R4 does not know it.
 func (a *attachmentFinder) member(typ *fhir.Type, name string) *fhir.Type {
 	if name == "extension" || name == "modifierExtension" {
 		t, _ := a.r4.Lookup("Extension")
@@ -197,7 +197,7 @@ func (a *attachmentFinder) member(typ *fhir.Type, name string) *fhir.Type {
 		}
 		return nil
 	}
-	m, known := typ.Member(strings.TrimPrefix(name, "_")) // _x has the id and the extensions of a primitive x
+	m, known := typ.Member(strings.TrimPrefix(name, "_")) // _x has the id and extensions of a primitive x
 	if !known {
 		return nil
 	}

@@ -7,30 +7,30 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// chunkReader reads the entries of a column chunk one by one: values, and nulls for what is not
-// there. A page of them is in memory, so that it does not matter how long a row is, and those
-// before it until release. A chunk that nobody looks into is not read at all.
+// chunkReader reads the entries of a column chunk one by one: values, and nulls where there is
+// none. It keeps one page in memory, however long a row is, and earlier pages until release. A
+// chunk that nobody peeks at is not read at all.
 type chunkReader struct {
-	chunk  parquet.ColumnChunk
-	pages  parquet.Pages // nil before the first look
-	page   parquet.Page
-	values parquet.ValueReader // of page
-	buffer []parquet.Value
-	left   []parquet.Value // of buffer
-	behind int             // entries that were passed over, and are still to be read; only while left is empty
-	read   int64           // entries that were decoded
-	past   []parquet.Page  // read to their ends, while values that were peeked at may be in their memory
+	chunk   parquet.ColumnChunk
+	pages   parquet.Pages // nil before the first peek
+	page    parquet.Page
+	values  parquet.ValueReader // of page
+	buffer  []parquet.Value
+	left    []parquet.Value // the rest of buffer
+	skipped int             // entries that were skipped but not yet decoded; 0 unless left is empty
+	read    int64           // entries decoded so far
+	past    []parquet.Page  // pages read to the end, whose memory peeked values may still use
 }
 
-// entriesAtOnce is how many entries are decoded at once, 6 KiB of them.
+// entriesAtOnce is how many entries are decoded at once: 6 KiB.
 const entriesAtOnce = 256
 
-// open begins with another chunk.
+// open starts on another chunk. The previous one must be closed.
 func (c *chunkReader) open(chunk parquet.ColumnChunk) {
-	c.chunk, c.left, c.behind, c.read = chunk, nil, 0, 0
+	c.chunk, c.left, c.skipped, c.read = chunk, nil, 0, 0
 }
 
-// peek is the next entry, or [io.EOF]. What it points to is good until release.
+// peek returns the next entry, or [io.EOF]. What the entry points to is valid until release.
 func (c *chunkReader) peek() (parquet.Value, error) {
 	if len(c.left) == 0 {
 		if err := c.fill(); err != nil {
@@ -40,16 +40,16 @@ func (c *chunkReader) peek() (parquet.Value, error) {
 	return c.left[0], nil
 }
 
-// skip passes over the next entry.
+// skip skips the next entry.
 func (c *chunkReader) skip() {
 	if len(c.left) > 0 {
 		c.left = c.left[1:]
 		return
 	}
-	c.behind++
+	c.skipped++
 }
 
-// fill reads on up to the next entry that was not passed over.
+// fill decodes entries up to the next one that was not skipped.
 func (c *chunkReader) fill() error {
 	if c.pages == nil {
 		c.pages = c.chunk.Pages()
@@ -58,8 +58,8 @@ func (c *chunkReader) fill() error {
 		c.buffer = make([]parquet.Value, entriesAtOnce)
 	}
 	for {
-		n := min(c.behind, len(c.left))
-		if c.left, c.behind = c.left[n:], c.behind-n; len(c.left) > 0 {
+		n := min(c.skipped, len(c.left))
+		if c.left, c.skipped = c.left[n:], c.skipped-n; len(c.left) > 0 {
 			return nil
 		}
 		if c.values == nil {
@@ -81,20 +81,19 @@ func (c *chunkReader) fill() error {
 	}
 }
 
-// atEnd fails unless all entries that the chunk says it has were passed over, and no more.
+// atEnd fails unless exactly the number of entries that the chunk declares were read and skipped.
 func (c *chunkReader) atEnd() error {
 	_, err := c.peek()
 	switch {
 	case err == nil:
 		return errors.New("it goes on behind the last row")
-	case errors.Is(err, io.EOF) && c.behind == 0 && c.read == c.chunk.NumValues():
+	case errors.Is(err, io.EOF) && c.skipped == 0 && c.read == c.chunk.NumValues():
 		return nil
 	}
 	return err
 }
 
-// release lets go of the memory of all that was peeked at, but for that of the page that is
-// being read.
+// release frees the memory behind everything peeked at, except that of the current page.
 func (c *chunkReader) release() {
 	for _, p := range c.past {
 		parquet.Release(p)
@@ -102,13 +101,13 @@ func (c *chunkReader) release() {
 	c.past = c.past[:0]
 }
 
-// close lets go of all. Another chunk can be opened then.
+// close frees everything. After it, another chunk can be opened.
 func (c *chunkReader) close() error {
 	c.release()
 	if c.page != nil {
 		parquet.Release(c.page)
 	}
-	c.page, c.values, c.left, c.behind = nil, nil, nil, 0
+	c.page, c.values, c.left, c.skipped = nil, nil, nil, 0
 	if c.pages == nil {
 		return nil
 	}

@@ -10,21 +10,21 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Codec is how pages are compressed.
+// Codec is a compression codec for pages.
 type Codec string
 
-// The codecs. Every reader that matters knows all of them.
+// The codecs. Every reader that matters supports all of them.
 const (
-	Zstd   Codec = "zstd"   // level 1 (fast) to 22 (small), default 1, but 3 for base64
-	Snappy Codec = "snappy" // has no levels
-	Gzip   Codec = "gzip"   // level 1 to 9, default 6: slow; for readers that are old
-	None   Codec = "none"   // has no levels
+	Zstd   Codec = "zstd"   // level 1 (fast) to 22 (small); default 1, or 3 for base64
+	Snappy Codec = "snappy" // no levels
+	Gzip   Codec = "gzip"   // level 1 to 9, default 6; slow, for old readers
+	None   Codec = "none"   // no levels
 )
 
-// codecs are what Parquet calls them, and their highest levels.
+// codecs has Parquet's name and the highest level of each codec, 0 if it has no levels.
 var codecs = map[Codec]struct {
-	parquet format.CompressionCodec
-	most    int
+	parquet  format.CompressionCodec
+	maxLevel int
 }{
 	Zstd:   {format.Zstd, 22},
 	Snappy: {format.Snappy, 0},
@@ -32,30 +32,29 @@ var codecs = map[Codec]struct {
 	None:   {format.Uncompressed, 0},
 }
 
-// Check says what is wrong with a codec and level. Level 0 is the codec's default.
+// Check reports what is wrong with a codec and level. Level 0 is the codec's default.
 func (c Codec) Check(level int) error {
 	codec, known := codecs[c]
-	switch most := codec.most; {
+	switch limit := codec.maxLevel; {
 	case !known:
 		return fmt.Errorf("%q is no codec; there are %s, %s, %s and %s", string(c), Zstd, Snappy, Gzip, None)
-	case most == 0 && level != 0:
+	case limit == 0 && level != 0:
 		return fmt.Errorf("%s has no levels", c)
-	case level < 0 || level > most:
-		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, most, level)
+	case level < 0 || level > limit:
+		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, limit, level)
 	}
 	return nil
 }
 
 func (c Codec) parquet() format.CompressionCodec { return codecs[c].parquet }
 
-// windowBytes is how far back a frame of Zstandard looks, which its readers have memory for.
+// windowBytes is the window of a Zstandard frame, which a reader needs memory for.
 const windowBytes = 1 << 20
 
-// compressor compresses a page into the memory of to, as far as that is enough.
+// compressor returns page compressed. It uses the memory of to if that is large enough.
 type compressor func(to, page []byte) []byte
 
-// newCompressor returns a compressor for one goroutine. The level must be one that Check
-// has passed.
+// newCompressor returns a compressor for one goroutine. Check must accept the level.
 func newCompressor(c Codec, level int) compressor {
 	switch c {
 	case Snappy:
@@ -71,7 +70,7 @@ func newCompressor(c Codec, level int) compressor {
 		return func(to, page []byte) []byte {
 			b := bytes.NewBuffer(to[:0])
 			w.Reset(b)
-			_, _ = w.Write(page) // a buffer takes all
+			_, _ = w.Write(page) // a bytes.Buffer never fails
 			_ = w.Close()
 			return b.Bytes()
 		}
@@ -84,13 +83,13 @@ func newCompressor(c Codec, level int) compressor {
 }
 
 func newZstd(level int) compressor {
-	// The default is the fastest: level 3 takes some 10 % more time for all of a conversion,
-	// for Parquet that is 2 to 4 % smaller.
+	// The default is the fastest level. Level 3 takes about 10 % more time for a whole conversion,
+	// and makes Parquet 2 to 4 % smaller.
 	options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(windowBytes), zstd.WithLowerEncoderMem(true),
-		zstd.WithEncoderCRC(false), // pages have one of their own
+		zstd.WithEncoderCRC(false), // pages have their own CRC
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 1)))}
-	// After the level, whose own choice this is. Ids and dictionaries' indices have few
-	// letters, but no two values have many in a row.
+	// This must follow WithEncoderLevel, which sets it too. Ids and dictionary indices use few
+	// different bytes but share no long sequences: entropy coding pays where matching does not.
 	options = append(options, zstd.WithAllLitEntropyCompression(true))
 	w, err := zstd.NewWriter(nil, options...)
 	if err != nil {

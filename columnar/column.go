@@ -6,23 +6,27 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// column is the values of a leaf: finished pages, and behind them the open one.
+// column holds the values of a leaf: finished pages, and after them the open page.
 type column struct {
 	traits
-	def      []byte      // as a stream's def, for a leaf that is not a list itself
-	encoding encoding    // of values that come
+	def      []byte      // definition levels, as stream.def; unused if the leaf is a list, which has a stream
+	encoding encoding    // of the values to come
 	dict     *dictionary // nil before the first value, and for booleans
-	guess    []byte      // dict.guess() as it is now, whose place addGuessed takes unseen; nil for none
+	guess    []byte      // current dict.guess(), nil for none; keep in sync: addGuessed does not compare
 	open     openPage
 	chunk    chunk
 
 	starts  starts  // of dates
-	packing packing // of pages that are PLAIN-encoded
+	packing packing // of PLAIN-encoded pages
 }
 
-// traits are what a column has by its field and the options.
+// traits are what the field and the options fix for a column.
 type traits struct {
-	fixed   int  // bytes of a value; 0 is a BYTE_ARRAY, whose values have their length in front, or a BOOLEAN, which nothing asks that is for dictionaries or bounds
+	// fixed is the number of bytes in a value, or 0 for a BYTE_ARRAY, whose values are prefixed
+	// with their length. It is also 0 for a BOOLEAN, but no code for dictionaries or bounds asks
+	// that.
+	fixed int
+
 	bounded bool // statistics have bounds
 	bloom   bool // it has a bloom filter
 	base64  bool
@@ -33,36 +37,36 @@ type encoding uint8
 
 const (
 	inDictionary encoding = iota
-	plainOnce             // PLAIN, in this row group alone: the next one gives the dictionary another try
-	plainEver             // PLAIN, in the row groups to come too; always so of booleans
+	plainOnce             // PLAIN in this row group alone: the next one tries a dictionary again
+	plainEver             // PLAIN in all row groups to come; booleans always
 )
 
-// openPage is values that are in no page yet. Its slots and rows are those behind the chunk's.
+// openPage holds the values that are in no page yet. Its slots and rows follow the chunk's.
 type openPage struct {
 	values  int
-	index   []int32 // they, as places in the dictionary
-	plain   []byte  // or PLAIN-encoded; of booleans a byte each
-	trial   int     // with how many it is seen next whether the dictionary pays
+	index   []int32 // the values, as places in the dictionary
+	plain   []byte  // or PLAIN-encoded; a byte for each boolean
+	trial   int     // number of values at which to check next whether the dictionary pays
 	settled settled
 }
 
-// settled is what undo has found out of the first values of an open page: they are not undone any
-// more.
+// settled is what undo has learned about the first values of an open page, which will not be
+// undone any more. It saves later calls from looking at them again.
 type settled struct {
 	values int
-	known  int // as chunk's
+	known  int // as chunk.known
 	plain  int // bytes
 }
 
-// chunk is a column's finished pages.
+// chunk holds a column's finished pages.
 type chunk struct {
 	pages  []page
-	dict   page // that comes before them, once the row group is encoded, if any wants it
-	rows   int  // of the row group, that they are of
+	dict   page // the dictionary page, if a page needs one; set when the row group is encoded
+	rows   int  // rows of the row group that the pages cover
 	slots  int
 	nulls  int
-	known  int      // how many of the dictionary's values they may have
-	bounds bounds   // of their values, but for those that are in the dictionary
+	known  int      // how many of the dictionary's values the pages may use
+	bounds bounds   // of the values; sumUpDictionary adds those in the dictionary
 	hashes []uint64 // of the same values, for the bloom filter
 }
 
@@ -77,13 +81,13 @@ func newColumn(f *Field, l *Layout, o *Options) column {
 	case Decimal:
 		c.fixed = 16
 	case Boolean:
-		c.encoding = plainEver // and of one page, as a bit each
+		c.encoding = plainEver // all in one page, a bit each
 	}
 	return c
 }
 
-// reset empties the column. It keeps its memory, and what it has learned: whether a dictionary
-// pays, and what makes its pages small.
+// reset empties the column. It keeps the memory, and what the column has learned: whether a
+// dictionary pays, and what makes its pages small.
 func (c *column) reset() {
 	if c.encoding == plainOnce {
 		c.encoding = inDictionary
@@ -99,11 +103,11 @@ func (c *column) reset() {
 	c.chunk = chunk{pages: c.chunk.pages[:0], hashes: c.chunk.hashes[:0]}
 }
 
-// plainly says whether values that come are PLAIN-encoded.
+// plainly reports whether the values to come are PLAIN-encoded.
 func (c *column) plainly() bool { return c.encoding != inDictionary }
 
-// finish makes the open page, which is encoded as p and ends with so many rows of the row group,
-// the last of the finished ones.
+// finish appends p, which is the open page encoded, to the finished pages and empties the open
+// page. rows is how many rows of the row group the finished pages now cover.
 func (c *column) finish(p page, rows int) {
 	h := &c.chunk
 	h.pages = append(h.pages, p)
@@ -116,14 +120,15 @@ func (c *column) finish(p page, rows int) {
 	c.open.values, c.open.index, c.open.plain, c.open.settled = 0, c.open.index[:0], c.open.plain[:0], settled{}
 }
 
-// indexed says whether a finished page has its values in the dictionary.
+// indexed reports whether any finished page has its values in the dictionary.
 func (c *chunk) indexed() bool {
 	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
 }
 
-// leaveDictionary gives the dictionary up for the open page and all that follow. Pages
-// before it keep it, with the values that they know: others may be of a line that is not
-// JSON in the end, and have no place in a file then. Places in it are not good any more.
+// leaveDictionary gives up the dictionary for the open page and all that follow. Finished pages
+// keep it, but only with the values that they know: others may come from a line that turns out
+// not to be JSON, and must not reach the file. Places become invalid, so call it through
+// rowGroup.leaveDictionary, which begins a new epoch.
 func (c *column) leaveDictionary(to encoding) {
 	o := &c.open
 	size := 0
@@ -140,8 +145,8 @@ func (c *column) leaveDictionary(to encoding) {
 	o.index, o.settled, c.encoding, c.guess = o.index[:0], settled{}, to, nil
 }
 
-// hardlyRepeats says whether the open page, which is the chunk's only one, takes no more room
-// without its dictionary: hardly a value comes twice, or not but in a run.
+// hardlyRepeats reports whether the open page, which is the chunk's only one, takes no more room
+// without its dictionary, because its values hardly repeat, or repeat only in runs.
 func (c *column) hardlyRepeats() bool {
 	if c.dict.inRuns(c.open.index, 0) {
 		return true

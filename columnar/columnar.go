@@ -1,57 +1,56 @@
-// Package columnar turns FHIR NDJSON into Parquet and back. It knows no HTTP and no
-// storage: NDJSON comes in from a reader, Parquet goes out to writers, and statistics
-// come back.
+// Package columnar converts FHIR NDJSON to Parquet and back. It knows no HTTP and no storage: it
+// reads NDJSON from a reader, writes Parquet to writers, and returns statistics.
 //
-// The common path, for one or more NDJSON files that go into one part for each
-// resource type:
+// The common path converts one or more NDJSON files into one part per resource type:
 //
 //	w := columnar.NewWriter(columnar.Options{Create: create})
 //	lines := columnar.NewLines(ndjson, 0)
 //	read, err := w.Append(ctx, lines, &columnar.Origin{File: "patients.ndjson"})
 //	parts, err := w.Close()
 //
-// and back:
+// And back:
 //
 //	r, err := columnar.NewReader(file, size)
 //	for {
 //		resource, err := r.Next() // JSON, io.EOF at the end
 //	}
 //
-// A manifest's deleted files go through [NewTombstoneWriter] in the same way, into a
-// part of the type [Deleted].
+// A manifest's deleted files go through [NewTombstoneWriter] in the same way, into one part of
+// type [Deleted].
 //
 // # Layout
 //
-// What columns a resource type has is its [Layout], [LayoutName]: R4's elements, typed,
-// under their own names, and side columns for all else. It depends on the data in
-// nothing, so every file of a type has the same columns, and it has a place for
-// everything that JSON can hold, so what comes back is what went in: the same members,
-// arrays in their order, numbers as they were written. docs/layout.md has it for
-// people.
+// The [Layout] of a resource type defines its columns: R4's elements, typed and under their own
+// names, and side columns for everything else. A layout never depends on the data, so all files
+// of a type have the same columns. It has a place for everything that JSON can hold, so a
+// resource comes back as it went in: the same members, arrays in order, numbers as written.
+// Layouts are versioned as a whole; see [LayoutName]. docs/layout.md describes them for users.
 //
-// # The way of a line
+// # From line to file
 //
-// A shredder reads the line along the layout, and leaves values and levels in the
-// columns of a row group. What the layout has no place for, a scanner puts on a tape of
-// tokens first. If the line turns out not to be JSON, the row is undone: nothing else
-// behind a line can fail but what the caller gave to create a part and to write it. A page
-// encoder makes pages of the columns, and a file writer puts those into a file.
+// A shredder walks a line along the layout and appends values and levels to the columns of a row
+// group. What the layout has no column for goes through a scanner first, which puts it on a tape
+// of tokens. If the line turns out not to be JSON, the row is undone. Nothing else in a line can
+// make its row fail: later errors come from the caller's writer, or from a page over 2 GiB. A
+// page encoder turns columns into pages, and a file writer puts the pages into a file.
 //
-// Resources of a type are much alike, and what came before is not looked at again: a shredder
-// knows which member came after which, a column which text (its guess), and a struct which
-// objects it has had and what each did (echoes). All of that goes by places in the columns'
-// dictionaries; when those change, a row group's epoch does, and it is forgotten.
+// Resources of a type look much alike, so what came before is not parsed again. A shredder
+// remembers which member follows which. A column guesses its next text. A struct remembers
+// recent objects and what each did to the row group (echoes), and a column of dates the starts
+// of its dates (starts). Echoes and starts refer to a value by its place, which is its index in
+// a column's dictionary. When places change, the row group begins a new epoch, and both are
+// forgotten. See rowGroup for the rules that keep undo and echoes correct.
 //
-// All that is a lane, up to the file. Lines come in blocks, and where [Options] has cores
-// to spare, several lanes take those of one file in turn:
+// All of this, up to the file writer, is a lane. Lines arrive in blocks, and if [Options].Cores
+// has cores to spare, several lanes take turns at the blocks of one file:
 //
 //	Writer.Append   an intake deals a file's blocks (Lines, block) to lanes
-//	  lane          a goroutine; it has a share of each part: of a resource type
-//	    shredder    a line becomes a row of the share's
-//	      rowGroup  whose struct and list levels are streams, and whose leaves columns;
-//	                a column has finished pages, and an open one
-//	    pageEncoder makes pages of open ones: levels, values, compression (pack)
-//	  fileWriter    a part's file: row groups of all lanes, page index, footer
+//	  lane          one goroutine's state; it has a share of each part (one per resource type)
+//	    shredder    turns a line into a row of the share's row group
+//	      rowGroup  has a stream of levels for each struct and list, and a column for each leaf;
+//	                a column has finished pages and an open page
+//	    pageEncoder turns open pages into finished ones: levels, values, compression (pack)
+//	  fileWriter    writes a part's file: row groups from all lanes, page index, footer
 package columnar
 
 import (
@@ -59,17 +58,17 @@ import (
 	"io"
 )
 
-// Origin is where rows came from, for their column __origin. Empty fields are null.
+// Origin says where rows came from; it fills their __origin column. Empty fields are null.
 type Origin struct {
-	Source          string // config's name of the server
+	Source          string // the server's name in the configuration
 	Feed            string
 	Run             string
 	File            string // path, or URL without its query
-	TransactionTime string // of the export, as the server wrote it
+	TransactionTime string // the export's, as the server wrote it
 }
 
-// DataError says that a line cannot become a row. It names where, never what: the
-// line may hold patient data.
+// DataError reports a line that cannot become a row. It says where the line is but never quotes
+// it, because the line may hold patient data.
 type DataError struct {
 	Line   int64 // counted from 1
 	Offset int64 // of the line's first byte in the NDJSON, in bytes
@@ -85,9 +84,9 @@ type Quarantined struct {
 	DataError
 	Origin Origin
 
-	// Bytes is the line, or the begin of one that is too long, whose end is in Rest; of
-	// a deleted file's Bundle the entry alone. Both are good until Options.Quarantine
-	// returns.
+	// Bytes is the line. If the line is too long, Bytes is its beginning and Rest reads the
+	// remainder. For a deleted file's Bundle, it is the entry alone. Both are valid until
+	// Options.Quarantine returns.
 	Bytes []byte
 	Rest  io.Reader // nil unless the line is too long
 }
@@ -96,12 +95,12 @@ type Quarantined struct {
 type ReadStats struct {
 	Resources   int64 // lines that became rows
 	Quarantined int64 // lines that did not
-	Bundles     int64 // of deleted files: lines that are Bundles, whatever became of their entries
-	Headers     int64 // lines that Options.SkipHeaders passed over; they are in no other count
+	Bundles     int64 // in deleted files: lines that are Bundles, whatever became of their entries
+	Headers     int64 // lines that Options.SkipHeaders skipped; in no other count of lines
 	Bytes       int64 // NDJSON read, line ends included
 }
 
-// Add adds what was read in another go.
+// Add adds the counts of another read.
 func (s *ReadStats) Add(o ReadStats) {
 	s.Resources += o.Resources
 	s.Quarantined += o.Quarantined
@@ -116,5 +115,5 @@ type PartStats struct {
 	Rows         int64
 	Bytes        int64 // of the Parquet file
 	Attachments  int64 // rows with an Attachment at one of Options.AttachmentOrigins
-	FullFooter   bool  // its footer is as large as readers like, however small the file: see mostChunks
+	FullFooter   bool  // the footer has reached its size limit, however small the file; see maxChunks
 }

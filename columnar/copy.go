@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// Copy makes rows of those that r has left, each just as it is, with its __origin, until
-// there are no more or a part is full; which of the two it was, [Writer.Full] tells, and
-// what is left in r can go to another Writer. It returns how many rows it has copied.
+// Copy copies the rows that r has left, unchanged and with their __origin, until there are no
+// more or a part is full. [Writer.Full] tells which; what is left in r can go to another Writer.
+// Copy returns the number of rows copied.
 //
-// Rows go from column to column, without JSON in between: so parts that were made of
-// parts have the same rows, whatever comes out of assembling and shredding.
+// Rows go from column to column without JSON in between, so a part made from parts has the same
+// rows, whatever assembling and shredding would make of them.
 //
-// Errors are the reader's, Create's or a part's. Canceling ctx ends it.
+// Errors come from the reader, from Create or from a part. Canceling ctx ends Copy.
 func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	if w.wrong != nil {
 		return 0, w.wrong
@@ -45,11 +45,11 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	return rows, nil
 }
 
-// copier puts rows as they are read into a row group.
+// copier copies rows from a cursor into a row group.
 type copier struct {
 	*rowCursor
 	rows    *rowGroup
-	size    int // of its JSON, roughly
+	size    int // of the row's JSON, roughly
 	scratch [8]byte
 }
 
@@ -62,8 +62,7 @@ func (c *copier) row(to *rowGroup) {
 	}
 }
 
-// field copies a field's slot, or, of a list, its elements, into the open slot of the
-// struct around it.
+// field copies a field's slot, or a list's elements, into the open slot of the enclosing struct.
 func (c *copier) field(f *Field) {
 	level := c.level(f)
 	switch {
@@ -92,8 +91,8 @@ func (c *copier) field(f *Field) {
 	c.skip(f)
 }
 
-// value copies what is in a field's slot, which is open but for that of a leaf that is
-// no list.
+// value copies the value of a field. The field's slot must be open, unless the field is a leaf
+// that is not a list: value opens that slot itself.
 func (c *copier) value(f *Field) {
 	if f.Type == Struct {
 		for _, child := range f.Fields {

@@ -5,10 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Cores counts the cores that compute, so that a [Writer] may use those that nobody
-// uses: one large file then has them all, and many files, each with a goroutine of its
-// own, have one each. It never makes anybody wait: who has work does it, and Writers are
-// the first to give way.
+// Cores counts the cores in use, so that a [Writer] can use idle ones: one large file then gets
+// all of them, and many files, each with its own goroutine, get one each. Nobody ever waits for a
+// core: whoever has work does it, and Writers are the first to give way.
 //
 // A nil Cores has none to spare. Safe for concurrent use.
 type Cores struct {
@@ -16,11 +15,11 @@ type Cores struct {
 	busy atomic.Int64
 }
 
-// NewCores returns n cores that nobody uses.
+// NewCores returns n idle cores.
 func NewCores(n int) *Cores { return &Cores{all: int64(n)} }
 
-// Use counts the calling goroutine's core as used until done is called. Calls of done
-// after the first do nothing.
+// Use counts the calling goroutine's core as in use until done is called. Calls of done after
+// the first do nothing.
 func (c *Cores) Use() (done func()) {
 	if c == nil {
 		return func() {}
@@ -29,7 +28,7 @@ func (c *Cores) Use() (done func()) {
 	return sync.OnceFunc(c.leave)
 }
 
-// spare takes a core that nobody uses, if there is one.
+// spare takes an idle core, to be given back by leave. It returns false if there is none.
 func (c *Cores) spare() bool {
 	for c != nil {
 		busy := c.busy.Load()
@@ -43,7 +42,7 @@ func (c *Cores) spare() bool {
 	return false
 }
 
-// crowded says whether more cores are used than there are.
+// crowded reports whether more cores are in use than there are.
 func (c *Cores) crowded() bool { return c.busy.Load() > c.all }
 
 // leave gives a core back.

@@ -8,51 +8,52 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// rowCursor takes the rows of a row group apart, field by field in the layout's order. In each
-// slot of a struct every column below it has an entry, a null for what is not there, and each
-// entry is passed over once.
+// rowCursor takes apart the rows of a row group, field by field in the layout's order. In each
+// slot of a struct, every column below it has an entry, null for what is not there. Each entry
+// must be skipped exactly once.
 //
-// Most columns of a row group have no value at all, and within a list as many nulls as the list
-// has elements. Such a column is looked into where it alone tells whether a struct is there, and
-// where it is a list, for its elements' number.
+// Most columns of a row group have no value at all, and a null for every element of the lists
+// around them. Such a column is read only where no other column shows whether a struct is there,
+// or how many elements a list has.
 type rowCursor struct {
-	layout  *Layout
-	columns []chunkReader
-	absent  []bool // by column: it has no value
-	teller  []int  // by stream: the column that tells of a struct or list
-	err     error  // of reading; entries are nulls from then on
+	layout      *Layout
+	columns     []chunkReader
+	absent      []bool // by column: it has no value
+	levelColumn []int  // by stream: the column that a struct's or list's levels are read from
+	err         error  // the first error of reading; an entry that cannot be read is a null
 }
 
-// open begins with another row group.
+// open starts on another row group.
 func (c *rowCursor) open(l *Layout, group parquet.RowGroup) {
 	if c.layout != l {
 		c.layout, c.columns = l, make([]chunkReader, len(l.columns))
-		c.absent, c.teller = make([]bool, len(l.columns)), make([]int, l.streams)
+		c.absent, c.levelColumn = make([]bool, len(l.columns)), make([]int, l.streams)
 	}
 	for i, chunk := range group.ColumnChunks() {
 		c.columns[i].open(chunk)
 		counted, ok := chunk.(interface{ NullCount() int64 })
 		c.absent[i] = ok && counted.NullCount() == chunk.NumValues()
 	}
-	c.tells(l.root)
+	c.pickLevelColumn(l.root)
 }
 
-// tells finds which column tells of f and of what is below it. Whether f is there, and repeats,
-// all columns below it say alike; one that has values is read anyway.
-func (c *rowCursor) tells(f *Field) int {
+// pickLevelColumn picks the column to read f's levels from, and those for the fields below f.
+// All columns below f agree on whether f is there and repeats. One with values is preferred,
+// because it is read anyway.
+func (c *rowCursor) pickLevelColumn(f *Field) int {
 	first := f.column
 	for i, child := range f.Fields {
-		if column := c.tells(child); i == 0 || c.absent[first] && !c.absent[column] {
+		if column := c.pickLevelColumn(child); i == 0 || c.absent[first] && !c.absent[column] {
 			first = column
 		}
 	}
 	if f.stream >= 0 {
-		c.teller[f.stream] = first
+		c.levelColumn[f.stream] = first
 	}
 	return first
 }
 
-// next begins with the next row. The one before must have been passed over.
+// next starts on the next row. All entries of the previous row must have been skipped.
 func (c *rowCursor) next() error {
 	for i := range c.columns {
 		column := &c.columns[i]
@@ -71,7 +72,7 @@ func (c *rowCursor) next() error {
 	return nil
 }
 
-// end fails unless the last row was passed over.
+// end fails unless the last row was skipped and every column that was read is at its end.
 func (c *rowCursor) end() error {
 	for i := range c.columns {
 		if c.absent[i] && c.columns[i].pages == nil {
@@ -91,7 +92,7 @@ func (c *rowCursor) failed(column int, err error) error {
 	return fmt.Errorf("reading the column %s: %w", c.layout.columns[column].Path(), err)
 }
 
-// close lets go of the row group.
+// close releases the row group.
 func (c *rowCursor) close() error {
 	var failed error
 	for i := range c.columns {
@@ -100,7 +101,7 @@ func (c *rowCursor) close() error {
 	return failed
 }
 
-// entryIn is the next entry of a column, of which the row must have one.
+// entryIn returns the next entry of a column. The row must have one.
 func (c *rowCursor) entryIn(column int) parquet.Value {
 	v, err := c.columns[column].peek()
 	if err != nil && c.err == nil {
@@ -109,7 +110,8 @@ func (c *rowCursor) entryIn(column int) parquet.Value {
 	return v
 }
 
-// entry is the next entry of a leaf. That of one without any value is a null that tells no level.
+// entry returns the next entry of a leaf. If the leaf has no value in the row group, that is a
+// null without levels.
 func (c *rowCursor) entry(f *Field) parquet.Value {
 	if c.absent[f.column] {
 		return parquet.Value{}
@@ -117,18 +119,18 @@ func (c *rowCursor) entry(f *Field) parquet.Value {
 	return c.entryIn(f.column)
 }
 
-// level is the definition level of f's slot: at least f.def for a value, or an element with
-// one; see emptyLevel for lists.
+// level returns the definition level of f's slot: at least f.def for a value, or for an element
+// that has one. For lists, see emptyLevel.
 func (c *rowCursor) level(f *Field) int {
 	if f.stream < 0 {
 		return c.entry(f).DefinitionLevel()
 	}
-	return c.entryIn(c.teller[f.stream]).DefinitionLevel()
+	return c.entryIn(c.levelColumn[f.stream]).DefinitionLevel()
 }
 
-// repeats is the repetition level of what comes next below a list, 0 at the end of the row.
+// repeats returns the repetition level of the next entry below a list, 0 at the end of the row.
 func (c *rowCursor) repeats(f *Field) int {
-	column := c.teller[f.stream]
+	column := c.levelColumn[f.stream]
 	v, err := c.columns[column].peek()
 	if err != nil && !errors.Is(err, io.EOF) && c.err == nil {
 		c.err = c.failed(column, err)
@@ -136,10 +138,10 @@ func (c *rowCursor) repeats(f *Field) int {
 	return v.RepetitionLevel()
 }
 
-// another says whether a list has an element after the one that was read last.
+// another reports whether a list has an element after the one that was read last.
 func (c *rowCursor) another(f *Field) bool { return c.repeats(f) == int(f.rep) }
 
-// skip passes over one entry of f in all columns below it.
+// skip skips one entry of f in every column below it.
 func (c *rowCursor) skip(f *Field) {
 	if f.column >= 0 {
 		c.columns[f.column].skip()

@@ -12,18 +12,18 @@ import (
 	"fhirkiln/fhir"
 )
 
-// deletions reads the lines of a deleted file. A Bundle is gone through twice, so that
-// one that is broken at its end leaves no tombstones, and entry by entry, so that no
-// tape is longer than one of them has it.
+// deletions reads the lines of a deleted file. It reads a Bundle twice, so that one that is
+// broken at its end leaves no tombstones, and entry by entry, so that the tape holds only one
+// entry at a time.
 type deletions struct {
 	scanner scanner
 
-	// Of the last line that was surveyed.
+	// Of the line surveyed last.
 	resourceType, id                string
 	hasType, hasEntries, hasRequest bool
 
-	// rest are the members of __residual that come from the Bundle itself, each with a
-	// comma behind it. They go to its first tombstone.
+	// rest has the members of __residual that come from the Bundle itself, each followed by a
+	// comma. They go to its first tombstone.
 	rest     []byte
 	residual []byte
 }
@@ -77,8 +77,8 @@ func (d *deletions) survey(line []byte) error {
 	})
 }
 
-// isResource says whether the line can be the deleted resource itself. Some types are
-// rather a server's way of saying something else.
+// isResource reports whether the line can be the deleted resource itself. By the types excluded
+// here, a server says something else.
 func (d *deletions) isResource() bool {
 	switch d.resourceType {
 	case "Bundle", "Parameters", "OperationOutcome":
@@ -87,15 +87,17 @@ func (d *deletions) isResource() bool {
 	return isTypeName([]byte(d.resourceType)) && d.id != ""
 }
 
-// tombstone reads the entry that is on the tape and stands in the line from start to end.
+// tombstone makes a tombstone of the entry line[start:end], which is on the tape.
 func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err error) {
 	var (
 		tape    = d.scanner.tape
 		request uint32
-		odd     bool // its members cannot tell it: it is kept whole
+		odd     bool // members alone cannot restore the entry: it is kept whole
 		texts   = map[string]string{}
 	)
 	d.residual = append(d.residual[:0], d.rest...)
+	// members calls take with each distinct member of the object at i. What take does not take
+	// goes to __residual.
 	members := func(i uint32, under string, take func(name string, value uint32) bool) {
 		var names []string
 		for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
@@ -103,7 +105,7 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 			twice, many := slices.Contains(names, name), len(names) == maxElsewhere
 			odd = odd || tape[i].flags&flagSurrogate != 0 || many || twice
 			if twice {
-				continue // what came first counts
+				continue // the first one counts
 			}
 			if !many {
 				names = append(names, name)
@@ -156,15 +158,14 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	return t, nil
 }
 
-// appendMember appends a member of __residual: a pointer (RFC 6901) and a value.
+// appendMember appends a member of __residual, a pointer (RFC 6901) and a value, and a comma.
 func appendMember(to []byte, under, name string, value []byte) []byte {
 	to, _ = jsontext.AppendQuote(to, appendPointer([]byte(under), name, -1)) // names are valid UTF-8
 	return append(append(append(to, ':'), value...), ',')
 }
 
-// resourceIn reads the url of a DELETE: Type/id, with a base before it or not, and with
-// a version behind it or not. Of a search, which a conditional delete has in its place,
-// nobody can tell here what it deleted.
+// resourceIn parses the url of a DELETE: Type/id, with or without a base before it and a version
+// after it. It rejects the search of a conditional delete, which does not say what it deleted.
 func resourceIn(link string) (resourceType, id string, ok bool) {
 	path, _, _ := strings.Cut(link, "#")
 	path, _, _ = strings.Cut(path, "?")
@@ -184,12 +185,12 @@ func resourceIn(link string) (resourceType, id string, ok bool) {
 		return "", "", false
 	}
 	if typ, known := fhir.R4().Lookup(id); known && typ.Kind == fhir.KindResource {
-		return "", "", false // .../R4/Patient is all of a type
+		return "", "", false // .../R4/Patient is a whole type
 	}
 	return resourceType, id, true
 }
 
-// valueOf is a value as it stands in the line.
+// valueOf returns a value as it stands in the line.
 func valueOf(line []byte, t *token) []byte {
 	if t.kind == tokenString {
 		return line[t.start-1 : t.end+1]
@@ -197,8 +198,7 @@ func valueOf(line []byte, t *token) []byte {
 	return line[t.start:t.end]
 }
 
-// entries calls each for the elements of the member entry of a line that was surveyed,
-// as elements does.
+// entries calls each for every element of the member entry of a surveyed line, as elements does.
 func (s *scanner) entries(line []byte, each func(start, end int) error) error {
 	return s.members(line, func(name string, i int) (int, error) {
 		if name == "entry" {
@@ -208,8 +208,8 @@ func (s *scanner) entries(line []byte, each func(start, end int) error) error {
 	})
 }
 
-// members calls each for the members of the object that a line is: with the name, and
-// where the value begins. It returns where the value ends. An error ends it.
+// members calls each for every member of the object that the line is, with the name and the
+// index where the value begins; each returns the index where the value ends. An error ends it.
 func (s *scanner) members(line []byte, each func(name string, i int) (end int, err error)) error {
 	i := skipSpace(line, 1)
 	for first := true; ; first = false {
@@ -240,8 +240,8 @@ func (s *scanner) members(line []byte, each func(name string, i int) (end int, e
 	return nil
 }
 
-// elements calls each for the elements of the array that begins at i: with where they
-// are in the line, and alone on the tape. It returns where the array ends.
+// elements calls each for every element of the array at i. The element is line[start:end], and
+// alone on the tape. It returns the index where the array ends.
 func (s *scanner) elements(line []byte, i int, each func(start, end int) error) (int, error) {
 	if i = skipSpace(line, i+1); at(line, i) == ']' {
 		return i + 1, nil

@@ -5,49 +5,52 @@ import (
 	"hash/maphash"
 )
 
-// dictionary is the distinct values of a column chunk, in the order of their coming. Echoes
+// dictionary holds the distinct values of a column chunk in the order of their first use. Echoes
 // keep objects in one, too, for its guesses.
 type dictionary struct {
 	fixed  int               // bytes of a value; 0 is a BYTE_ARRAY
 	growth int               // see roomFor
 	plain  []byte            // the dictionary page: the values, PLAIN-encoded
 	values []dictionaryValue // by index
-	table  []uint32          // hash table: index + 1, 0 is free
+	table  []uint32          // hash table, probed linearly: index + 1, 0 is free
 	last   uint32            // index that add or addGuessed returned last; truncate may reset it
-	adds   int               // values that were added since reset, known ones too: findOrAdd judges by it, so that undo takes a refused line's back
+
+	// adds is how many values were added since reset, repeats included. findOrAdd judges by it,
+	// so undo takes back those of a refused line.
+	adds int
 }
 
-// dictionaryValue is what is known of a value, beside its bytes.
+// dictionaryValue is what is known about a value besides its bytes.
 type dictionaryValue struct {
-	end  uint32 // in plain
-	next uint32 // index of the value that came after it the last time
-	asIs bool   // a text that stands in JSON as it is, without escapes
+	end  uint32 // of its encoding in plain
+	next uint32 // index of the value that followed it the last time
+	asIs bool   // it is text that JSON has without escapes
 }
 
 const (
-	// dictionaryBytes bounds a dictionary; one that would be larger is no help.
+	// dictionaryBytes is the maximum size of a dictionary; a larger one does not help.
 	dictionaryBytes = 1 << 20
-	// dictionaryCost is about what the page of a dictionary costs beside its values.
+	// dictionaryCost is about what a dictionary page costs beyond its values.
 	dictionaryCost = 32
-	// dictionaryTrial is after how many values it must have shown its worth.
+	// dictionaryTrial is the number of values after which a dictionary must have shown its worth.
 	dictionaryTrial = 4096
-	// longValue is from how many bytes on values have on average, as PLAIN has them, for a
-	// dictionary to pay although they come in runs: most are ids with much chance in them, of
-	// which a dictionary's page makes the least. Without one, UUIDs of patients, each 7 times in
-	// a row, are 7 % larger, and those of Observations, 28 times, 3 %.
+	// longValue is the average PLAIN size from which a dictionary pays even if values come in
+	// runs: most are ids with a lot of randomness, which a dictionary page stores in the least
+	// space. Without a dictionary, patients' UUIDs that come 7 times in a row take 7 % more space,
+	// and Observations' UUIDs that come 28 times in a row 3 % more.
 	longValue = 34
-	// longRun is how many times a value comes in a row, on average, for a dictionary to pay: up
-	// to constants. Short values that come 8 times are a quarter smaller without one.
+	// longRun is the average length of runs from which a dictionary pays, up to constant columns.
+	// Short values that come 8 times in a row are a quarter smaller without one.
 	longRun = 32
-	// oneReturns is of how many new values at least one comes back after its run where a
-	// dictionary pays. Encounter.subject.display, names of which 1 in 59 has come back by the
-	// 4096th and many more do later, is a third larger without one; periods of claims, of which
-	// none comes back, are a quarter to two fifths smaller.
-	oneReturns = 64
+	// valuesPerReturn is how many new values there may be for each one that comes back after its
+	// run if a dictionary is to pay. Encounter.subject.display is a third larger without one: of
+	// its names, 1 in 59 has come back by the 4096th value, and many more do later. The periods of
+	// claims, none of which comes back, are a quarter to two fifths smaller without one.
+	valuesPerReturn = 64
 )
 
-// hashSeed decides where in a dictionary's table a value is. What is written does not
-// depend on it: indices go by the order of the values' coming.
+// hashSeed decides where in a dictionary's table a value goes. The output does not depend on it:
+// indices follow the order of first use.
 var hashSeed = maphash.MakeSeed()
 
 const firstTable = 64
@@ -56,7 +59,7 @@ func newDictionary(fixed, growth int) *dictionary {
 	return &dictionary{fixed: fixed, growth: growth, table: make([]uint32, firstTable)}
 }
 
-// renew makes a dictionary of one that is done with, in its memory.
+// renew makes a dictionary that is no longer in use an empty one, in the same memory.
 func (d *dictionary) renew(fixed, growth int) {
 	d.fixed, d.growth, d.table = fixed, growth, d.table[:firstTable]
 	d.reset()
@@ -67,7 +70,7 @@ func (d *dictionary) reset() {
 	d.plain, d.values, d.last, d.adds = d.plain[:0], d.values[:0], 0, 0
 }
 
-// value is the bytes of a value, without its length.
+// value returns the bytes of a value, without its length.
 func (d *dictionary) value(i uint32) []byte {
 	e := d.encoded(i)
 	if d.fixed == 0 {
@@ -76,7 +79,7 @@ func (d *dictionary) value(i uint32) []byte {
 	return e
 }
 
-// encoded is the PLAIN encoding of a value.
+// encoded returns the PLAIN encoding of a value.
 func (d *dictionary) encoded(i uint32) []byte {
 	start := uint32(0)
 	if i > 0 {
@@ -85,14 +88,15 @@ func (d *dictionary) encoded(i uint32) []byte {
 	return d.plain[start:d.values[i].end]
 }
 
-// likely is the index of the value that came after the last one the last time.
+// likely returns the index of the value that followed the last one the last time. The dictionary
+// must have a value.
 func (d *dictionary) likely() uint32 { return d.values[d.last].next }
 
-// guess is the text that is likely the next value, as it stands in JSON; nil for none.
-// Resources of a type are much alike: what came after a value comes after it again.
+// guess returns the text that is likely to come next, as it stands in JSON, or nil for none.
+// Resources of a type look much alike: what came after a value tends to come after it again.
 func (d *dictionary) guess() []byte {
 	if d.fixed > 0 {
-		return nil // they are no texts
+		return nil // not text
 	}
 	if next := d.likely(); d.values[next].asIs {
 		return d.value(next)
@@ -100,8 +104,8 @@ func (d *dictionary) guess() []byte {
 	return nil
 }
 
-// addGuessed adds the value that guess returns; another says that it guesses another one
-// now.
+// addGuessed adds the value that guess returns, without comparing it. another reports whether
+// guess returns a different value now.
 func (d *dictionary) addGuessed() (i uint32, another bool) {
 	d.adds++
 	i = d.likely()
@@ -110,9 +114,9 @@ func (d *dictionary) addGuessed() (i uint32, another bool) {
 }
 
 // add returns v's index, and adds v if it is new. ok is false if the dictionary is not worth
-// keeping: it is full, or nearly all values are new. asIs says that v stands in the JSON
-// without escapes. missed says that the JSON is not what guess returned, so that the guess
-// need not be compared again.
+// keeping: it is full, or after dictionaryTrial values more than half of all values were new.
+// asIs says that v stands in the JSON without escapes. missed says that the JSON is not what
+// guess returned, so that add need not compare it again.
 func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	d.adds++
 	if !missed && len(d.values) > 0 && bytes.Equal(d.value(d.likely()), v) {
@@ -130,7 +134,7 @@ func (d *dictionary) add(v []byte, asIs, missed bool) (i uint32, ok bool) {
 	return i, true
 }
 
-// findOrAdd finds a value, or puts it into the dictionary; not ok is as add has it.
+// findOrAdd returns v's index, and adds v if it is new. ok is as for add.
 func (d *dictionary) findOrAdd(v []byte) (i uint32, ok bool) {
 	mask := uint64(len(d.table) - 1)
 	h := maphash.Bytes(hashSeed, v) & mask
@@ -152,10 +156,9 @@ func (d *dictionary) findOrAdd(v []byte) (i uint32, ok bool) {
 	return i, true
 }
 
-// inRuns says whether the values of a page, whose places these are, come in runs of their own
-// and then hardly come back: zstd makes as little of a run of values as of one of places, and
-// the places of new values, each another one, are to be paid on top. known is how many values the
-// pages before have.
+// inRuns reports whether the values of a page, given by their places, come in runs and then
+// hardly come back. zstd makes a run of values as small as a run of places, and with a dictionary
+// the place of each new value costs extra. known is how many values the pages before have.
 func (d *dictionary) inRuns(index []int32, known int) bool {
 	values := len(d.values) - known
 	if values*longRun <= len(index) || len(d.plain) >= longValue*len(d.values) {
@@ -167,17 +170,18 @@ func (d *dictionary) inRuns(index []int32, known int) bool {
 			runs++
 		}
 	}
-	return (runs-values)*oneReturns < values
+	return (runs-values)*valuesPerReturn < values
 }
 
-// truncate takes back the values from the n-th on, and the last adds.
+// truncate takes back the values from the n-th on, and subtracts adds from d.adds.
 func (d *dictionary) truncate(n, adds int) {
 	d.adds -= adds
 	if len(d.values) == n {
 		return
 	}
 	mask := uint64(len(d.table) - 1)
-	for i := len(d.values) - 1; i >= n; i-- { // no value's way to its slot leads over those of later ones
+	// Backwards, so that no probe sequence breaks: a value's leads only over slots of earlier ones.
+	for i := len(d.values) - 1; i >= n; i-- {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
 		for d.table[h] != uint32(i)+1 {
 			h = (h + 1) & mask
@@ -202,8 +206,8 @@ func (d *dictionary) grow() {
 	} else {
 		d.table = make([]uint32, n)
 	}
-	// New ones too: written before they are read, or the system maps each page twice, and all
-	// cores wait.
+	// Clear new memory, too: if it is read before it is written, the system maps each page twice,
+	// which makes all cores wait.
 	clear(d.table)
 	mask := uint64(len(d.table) - 1)
 	for i := range d.values {

@@ -81,9 +81,9 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	return f.err
 }
 
-// mostChunks is from how many column chunks on a file is full. A footer says some
+// maxChunks is from how many column chunks on a file is full. A footer says some
 // 90 bytes of each, and Trino reads none of more than 15 MB (parquet.max-footer-read-size).
-const mostChunks = 100_000
+const maxChunks = 100_000
 
 // full says whether a file has so many bytes, or as much in its footer as readers like.
 func (f *fileWriter) full(bytes int64) bool {
@@ -93,7 +93,7 @@ func (f *fileWriter) full(bytes int64) bool {
 }
 
 // fullFooter wants f.mu to be held, or that nobody writes any more.
-func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.columns) >= mostChunks }
+func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.columns) >= maxChunks }
 
 // chunk writes a column's pages, and returns what there is to say of them. alone says
 // that the column has no other chunk.

@@ -7,75 +7,74 @@ import (
 	"io"
 )
 
-// DefaultMaxLine is how long a line may be unless the caller says otherwise, in bytes.
-// Attachments are in-line base64: servers send lines of tens of MB.
+// DefaultMaxLine is the default limit on the length of a line, in bytes. Attachments are inline
+// base64: servers send lines of tens of MB.
 const DefaultMaxLine = 128 << 20
 
-// Lines reads NDJSON in blocks of whole lines. White space around a line, a byte order
-// mark, CRLF, blank lines and a missing last line end are passed over.
+// Lines reads NDJSON in blocks of whole lines. It ignores white space around a line, a byte order
+// mark, CRLF, blank lines and a missing last line end.
 //
-// A Lines belongs to one goroutine, or to one [Writer.Append]. What is in which block
-// depends on the NDJSON alone, not on how its reader cuts it.
+// A Lines belongs to one goroutine, or to one [Writer.Append]. How lines are divided into blocks
+// depends on the NDJSON alone, not on how its reader returns it.
 type Lines struct {
 	r      io.Reader
 	max    int
-	size   int    // of a block, in bytes; a line that is longer is a block of its own
-	ahead  []byte // what was read behind the last block
+	size   int    // of a block, in bytes; a longer line is a block of its own
+	ahead  []byte // what was read beyond the last block
 	memory []byte // of ahead
-	err    error  // the reader's, which comes behind ahead
-	left   block  // what was not dealt with of the last block
+	err    error  // the reader's; it comes after ahead
+	left   block  // the lines of the last block that were not taken
 
 	number int64    // lines before what comes next
-	offset int64    // bytes before it
-	behind Position // the furthest line that was taken; those before it are done when Append returns
+	offset int64    // bytes before what comes next
+	pos    Position // after the furthest line taken; all lines before it are done when Append returns
 	taken  int64    // offset at the last call of since
 	within bool     // the last line was too long, and its end is not read yet
 }
 
-// Position is a place between two lines of an NDJSON file. The zero Position is the
-// begin.
+// Position is a place between two lines of an NDJSON file. The zero Position is the beginning.
 type Position struct {
-	Lines int64 `json:"lines"` // before it, blank ones too
-	Bytes int64 `json:"bytes"` // before it: of the NDJSON, a byte order mark and line ends included
+	Lines int64 `json:"lines"` // lines before it, blank ones included
+	Bytes int64 `json:"bytes"` // bytes of NDJSON before it, byte order mark and line ends included
 }
 
-// ReadAhead is how many bytes behind its [Lines.Position] a Lines has read from its
-// reader at most: a block. While one is dealt with, what it holds stays in a core's cache.
+// ReadAhead is the maximum number of bytes that a Lines has read from its reader beyond
+// [Lines.Position]: a block. A block of this size stays in a core's cache while it is converted.
 const ReadAhead = 256 << 10
 
-// slack is what a line may have beside its max bytes: a byte order mark and its end.
+// slack is what a line may have in addition to max bytes: a byte order mark and its line end.
 const slack = len("\uFEFF\r\n")
 
-// NewLines reads lines of up to max bytes from r, line ends not counted; 0 is
+// NewLines reads lines of up to max bytes from r, not counting line ends. A max of 0 means
 // [DefaultMaxLine].
 func NewLines(r io.Reader, max int) *Lines { return NewLinesAt(r, max, Position{}) }
 
-// NewLinesAt is NewLines for a reader that starts at a place of its file, to go on from
-// there: lines have the numbers and offsets that they have in the file. That r does
-// start there, and that the file is still the same one, is for the caller to prove. A
-// byte order mark is only looked for at byte 0.
+// NewLinesAt is NewLines for a reader that starts at a position of its file: lines have the
+// numbers and offsets that they have in the file. It is up to the caller to make sure that r
+// starts there and that the file is still the same. A byte order mark is recognized only at
+// byte 0.
 func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 	if max <= 0 {
 		max = DefaultMaxLine
 	}
-	return &Lines{r: r, max: max, size: ReadAhead, number: at.Lines, offset: at.Bytes, behind: at, taken: at.Bytes}
+	return &Lines{r: r, max: max, size: ReadAhead, number: at.Lines, offset: at.Bytes, pos: at, taken: at.Bytes}
 }
 
-// Position is where to go on with [NewLinesAt] once Append has come back without an
-// error: behind the last line that it took; at the end of the file, once that was met,
-// behind everything. Blank lines that follow may be before it or behind it. It never lies
-// within a line, whatever failed: a line that the reader broke off is not behind it, nor
-// one that is too long as long as quarantine has not read to its end.
+// Position returns where to continue with [NewLinesAt] after Append has returned without an
+// error: after the last line that Append took or, once it has met the end of the file, after
+// everything. Blank lines that follow the last line may be before or after the Position. It is
+// never within a line, whatever failed: it stays before a line that the reader broke off, and
+// before a line that is too long until quarantine has read to the line's end.
 //
-// The reader is further than that, by up to [ReadAhead] bytes. Who keeps a hash of the
-// file up to here must hold those back. The reader's own Read may call it too, to show
+// The reader is ahead of Position by up to [ReadAhead] bytes. A caller that keeps a hash of the
+// file up to here must hold those back. The reader's own Read may call Position, too, to show
 // progress.
-func (l *Lines) Position() Position { return l.behind }
+func (l *Lines) Position() Position { return l.pos }
 
-// block returns the next lines, or [io.EOF] at the end; they are in memory, which may be
-// nil, as far as that is enough. Any other error is the reader's or ctx's, or a
-// [*DataError] for a line that is too long: then the block is that line's begin, and
-// restOfLine has its end. The next block can be asked for all the same.
+// block returns the next lines, or [io.EOF] at the end. The lines are in memory, which may be
+// nil, if that is large enough. Any other error is the reader's or ctx's, or a [*DataError] for a
+// line that is too long: then the block is the line's beginning, and restOfLine reads its end.
+// The next block can be requested even if nobody has read that.
 func (l *Lines) block(ctx context.Context, memory []byte) (b block, err error) {
 	if l.within {
 		if _, err := io.Copy(io.Discard, l.restOfLine()); err != nil {
@@ -96,8 +95,8 @@ func (l *Lines) block(ctx context.Context, memory []byte) (b block, err error) {
 	return b, nil
 }
 
-// read reads a block. It ends with the last line end that is not further than l.size
-// from its begin or, if there is none, with the next one.
+// read reads a block. The block ends at the last line end within l.size bytes or, if there is
+// none, at the next one.
 func (l *Lines) read(ctx context.Context, memory []byte) (b block, err error) {
 	read := append(memory[:0], l.ahead...)
 	for l.err == nil && len(read) < l.size && err == nil {
@@ -112,7 +111,7 @@ func (l *Lines) read(ctx context.Context, memory []byte) (b block, err error) {
 		}
 	}
 	b = block{memory: read, max: l.max, number: l.number, offset: l.offset}
-	if err != nil { // what was read comes again, for whoever goes on
+	if err != nil { // keep what was read for the next call
 		l.hold(read)
 		return b, err
 	}
@@ -135,7 +134,7 @@ func (l *Lines) read(ctx context.Context, memory []byte) (b block, err error) {
 	return b, nil
 }
 
-// hold keeps what was read behind a block: less than a line, mostly.
+// hold keeps what was read beyond a block: mostly less than a line.
 func (l *Lines) hold(b []byte) {
 	if len(b) > cap(l.memory) {
 		l.memory = make([]byte, 0, 2*len(b))
@@ -144,8 +143,8 @@ func (l *Lines) hold(b []byte) {
 	l.ahead = l.memory
 }
 
-// more reads behind what there is, up to a length of limit, and waits for its reader
-// once. An error is ctx's; the reader's is in l.err.
+// more appends to read from the reader, up to a length of limit. It waits for the reader once.
+// An error is ctx's; the reader's goes to l.err.
 func (l *Lines) more(ctx context.Context, read []byte, limit int) ([]byte, error) {
 	if ctx.Err() != nil {
 		return read, context.Cause(ctx)
@@ -154,7 +153,7 @@ func (l *Lines) more(ctx context.Context, read []byte, limit int) ([]byte, error
 		read = append(make([]byte, 0, max(l.size, min(2*cap(read), l.max+slack+1))), read...)
 	}
 	var n int
-	for range 100 { // as bufio has it
+	for range 100 { // as bufio does
 		n, l.err = l.r.Read(read[len(read):min(cap(read), limit)])
 		if some := n > 0 || l.err != nil; some {
 			return read[:len(read)+n], nil
@@ -164,12 +163,12 @@ func (l *Lines) more(ctx context.Context, read []byte, limit int) ([]byte, error
 	return read, nil
 }
 
-// leave ends the use of a block. What is not taken of it comes again, which only the last
-// block can have; ok is false if it is another one, which is to be finished. The memory
-// that it returns is free again.
+// leave ends the use of a block. Lines not taken from the block come again, but only from the
+// last block read: for any other, ok is false, and the caller must finish it. The memory that
+// leave returns is free for reuse.
 func (l *Lines) leave(b block) (memory []byte, ok bool) {
-	if b.behind.Bytes > l.behind.Bytes {
-		l.behind = b.behind
+	if b.pos.Bytes > l.pos.Bytes {
+		l.pos = b.pos
 	}
 	if len(b.lines) == 0 {
 		return b.memory, true
@@ -181,10 +180,10 @@ func (l *Lines) leave(b block) (memory []byte, ok bool) {
 	return nil, true
 }
 
-// ended says whether the reader has no more.
+// ended reports whether the reader has no more.
 func (l *Lines) ended() bool { return l.err != nil && len(l.ahead) == 0 }
 
-// restOfLine reads what is left of a line that is too long, its end included.
+// restOfLine returns a reader of what is left of a line that is too long, line end included.
 func (l *Lines) restOfLine() io.Reader { return restOfLine{l} }
 
 type restOfLine struct{ l *Lines }
@@ -199,7 +198,7 @@ func (r restOfLine) Read(p []byte) (int, error) {
 		if cap(l.memory) < l.size {
 			l.memory = make([]byte, 0, l.size)
 		}
-		l.ahead, _ = l.more(context.Background(), l.memory[:0], l.size) // whoever reads this looks at ctx
+		l.ahead, _ = l.more(context.Background(), l.memory[:0], l.size) // the caller checks ctx
 	}
 	if len(l.ahead) == 0 {
 		if l.err == io.EOF {
@@ -221,14 +220,14 @@ func (r restOfLine) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// done says that all before the present place is dealt with.
-func (l *Lines) done() { l.behind = Position{Lines: l.number, Bytes: l.offset} }
+// done moves the position to the current offset: everything before it has been handled.
+func (l *Lines) done() { l.pos = Position{Lines: l.number, Bytes: l.offset} }
 
 func errTooLong(number, offset int64, max int) error {
 	return &DataError{Line: number, Offset: offset, Reason: fmt.Sprintf("the line is longer than %d bytes", max)}
 }
 
-// since returns how many bytes were handed out since the last call.
+// since returns the number of bytes handed out since the last call.
 func (l *Lines) since() int64 {
 	n := l.offset - l.taken
 	l.taken = l.offset
