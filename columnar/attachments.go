@@ -37,22 +37,22 @@ func newAttachmentFinder(origins []string) *attachmentFinder {
 
 // in reports whether a resource, given as a valid line, has such an Attachment.
 func (a *attachmentFinder) in(line []byte) bool {
-	if !a.mayBeIn(line) || a.scanner.scan(line) != nil {
+	if !a.mayContain(line) || a.scanner.scan(line) != nil {
 		return false
 	}
 	tape := a.scanner.tape
 	a.line, a.tape = line, tape
 	for i := range tape {
-		if tape[i].kind == tokenKey && a.isURL(uint32(i)) && a.begins(&tape[i+1]) {
+		if tape[i].kind == tokenKey && a.isURL(uint32(i)) && a.hasOrigin(&tape[i+1]) {
 			return a.resource(0)
 		}
 	}
 	return false
 }
 
-// mayBeIn reports whether a line may contain one of the hosts. Most lines contain none, and need
+// mayContain reports whether a line may contain one of the hosts. Most lines contain none, and need
 // no scan. A line with an escaped slash or \u escape always passes: the host may be escaped.
-func (a *attachmentFinder) mayBeIn(line []byte) bool {
+func (a *attachmentFinder) mayContain(line []byte) bool {
 	for i := range a.hosts {
 		if a.hosts[i].in(line) {
 			return true
@@ -121,9 +121,9 @@ func (a *attachmentFinder) isURL(i uint32) bool {
 	return string(a.tape[i].text(a.line)) == "url"
 }
 
-// begins reports whether a value is a string that begins with one of the origins. A port, path,
+// hasOrigin reports whether a value is a string that begins with one of the origins. A port, path,
 // query or fragment may follow the origin.
-func (a *attachmentFinder) begins(t *token) bool {
+func (a *attachmentFinder) hasOrigin(t *token) bool {
 	if t.kind != tokenString {
 		return false
 	}
@@ -171,7 +171,7 @@ func (a *attachmentFinder) value(i uint32, typ *fhir.Type) bool {
 // object searches the object at i.
 func (a *attachmentFinder) object(i uint32, typ *fhir.Type) bool {
 	for end, i := a.tape[i].next, i+1; i < end; i = a.tape[i+1].next {
-		if (typ == nil || typ.Name == "Attachment") && a.isURL(i) && a.begins(&a.tape[i+1]) {
+		if (typ == nil || typ.Name == "Attachment") && a.isURL(i) && a.hasOrigin(&a.tape[i+1]) {
 			return true
 		}
 		if kind := a.tape[i+1].kind; kind != tokenObject && kind != tokenArray {

@@ -9,7 +9,7 @@ import (
 // column holds the values of a leaf: finished pages, and after them the open page.
 type column struct {
 	traits
-	def      []byte      // definition levels, as stream.def; unused if the leaf is a list, which has a stream
+	def      []byte      // as stream.def, for a leaf that is not a list: a list has a stream
 	encoding encoding    // of the values to come
 	dict     *dictionary // nil before the first value, and for booleans
 	guess    []byte      // current dict.guess(), nil for none; keep in sync: addGuessed does not compare

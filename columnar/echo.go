@@ -2,12 +2,11 @@ package columnar
 
 import "slices"
 
-// Much of a resource is objects that have come before, byte for byte: a category, a code,
-// a reference to the patient whose resources these are. What such an object did to the
-// columns is done again without reading it: it need only be compared. What is written is
-// the same as if each object were read.
+// Much of a resource consists of objects that came before, byte for byte: a category, a code, a
+// reference to the patient. Such an object is only compared, and what it did to the columns is
+// replayed. The output is the same as if every object were read.
 
-// op is one thing that was done to a row group; again says how it is done once more.
+// op is one change to a row group. rowGroup.again replays it.
 type op struct {
 	field *Field
 	kind  opKind
@@ -25,20 +24,21 @@ const (
 	opLeafPlace // opLeaf, then opPlace
 	opTrue      // bool
 	opFalse     // bool
-	opOnce      // what cannot be done again: it is more than a note tells
+	opOnce      // cannot be replayed: it does more than an op can tell
 )
 
-// maxNotes is how many ops are noted, 128 KiB of them: an object may have millions.
+// maxNotes is the maximum number of ops that are noted, 128 KiB: an object may have millions.
 const maxNotes = 8192
 
-// note adds to what is being noted, if anything is.
+// note notes an op, if noting is on.
 func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
 	if g.noting {
 		g.addNote(f, kind, arg)
 	}
 }
 
-// addNote adds to what was done since noting began, up to maxNotes.
+// addNote adds an op to those noted since noting began, up to maxNotes. At that number, the notes
+// may be incomplete.
 func (g *rowGroup) addNote(f *Field, kind opKind, arg uint32) {
 	switch n := len(g.notes); {
 	case kind == opPlace && n > 0 && g.notes[n-1].kind == opLeaf:
@@ -48,7 +48,7 @@ func (g *rowGroup) addNote(f *Field, kind opKind, arg uint32) {
 	}
 }
 
-// again does what was noted in this epoch, in another slot of the same field.
+// again replays ops that were noted in this epoch, in another slot of the same field.
 func (g *rowGroup) again(ops []op) {
 	for i := range ops {
 		o := &ops[i]
@@ -71,29 +71,30 @@ func (g *rowGroup) again(ops []op) {
 	}
 }
 
-// echoes are the objects that a struct or a list of structs has had in an epoch of a row
-// group, and what each did there. The zero value has none.
+// echoes holds objects that a struct or a list of structs has had in one epoch of a row group,
+// and the ops of each. The zero value is empty.
 type echoes struct {
-	objects *dictionary // which guesses the next one
+	objects *dictionary // guesses the next object
 	ops     []op
 	ends    []uint32 // of each object's ops
 	epoch   int
 
-	guess        []byte // the object that is likely the next one; nil for none
-	guessedOps   []op   // and what it did
-	hits, misses int    // how many came as guessed, and how many were read and noted
+	guess        []byte // the object that is likely to come next; nil for none
+	guessedOps   []op   // its ops
+	hits, misses int    // objects that came as guessed, and objects that were read and noted
 }
 
 const (
-	// echoBytes is how many bytes of objects a field keeps, with what they did, before it
-	// begins anew. What one patient's resources share comes for some time and
-	// then no more, so that little is worth keeping.
+	// echoBytes is how many bytes of objects a field keeps, with their ops, before it starts over.
+	// What one patient's resources share comes for a while and then no more, so little is worth
+	// keeping.
 	echoBytes = 16 << 10
-	// echoTrial is how many objects are read before it matters how many came as guessed.
+	// echoTrial is by how much misses may exceed hits before a field gives up until the next epoch.
 	echoTrial = 64
 )
 
-// begin forgets all: what the ops of another epoch say of dictionaries is wrong by now.
+// begin starts an epoch and forgets everything: ops of an earlier one refer to places that may no
+// longer be the same.
 func (e *echoes) begin(epoch int) {
 	if e.objects == nil {
 		e.objects = newDictionary(0, roomyGrowth)
@@ -107,8 +108,8 @@ func (e *echoes) forget() {
 	e.ops, e.ends, e.guess = e.ops[:0], e.ends[:0], nil
 }
 
-// pay says whether to look for objects at all. Noting one that does not come again costs
-// about what one that does saves.
+// pay reports whether it still pays to look for known objects. Noting an object that does not
+// come again costs about as much as one that does saves.
 func (e *echoes) pay() bool { return e.misses <= e.hits+echoTrial }
 
 // guessNext guesses the next object.
@@ -121,7 +122,7 @@ func (e *echoes) guessNext() {
 	e.guessedOps = e.ops[start:e.ends[n]]
 }
 
-// hit says what the object does that was as guessed.
+// hit returns the ops of the object that came as guessed, and guesses the next one.
 func (e *echoes) hit() []op {
 	ops := e.guessedOps
 	e.hits++
@@ -131,7 +132,7 @@ func (e *echoes) hit() []op {
 	return ops
 }
 
-// learn keeps what an object did, if it can be done again.
+// learn keeps an object and its ops, if they can be replayed.
 func (e *echoes) learn(object []byte, ops []op) {
 	if len(object) > echoBytes/4 || slices.ContainsFunc(ops, func(o op) bool { return o.kind == opOnce }) {
 		return
@@ -151,9 +152,9 @@ func (e *echoes) learn(object []byte, ops []op) {
 	e.guessNext()
 }
 
-// nested reads the object at i into the open slot of f, which is not the root. It notes
-// what that does if it may come again: to the columns, and nothing else may be done but what
-// aside knows of.
+// nested reads the object at i into the open slot of f, which is not the root. If the object may
+// come again, nested notes what it does to the columns. It must do nothing else, except what
+// aside detects: that would be lost when the object is replayed.
 func (s *shredder) nested(f *Field, i int) int {
 	e, g := &s.echoes[f.stream], s.rows
 	if e.epoch != g.epoch {
@@ -174,7 +175,7 @@ func (s *shredder) nested(f *Field, i int) int {
 	from, residual, extensions := len(g.notes), len(s.residual), s.extensions.count
 	end := s.object(f, i)
 	g.noting = within
-	// What goes to the side columns tells where in the row it is from.
+	// Side columns say where in the row a value comes from, so they cannot be replayed.
 	aside := s.whole || len(s.residual) > residual || s.extensions.count > extensions
 	if end > 0 && !aside && len(g.notes) < maxNotes {
 		e.learn(s.line[i:end], g.notes[from:])

@@ -10,53 +10,52 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// page is a page as it stands in the file, header and all.
+// page is a page as it stands in the file, header included.
 type page struct {
-	bytes    []byte // shared by the pages of columns that have no value at all
-	raw      []byte // without compression, if it is so small that this may be less
+	bytes    []byte // shared by the pages of columns without any value
+	raw      []byte // the page uncompressed, if it is tiny and smaller that way; else nil
 	size     int    // before compression, with the header
 	encoding format.Encoding
-	row      int // of the row group, that it begins with
+	row      int // its first row, within the row group
 	slots    int
 	nulls    int
-	bounds   bounds // of its values, unless it is alone or the column has none
+	bounds   bounds // of its values; see sumUp
 }
 
-// pageEncoder encodes pages. It belongs to one goroutine and serves one row group
-// after the other.
+// pageEncoder encodes pages. It belongs to one goroutine and serves one row group after another.
 //
-// Pages are version 1, which every reader knows: the levels and the values are
-// compressed together.
+// Pages are version 1, which every reader knows: levels and values are compressed together.
 type pageEncoder struct {
 	compress  compressor
 	closely   compressor // for base64
-	most      int        // bytes of a page before compression: Parquet has them in 32 bits
-	strides   *strides   // nil unless pages are frames of Zstandard
-	other     []byte     // a page compressed in another way
+	most      int        // maximum bytes of a page before compression: Parquet's size is 32 bits
+	strides   *strides   // nil unless pages are Zstandard frames
+	other     []byte     // scratch: the same page, compressed in another way
 	protocol  thrift.CompactProtocol
 	raw       []byte // a page before compression
 	packed    []byte // and after
 	used      []bool
 	nullPages map[nullPageKey]page // of the row group that is being encoded
-	err       error                // of a page that is larger than most; it is not to be written
+	err       error                // a page is larger than most; it must not be written
 }
 
 var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
 	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
 
-// nullPageKey is the key of the page of a column without any value: all such columns of
-// a struct share one, often dozens, so that it pays to look for the shortest. levels is
-// compared by address, so that a key is good only while no level slice moves: within
-// rowGroup.encode, which clears the cache first. There a stream gets its last slots before a key
-// is made of it.
+// nullPageKey is the key of the page of a column without any value. All such columns of a struct
+// share one page. They are often dozens, so it pays to look for the shortest form.
+//
+// levels is compared by address, so a key is valid only while no slice of levels moves: within
+// rowGroup.encode, which clears the cache first and gives a stream its last slots before it makes
+// a key of it.
 type nullPageKey struct {
-	levels             *byte // the first of the definition levels that it has
+	levels             *byte // the first of the page's definition levels
 	slots              int
 	repeats            bool // it has repetition levels
-	repWidth, defWidth int  // bits of a packed level; 0 where levels are runs alone, which are the same for all
+	repWidth, defWidth int  // bits of a packed level; 0 for runs alone, which are alike in any width
 }
 
-// newPageEncoder takes a level that Codec.Check has passed.
+// newPageEncoder returns a pageEncoder. Codec.Check must accept the level.
 func newPageEncoder(c Codec, level int) *pageEncoder {
 	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nullPages: map[nullPageKey]page{}}
 	e.closely = e.compress
@@ -69,7 +68,7 @@ func newPageEncoder(c Codec, level int) *pageEncoder {
 	return e
 }
 
-// encode makes pages of what the columns have left.
+// encode makes pages of what is left in the open pages, and dictionary pages.
 func (g *rowGroup) encode(e *pageEncoder) {
 	clear(e.nullPages)
 	for i, field := range g.layout.columns {
@@ -83,15 +82,16 @@ func (g *rowGroup) encode(e *pageEncoder) {
 	}
 }
 
-// slotsOf is how many slots a leaf has in the row group. It gets those that it lacks, as in levels.
+// slotsOf returns how many slots a leaf has in the row group. Like levels, it adds those that are
+// missing.
 func (g *rowGroup) slotsOf(f *Field) int {
 	def, _ := g.levels(f)
 	return len(def)
 }
 
-// cutPage makes a page of a column's open one; more says that others of its chunk follow. A
-// chunk's only page need not have a dictionary. The row must be over, so that every struct above
-// gets all its slots.
+// cutPage makes a page of a column's open page. more says that other pages of the chunk follow: a
+// chunk's only page may do without a dictionary. The row must be over, so that every struct above
+// the column gets all its slots.
 func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	c := &g.columns[f.column]
 	def, rep := g.levels(f)
@@ -117,8 +117,8 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 	g.finished += len(p.bytes)
 }
 
-// levels are a leaf's levels from the row group's first slot on. It gives the leaf and all
-// above it the slots that they lack, so the row must be over.
+// levels returns a leaf's levels from the row group's first slot on. It adds the slots that the
+// leaf and the fields above it lack, so the row must be over.
 func (g *rowGroup) levels(f *Field) (def, rep []byte) {
 	if f.List {
 		return g.streamLevels(f)
@@ -132,8 +132,8 @@ func (g *rowGroup) levels(f *Field) (def, rep []byte) {
 	return c.def, rep
 }
 
-// streamLevels are the levels of a struct or list, which ends up with all its slots
-// unless it has none of its own.
+// streamLevels returns the levels of a struct or list. It adds the slots that are missing, unless
+// the field has had none of its own: then the levels are those of the struct around it.
 func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 	s := &g.streams[f.stream]
 	if f.parent == nil {
@@ -150,15 +150,16 @@ func (g *rowGroup) streamLevels(f *Field) (def, rep []byte) {
 	return s.def, rep
 }
 
+// nullPage returns the page of a column without any value.
 func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	asRuns := nullPageKey{levels: &def[0], slots: len(def), repeats: f.rep > 0}
-	key := asRuns // of this width
+	key := asRuns // for these widths
 	key.repWidth, key.defWidth = bits.Len8(f.rep), bits.Len8(f.def)
 	if p, ok := e.nullPages[key]; ok {
 		return p
 	}
-	// What is shorter is found for each width: a page is then the same whichever columns share
-	// it, also where a refused line has left a struct with levels of its own that are equal.
+	// Find the shorter form for each width. So a page is the same whichever columns share it, even
+	// if a refused line has left a struct with a stream of its own that has equal levels.
 	runsAlone := e.runsAlone(f, def, rep)
 	p, known := e.nullPages[asRuns]
 	if !known || !runsAlone {
@@ -171,10 +172,10 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	return p
 }
 
-// runsAlone says whether levels are shorter as runs alone, by the first of them.
+// runsAlone reports whether levels are shorter as runs alone, judging by the first of them.
 func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 	if rep == nil && run(def) == len(def) {
-		return true // it is one, and never longer so
+		return true // a single run, which is never longer that way
 	}
 	const sample = 16 << 10
 	n := min(len(def), sample)
@@ -189,6 +190,7 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 	return size(true) < size(false)
 }
 
+// dataPage encodes a column's open page.
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
 	encoding, of := format.Plain, pageValues{}
@@ -207,19 +209,19 @@ func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	return e.page(encoding, len(def), len(def)-c.open.values, of)
 }
 
-// page compresses e.raw and puts a header before it.
+// page makes a data page of e.raw.
 func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageValues) page {
 	return e.finish(encoding, of, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
 			NumValues: int32(slots), Encoding: encoding,
 			DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
-			Statistics: format.Statistics{NullCount: int64(nulls)}, // package thrift writes one in any case
+			Statistics: format.Statistics{NullCount: int64(nulls)}, // package thrift writes it in any case
 		})
 	})
 }
 
-// dictionaryPage is the page that comes before a chunk's data pages.
+// dictionaryPage makes the page that comes before a chunk's data pages.
 func (e *pageEncoder) dictionaryPage(c *column) page {
 	d := c.dict
 	e.raw = append(e.raw[:0], d.plain...)
@@ -230,6 +232,7 @@ func (e *pageEncoder) dictionaryPage(c *column) page {
 	})
 }
 
+// finish compresses e.raw and puts a header before it, which kind completes.
 func (e *pageEncoder) finish(encoding format.Encoding, of pageValues, kind func(*format.PageHeader)) page {
 	if len(e.raw) > e.most {
 		e.err = errLargePage
@@ -253,10 +256,11 @@ func (e *pageEncoder) finish(encoding format.Encoding, of pageValues, kind func(
 	return p
 }
 
-// tinyPage is the size below which a page is kept in both forms.
+// tinyPage is the uncompressed size below which a page that compression enlarges is kept in both
+// forms.
 const tinyPage = 256
 
-// withHeader is a page as it stands in the file.
+// withHeader returns a page as it stands in the file.
 func (e *pageEncoder) withHeader(h *format.PageHeader, body []byte) []byte {
 	head, err := thrift.Marshal(&e.protocol, h)
 	if err != nil {
@@ -265,7 +269,7 @@ func (e *pageEncoder) withHeader(h *format.PageHeader, body []byte) []byte {
 	return append(append(make([]byte, 0, len(head)+len(body)), head...), body...)
 }
 
-// appendBits packs booleans of a byte each, the first in the lowest bit.
+// appendBits packs booleans of a byte each into bits, the first in the lowest bit.
 func appendBits(to, bools []byte) []byte {
 	for len(bools) > 0 {
 		var b byte

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// The registry of field ids: a section for each resource type, headed by its name, and
-// in it a line for each field, indented by its depth: the field's id, for a list also
-// that of its elements, and its name. Ids are only ever added, never changed or used
-// again: readers such as Iceberg know columns by them. Add those of new fields with
+// fieldIDs is the registry of field ids. It has a section for each resource type, headed by the
+// type's name, with a line for each field, indented by its depth: the field's id, for a list also
+// the id of its elements, and the field's name. Ids are only ever added, never changed or reused:
+// readers such as Iceberg know columns by them. To add the ids of new fields, run
 //
 //	go test ./columnar -run TestFieldIDs -update
 //
@@ -22,11 +22,11 @@ type fieldID struct {
 	id, element int
 }
 
-// registry is a type's section, by path.
+// registry is a type's section, by the fields' paths.
 type registry map[string]fieldID
 
-// registered reads the section of a type. A type without one, which R4 does not know,
-// has the ids of DomainResource.
+// registered returns the section of a type. A type without one, which R4 does not know, has the
+// ids of DomainResource.
 func registered(resourceType string) registry {
 	section, ok := findSection(resourceType)
 	if !ok {
@@ -68,12 +68,12 @@ func parseSection(section string) registry {
 func atoi(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		panic(fmt.Sprintf("columnar: the registry of field ids has %q for a number", s)) // it is embedded, and tested
+		panic(fmt.Sprintf("columnar: the registry of field ids has %q for a number", s)) // the registry is embedded, and tested
 	}
 	return n
 }
 
-// apply gives the layout's fields their ids.
+// apply sets the ids of the layout's fields.
 func (r registry) apply(l *Layout) {
 	var walk func(fields []*Field)
 	walk = func(fields []*Field) {

@@ -8,8 +8,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Keys of a file's key-value metadata. Nothing in it depends on the time or on the
-// data, so equal rows make equal files.
+// Keys of a file's key-value metadata. Nothing in it depends on the time or the data, so equal
+// rows make equal files.
 const (
 	KeyLayout       = "fhirkiln.layout"        // r4-core/1
 	KeyResourceType = "fhirkiln.resource_type" // Patient
@@ -19,8 +19,8 @@ const (
 
 const magic = "PAR1"
 
-// fileWriter writes row groups and the footer of a Parquet file. Row groups may come from
-// several goroutines.
+// fileWriter writes the row groups and the footer of a Parquet file. Several goroutines may call
+// rowGroup and full.
 type fileWriter struct {
 	mu      sync.Mutex
 	w       io.Writer
@@ -29,9 +29,9 @@ type fileWriter struct {
 	codec   format.CompressionCodec
 	groups  []groupMeta
 	paged   bool // a chunk has several pages
-	omitIDs bool // of fields, in the schema
+	omitIDs bool // leave field ids out of the schema
 	rows    int64
-	err     error // the first of w's
+	err     error // w's first
 }
 
 func newFileWriter(w io.Writer, l *Layout, o *Options) *fileWriter {
@@ -49,13 +49,12 @@ func (f *fileWriter) write(b []byte) {
 	f.err = err
 }
 
-// rowGroup encodes and writes the rows of g, if it has any; last says that no other row
-// group follows.
+// rowGroup encodes and writes the rows of g, if it has any. last says that no other row group
+// follows.
 //
-// Where the first is the last, columns whose pages compression would make larger, as it
-// does with those of nulls alone, go without: that is a tenth of a file of one row. In
-// larger files a column has one codec, since parquet-go reads all its chunks by that of
-// the first.
+// In a file with a single row group, columns whose pages compression would enlarge, such as pages
+// of nulls alone, stay uncompressed: that saves a tenth of a file of one row. In larger files, a
+// column has one codec, because parquet-go reads all its chunks with the codec of the first.
 func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	if g.rows == 0 {
 		return nil
@@ -73,7 +72,7 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	}
 	for i := range g.columns {
 		if c := &g.columns[i]; len(c.chunk.hashes) > 0 {
-			group.chunks[i].own.bloom = f.bloomFilter(c) // it has values, and so its detail
+			group.chunks[i].own.bloom = f.bloomFilter(c) // a chunk with values has its own detail
 		}
 	}
 	f.groups = append(f.groups, group)
@@ -81,22 +80,23 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 	return f.err
 }
 
-// maxChunks is from how many column chunks on a file is full. A footer says some
-// 90 bytes of each, and Trino reads none of more than 15 MB (parquet.max-footer-read-size).
+// maxChunks is the number of column chunks at which a file is full. A footer takes about 90 bytes
+// for each, and Trino reads no footer of more than 15 MB (parquet.max-footer-read-size).
 const maxChunks = 100_000
 
-// full says whether a file has so many bytes, or as much in its footer as readers like.
+// full reports whether the file has reached so many bytes, or maxChunks.
 func (f *fileWriter) full(bytes int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.at >= bytes || f.fullFooter()
 }
 
-// fullFooter wants f.mu to be held, or that nobody writes any more.
+// fullFooter reports whether the file has reached maxChunks. The caller must hold f.mu, or know
+// that nobody writes any more.
 func (f *fileWriter) fullFooter() bool { return len(f.groups)*len(f.layout.columns) >= maxChunks }
 
-// chunk writes a column's pages, and returns what there is to say of them. alone says
-// that the column has no other chunk.
+// chunk writes a column's pages, and returns what the footer says about them. alone says that the
+// column has no other chunk.
 func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	start := f.at
 	dict := c.chunk.indexed()
@@ -139,7 +139,7 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 	meta.size = f.at - start
 	d.bounds = c.chunk.bounds
 	if c.chunk.nulls < c.chunk.slots || len(c.chunk.pages) > 1 || d.codec != f.codec {
-		kept := d // most chunks have nulls alone, and keep none
+		kept := d // most chunks have only nulls, and keep no detail
 		meta.own = &kept
 	}
 	return meta

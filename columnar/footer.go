@@ -11,10 +11,10 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// groupMeta is what the footer says of a row group. It is kept until the file ends, and a
-// part may have a hundred of them, of a thousand columns each, most of which hold nulls
-// alone: Parquet's own structures would take more memory than all else of a Writer. They
-// are made row group by row group as the footer is written.
+// groupMeta is what the footer says about a row group. It is kept until the file ends. A part may
+// have a hundred row groups of a thousand columns each, most of which hold only nulls: Parquet's
+// own structures would take more memory than the rest of a Writer. They are made one row group at
+// a time as the footer is written.
 type groupMeta struct {
 	at     int64 // in the file
 	rows   int64
@@ -23,35 +23,35 @@ type groupMeta struct {
 	columnIndex, offsetIndex []span // by column, if there is a page index
 }
 
-// chunkMeta is what the footer says of a column chunk.
+// chunkMeta is what the footer says about a column chunk.
 type chunkMeta struct {
 	at     int64        // of the first data page, in the file
-	values int64        // with nulls
+	values int64        // nulls included
 	size   int64        // in the file
 	raw    int64        // before compression
-	own    *chunkDetail // nil of a chunk of nulls alone in one page, PLAIN and of the file's codec; see detail
+	own    *chunkDetail // nil for a single page of nulls, PLAIN and in the file's codec; see detail
 }
 
-// chunkDetail is what few chunks need.
+// chunkDetail is what only few chunks need.
 type chunkDetail struct {
 	codec     format.CompressionCodec
 	encodings []format.Encoding // of the values
-	dict      int64             // where the dictionary page is in the file, 0 if there is none
-	indexed   int32             // data pages whose values are in it
-	plain     int32             // and others
+	dict      int64             // of the dictionary page, in the file; 0 if there is none
+	indexed   int32             // data pages with their values in the dictionary
+	plain     int32             // other data pages
 	nulls     int64
 	bounds    bounds
 	pages     []indexedPage // if there are several
 	bloom     span
 }
 
-// span is where something is in the file. Zero is nowhere.
+// span is a range of the file. The zero span is nowhere.
 type span struct {
 	at     int64
 	length int32
 }
 
-// detail is a chunk's, of nulls alone too.
+// detail returns a chunk's detail, even if the chunk keeps none.
 func (f *fileWriter) detail(c *chunkMeta) *chunkDetail {
 	if c.own != nil {
 		return c.own
@@ -61,7 +61,7 @@ func (f *fileWriter) detail(c *chunkMeta) *chunkDetail {
 
 var plainAlone = []format.Encoding{format.Plain}
 
-// parquet makes Parquet's own structure of the nth row group.
+// parquet makes Parquet's own structure for the nth row group, counted from 0.
 func (f *fileWriter) parquet(n int) format.RowGroup {
 	g := &f.groups[n]
 	all := format.RowGroup{NumRows: g.rows, FileOffset: g.at, Ordinal: int16(n), Columns: make([]format.ColumnChunk, len(g.chunks))}
@@ -77,12 +77,12 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 			BloomFilterOffset: d.bloom.at, BloomFilterLength: d.bloom.length,
 		}
 		if d.nulls < c.values {
-			// RLE is the levels' encoding. The values' stays first: parquet-go takes that one.
-			// Chunks of nulls alone go without, as DuckDB's do, to keep the footer small.
+			// RLE is the encoding of the levels. That of the values stays first, because parquet-go
+			// takes the first. Chunks of nulls alone omit RLE, as DuckDB's do, to keep the footer small.
 			to.MetaData.Encoding = append(slices.Clone(d.encodings), format.RLE)
 		}
-		if d.dict > 0 && c.size >= leastSearched {
-			// Readers that look for a value in the dictionary alone want to know that it has all.
+		if d.dict > 0 && c.size >= minEncodingStats {
+			// Readers that look for a value in the dictionary alone must know that it has all values.
 			to.MetaData.EncodingStats = append(to.MetaData.EncodingStats,
 				format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1},
 				format.PageEncodingStats{PageType: format.DataPage, Encoding: format.RLEDictionary, Count: d.indexed})
@@ -101,7 +101,8 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 }
 
 // The footer, a [format.FileMetaData], is written in three parts: what comes before the row
-// groups, those, and the rest, whose fields are numbered from the row groups' on.
+// groups, the row groups, and the rest. The fields of the rest are numbered from the row groups'
+// on, because the protocol writes the number of a field as its distance from the one before.
 type (
 	footerHead struct {
 		Version int32                              `thrift:"1,required"`
@@ -115,15 +116,16 @@ type (
 	}
 )
 
-// leastSearched is the size of a chunk from which it pays to look into its dictionary first.
-// Nightly files are of smaller ones, whose footer is a part of the file.
-const leastSearched = 4 << 10
+// minEncodingStats is the size of a chunk from which its encoding stats are written: from there
+// on, it pays a reader to look into the dictionary first. The chunks of nightly files are smaller,
+// and there the footer is a noticeable part of the file.
+const minEncodingStats = 4 << 10
 
-// createdBy names the encoder in the form that parquet-mr reads. It is to be another when the
-// encoder's files are, so that readers can tell those of one that had a defect.
+// createdBy names the encoder in the form that parquet-mr reads. Change it when the encoder's
+// files change, so that readers can recognize the files of an encoder that had a defect.
 const createdBy = "fhirkiln version 1.0.0 (build r4-core-1)"
 
-// footer writes the footer, its size and the magic bytes that end the file.
+// footer writes the footer, its size, and the magic bytes that end the file.
 func (f *fileWriter) footer() error {
 	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
 	tail := footerTail{CreatedBy: createdBy, ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns))}
@@ -148,7 +150,7 @@ func (f *fileWriter) footer() error {
 	return f.err
 }
 
-// openHead is the footer up to the first row group.
+// openHead returns the footer up to the first row group.
 func (f *fileWriter) openHead() []byte {
 	schema := f.layout.elements()
 	if f.omitIDs {
@@ -159,7 +161,7 @@ func (f *fileWriter) openHead() []byte {
 	b := marshal(footerHead{Version: 1, Schema: schema, NumRows: f.rows})
 	to := bytes.NewBuffer(b[:len(b)-1]) // without the byte that ends a structure
 	w := new(thrift.CompactProtocol).NewWriter(to)
-	_ = w.WriteField(thrift.Field{ID: 1, Type: thrift.LIST, Delta: true}) // a buffer takes all
+	_ = w.WriteField(thrift.Field{ID: 1, Type: thrift.LIST, Delta: true}) // a bytes.Buffer never fails
 	_ = w.WriteList(thrift.List{Size: int32(len(f.groups)), Type: thrift.STRUCT})
 	return to.Bytes()
 }

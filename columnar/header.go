@@ -1,11 +1,12 @@
 package columnar
 
-// isHeader says whether a scanned Parameters is the header of a block in a file that is
-// organized by resources: one with a parameter of the name header
+// isHeader reports whether a scanned Parameters is the header of a block in a file that is
+// organized by resources: one with a parameter named header
 // (https://hl7.org/fhir/uv/bulkdata/export.html#organizeoutputby).
 func isHeader(line []byte, tape []token) bool {
 	text := func(i uint32) string { return string(tape[i].text(line)) }
-	// member calls found with the value of each member of that name of the object at i.
+	// member calls found with the value of each member of that name in the object at i, until found
+	// returns true.
 	member := func(i uint32, name string, found func(value uint32) bool) bool {
 		if tape[i].kind != tokenObject {
 			return false

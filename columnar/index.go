@@ -9,22 +9,22 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// indexedPage is what the page index says of a data page.
+// indexedPage is what the page index says about a data page.
 type indexedPage struct {
 	at     int64 // in the file
 	size   int   // in the file, with its header
-	row    int   // of the row group, that it begins with
+	row    int   // its first row, within the row group
 	nulls  int
-	empty  bool // it has nulls alone
+	empty  bool // it has only nulls
 	bounds bounds
 }
 
-// pageIndex writes the page index, if any chunk has more than one page. Of a single page it
-// tells a reader nothing, and in nearly all files of a nightly run chunks have one.
+// pageIndex writes the page index, if any chunk has more than one page. It tells a reader nothing
+// about a single page, and in nearly all files of a nightly run every chunk has only one.
 //
-// Where pages are is written for every chunk, since arrow-rs wants all or none. What
-// is in them is written for chunks whose statistics have bounds. resourceType has some,
-// in every row group: parquet-go reads none if the first column has none.
+// Offset indexes are written for every chunk, because arrow-rs wants all or none. Column indexes
+// are written for the chunks whose statistics have bounds. resourceType has them in every row
+// group: parquet-go reads no column index if the first column has none.
 //
 // See https://parquet.apache.org/docs/file-format/pageindex/.
 func (f *fileWriter) pageIndex() {
@@ -39,7 +39,7 @@ func (f *fileWriter) pageIndex() {
 				pages := f.pagesOf(&g.chunks[j])
 				index := marshal(columnIndex(f.layout.columns[j], pages))
 				fixNullPages(index, len(pages))
-				g.columnIndex[j] = f.spanOf(index)
+				g.columnIndex[j] = f.writeSpan(index)
 			}
 		}
 	}
@@ -50,23 +50,23 @@ func (f *fileWriter) pageIndex() {
 			for _, p := range f.pagesOf(&g.chunks[j]) {
 				index.PageLocations = append(index.PageLocations, format.PageLocation{Offset: p.at, CompressedPageSize: int32(p.size), FirstRowIndex: int64(p.row)})
 			}
-			g.offsetIndex[j] = f.spanOf(marshal(index))
+			g.offsetIndex[j] = f.writeSpan(marshal(index))
 		}
 	}
 }
 
-// spanOf writes what index is made of, and returns where it is.
-func (f *fileWriter) spanOf(index []byte) span {
+// writeSpan writes an encoded index, and returns where it is.
+func (f *fileWriter) writeSpan(index []byte) span {
 	at := f.at
 	f.write(index)
 	return span{at, int32(f.at - at)}
 }
 
-// fixNullPages makes the first field of a column index, its list of booleans, what Thrift's
-// compact protocol has: elements of type 1 that are 1 and 2. parquet-go writes 0 for false,
-// at which other readers fail (arrow-rs before 54.2, cuDF).
+// fixNullPages corrects the first field of an encoded column index, its list of booleans. In
+// Thrift's compact protocol, its elements have type 1 and are 1 for true and 2 for false.
+// parquet-go writes 0 for false, at which other readers fail (arrow-rs before 54.2, cuDF).
 func fixNullPages(index []byte, pages int) {
-	const field, short = 1, 15 // its header is a byte; that of a list of fewer than 15 too
+	const field, short = 1, 15 // the field's header is a byte, as is that of a list of fewer than 15
 	index[field] = index[field]&0xf0 | 1
 	values := index[field+1:]
 	if pages >= short {
@@ -80,7 +80,7 @@ func fixNullPages(index []byte, pages int) {
 	}
 }
 
-// pagesOf is a chunk's data pages. If there is one, the chunk says all of it.
+// pagesOf returns a chunk's data pages. If there is only one, the chunk says everything about it.
 func (f *fileWriter) pagesOf(c *chunkMeta) []indexedPage {
 	d := f.detail(c)
 	if d.pages != nil {
@@ -93,7 +93,7 @@ func (f *fileWriter) pagesOf(c *chunkMeta) []indexedPage {
 	return []indexedPage{{at: c.at, size: int(size), nulls: int(d.nulls), empty: d.nulls == c.values, bounds: d.bounds}}
 }
 
-// columnIndex is what is in a chunk's pages.
+// columnIndex returns the column index of a chunk with these pages.
 func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 	index := &format.ColumnIndex{BoundaryOrder: format.Ascending}
 	var last *bounds
@@ -114,13 +114,13 @@ func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 	return index
 }
 
-// bloomBits is how many bits of a bloom filter there are for a value, at least: one of 100
-// values that are not there seems to be.
+// bloomBits is the minimum number of a bloom filter's bits per value. With 10, one in 100 values
+// that are not there seems to be.
 const bloomBits = 10
 
-// bloomFilter writes the split-block bloom filter of a chunk whose pages are written, and
-// which has values. It has a power of two of blocks: the format takes any number, Arrow and
-// Impala do not.
+// bloomFilter writes the split-block bloom filter of a chunk that has values. The chunk's pages
+// must be written. The number of blocks is a power of two: the format allows any number, but
+// Arrow and Impala do not.
 //
 // See https://parquet.apache.org/docs/file-format/bloomfilter/.
 func (f *fileWriter) bloomFilter(c *column) span {

@@ -8,26 +8,25 @@ import (
 
 // intake is one Append: it deals the blocks of a file to the lanes.
 //
-// Each lane reads the next block itself, one at a time, and makes rows of it while others
-// read. So a single lane has all of the file in its order and goes without any hand-over;
-// every other one begins when there is a core for it, and there is no goroutine that only
-// waits.
+// Each lane reads its next block itself, one lane at a time, and makes rows of it while others
+// read. So a single lane gets the whole file in order and without handovers, every other lane
+// starts when there is a core for it, and no goroutine exists only to wait.
 type intake struct {
 	w      *Writer
 	origin *Origin
-	others sync.WaitGroup // lanes beside Append's own
+	others sync.WaitGroup // lanes besides Append's own
 
 	mu    sync.Mutex // held by the lane that reads
 	lines *Lines
 	idle  []*lane
 	read  ReadStats
-	err   error // the first; it ends every lane at the end of its block
+	err   error // the first; every lane stops at the end of its block
 }
 
-// laneBlocks is how many blocks, 4 MiB, a Writer has had for each of its lanes before it
-// gets another one, and as much a helper makes rows of before it stops. At its end each lane
-// has a row group of its own, which costs a page and an entry in the footer for every column:
-// small parts, and few rows, are not worth that.
+// laneBlocks is how many blocks (4 MiB) a Writer must have had for each of its lanes before it
+// gets another one. A helper makes rows of as much before it stops. Every lane ends with a row
+// group of its own, which costs a page and a footer entry for every column: small parts, and few
+// rows, are not worth that.
 const laneBlocks = 16
 
 // run is a lane's work in an Append. A helper stops when others need its core; see mayStop.
@@ -49,14 +48,14 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	}
 }
 
-// mayStop says whether a lane's row group is worth what it costs, if it has begun one: 4 MiB
-// take it some 20 ms.
+// mayStop reports whether a lane has begun no row group, or one that is worth its cost. 4 MiB take
+// a lane about 20 ms.
 func (in *intake) mayStop(l *lane) bool {
 	return l.pending == 0 || l.pending >= int64(in.w.laneBlocks*in.lines.size)
 }
 
-// next reads a block for a lane, if there is more for it. A line that is too long goes to
-// quarantine here: nobody can read on before its end.
+// next reads a block for a lane, if there is another. A line that is too long goes to quarantine
+// here, because nobody can read on before its end.
 func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -82,8 +81,8 @@ func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err er
 	return b, false, nil
 }
 
-// add has a lane make rows of a block. Once the Writer is full, the lines that are behind
-// all others which lanes have had stay for another Writer.
+// add has a lane make rows of a block. Once the Writer is full, the rest of the block that was
+// read last is left for another Writer; any other block is finished.
 func (in *intake) add(ctx context.Context, l *lane, b block) error {
 	err := l.add(ctx, &b, false)
 	if !in.leave(l, b) && err == nil {
@@ -101,7 +100,8 @@ func (in *intake) leave(l *lane, b block) (ok bool) {
 	return ok
 }
 
-// help lets another lane work if there are more blocks, and a core for it.
+// help starts another lane if there are more blocks, and a core for it. The caller must hold
+// in.mu.
 func (in *intake) help(ctx context.Context) {
 	w := in.w
 	if in.lines.ended() || len(in.idle) == 0 && w.blocks < w.laneBlocks*len(w.lanes) || !w.options.Cores.spare() {

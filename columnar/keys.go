@@ -9,15 +9,15 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// Key is what a row is known by.
+// Key identifies a row.
 type Key struct {
-	ResourceType    string // of a tombstone that of what was deleted
+	ResourceType    string // for a tombstone, that of what was deleted
 	ID              string // "" for a resource without one
 	TransactionTime string // of the row's export; "" for none
 }
 
-// Keys are the keys of all rows in their order. Only the columns that they are in are
-// read, a page at a time. An error ends them.
+// Keys returns an iterator over the keys of all rows in order. It reads only the columns that they
+// are in, a page at a time. An error ends the iteration.
 func (r *Reader) Keys() iter.Seq2[Key, error] {
 	return func(yield func(Key, error) bool) {
 		for i, group := range r.file.RowGroups() {
@@ -43,7 +43,7 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 	columns := make([]chunkReader, len(fields))
 	for i, f := range fields {
 		columns[i].open(chunks[f.column])
-		defer func() { _ = columns[i].close() }() // what was read is whole
+		defer func() { _ = columns[i].close() }() // what was read is complete
 	}
 	for range group.NumRows() {
 		var texts [3]string
@@ -63,7 +63,7 @@ func (r *Reader) keysOf(group parquet.RowGroup, yield func(Key, error) bool) (mo
 	return true, nil
 }
 
-// nextText is the next entry of a column of texts that has one a row, "" for null.
+// nextText returns the next entry of a text column that has one for each row, "" for null.
 func nextText(c *chunkReader) (string, error) {
 	defer c.release()
 	v, err := c.peek()

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// lane is one goroutine's way from lines to row groups: all that shredding and encoding
-// need, so that lanes share nothing but the files that they write to. It keeps row groups
-// that are not full from one Append to the next.
+// lane is one goroutine's path from lines to row groups. It has everything that shredding and
+// encoding need, so lanes share nothing but the files that they write to. It keeps row groups that
+// are not full from one Append to the next.
 type lane struct {
 	w *Writer
 	*workspace
 	shares  map[string]*share // by resource type
-	last    *share            // the one that likelyShare looked up last
+	last    *share            // the share that likelyShare looked up last
 	pending int64             // bytes of NDJSON in the shares' row groups
 
 	each func(resourceType string, id, version []byte) // Options.Each's, or nil
@@ -22,19 +22,19 @@ type lane struct {
 	deletions   *deletions        // nil in a Writer of resources
 	attachments *attachmentFinder // nil if there are no origins
 
-	// Of the present Append.
+	// Of the current Append.
 	origin *Origin
 	read   ReadStats
 }
 
-// share is what a lane has of a part.
+// share is a lane's share of a part.
 type share struct {
 	part        *part
 	rows        *rowGroup
 	shredder    *shredder          // of a part of resources
 	tombstones  *tombstoneShredder // of a part of Deleted
 	pending     int64              // bytes of NDJSON in rows
-	attachments int64              // rows that have one
+	attachments int64              // rows with one, as attachmentFinder finds them
 }
 
 func newLane(w *Writer) *lane {
@@ -55,7 +55,7 @@ func newLane(w *Writer) *lane {
 	return l
 }
 
-// begin readies the lane for an Append.
+// begin prepares the lane for an Append.
 func (l *lane) begin(origin *Origin) {
 	l.origin, l.read = origin, ReadStats{}
 	for _, s := range l.shares { // the caller may have changed what origin points to
@@ -67,7 +67,7 @@ func (l *lane) begin(origin *Origin) {
 	}
 }
 
-// add makes rows of a block, of all of it or until the Writer is full.
+// add makes rows of a block: of all of it, or until the Writer is full.
 func (l *lane) add(ctx context.Context, b *block, all bool) error {
 	for turn := 1; ; turn++ {
 		if turn%256 == 0 && ctx.Err() != nil {
@@ -90,8 +90,8 @@ func (l *lane) add(ctx context.Context, b *block, all bool) error {
 	}
 }
 
-// tooLong puts a line into quarantine that is too long, and what it goes on with. Other
-// errors come back.
+// tooLong puts a line that is too long into quarantine; rest reads what follows at.bytes. If err
+// is not a [*DataError], tooLong returns it.
 func (l *lane) tooLong(ctx context.Context, at line, err error, rest io.Reader) error {
 	var bad *DataError
 	if !errors.As(err, &bad) {
@@ -105,8 +105,8 @@ func (l *lane) refuse(ctx context.Context, at line, reason error) error {
 	return l.quarantine(ctx, &DataError{Line: at.number, Offset: at.offset, Reason: reason.Error()}, at, nil)
 }
 
-// quarantine puts a line into quarantine; rest is what it goes on with, nil unless it is
-// too long.
+// quarantine puts a line into quarantine. rest reads the remainder of a line that is too long; it
+// is nil for others.
 func (l *lane) quarantine(ctx context.Context, bad *DataError, at line, rest io.Reader) error {
 	if l.w.options.Quarantine == nil {
 		return bad
@@ -127,7 +127,7 @@ func (l *lane) quarantine(ctx context.Context, bad *DataError, at line, rest io.
 	return err
 }
 
-// shareOf is the lane's share of a resource type's part.
+// shareOf returns the lane's share of a resource type's part, and makes it if need be.
 func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error) {
 	if s := l.shares[resourceType]; s != nil {
 		return s, nil
@@ -146,16 +146,16 @@ func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error)
 	return s, nil
 }
 
-// endRow closes a row, which was made of so many bytes, and writes row groups that are
+// endRow closes a row that was made of so many bytes of NDJSON, and writes a row group if one is
 // large enough.
 func (l *lane) endRow(s *share, bytes int) error {
 	s.rows.endRow(l.encoder)
 	s.pending += int64(bytes)
 	l.pending += int64(bytes)
-	switch most := l.w.options.RowGroupBytes; {
-	case s.pending >= most, int64(s.rows.finished) >= most/4:
+	switch limit := l.w.options.RowGroupBytes; {
+	case s.pending >= limit, int64(s.rows.finished) >= limit/4:
 		return l.flush(s)
-	case l.pending >= 2*most: // many types at once share the memory of two
+	case l.pending >= 2*limit: // many types at once share the memory of two row groups
 		for _, other := range l.shares {
 			if other.pending > s.pending {
 				s = other
@@ -166,7 +166,7 @@ func (l *lane) endRow(s *share, bytes int) error {
 	return nil
 }
 
-// flush writes a row group.
+// flush writes a share's row group, and empties it.
 func (l *lane) flush(s *share) error {
 	l.pending -= s.pending
 	s.pending = 0
@@ -181,14 +181,14 @@ func (l *lane) flush(s *share) error {
 	return nil
 }
 
-// close writes what is left; groups says how many row groups each part still gets of all
-// lanes.
+// close writes what is left. groups says how many row groups each part still gets from all lanes.
 func (l *lane) close(groups map[*part]int) error {
 	for _, s := range l.shares {
 		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
-		// Of many Writers, columns that have more than they need would be a tenth of the memory.
+		// Only then: with many small Writers, columns with more room than they need would be a
+		// tenth of the memory.
 		if l.w.options.roomy() {
 			l.keep(s.rows)
 		}

@@ -12,7 +12,7 @@ type layoutBuilder struct {
 	r4     *fhir.Definitions
 }
 
-// resource gives the root the columns of its resource type.
+// resource adds the columns of the root's resource type.
 func (b *layoutBuilder) resource() {
 	root := b.layout.root
 	add := func(fields ...*Field) { root.Fields = append(root.Fields, fields...) }
@@ -27,12 +27,12 @@ func (b *layoutBuilder) resource() {
 	add(sideFields()...)
 }
 
-// structOf gives f the columns of a type. within are the types of the path down to it:
-// none occurs twice, which is what ends the tree.
+// structOf gives f the columns of a type. within has the types on the path down to f. No type
+// occurs twice on a path, which is what ends the tree.
 func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) {
 	within = append(slices.Clip(within), typ)
 	resource := len(within) == 1
-	extensions := func() { // in their place, and for every struct
+	extensions := func() { // in R4's order, and for every struct
 		if !slices.ContainsFunc(f.members, func(m member) bool { return m.to == memberExtension }) {
 			f.members = append(f.members, member{name: "extension", to: memberExtension}, member{name: "modifierExtension", to: memberExtension})
 		}
@@ -47,7 +47,7 @@ func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) 
 			f.members = append(f.members, member{name: m.Name, to: memberContained})
 			continue
 		case m.Name == "id" && !resource, !kept(typ, m.Name, within):
-			continue // too rare for a column: __residual
+			continue // too rare for a column: goes to __residual
 		}
 		if m.Element.Open {
 			b.open(f, m)
@@ -82,9 +82,9 @@ func (b *layoutBuilder) structOf(f *Field, typ *fhir.Type, within []*fhir.Type) 
 	}
 }
 
-// kept says whether a member of a datatype has a column where the datatype is within
-// another that may hold it again: of a Reference's identifier and of an Identifier's
-// assigner only what people join by is kept.
+// kept reports whether a member of a datatype has a column where the datatype is within another
+// that may contain it again: of a Reference's identifier and of an Identifier's assigner, only
+// what people join on is kept.
 func kept(typ *fhir.Type, name string, within []*fhir.Type) bool {
 	inside := func(of string) bool {
 		return slices.ContainsFunc(within[:len(within)-1], func(t *fhir.Type) bool { return t.Name == of })
@@ -106,10 +106,10 @@ func (b *layoutBuilder) field(m fhir.Member, within []*fhir.Type) *Field {
 	case typ.Kind == fhir.KindPrimitive:
 		f.Type, f.role = primitive(typ)
 	case typ.Kind == fhir.KindResource:
-		// A Bundle's entry may be of any type, each with its own columns.
+		// A Bundle's entry may have any type, each with its own columns.
 		f.Type, f.role = String, roleJSON
 	case slices.Contains(within, typ):
-		// An element of its own kind: the whole of it, array and all.
+		// An element within one of its own type: all of it as JSON, array included.
 		f.Type, f.role, f.List = String, roleJSON, false
 	default:
 		f.Type, f.role = Struct, roleStruct
@@ -118,7 +118,7 @@ func (b *layoutBuilder) field(m fhir.Member, within []*fhir.Type) *Field {
 	return f
 }
 
-// primitive is the column of one of FHIR's primitive types.
+// primitive returns the type and role of a column for one of FHIR's primitive types.
 func primitive(typ *fhir.Type) (Type, role) {
 	switch typ.JSON {
 	case fhir.JSONBoolean:
@@ -136,7 +136,7 @@ func primitive(typ *fhir.Type) (Type, role) {
 	return String, roleText
 }
 
-// open adds a member of an open choice, all of which share one struct.
+// open adds a member of an open choice. All members of a choice share one struct.
 func (b *layoutBuilder) open(f *Field, m fhir.Member) {
 	name := m.Element.Name
 	i := slices.IndexFunc(f.Fields, func(f *Field) bool { return f.Name == name })
@@ -152,7 +152,7 @@ func (b *layoutBuilder) open(f *Field, m fhir.Member) {
 	}
 }
 
-// sideFields are the columns that every layout ends with.
+// sideFields returns the columns that the layout of every resource type ends with.
 func sideFields() []*Field {
 	extension := slices.Concat(
 		texts("path"),
@@ -168,7 +168,7 @@ func sideFields() []*Field {
 	}
 }
 
-// originField is the column that tells where a row came from.
+// originField returns the column that tells where a row came from.
 func originField() *Field {
 	return &Field{Name: "__origin", Type: Struct, role: roleSide, Fields: slices.Concat(
 		texts("source", "feed", "run", "file"),
@@ -176,7 +176,7 @@ func originField() *Field {
 		texts("transactionTime"))}
 }
 
-// texts are columns of text that the shredder itself writes.
+// texts returns text columns that the shredder itself writes.
 func texts(names ...string) []*Field {
 	var fields []*Field
 	for _, name := range names {
@@ -185,7 +185,7 @@ func texts(names ...string) []*Field {
 	return fields
 }
 
-// number gives a struct's fields their levels, and their places among streams and
+// number gives f, and the fields below it, their levels and their indices among streams and
 // columns.
 func (b *layoutBuilder) number(f, parent *Field) {
 	f.parent, f.stream, f.column = parent, -1, -1

@@ -2,12 +2,12 @@ package columnar
 
 import "encoding/binary"
 
-// memberKey is a member's name as it mostly stands in JSON, with its quotes and colon.
-// It is compared with a line in words of eight bytes.
+// memberKey is a member's name as it usually stands in JSON, with its quotes and colon. It is
+// compared with a line in words of eight bytes.
 type memberKey struct {
 	text       string
-	head, mask uint64 // the first bytes, up to eight of them
-	tail       uint64 // the last eight, if there are more
+	head, mask uint64 // the first bytes, up to eight, and which bits of a word they take
+	tail       uint64 // the last eight bytes, if there are more than eight
 }
 
 func newMemberKey(name string) memberKey {
@@ -23,8 +23,8 @@ func newMemberKey(name string) memberKey {
 	return k
 }
 
-// begins says whether the line goes on with the key at i. It may say no at the line's
-// very end.
+// begins reports whether the line continues with the key at i. It may return false for a key at
+// the very end of the line.
 func (k *memberKey) begins(line []byte, i int) bool {
 	n := len(k.text)
 	if len(line)-i < max(n, 8) || binary.LittleEndian.Uint64(line[i:])&k.mask != k.head {

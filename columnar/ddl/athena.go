@@ -7,8 +7,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// athenaDialect writes names in lower case. Glue keeps them so whatever the DDL says,
-// and Athena compares them with the file's without regard to case.
+// athenaDialect writes names in lower case. Glue stores them like that whatever the DDL says, and
+// Athena ignores case when it compares them with the file's.
 func athenaDialect() dialect {
 	quote := quoted("`")
 	return dialect{
@@ -32,7 +32,7 @@ func athenaDialect() dialect {
 	}
 }
 
-// athena is an external table, whose partitions are not among its columns
+// athena returns the DDL of an external table, whose partitions are not among its columns
 // (https://docs.aws.amazon.com/athena/latest/ug/create-table.html).
 func athena(l *columnar.Layout, location string) string {
 	d := athenaDialect()
@@ -58,7 +58,7 @@ MSCK REPAIR TABLE %s;
 	return b.String()
 }
 
-// AthenaColumns are the columns of a table for Athena, each with its type.
+// AthenaColumns returns the columns of a table for Athena, each with its type.
 func AthenaColumns(l *columnar.Layout) []string {
 	d := athenaDialect()
 	var all []string

@@ -1,12 +1,12 @@
-// Package ddl writes a resource type's layout as other programs want to be told of it:
-// the DDL of query engines, Parquet's own notation, and JSON.
+// Package ddl writes the layout of a resource type in notations that other programs read: the DDL
+// of query engines, Parquet's own notation, and JSON.
 //
 // The common path:
 //
 //	err := ddl.Write(os.Stdout, columnar.LayoutOf("Patient"), ddl.DuckDB, ddl.Options{Location: "s3://lake/claims"})
 //
-// Names are always quoted. Which words need it differs from engine to engine and from
-// version to version, and FHIR has many of them: end, group, order, class.
+// Names are always quoted. Which words need it differs between engines and versions, and FHIR has
+// many of them: end, group, order, class.
 package ddl
 
 import (
@@ -23,33 +23,32 @@ type Format string
 
 // The formats.
 const (
-	Parquet Format = "parquet" // the message notation of Parquet's tools, field ids included
+	Parquet Format = "parquet" // the message notation of Parquet's tools, with field ids
 	DuckDB  Format = "duckdb"  // a view of the Parquet, and a macro that reads NDJSON under the same names
 	Spark   Format = "spark"   // Spark SQL, from 3.2
 	Athena  Format = "athena"  // Athena's dialect of Hive's DDL, for tables in AWS Glue
 	JSON    Format = "json"    // the tree of fields, for programs
 )
 
-// DefaultLocation stands where people put their own.
+// DefaultLocation is a placeholder for people's own location.
 const DefaultLocation = "s3://BUCKET/PREFIX"
 
-// Options are what a layout does not say.
+// Options have what a layout does not say.
 type Options struct {
-	// Location is the sink's root, which has the folder [columnar.LayoutPath] in it: a
-	// URL or a path, as the engine spells it. Default [DefaultLocation].
+	// Location is the sink's root, which contains the folder [columnar.LayoutPath]: a URL or a
+	// path, as the engine spells it. Default [DefaultLocation].
 	Location string
 }
 
-// Partitions are the keys of the folders below a resource type's, in their order. All
-// are strings.
+// The partition keys: the folders below a resource type's, in order. All are strings.
 const (
 	partitionSource = "kiln_source"
 	partitionFeed   = "kiln_feed"
 	partitionRun    = "kiln_run"
 )
 
-// Write writes l in the format f. The output depends on l, f and o alone, ends with a line
-// end, and has no time in it. Errors are an unknown format, and w's.
+// Write writes l in the format f. The output depends only on l, f and o, and ends with a line
+// end. Write fails if the format is unknown or w fails.
 func Write(w io.Writer, l *columnar.Layout, f Format, o Options) error {
 	location := cmp.Or(strings.TrimRight(cmp.Or(o.Location, DefaultLocation), "/"), "/")
 	var text string
@@ -71,27 +70,27 @@ func Write(w io.Writer, l *columnar.Layout, f Format, o Options) error {
 	return err
 }
 
-// folder is where a resource type's parts are, without a slash at the end.
+// folder returns where a resource type's parts are, without a trailing slash.
 func folder(location string, l *columnar.Layout) string {
 	return strings.TrimSuffix(location, "/") + "/" + columnar.LayoutPath + "/" + l.ResourceType
 }
 
-// header is the comment that every DDL begins with.
+// header returns the comment that every DDL begins with.
 func header(l *columnar.Layout) string {
 	return "-- Layout " + columnar.LayoutName + ", schema SHA-256 " + l.Hash() + ".\n"
 }
 
-// dialect is how an engine writes types.
+// dialect is how an engine writes types. list, structOf and field are for fmt.
 type dialect struct {
 	scalar   func(columnar.Type) string
 	quote    func(name string) string
-	list     string // of an element's type
-	structOf string // of the fields
-	field    string // of a name and a type
-	between  string // the fields
+	list     string // takes an element's type
+	structOf string // takes the fields
+	field    string // takes a name and a type
+	between  string // separates fields
 }
 
-// typeOf is a field's type, lists included.
+// typeOf returns a field's type, lists included.
 func (d dialect) typeOf(f *columnar.Field) string {
 	var text string
 	if f.Type == columnar.Struct {
@@ -109,8 +108,8 @@ func (d dialect) typeOf(f *columnar.Field) string {
 	return text
 }
 
-// quoted puts a name between quotes; a quote within it is doubled, as all engines here
-// have it.
+// quoted returns a function that puts a name between quotes and doubles the quotes within it, as
+// all engines here want.
 func quoted(quote string) func(string) string {
 	return func(name string) string {
 		return quote + strings.ReplaceAll(name, quote, quote+quote) + quote

@@ -28,9 +28,9 @@ func duckDBDialect() dialect {
 	}
 }
 
-// duckDB is a view and a macro. The columns of the first come from the files, those of
-// the second are spelt out. It is a macro and not a query so that the text can be run
-// as it is, before there is any file. Tombstones have no NDJSON with their columns.
+// duckDB returns a view and a macro. The view's columns come from the files; the macro spells them
+// out. It is a macro rather than a query so that the text can be run as it is, before there is any
+// file. Tombstones get no macro, since no NDJSON has their columns.
 func duckDB(l *columnar.Layout, location string) string {
 	d, text := duckDBDialect(), quoted("'")
 	name := d.quote(l.ResourceType)
@@ -66,7 +66,7 @@ SELECT * FROM read_json(file, format = 'newline_delimited', columns = {
 	return b.String()
 }
 
-// ofJSON leaves of fields what FHIR's JSON has under the same names.
+// ofJSON returns those of fields that FHIR's JSON has under the same names.
 func ofJSON(fields []*columnar.Field) []*columnar.Field {
 	var kept []*columnar.Field
 	for _, f := range fields {

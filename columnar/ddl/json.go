@@ -7,7 +7,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// jsonLayout is what the format JSON has at its top.
+// jsonLayout is the top level of the format JSON.
 type jsonLayout struct {
 	Layout string      `json:"layout"`
 	Type   string      `json:"type"` // the resource type
@@ -15,17 +15,16 @@ type jsonLayout struct {
 	Fields []jsonField `json:"fields"`
 }
 
-// jsonField is a field of a layout. Its types bear Iceberg's names
-// (https://iceberg.apache.org/spec/#schemas-and-data-types), since the ids are for
-// Iceberg, too.
+// jsonField is a field of a layout. Types have Iceberg's names
+// (https://iceberg.apache.org/spec/#schemas-and-data-types), since the ids are for Iceberg, too.
 type jsonField struct {
 	Name      string      `json:"name"`
-	Type      string      `json:"type"` // of an element if it is a list
+	Type      string      `json:"type"` // of an element, for a list
 	List      bool        `json:"list,omitempty"`
 	Required  bool        `json:"required,omitempty"`
 	ID        int         `json:"id"`
 	ElementID int         `json:"element_id,omitempty"` // of a list
-	FHIR      string      `json:"fhir,omitempty"`       // none for what fhirkiln adds
+	FHIR      string      `json:"fhir,omitempty"`       // "" for what fhirkiln adds
 	Fields    []jsonField `json:"fields,omitempty"`     // of a struct
 }
 
@@ -33,7 +32,7 @@ func tree(l *columnar.Layout) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
-	// Texts, numbers and booleans into memory: this cannot fail.
+	// Encoding strings, numbers and booleans to memory cannot fail.
 	_ = e.Encode(jsonLayout{Layout: columnar.LayoutName, Type: l.ResourceType, Hash: l.Hash(), Fields: jsonFields(l.Fields)})
 	return b.String()
 }

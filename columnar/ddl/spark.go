@@ -28,8 +28,8 @@ func sparkDialect() dialect {
 	}
 }
 
-// spark is a table of the data source parquet, whose partitions are among its columns
-// (https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-table-datasource.html).
+// spark returns the DDL of a table of the data source parquet, whose partitions are among its
+// columns (https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-table-datasource.html).
 func spark(l *columnar.Layout, location string) string {
 	d := sparkDialect()
 	name := d.quote(l.ResourceType)
@@ -58,7 +58,7 @@ MSCK REPAIR TABLE %s;
 	return b.String()
 }
 
-// hiveText is a text literal of Hive's kind, which Spark's is too: with escapes.
+// hiveText returns a string literal for Hive and Spark, with backslash escapes.
 func hiveText(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
