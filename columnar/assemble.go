@@ -126,7 +126,7 @@ func (f *Field) lexemeOf() *Field {
 	return nil
 }
 
-// skipAll skips a slot of a field with all its elements.
+// skipAll passes over a slot of a field with all its elements.
 func (a *assembler) skipAll(f *Field) {
 	a.skip(f)
 	for f.List {
@@ -137,7 +137,7 @@ func (a *assembler) skipAll(f *Field) {
 	}
 }
 
-// skipBoth skips a slot of a list that has no elements, and the slot of its lexemes.
+// skipBoth passes over a slot of a list that has no elements, and the slot of its lexemes.
 func (a *assembler) skipBoth(f *Field) {
 	a.skip(f)
 	if f.lexeme != nil {
@@ -187,7 +187,7 @@ func (a *assembler) value(f *Field) (*node, error) {
 	return nil, fmt.Errorf("the column %s has no place in JSON", f.Path())
 }
 
-// open reads an open choice. The column type has the end of the member's name.
+// open reads an open choice. Its column type gives the suffix of the member's name.
 func (a *assembler) open(f *Field, around *node) error {
 	typ, _, json := a.leaf(f.Fields[0]), a.leaf(f.Fields[1]), a.leaf(f.Fields[2])
 	if json == nil {

@@ -10,10 +10,10 @@ import (
 // attachmentFinder finds resources that have an Attachment whose url begins with one of a set of
 // origins.
 //
-// Nearly all resources have no url member with such a value. Their bytes show that, or else
-// their tape. The rest are walked along R4's types, because the url of an extension or of a
-// ValueSet is not an Attachment's. Where R4 does not know a member or a resource type, any url
-// except an extension's counts, since it may be an Attachment's.
+// Nearly all resources have no url member with such a value. Mostly their bytes show that, and
+// otherwise their tape. The rest are walked along R4's types, because the url of an extension or
+// of a ValueSet is not an Attachment's. Where R4 does not know a member or a resource type, any
+// url except an extension's counts, since it may be an Attachment's.
 type attachmentFinder struct {
 	origins [][]byte
 	r4      *fhir.Definitions
@@ -50,8 +50,8 @@ func (a *attachmentFinder) in(line []byte) bool {
 	return false
 }
 
-// mayContain reports whether a line may contain one of the hosts. Most lines contain none, and need
-// no scan. A line with an escaped slash or \u escape always passes: the host may be escaped.
+// mayContain reports whether a line may contain one of the hosts. Most lines contain none, and
+// need no scan. A line with an escaped slash or a \u escape may, since the host may be escaped.
 func (a *attachmentFinder) mayContain(line []byte) bool {
 	for i := range a.hosts {
 		if a.hosts[i].in(line) {
@@ -74,8 +74,8 @@ func (a *attachmentFinder) mayContain(line []byte) bool {
 // first byte, or for "://", would stop every few bytes.
 type hostFinder struct {
 	host []byte
-	at   int    // index of the rarest byte in host; -1 if the rank of none is known
-	rare string // that byte; both cases of a letter
+	at   int    // index of the rarest byte in host; -1 if newHostFinder ranks none of its bytes
+	rare string // that byte, in both cases if it is a letter
 }
 
 func newHostFinder(host string) hostFinder {
@@ -95,7 +95,7 @@ func newHostFinder(host string) hostFinder {
 	return f
 }
 
-// in reports whether a line contains the host, or may if no byte of it has a known rank.
+// in reports whether a line contains the host. It returns true if at is -1.
 func (f *hostFinder) in(line []byte) bool {
 	if f.at < 0 {
 		return true
@@ -121,8 +121,8 @@ func (a *attachmentFinder) isURL(i uint32) bool {
 	return string(a.tape[i].text(a.line)) == "url"
 }
 
-// hasOrigin reports whether a value is a string that begins with one of the origins. A port, path,
-// query or fragment may follow the origin.
+// hasOrigin reports whether a value is a string that begins with one of the origins. A port may
+// follow the origin.
 func (a *attachmentFinder) hasOrigin(t *token) bool {
 	if t.kind != tokenString {
 		return false

@@ -22,7 +22,7 @@ type chunkReader struct {
 	past    []parquet.Page  // pages read to the end, whose memory peeked values may still use
 }
 
-// entriesAtOnce is how many entries are decoded at once: 6 KiB.
+// entriesAtOnce is how many entries are decoded at once (6 KiB).
 const entriesAtOnce = 256
 
 // open starts on another chunk. The previous one must be closed.
@@ -40,7 +40,7 @@ func (c *chunkReader) peek() (parquet.Value, error) {
 	return c.left[0], nil
 }
 
-// skip skips the next entry.
+// skip passes over the next entry.
 func (c *chunkReader) skip() {
 	if len(c.left) > 0 {
 		c.left = c.left[1:]
@@ -81,7 +81,7 @@ func (c *chunkReader) fill() error {
 	}
 }
 
-// atEnd fails unless exactly the number of entries that the chunk declares were read and skipped.
+// atEnd fails unless all entries that the chunk declares, and no more, were read and skipped.
 func (c *chunkReader) atEnd() error {
 	_, err := c.peek()
 	switch {

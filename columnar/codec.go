@@ -21,7 +21,7 @@ const (
 	None   Codec = "none"   // no levels
 )
 
-// codecs has Parquet's name and the highest level of each codec, 0 if it has no levels.
+// codecs maps each codec to Parquet's name for it and to its highest level, 0 if it has no levels.
 var codecs = map[Codec]struct {
 	parquet  format.CompressionCodec
 	maxLevel int
@@ -48,7 +48,7 @@ func (c Codec) Check(level int) error {
 
 func (c Codec) parquet() format.CompressionCodec { return codecs[c].parquet }
 
-// windowBytes is the window of a Zstandard frame, which a reader needs memory for.
+// windowBytes is the window size of Zstandard frames, for which readers need memory.
 const windowBytes = 1 << 20
 
 // compressor returns page compressed. It uses the memory of to if that is large enough.

@@ -9,10 +9,10 @@ import (
 // column holds the values of a leaf: finished pages, and after them the open page.
 type column struct {
 	traits
-	def      []byte      // as stream.def, for a leaf that is not a list: a list has a stream
+	def      []byte      // as stream.def, unless the leaf is a list: its stream has it then
 	encoding encoding    // of the values to come
 	dict     *dictionary // nil before the first value, and for booleans
-	guess    []byte      // current dict.guess(), nil for none; keep in sync: addGuessed does not compare
+	guess    []byte      // the current dict.guess(), nil for none; addGuessed relies on it
 	open     openPage
 	chunk    chunk
 
@@ -22,9 +22,8 @@ type column struct {
 
 // traits are what the field and the options fix for a column.
 type traits struct {
-	// fixed is the number of bytes in a value, or 0 for a BYTE_ARRAY, whose values are prefixed
-	// with their length. It is also 0 for a BOOLEAN, but no code for dictionaries or bounds asks
-	// that.
+	// fixed is the number of bytes in a value. It is 0 for a BYTE_ARRAY, whose values are prefixed
+	// with their length, and for a BOOLEAN, which has neither dictionary nor bounds.
 	fixed int
 
 	bounded bool // statistics have bounds
@@ -51,7 +50,7 @@ type openPage struct {
 }
 
 // settled is what undo has learned about the first values of an open page, which will not be
-// undone any more. It saves later calls from looking at them again.
+// undone any more, so that later calls need not look at them again.
 type settled struct {
 	values int
 	known  int // as chunk.known

@@ -30,9 +30,9 @@
 //
 // A shredder walks a line along the layout and appends values and levels to the columns of a row
 // group. What the layout has no column for goes through a scanner first, which puts it on a tape
-// of tokens. If the line turns out not to be JSON, the row is undone. Nothing else in a line can
-// make its row fail: later errors come from the caller's writer, or from a page over 2 GiB. A
-// page encoder turns columns into pages, and a file writer puts the pages into a file.
+// of tokens. If the line turns out not to be JSON, the row is undone. That is the only way a row
+// can fail: later errors come from the caller's writer, or from a page over 2 GiB. A page encoder
+// turns columns into pages, and a file writer puts the pages into a file.
 //
 // Resources of a type look much alike, so what came before is not parsed again. A shredder
 // remembers which member follows which. A column guesses its next text. A struct remembers
@@ -41,8 +41,8 @@
 // a column's dictionary. When places change, the row group begins a new epoch, and both are
 // forgotten. See rowGroup for the rules that keep undo and echoes correct.
 //
-// All of this, up to the file writer, is a lane. Lines arrive in blocks, and if [Options].Cores
-// has cores to spare, several lanes take turns at the blocks of one file:
+// All of this, up to the file writer, is a lane. Lines arrive in blocks, and if Options.Cores has
+// cores to spare, several lanes take turns at the blocks of one file:
 //
 //	Writer.Append   an intake deals a file's blocks (Lines, block) to lanes
 //	  lane          one goroutine's state; it has a share of each part (one per resource type)

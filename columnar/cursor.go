@@ -110,8 +110,8 @@ func (c *rowCursor) entryIn(column int) parquet.Value {
 	return v
 }
 
-// entry returns the next entry of a leaf. If the leaf has no value in the row group, that is a
-// null without levels.
+// entry returns the next entry of a leaf. If the leaf has no value in the whole row group, the
+// entry is a null without levels.
 func (c *rowCursor) entry(f *Field) parquet.Value {
 	if c.absent[f.column] {
 		return parquet.Value{}
@@ -141,7 +141,7 @@ func (c *rowCursor) repeats(f *Field) int {
 // another reports whether a list has an element after the one that was read last.
 func (c *rowCursor) another(f *Field) bool { return c.repeats(f) == int(f.rep) }
 
-// skip skips one entry of f in every column below it.
+// skip passes over one entry of f in every column below it.
 func (c *rowCursor) skip(f *Field) {
 	if f.column >= 0 {
 		c.columns[f.column].skip()

@@ -77,8 +77,8 @@ func (d *deletions) survey(line []byte) error {
 	})
 }
 
-// isResource reports whether the line can be the deleted resource itself. By the types excluded
-// here, a server says something else.
+// isResource reports whether the line can be the deleted resource itself. Servers use the types
+// excluded here to say something else.
 func (d *deletions) isResource() bool {
 	switch d.resourceType {
 	case "Bundle", "Parameters", "OperationOutcome":
@@ -165,7 +165,7 @@ func appendMember(to []byte, under, name string, value []byte) []byte {
 }
 
 // resourceIn parses the url of a DELETE: Type/id, with or without a base before it and a version
-// after it. It rejects the search of a conditional delete, which does not say what it deleted.
+// after it. It rejects the search of a conditional delete, which does not say what was deleted.
 func resourceIn(link string) (resourceType, id string, ok bool) {
 	path, _, _ := strings.Cut(link, "#")
 	path, _, _ = strings.Cut(path, "?")

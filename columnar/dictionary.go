@@ -24,7 +24,7 @@ type dictionary struct {
 type dictionaryValue struct {
 	end  uint32 // of its encoding in plain
 	next uint32 // index of the value that followed it the last time
-	asIs bool   // it is text that JSON has without escapes
+	asIs bool   // it is text that stands in JSON without escapes
 }
 
 const (
@@ -42,10 +42,10 @@ const (
 	// longRun is the average length of runs from which a dictionary pays, up to constant columns.
 	// Short values that come 8 times in a row are a quarter smaller without one.
 	longRun = 32
-	// valuesPerReturn is how many new values there may be for each one that comes back after its
-	// run if a dictionary is to pay. Encounter.subject.display is a third larger without one: of
-	// its names, 1 in 59 has come back by the 4096th value, and many more do later. The periods of
-	// claims, none of which comes back, are a quarter to two fifths smaller without one.
+	// valuesPerReturn: for a dictionary to pay, at least one in this many new values must come back
+	// after its run. Encounter.subject.display is a third larger without one: of its names, 1 in 59
+	// has come back by the 4096th value, and many more do later. The periods of claims, none of
+	// which comes back, are a quarter to two fifths smaller without one.
 	valuesPerReturn = 64
 )
 
@@ -59,7 +59,7 @@ func newDictionary(fixed, growth int) *dictionary {
 	return &dictionary{fixed: fixed, growth: growth, table: make([]uint32, firstTable)}
 }
 
-// renew makes a dictionary that is no longer in use an empty one, in the same memory.
+// renew makes an empty dictionary of one that is no longer needed, reusing its memory.
 func (d *dictionary) renew(fixed, growth int) {
 	d.fixed, d.growth, d.table = fixed, growth, d.table[:firstTable]
 	d.reset()
@@ -88,8 +88,8 @@ func (d *dictionary) encoded(i uint32) []byte {
 	return d.plain[start:d.values[i].end]
 }
 
-// likely returns the index of the value that followed the last one the last time. The dictionary
-// must have a value.
+// likely returns the index of the value that came after the one at d.last the last time. The
+// dictionary must not be empty.
 func (d *dictionary) likely() uint32 { return d.values[d.last].next }
 
 // guess returns the text that is likely to come next, as it stands in JSON, or nil for none.
@@ -180,7 +180,7 @@ func (d *dictionary) truncate(n, adds int) {
 		return
 	}
 	mask := uint64(len(d.table) - 1)
-	// Backwards, so that no probe sequence breaks: a value's leads only over slots of earlier ones.
+	// Backwards, so that no probe sequence breaks: each crosses only the slots of earlier values.
 	for i := len(d.values) - 1; i >= n; i-- {
 		h := maphash.Bytes(hashSeed, d.value(uint32(i))) & mask
 		for d.table[h] != uint32(i)+1 {

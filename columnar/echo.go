@@ -24,21 +24,20 @@ const (
 	opLeafPlace // opLeaf, then opPlace
 	opTrue      // bool
 	opFalse     // bool
-	opOnce      // cannot be replayed: it does more than an op can tell
+	opOnce      // cannot be replayed: it did more than an op records
 )
 
 // maxNotes is the maximum number of ops that are noted, 128 KiB: an object may have millions.
 const maxNotes = 8192
 
-// note notes an op, if noting is on.
+// note records an op, if noting is on.
 func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
 	if g.noting {
 		g.addNote(f, kind, arg)
 	}
 }
 
-// addNote adds an op to those noted since noting began, up to maxNotes. At that number, the notes
-// may be incomplete.
+// addNote records an op, up to maxNotes since noting began. At that number, some may be missing.
 func (g *rowGroup) addNote(f *Field, kind opKind, arg uint32) {
 	switch n := len(g.notes); {
 	case kind == opPlace && n > 0 && g.notes[n-1].kind == opLeaf:
@@ -93,8 +92,7 @@ const (
 	echoTrial = 64
 )
 
-// begin starts an epoch and forgets everything: ops of an earlier one refer to places that may no
-// longer be the same.
+// begin starts an epoch and forgets everything: the places in ops of an earlier epoch are invalid.
 func (e *echoes) begin(epoch int) {
 	if e.objects == nil {
 		e.objects = newDictionary(0, roomyGrowth)
@@ -153,8 +151,8 @@ func (e *echoes) learn(object []byte, ops []op) {
 }
 
 // nested reads the object at i into the open slot of f, which is not the root. If the object may
-// come again, nested notes what it does to the columns. It must do nothing else, except what
-// aside detects: that would be lost when the object is replayed.
+// come again, nested notes what it does to the columns. The object must not do anything else,
+// unless aside detects it: a replay would lose that.
 func (s *shredder) nested(f *Field, i int) int {
 	e, g := &s.echoes[f.stream], s.rows
 	if e.epoch != g.epoch {

@@ -28,7 +28,7 @@ type page struct {
 type pageEncoder struct {
 	compress  compressor
 	closely   compressor // for base64
-	most      int        // maximum bytes of a page before compression: Parquet's size is 32 bits
+	most      int        // maximum bytes of a page before compression; Parquet has 32 bits for it
 	strides   *strides   // nil unless pages are Zstandard frames
 	other     []byte     // scratch: the same page, compressed in another way
 	protocol  thrift.CompactProtocol
@@ -36,14 +36,14 @@ type pageEncoder struct {
 	packed    []byte // and after
 	used      []bool
 	nullPages map[nullPageKey]page // of the row group that is being encoded
-	err       error                // a page is larger than most; it must not be written
+	err       error                // set if a page is larger than most; it must not be written
 }
 
 var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
 	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
 
 // nullPageKey is the key of the page of a column without any value. All such columns of a struct
-// share one page. They are often dozens, so it pays to look for the shortest form.
+// share one page, often dozens of them, so it pays to look for the shortest form.
 //
 // levels is compared by address, so a key is valid only while no slice of levels moves: within
 // rowGroup.encode, which clears the cache first and gives a stream its last slots before it makes
@@ -68,7 +68,7 @@ func newPageEncoder(c Codec, level int) *pageEncoder {
 	return e
 }
 
-// encode makes pages of what is left in the open pages, and dictionary pages.
+// encode makes the last pages of the columns, and their dictionary pages.
 func (g *rowGroup) encode(e *pageEncoder) {
 	clear(e.nullPages)
 	for i, field := range g.layout.columns {
@@ -82,8 +82,7 @@ func (g *rowGroup) encode(e *pageEncoder) {
 	}
 }
 
-// slotsOf returns how many slots a leaf has in the row group. Like levels, it adds those that are
-// missing.
+// slotsOf returns how many slots a leaf has in the row group. Like levels, it adds missing ones.
 func (g *rowGroup) slotsOf(f *Field) int {
 	def, _ := g.levels(f)
 	return len(def)
@@ -158,8 +157,8 @@ func (e *pageEncoder) nullPage(f *Field, def, rep []byte) page {
 	if p, ok := e.nullPages[key]; ok {
 		return p
 	}
-	// Find the shorter form for each width. So a page is the same whichever columns share it, even
-	// if a refused line has left a struct with a stream of its own that has equal levels.
+	// Choose the shorter form for each width, so that a page does not depend on which columns share
+	// it, even if a refused line has left a struct with levels of its own that are equal.
 	runsAlone := e.runsAlone(f, def, rep)
 	p, known := e.nullPages[asRuns]
 	if !known || !runsAlone {

@@ -19,8 +19,8 @@ type indexedPage struct {
 	bounds bounds
 }
 
-// pageIndex writes the page index, if any chunk has more than one page. It tells a reader nothing
-// about a single page, and in nearly all files of a nightly run every chunk has only one.
+// pageIndex writes the page index, if any chunk has more than one page. For a single page it tells
+// a reader nothing, and in nearly all files of a nightly run every chunk has only one.
 //
 // Offset indexes are written for every chunk, because arrow-rs wants all or none. Column indexes
 // are written for the chunks whose statistics have bounds. resourceType has them in every row
@@ -80,7 +80,7 @@ func fixNullPages(index []byte, pages int) {
 	}
 }
 
-// pagesOf returns a chunk's data pages. If there is only one, the chunk says everything about it.
+// pagesOf returns a chunk's data pages. If there is only one, the chunk's metadata describes it.
 func (f *fileWriter) pagesOf(c *chunkMeta) []indexedPage {
 	d := f.detail(c)
 	if d.pages != nil {
@@ -93,7 +93,7 @@ func (f *fileWriter) pagesOf(c *chunkMeta) []indexedPage {
 	return []indexedPage{{at: c.at, size: int(size), nulls: int(d.nulls), empty: d.nulls == c.values, bounds: d.bounds}}
 }
 
-// columnIndex returns the column index of a chunk with these pages.
+// columnIndex returns the column index of a chunk that has these pages.
 func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 	index := &format.ColumnIndex{BoundaryOrder: format.Ascending}
 	var last *bounds
@@ -114,8 +114,8 @@ func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 	return index
 }
 
-// bloomBits is the minimum number of a bloom filter's bits per value. With 10, one in 100 values
-// that are not there seems to be.
+// bloomBits is the minimum number of bits per value in a bloom filter. With 10, one in 100 absent
+// values seems to be there.
 const bloomBits = 10
 
 // bloomFilter writes the split-block bloom filter of a chunk that has values. The chunk's pages

@@ -48,8 +48,8 @@ func (in *intake) run(ctx context.Context, l *lane, helper bool) {
 	}
 }
 
-// mayStop reports whether a lane has begun no row group, or one that is worth its cost. 4 MiB take
-// a lane about 20 ms.
+// mayStop reports whether a lane has begun no row group, or one that is worth its cost: 4 MiB,
+// which take a lane about 20 ms.
 func (in *intake) mayStop(l *lane) bool {
 	return l.pending == 0 || l.pending >= int64(in.w.laneBlocks*in.lines.size)
 }

@@ -15,7 +15,7 @@ const DefaultMaxLine = 128 << 20
 // mark, CRLF, blank lines and a missing last line end.
 //
 // A Lines belongs to one goroutine, or to one [Writer.Append]. How lines are divided into blocks
-// depends on the NDJSON alone, not on how its reader returns it.
+// depends on the NDJSON alone, not on how its reader splits it.
 type Lines struct {
 	r      io.Reader
 	max    int
@@ -62,9 +62,9 @@ func NewLinesAt(r io.Reader, max int, at Position) *Lines {
 
 // Position returns where to continue with [NewLinesAt] after Append has returned without an
 // error: after the last line that Append took or, once it has met the end of the file, after
-// everything. Blank lines that follow the last line may be before or after the Position. It is
-// never within a line, whatever failed: it stays before a line that the reader broke off, and
-// before a line that is too long until quarantine has read to the line's end.
+// everything. Blank lines that follow may be before or after it. It is never within a line,
+// whatever failed: it stays before a line that the reader broke off, and before a line that is
+// too long until quarantine has read to the line's end.
 //
 // The reader is ahead of Position by up to [ReadAhead] bytes. A caller that keeps a hash of the
 // file up to here must hold those back. The reader's own Read may call Position, too, to show
@@ -74,7 +74,7 @@ func (l *Lines) Position() Position { return l.pos }
 // block returns the next lines, or [io.EOF] at the end. The lines are in memory, which may be
 // nil, if that is large enough. Any other error is the reader's or ctx's, or a [*DataError] for a
 // line that is too long: then the block is the line's beginning, and restOfLine reads its end.
-// The next block can be requested even if nobody has read that.
+// The next block can be requested whether or not anybody has read that.
 func (l *Lines) block(ctx context.Context, memory []byte) (b block, err error) {
 	if l.within {
 		if _, err := io.Copy(io.Discard, l.restOfLine()); err != nil {
@@ -183,7 +183,7 @@ func (l *Lines) leave(b block) (memory []byte, ok bool) {
 // ended reports whether the reader has no more.
 func (l *Lines) ended() bool { return l.err != nil && len(l.ahead) == 0 }
 
-// restOfLine returns a reader of what is left of a line that is too long, line end included.
+// restOfLine returns a reader for the rest of a line that is too long, line end included.
 func (l *Lines) restOfLine() io.Reader { return restOfLine{l} }
 
 type restOfLine struct{ l *Lines }

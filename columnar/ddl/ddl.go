@@ -30,10 +30,10 @@ const (
 	JSON    Format = "json"    // the tree of fields, for programs
 )
 
-// DefaultLocation is a placeholder for people's own location.
+// DefaultLocation is a placeholder that people replace by their own location.
 const DefaultLocation = "s3://BUCKET/PREFIX"
 
-// Options have what a layout does not say.
+// Options hold what a layout does not say.
 type Options struct {
 	// Location is the sink's root, which contains the folder [columnar.LayoutPath]: a URL or a
 	// path, as the engine spells it. Default [DefaultLocation].
@@ -80,7 +80,7 @@ func header(l *columnar.Layout) string {
 	return "-- Layout " + columnar.LayoutName + ", schema SHA-256 " + l.Hash() + ".\n"
 }
 
-// dialect is how an engine writes types. list, structOf and field are for fmt.
+// dialect is how an engine writes types. list, structOf and field are fmt formats.
 type dialect struct {
 	scalar   func(columnar.Type) string
 	quote    func(name string) string
