@@ -14,16 +14,17 @@ import (
 	"fhirkiln/sink"
 )
 
-// absence finds what a full run lacks. It keeps 64 bits of a hash for each resource of
-// one type: two of one hash make it overlook an absent one, never retire a present one.
+// absence finds the resources that a full run lacks. It works on one type at a time and keeps
+// a 64-bit hash of each resource's id. If two ids have the same hash, it may overlook an
+// absent resource, but it never retires a present one.
 type absence struct {
 	*run
 	out tombstones
 
-	like   []lake.LiveRun // live runs of exports such as this one's
-	unlike []lake.LiveRun // and others, those of feeds with the same ids among them
+	like   []lake.LiveRun // live runs whose exports are like this run's
+	unlike []lake.LiveRun // all others, including those of other feeds in the same id space
 
-	deleted map[string]map[uint64]int64 // by type and id, to the newest tombstone's time
+	deleted map[string]map[uint64]int64 // by type and id hash: the newest tombstone's time
 }
 
 func (a *absence) retire(ctx context.Context) (*retirement, error) {
@@ -66,7 +67,8 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 	return done, err
 }
 
-// sortRuns reads which parts are live, and of what exports.
+// sortRuns reads which parts are live, and sorts their runs into like and unlike by their
+// exports.
 func (a *absence) sortRuns(ctx context.Context) error {
 	filters := filtersOf(a.Feed)
 	runs, err := a.lake().LiveRuns(ctx, a.lease.Feed().Runs)
@@ -80,7 +82,7 @@ func (a *absence) sortRuns(ctx context.Context) error {
 		}
 		like := r.Kind != ledger.KindFiles && maps.Equal(report.Filters, filters)
 		for _, x := range report.Exports {
-			// Of a search, all groups that it ever found were the feed's.
+			// All groups that a search ever found were the feed's.
 			found := report.GroupSearch != "" && report.GroupSearch == a.journal.begun.GroupSearch
 			like = like && (found || slices.Contains(a.groups(), x.Group))
 		}
@@ -93,7 +95,8 @@ func (a *absence) sortRuns(ctx context.Context) error {
 	return a.spareFeeds(ctx)
 }
 
-// spareFeeds keeps what other feeds of the same id space still have.
+// spareFeeds adds what other feeds in the same id space still have to unlike, so that it is
+// not retired.
 func (a *absence) spareFeeds(ctx context.Context) error {
 	names, err := ledger.List(ctx, a.State)
 	if err != nil {
@@ -116,12 +119,12 @@ func (a *absence) spareFeeds(ctx context.Context) error {
 	return nil
 }
 
-// spared is how many of the feed's own runs are not looked at, since they are of other
-// exports.
+// spared returns how many of the feed's own runs have nothing retired, because their exports
+// differ from this run's.
 func (a *absence) spared() int { return len(a.lease.Feed().Runs) - len(a.like) }
 
-// absent are the hashes of the ids of a type's resources that are current and not in this
-// run; and how many are current.
+// absent returns the hashes of the ids of a type's resources that are current but not in this
+// run, each with the time of its newest version, and how many resources are current.
 func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uint64]int64, current int64, err error) {
 	rows := int64(0)
 	for _, p := range a.journal.parts {
@@ -137,7 +140,7 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 	slices.Sort(present)
 	present = slices.Compact(present)
 
-	gone = map[uint64]int64{} // to the newest version's time
+	gone = map[uint64]int64{}
 	known := make([]uint64, (len(present)+63)/64)
 	for _, r := range a.like {
 		err := a.eachKey(ctx, r.List, resourceType, func(id uint64, k columnar.Key) {
@@ -157,7 +160,7 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 			return nil, 0, err
 		}
 	}
-	// What other exports have brought is not this one's to judge.
+	// What other exports have brought is not for this one to judge.
 	for _, r := range a.unlike {
 		if err := a.eachKey(ctx, r.List, resourceType, func(id uint64, _ columnar.Key) { delete(gone, id) }); err != nil {
 			return nil, 0, err
@@ -173,7 +176,8 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 	return gone, current + int64(len(gone)), nil
 }
 
-// bury writes tombstones for the ids whose hashes are in gone, and empties it.
+// bury writes tombstones for the ids whose hashes are in gone, and empties gone. It returns
+// how many it has written.
 func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64]int64) (n int64, err error) {
 	var failed error
 	for _, r := range a.like {
@@ -197,7 +201,7 @@ func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64
 	return n, nil
 }
 
-// own are the parts of this run.
+// own returns the parts of this run.
 func (a *absence) own() []lake.Part {
 	var parts []lake.Part
 	for _, p := range a.journal.parts {
@@ -206,7 +210,8 @@ func (a *absence) own() []lake.Part {
 	return parts
 }
 
-// readTombstones reads those of all types at once: a night's part has some of many.
+// readTombstones reads the tombstones of all types at once, since a night's part holds those
+// of many.
 func (a *absence) readTombstones(ctx context.Context) error {
 	a.deleted = map[string]map[uint64]int64{}
 	parts := [][]lake.Part{a.own()}
@@ -232,7 +237,7 @@ func (a *absence) readTombstones(ctx context.Context) error {
 	return nil
 }
 
-// eachKey calls each for the rows that have an id, in the parts of a type.
+// eachKey calls each for every row that has an id, in those of the parts that are of a type.
 func (a *absence) eachKey(ctx context.Context, parts []lake.Part, partType string, each func(id uint64, k columnar.Key)) error {
 	for _, p := range parts {
 		if p.Type != partType {
@@ -272,5 +277,5 @@ func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
 	return nil
 }
 
-// idSpace is where the ids of a feed come from: the same type and id is the same resource.
+// idSpace returns the id space of a feed. Within one, the same type and id is the same resource.
 func (f *Feed) idSpace(name, source string) string { return cmp.Or(f.IDSpaces[name], source) }

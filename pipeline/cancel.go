@@ -10,32 +10,32 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// Cancellation is what [Cancel] ended.
+// Cancellation reports what [Cancel] ended.
 type Cancellation struct {
 	Feed     string    `json:"feed"`
-	Run      string    `json:"run,omitempty"` // "": there was no unfinished run
+	Run      string    `json:"run,omitempty"` // "" if there was no unfinished run
 	Started  time.Time `json:"started,omitzero"`
-	Attempts int       `json:"attempts,omitempty"` // processes that had worked at it
-	Parts    int       `json:"parts,omitempty"`    // staged ones that were thrown away
+	Attempts int       `json:"attempts,omitempty"` // how many processes had worked on it
+	Parts    int       `json:"parts,omitempty"`    // how many staged parts were thrown away
 
-	// Deleted is how many exports were deleted at the server, Kept how many it did not let
-	// go of, or could not be asked about: they end at the server's own time limit.
+	// Deleted is how many exports were deleted at the server. Kept is how many it did not
+	// delete, or could not be asked to: they end at the server's own time limit.
 	Deleted int `json:"deleted,omitempty"`
 	Kept    int `json:"kept,omitempty"`
 }
 
-// Cancel ends the feed's unfinished run, if there is one: what it has staged is thrown
-// away, and the server is told to delete its exports. What is published and the
+// Cancel ends the feed's unfinished run, if there is one: it throws away what the run has
+// staged, and tells the server to delete the run's exports. What is published and the
 // watermarks stay as they are.
 //
-// A [*ledger.HeldError] says that another process works at the feed: a run that is under
-// way is ended by a signal to its process. Killed half way, Cancel is to be called again.
-// Workers and the options that limit parts are ignored.
+// A [*ledger.HeldError] says that another process is working on the feed; to end a run that
+// is under way, signal its process. If Cancel is killed halfway, call it again. Workers and
+// the options that limit parts are ignored.
 func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 	o = o.withDefaults()
 	c := &Cancellation{Feed: o.Feed.Name}
 	if _, err := ledger.Read(ctx, o.State, o.Feed.Name); errors.Is(err, fs.ErrNotExist) {
-		return c, nil // nothing ever ran: no need to write that it exists
+		return c, nil // nothing ever ran; taking the lease would create the feed's object
 	}
 	deleted := &deletions{Server: o.Server}
 	if o.Server != nil {
@@ -63,7 +63,7 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 	})
 }
 
-// deletions counts what a server says to Delete.
+// deletions is a [Server] that counts the exports it has deleted.
 type deletions struct {
 	Server
 	n int

@@ -7,31 +7,31 @@ import (
 	"fhirkiln/columnar"
 )
 
-// commitment is what a worker has converted, on its way to a durable place and into the
-// ledger. It is there once an entry says so, or never.
+// commitment is what a worker has converted, on its way to durable storage and into the
+// ledger. It counts as a whole once a ledger entry says so, and not at all before.
 type commitment struct {
 	*run
 	entry *staged
 	kind  fileKind
 	open  map[string]*openPart // by resource type
-	stats []columnar.PartStats // of them
+	stats []columnar.PartStats // of the open parts
 	bad   *quarantine
 
-	done chan struct{} // closed when err is there
+	done chan struct{} // closed when err is set
 	err  error
 }
 
 // commit closes the open parts. In the background it then makes them durable and records
-// them with their files, so that no core waits for the store. here is how far the present
-// file is in them if it goes on in the next parts, else nil.
+// them with their files, so that no core waits for the store. If the current file continues
+// in the next parts, here is how far these parts hold it; otherwise here is nil.
 //
-// A worker's commits are recorded in order. An error of one is returned by the next commit,
+// A worker's commits are recorded in order. The error of one is returned by the next commit
 // or by committed.
 func (w *worker) commit(ctx context.Context, here *place) error {
 	c := &commitment{run: w.run, kind: w.kind, done: make(chan struct{}),
 		entry: &staged{Export: w.export.index, Files: w.files}}
 	if here != nil {
-		at := *here // which the worker moves on
+		at := *here // a copy, since the worker moves here on
 		c.entry.Open = &at
 	}
 	if w.writer != nil {
@@ -54,7 +54,7 @@ func (w *worker) commit(ctx context.Context, here *place) error {
 	return nil
 }
 
-// committed waits until what the worker has committed is in the ledger.
+// committed waits until all that the worker has committed is in the ledger.
 func (w *worker) committed() error {
 	if w.last == nil {
 		return nil
@@ -86,7 +86,7 @@ func (c *commitment) finish(ctx context.Context) error {
 	return c.journal.add(ctx, entry{Staged: c.entry})
 }
 
-// abort throws away what is not committed.
+// abort throws away whatever is not committed.
 func (w *worker) abort(ctx context.Context) error {
 	var failed error
 	throwAway := func(open map[string]*openPart, bad *quarantine) {

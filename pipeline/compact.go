@@ -15,20 +15,20 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// CompactOptions say what [Compact] merges.
+// CompactOptions says what [Compact] merges.
 type CompactOptions struct {
 	// Types are the resource types whose parts are merged, "deleted" for tombstones.
 	// Default: all.
 	Types []string
 }
 
-// Compaction is what [Compact] did.
+// Compaction reports what [Compact] did.
 type Compaction struct {
 	Feed string         `json:"feed"`
 	Runs []CompactedRun `json:"runs"`
 }
 
-// CompactedRun is a run that was made of others.
+// CompactedRun is a run that was made from others.
 type CompactedRun struct {
 	Run      string     `json:"run"`
 	Replaces []string   `json:"replaces"`
@@ -37,14 +37,14 @@ type CompactedRun struct {
 	After    PartsTotal `json:"after"`
 }
 
-// PartsTotal sums up parts.
+// PartsTotal is the number of parts and their size.
 type PartsTotal struct {
 	Parts int   `json:"parts"`
 	Bytes int64 `json:"bytes"`
 }
 
-// CompactBlockedError says that a feed cannot be compacted now, since it has a run that is
-// to be resumed.
+// CompactBlockedError reports that a feed cannot be compacted now because it has an
+// unfinished run, which is to be resumed.
 type CompactBlockedError struct {
 	Feed, Run string
 	Started   time.Time
@@ -54,21 +54,20 @@ func (e *CompactBlockedError) Error() string {
 	return fmt.Sprintf("the feed %s cannot be compacted: its run %s of %s is not finished", e.Feed, e.Run, e.Started.Format(time.RFC3339))
 }
 
-// Compact merges the small parts of a feed's live runs, those of less than half of
-// o.PartBytes, into large ones, which are encoded as o.Parquet says; larger parts are
-// copied as they are. Runs that follow each other become one run, of the kind
-// compaction, with the same rows, each with its own __origin; readers see the old runs or
-// the new one, and those ones' files stay until [GC] removes them. Watermarks, members and
-// filters stay as they are.
+// Compact merges the small parts of a feed's live runs, those under half of o.PartBytes, into
+// large ones, encoded as o.Parquet says. Larger parts are copied as they are. Consecutive runs
+// become one run of kind compaction, with the same rows, each with its own __origin. Readers
+// see either the old runs or the new one; the old runs' files stay until [GC] removes them.
+// Watermarks, members and filters stay as they are.
 //
-// A full run begins a new run in the result too, so that retention can still drop what
-// was before it; runs of large parts are left as they are. A feed with nothing to merge is
-// left alone.
+// A full run also begins a new run in the result, so that retention can still drop what came
+// before it. Runs of large parts are left as they are. A feed with nothing to merge is left
+// alone.
 //
-// Only o.Feed.Name is used. Memory is that of o.Workers writers. Errors are a
+// Of o.Feed, only Name is used. Memory is that of o.Workers writers. Errors are a
 // [*ledger.HeldError], a [*CompactBlockedError], the store's and the parts'. A compaction
-// that fails or is killed has changed nothing of what is live; what it has staged is
-// thrown away then, or by the next Run, Compact or Cancel of the feed.
+// that fails or is killed has changed nothing that is live. What it has staged is thrown
+// away then, or by the feed's next Run, Compact or Cancel.
 func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, error) {
 	o = o.withDefaults()
 	o.PartBytes = cmp.Or(o.PartBytes, 256<<20)
@@ -87,14 +86,14 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 	o.Feed.Source, o.Feed.Purpose = feed.Source, feed.Purpose
 	return done, withLease(ctx, o, func(lease *ledger.Lease) error {
 		ctx := lease.Context()
-		if err := throwCompactionAway(ctx, o, lease); err != nil {
+		if err := discardCompaction(ctx, o, lease); err != nil {
 			return err
 		}
 		plan, err := planCompactions(ctx, o, c, lease.Feed())
 		if err != nil {
 			return err
 		}
-		if len(plan) == 0 { // what a killed one has not come to
+		if len(plan) == 0 { // a killed compaction may not have got to this
 			return o.lake().PutManifests(ctx, lease)
 		}
 		for _, runs := range plan {
@@ -109,9 +108,9 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 	})
 }
 
-// throwCompactionAway throws away what a compaction before has left. Another unfinished
-// run is in the way.
-func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) error {
+// discardCompaction throws away what an earlier compaction has left. Any other unfinished run
+// is a [*CompactBlockedError].
+func discardCompaction(ctx context.Context, o Options, lease *ledger.Lease) error {
 	u := lease.Feed().Unfinished
 	if u == nil {
 		return nil
@@ -130,7 +129,7 @@ func throwCompactionAway(ctx context.Context, o Options, lease *ledger.Lease) er
 	return discardUnfinished(ctx, o, lease)
 }
 
-// compaction makes one run of several.
+// compaction makes one run from several.
 type compaction struct {
 	*run
 	CompactOptions
@@ -199,7 +198,7 @@ func (x *compaction) stageParts(ctx context.Context) error {
 	return nil
 }
 
-// replace puts the run into the feed in place of those that it was made of, in one write.
+// replace puts the run into the feed in place of those it was made from, in one write.
 func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	made := &CompactedRun{Run: x.id}
 	run := lake.Compacted(x.id, x.of)

@@ -8,7 +8,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// planCompactions finds runs of the feed that are worth being made one.
+// planCompactions finds consecutive runs of the feed that are worth merging into one.
 func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.Feed) ([][]lake.LiveRun, error) {
 	var plan [][]lake.LiveRun
 	var group []lake.LiveRun
@@ -45,7 +45,7 @@ func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.
 	return plan, nil
 }
 
-// worthCompacting says whether runs would have fewer parts as one.
+// worthCompacting reports whether runs would have fewer parts as one run.
 func worthCompacting(o Options, c CompactOptions, runs []lake.LiveRun) bool {
 	small, bytes := map[string]int64{}, map[string]int64{}
 	for _, r := range runs {
@@ -68,8 +68,8 @@ func (c CompactOptions) wants(p lake.Part) bool {
 	return len(c.Types) == 0 || slices.Contains(c.Types, p.Type)
 }
 
-// merges says whether a part's rows go into another part. Those of others stay together:
-// their bytes are copied.
+// merges reports whether a part's rows are merged into another part. If not, its bytes are
+// copied as they are.
 func (c CompactOptions) merges(p lake.Part, target int64) bool {
 	return c.wants(p) && p.Bytes < target/2 && !p.FullFooter
 }

@@ -10,15 +10,15 @@ import (
 	"fhirkiln/sink"
 )
 
-// conclude makes the run count, together with change, in one write of the feed's object.
-// Canceling ctx does not interrupt it, so that whoever cancels still learns whether it was
-// written.
+// conclude makes change and marks the run as ended, in one write of the feed's object: from
+// then on the run counts. Canceling ctx does not interrupt the write, so that whoever cancels
+// still learns whether it was done.
 func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
 	durable, cancel := windDown(ctx)
 	defer cancel()
 	err := r.lease.Update(durable, func(f *ledger.Feed) error {
 		if slices.Contains(f.Ended, r.id) {
-			return nil // it counts already
+			return nil // the run counts already
 		}
 		if err := change(f); err != nil {
 			return err
@@ -30,7 +30,7 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 	if err == nil {
 		return nil
 	}
-	// The write may have come through all the same.
+	// The write may have gone through despite the error.
 	again, cancel := windDown(ctx)
 	defer cancel()
 	if unfinished, err := r.unfinished(again); err == nil && !unfinished {
@@ -39,14 +39,15 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 	return r.notDurable(err)
 }
 
-// addForGood adds an entry to the run's ledger that must be there even if ctx has ended.
+// addForGood adds an entry that must get into the run's ledger even if ctx has ended.
 func (r *run) addForGood(ctx context.Context, e entry) error {
 	durable, cancel := windDown(ctx)
 	defer cancel()
 	return r.notDurable(r.journal.add(durable, e))
 }
 
-// notDurable says of a write that ran out of durableTime what it was.
+// notDurable explains the error of a write that ran out of durableTime. It returns other
+// errors as they are.
 func (r *run) notDurable(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err

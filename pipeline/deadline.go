@@ -8,8 +8,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// overdue says that an export which the server is still working at has been there for too
-// long, nil if it has not. Each run that went on with it would wait in vain.
+// overdue returns an error if the server has been working on an export for too long: every
+// run that resumed it would wait in vain. Otherwise it returns nil.
 func (r *run) overdue(x *export) error {
 	since := cmp.Or(x.accepted, r.started)
 	age := r.Now().Sub(since)
@@ -21,7 +21,7 @@ func (r *run) overdue(x *export) error {
 		Hint: "run again to start another export; ask the server's owner, or raise the source's poll.deadline"}}
 }
 
-// overdueError is what becomes of an export that is overdue.
+// overdueError marks the failure of an export that is overdue.
 type overdueError struct{ error }
 
 func (e *overdueError) Unwrap() error { return e.error }

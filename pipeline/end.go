@@ -12,8 +12,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// tidyRuns does what runs that have ended have left to do: to delete the server's
-// exports, and their ledgers. What fails is tried again next time.
+// tidyRuns does what ended runs have left undone, such as deleting the server's exports and
+// their own ledgers. What fails is tried again next time.
 func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 	for _, id := range lease.Feed().Ended {
 		r := runWithID(o, lease, o.Server, id, o.Now())
@@ -22,7 +22,7 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 			r.journal, err = openJournal(ctx, log)
 		}
 		if err == nil && o.Server == nil && len(r.jobs()) > 0 {
-			continue // for the next run, which knows the server
+			continue // leave it to the next run, which knows the server
 		}
 		if err == nil {
 			err = r.tidy(ctx)
@@ -36,8 +36,8 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 	}
 }
 
-// tidy is the end of a run by another process, which may have been killed anywhere: what
-// is left of the ledger does not tell any more what the rows hold, but the report does.
+// tidy finishes a run that another process has ended. That process may have been killed at any
+// point, so what is left of the ledger may no longer tell what the rows hold; the report does.
 func (r *run) tidy(ctx context.Context) error {
 	kept, err := r.keptJobs(ctx)
 	if err != nil {
@@ -50,8 +50,8 @@ func (r *run) tidy(ctx context.Context) error {
 	return r.forget(ctx)
 }
 
-// keptJobs says whether the run was published and its report says that the server's
-// exports stay.
+// keptJobs reports whether the run was published and its report says that the server's exports
+// stay.
 func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	if r.journal.givenUp != "" {
 		return false, nil
@@ -66,8 +66,8 @@ func (r *run) keptJobs(ctx context.Context) (bool, error) {
 	return report.ExportKept != "", nil
 }
 
-// forget removes the run's ledger, and then the last sign that it was there; before it, the
-// lists of who was in its groups, which nobody reads any more.
+// forget removes the lists of the patients in the run's groups, which nobody reads any more,
+// then the run's ledger, and last takes the run off the feed's list of ended runs.
 func (r *run) forget(ctx context.Context) error {
 	for _, x := range r.journal.exports {
 		if x.members == nil {
@@ -80,19 +80,19 @@ func (r *run) forget(ctx context.Context) error {
 	if err := r.journal.log.Forget(ctx); err != nil {
 		return err
 	}
-	return r.notEnded(ctx)
+	return r.dropEnded(ctx)
 }
 
-// notEnded takes the last sign of the run out of the feed's object, but for its rows.
-func (r *run) notEnded(ctx context.Context) error {
+// dropEnded takes the run off the feed's list of ended runs: nothing of it is left to tidy up.
+func (r *run) dropEnded(ctx context.Context) error {
 	return r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Ended = slices.DeleteFunc(f.Ended, func(id string) bool { return id == r.id })
 		return nil
 	})
 }
 
-// endJobs deletes the server's exports of a run that has ended, unless they are kept, and
-// says whether the server answered.
+// endJobs deletes the server's exports of a run that has ended, unless they are to be kept. It
+// returns false if the server did not answer.
 func (r *run) endJobs(ctx context.Context) (answered bool) {
 	if why, keep := r.keepsJobs(); keep {
 		r.Log.Info("the server's export is left there", "why", why)
@@ -101,9 +101,10 @@ func (r *run) endJobs(ctx context.Context) (answered bool) {
 	return r.deleteJobs(ctx)
 }
 
-// deleteJobs lets the server free its space. A failure is not the run's: several
-// servers, 1upHealth's among them, forbid it. One that does not answer, or is not itself, is
-// asked no more: this is the end of a run, which somebody waits for.
+// deleteJobs deletes the run's exports, so that the server can free their space. A failure does
+// not fail the run: several servers, 1upHealth's among them, forbid deletion. A server that
+// does not answer or is unavailable is not asked again: this is the end of a run, and somebody
+// is waiting for it. deleteJobs then returns false.
 func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 	if r.Server == nil {
 		return true
@@ -118,9 +119,10 @@ func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 	return true
 }
 
-// makeRoom deletes exports of the run whose files are all in parts, for a server that
-// takes no other one until then. That is the one case in which they are deleted before
-// they are published: otherwise the run could never end.
+// makeRoom deletes those exports of the run whose files are all in parts, for a server that
+// takes no other export until then. This is the one case in which an export is deleted before
+// its rows are published: otherwise the run could never end. makeRoom reports whether it
+// deleted any.
 func (r *run) makeRoom(ctx context.Context) (made bool) {
 	if _, keep := r.keepsJobs(); keep {
 		return false
@@ -137,7 +139,7 @@ func (r *run) makeRoom(ctx context.Context) (made bool) {
 	return made
 }
 
-// jobs are the exports of the run that the server may still keep.
+// jobs returns the run's exports that may still be at the server.
 func (r *run) jobs() []*export {
 	var kept []*export
 	for _, x := range r.journal.exports {
@@ -152,8 +154,8 @@ const deleteTime = 15 * time.Second
 
 var errSilent = errors.New("no answer in time")
 
-// deleteJob says in the log if the server does not delete an export. It is errSilent if there
-// is no answer within deleteTime.
+// deleteJob asks the server to delete an export, and logs it if the server does not. The error
+// is errSilent if there is no answer within deleteTime.
 func (r *run) deleteJob(ctx context.Context, job bulk.Job) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, deleteTime, errSilent)
 	defer cancel()
@@ -164,8 +166,8 @@ func (r *run) deleteJob(ctx context.Context, job bulk.Job) error {
 	return err
 }
 
-// keepsJobs says whether the server's exports stay there after publishing, and why.
-// Those of a run that was given up do not.
+// keepsJobs reports whether the server's exports stay there after publishing, and why. Those of
+// a run that was given up do not.
 func (r *run) keepsJobs() (string, bool) {
 	switch {
 	case r.journal.givenUp != "":

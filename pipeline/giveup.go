@@ -144,7 +144,7 @@ func (r *run) forgetUnread(ctx context.Context) error {
 	if err := errors.Join(err, r.State.Remove(ctx, keys...)); err != nil {
 		return err
 	}
-	return r.notEnded(ctx)
+	return r.dropEnded(ctx)
 }
 
 // unfinished asks the feed's object whether the run is neither published nor given up.

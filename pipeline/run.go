@@ -13,16 +13,16 @@ import (
 	"fhirkiln/transport"
 )
 
-// Run brings the feed up to date once. It resumes a run of the feed that was cut off, or
-// begins a new one.
+// Run brings the feed up to date once. It resumes the feed's unfinished run, or begins a new
+// one.
 //
-// If it fails, readers see nothing of the run, unless the error is a [*PartialError]. What it
-// has staged and the server's export are kept for the next Run to resume, unless that cannot
-// help. Canceling ctx ends it in order; the error is then ctx's cause, and [ErrGiveUp] says
-// what that means.
+// If it fails, readers of the feed see nothing of the run, unless the error is a
+// [*PartialError]. What the run has staged and the server's export are kept for the next Run
+// to resume, unless resuming cannot help. Canceling ctx ends the run in good order. The error
+// is then ctx's cause; see [ErrGiveUp].
 //
-// One process at a time may run a feed: a [*ledger.HeldError] says that another one
-// does.
+// Only one process at a time may run a feed. A [*ledger.HeldError] says that another one is
+// at it.
 func Run(ctx context.Context, o Options) (*lake.Report, error) {
 	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r, err := resume(ctx, o, lease)
@@ -33,7 +33,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			if err := r.checkSink(ctx, r.journal.begun.Kind); err != nil {
 				return r.failed(err)
 			}
-			defer r.leaveTurn() // when its exports are deleted, or kept for the run that goes on
+			defer r.leaveTurn() // its exports are then deleted, or kept for the next Run
 			report, err := r.stageAndPublish(ctx, r.stageExports)
 			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 
 // Convert is a [Run] over local files, without a server. A conversion that was cut off starts
 // over. An unfinished run of exports is thrown away; Options.Server, if set, is used only to
-// delete those exports. Feed.Request is not used.
+// delete its exports. Feed.Request is not used.
 func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error) {
 	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r := newRun(o, lease, files)
@@ -84,7 +84,7 @@ func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error)
 	})
 }
 
-// withReport calls do while this process holds the feed's lease. There is a report in any case.
+// withReport calls do while this process holds the feed's lease. It always returns a report.
 func withReport(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*lake.Report, error)) (report *lake.Report, err error) {
 	o = o.withDefaults()
 	if err = o.Parquet.check(); err == nil {
@@ -112,8 +112,8 @@ type run struct {
 	number  atomic.Int64
 	noted   notedKeys
 	started time.Time
-	seen    *seen  // nil of a run that another process has begun
-	turn    func() // ends its turn at the server; nil while it has none
+	seen    *seen  // nil if another process began the run
+	turn    func() // ends the run's turn at the server; nil while it has none
 
 	report *draft
 }
@@ -132,8 +132,8 @@ func runWithID(o Options, lease *ledger.Lease, opener Opener, id string, started
 	return r
 }
 
-// begin writes down that the run is there, before it does anything else, and with it what
-// is known of it already.
+// begin records that the run exists, before it does anything else, together with the entries
+// that are already known.
 func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error {
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
 		f.Unfinished = &ledger.Unfinished{Run: r.id, Started: r.started.UTC(), Attempts: 1}
@@ -154,8 +154,8 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }
 
-// resume opens the feed's unfinished run, if there is one that can be resumed. One that
-// cannot is thrown away.
+// resume opens the feed's unfinished run. It returns nil if there is none, or if the run could
+// not be resumed and was thrown away.
 func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	unfinished := lease.Feed().Unfinished
 	if unfinished == nil {
@@ -170,7 +170,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	}
 	why, err := r.whyNotResumed(o)
 	if err != nil {
-		return nil, err // it stays until it is clear what is wanted
+		return nil, err // the run stays until it is clear what the user wants
 	}
 	if why != "" {
 		r.Log.Info("an unfinished run is thrown away", "why", why)
@@ -190,7 +190,8 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	return r, r.discardLoose(ctx)
 }
 
-// whyNotResumed is why an unfinished run is to be thrown away, "" if it can be resumed.
+// whyNotResumed returns why the unfinished run is to be thrown away, or "" if it can be
+// resumed.
 func (r *run) whyNotResumed(o Options) (string, error) {
 	switch begun := r.journal.begun; {
 	case r.journal.givenUp != "":
@@ -211,14 +212,15 @@ func (r *run) whyNotResumed(o Options) (string, error) {
 	return "", nil
 }
 
-// discardUnfinished throws the feed's unfinished run away, if there is one.
+// discardUnfinished throws away the feed's unfinished run, if there is one.
 func discardUnfinished(ctx context.Context, o Options, lease *ledger.Lease) error {
 	o.Fresh = true
 	_, err := resume(ctx, o, lease)
 	return err
 }
 
-// noServer is an export of no server, for files and parts to hang from.
+// noServer returns the entries of a stand-in export without a server, for local files and
+// compacted parts to belong to.
 func noServer() []entry {
 	return []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}}
 }
@@ -232,10 +234,10 @@ func (r *run) open(ctx context.Context) error {
 	return err
 }
 
-// ofLocalFiles says whether the run is a [Convert].
+// ofLocalFiles reports whether the run is a [Convert].
 func (r *run) ofLocalFiles() bool { return r.journal.begun.Kind == ledger.KindFiles }
 
-// stageAndPublish stages by way of stage, and publishes all of it or nothing.
+// stageAndPublish calls stage, then publishes all that was staged or nothing.
 func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) error) (*lake.Report, error) {
 	err := stage(ctx)
 	r.fillReport()
@@ -262,13 +264,13 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	return &r.report.Report, nil
 }
 
-// enter says what the run does from now on, to who watches it and in its report.
+// enter notes the run's new phase in its progress and its report.
 func (r *run) enter(p Phase) {
 	r.Progress.enter(p)
 	r.report.enter(p, r.Now())
 }
 
-// failed is the end of a run that publishes nothing.
+// failed ends the report of a run that publishes nothing, and returns it with err.
 func (r *run) failed(err error) (*lake.Report, error) {
 	r.report.failed(err)
 	r.report.finish(r.Now())
