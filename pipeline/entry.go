@@ -10,31 +10,32 @@ import (
 	"fhirkiln/sink"
 )
 
-// entry says a thing that has durably happened, or that is about to happen and must be
-// cleaned up after. One of its fields is set. What is added together is an array in one
-// entry of the ledger, [ledger.Run.Append], there as a whole or not at all.
+// entry records something that has durably happened, or that is about to happen and must be
+// cleaned up after. Exactly one field is set. Entries that are added together are an array in
+// one entry of the ledger (see [ledger.Run.Append]), which is there as a whole or not at all.
 //
-// Entries hold URLs with signatures and ids of patients: they live under the state
-// alone, and end with the run.
+// Entries hold signed URLs and patient ids, so they live only under the state, and end with
+// the run.
 type entry struct {
 	Begun    *begun         `json:"begun,omitempty"`    // always the first
-	Groups   []string       `json:"groups,omitempty"`   // what the feed's search for groups has found
-	Planned  []planned      `json:"planned,omitempty"`  // exports that the run is to make, after those before
+	Groups   []string       `json:"groups,omitempty"`   // found by the feed's group search
+	Planned  []planned      `json:"planned,omitempty"`  // exports that the run is to make, after those planned before
 	Started  *started       `json:"started,omitempty"`  // the server has accepted a kick-off
-	Refused  *exportEnd     `json:"refused,omitempty"`  // the server does not take a kick-off that the run can do without
-	Lost     *exportEnd     `json:"lost,omitempty"`     // the server's job has failed or is gone: to be kicked off again
+	Refused  *exportEnd     `json:"refused,omitempty"`  // the server has refused a kick-off that the run can do without
+	Lost     *exportEnd     `json:"lost,omitempty"`     // the server's job has failed or is gone, and is to be kicked off again
 	Listed   *listed        `json:"listed,omitempty"`   // files of an export
-	Complete *complete      `json:"complete,omitempty"` // all files are listed
-	Keys     []string       `json:"keys,omitempty"`     // something may be staged under them from now on
+	Complete *complete      `json:"complete,omitempty"` // all files of an export are listed
+	Keys     []string       `json:"keys,omitempty"`     // from now on, something may be staged under these keys
 	Staged   *staged        `json:"staged,omitempty"`   // files are in parts
 	Issues   *exportIssues  `json:"issues,omitempty"`   // an export's error files were read
 	Members  *exportMembers `json:"members,omitempty"`  // an export's patients were listed
-	Deleted  *exportEnd     `json:"deleted,omitempty"`  // the server was told to delete an export before the run ends
-	Retired  *retirement    `json:"retired,omitempty"`  // what the run lacks is found, and in parts
-	GivenUp  string         `json:"given_up,omitempty"` // why; what is staged is to be thrown away
+	Deleted  *exportEnd     `json:"deleted,omitempty"`  // an export was deleted at the server before the end of the run
+	Retired  *retirement    `json:"retired,omitempty"`  // what the run lacks was found, and its tombstones are in parts
+	GivenUp  string         `json:"given_up,omitempty"` // why; everything staged is to be thrown away
 }
 
-// export is which export an entry is about, not ok if it is about none that is known here.
+// export returns the index of the export that the entry is about. ok is false if it is about
+// none, or about something that this version does not know.
 func (e entry) export() (index int, ok bool) {
 	switch {
 	case e.Started != nil:
@@ -63,16 +64,16 @@ type begun struct {
 	Started     time.Time   `json:"started"`
 	Kind        ledger.Kind `json:"kind"`
 	Filters     filterText  `json:"filters"`
-	GroupSearch string      `json:"group_search,omitempty"` // a hash; "" of none
+	GroupSearch string      `json:"group_search,omitempty"` // a hash; "" if there is none
 
-	// Groups, Types and Members are facts of the run, whatever the feed's are by the time
-	// that it goes on.
+	// Groups, Types and Members are facts of the run. They hold when it is resumed, whatever
+	// the feed says by then.
 	Groups  []string `json:"groups,omitempty"`
 	Types   []string `json:"types,omitempty"`   // nil: all
-	Members bool     `json:"members,omitempty"` // the groups' patients are listed
+	Members bool     `json:"members,omitempty"` // whether to list the groups' patients
 }
 
-// planned is an export that a run is to make. What it does not say is the feed's.
+// planned is an export that a run is to make. What it leaves out comes from the feed.
 type planned struct {
 	Role     role      `json:"role"`
 	Group    string    `json:"group,omitempty"`
@@ -87,7 +88,7 @@ type role string
 const (
 	roleData    role = "data"    // what has changed, or everything
 	roleMembers role = "members" // the ids of a group's patients, which are not published
-	roleHistory role = "history" // everything about patients that are new in a group
+	roleHistory role = "history" // everything about patients who are new in a group
 )
 
 type started struct {
@@ -95,7 +96,7 @@ type started struct {
 	At             time.Time   `json:"at,omitzero"`
 	StatusURL      string      `json:"status_url,omitempty"`
 	SeparateStatus bool        `json:"separate_status,omitempty"`
-	Issues         lake.Issues `json:"issues,omitempty"` // of handling=lenient
+	Issues         lake.Issues `json:"issues,omitempty"` // reported under handling=lenient
 }
 
 type exportEnd struct {
@@ -116,25 +117,25 @@ type complete struct {
 	Export              int         `json:"export"`
 	TransactionTime     time.Time   `json:"transaction_time,omitzero"`
 	TransactionTimeText string      `json:"transaction_time_text"`
-	Ahead               bool        `json:"ahead,omitempty"` // that was still to come; see completeUpTo
+	Ahead               bool        `json:"ahead,omitempty"` // TransactionTime was still to come; see completeUpTo
 	RequiresAccessToken bool        `json:"requires_access_token"`
 	Expires             time.Time   `json:"expires,omitzero"`
 	Errors              []bulk.File `json:"errors,omitempty"`
 }
 
-// staged says what is in parts that were finished together, by one worker.
+// staged says what is in parts that one worker finished together.
 type staged struct {
 	Export     int            `json:"export"`
 	Parts      []stagedPart   `json:"parts,omitempty"`
 	Quarantine []sink.Receipt `json:"quarantine,omitempty"`
-	Files      []fileEnd      `json:"files,omitempty"` // whole
-	Open       *place         `json:"open,omitempty"`  // a huge file, of which there is more
+	Files      []fileEnd      `json:"files,omitempty"` // converted to their ends
+	Open       *place         `json:"open,omitempty"`  // a huge file that continues in the next parts
 }
 
 type stagedPart struct {
 	Receipt     sink.Receipt `json:"receipt"`
 	Type        string       `json:"type"`
-	Of          fileKind     `json:"of"` // the files that it was made of
+	Of          fileKind     `json:"of"` // the files it was made from
 	Rows        int64        `json:"rows"`
 	SHA256      string       `json:"sha256"`
 	Attachments int64        `json:"attachments,omitempty"`
@@ -143,24 +144,24 @@ type stagedPart struct {
 
 // fileEnd is a file that was converted to its end.
 type fileEnd struct {
-	File    int                `json:"file"` // its place among the export's files
+	File    int                `json:"file"` // index in the export's files
 	Read    columnar.ReadStats `json:"read"`
 	Stats   bulk.StreamStats   `json:"stats"`
-	Lines   int64              `json:"lines"` // blank ones too
+	Lines   int64              `json:"lines"` // including blank ones
 	Started time.Time          `json:"started"`
 	Ended   time.Time          `json:"ended"`
 	Bad     string             `json:"bad,omitempty"` // reason and place of the first quarantined line
 
-	again int64 // resources that had come before in the run; nothing for a run after to go by
+	again int64 // resources that had come before in the run; not recorded, since a resumed run cannot count them
 }
 
-// place is how far a file was converted, and what its begin was.
+// place is how far a file was converted, and what identifies its beginning.
 type place struct {
 	File   int                `json:"file"`
-	At     columnar.Position  `json:"at"`     // what is before it is in parts
-	Read   columnar.ReadStats `json:"read"`   // up to there
+	At     columnar.Position  `json:"at"`     // everything before it is in parts
+	Read   columnar.ReadStats `json:"read"`   // up to At
 	Bytes  int64              `json:"bytes"`  // read from the server, a little beyond At
-	XXH128 string             `json:"xxh128"` // of those; see [bulk.XXH128]
+	XXH128 string             `json:"xxh128"` // of those bytes; see [bulk.XXH128]
 	Bad    string             `json:"bad,omitempty"`
 }
 

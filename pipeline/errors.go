@@ -8,13 +8,13 @@ import (
 	"fhirkiln/transport"
 )
 
-// ErrGiveUp is for the cause of a canceled context: the user does not want the run any
-// more. What is staged is thrown away and the server's export deleted. A run whose
-// context ends for any other cause is kept, and the next Run resumes it.
+// ErrGiveUp, as the cause of a canceled context, says that the user no longer wants the run:
+// what is staged is thrown away, and the server's export is deleted. A run whose context ends
+// for any other cause is kept, and the next Run resumes it.
 var ErrGiveUp = errors.New("the run is given up")
 
-// CountError says that an output file does not hold what the manifest said of it. A
-// [FileError] around it says which.
+// CountError reports that an output file does not hold as many resources as the manifest says.
+// The [FileError] around it names the file.
 type CountError struct {
 	Manifest, Found int64 // resources
 }
@@ -23,7 +23,7 @@ func (e *CountError) Error() string {
 	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
 }
 
-// WindowError says that it takes too much memory to unpack a file.
+// WindowError reports that unpacking a file takes too much memory.
 type WindowError struct{ Err error }
 
 func (e *WindowError) Error() string {
@@ -32,8 +32,8 @@ func (e *WindowError) Error() string {
 
 func (e *WindowError) Unwrap() error { return e.Err }
 
-// BrokenFileError says that a file cannot be unpacked, or that it breaks off within a line: it was
-// cut where nothing else tells. A [FileError] around it says which.
+// BrokenFileError reports that a file cannot be unpacked, or that it breaks off within a line:
+// it was cut, and nothing else shows it. The [FileError] around it names the file.
 type BrokenFileError struct {
 	Err error
 }
@@ -42,17 +42,17 @@ func (e *BrokenFileError) Error() string { return e.Err.Error() }
 
 func (e *BrokenFileError) Unwrap() error { return e.Err }
 
-// ChangedError says that an output file is another one than it was when a part of it
-// was converted. A [FileError] around it says which.
+// ChangedError reports that an output file has changed since its beginning was converted. The
+// [FileError] around it names the file.
 type ChangedError struct {
-	Bytes int64 // of its begin, that were read before
+	Bytes int64 // length of the beginning that was read before
 }
 
 func (e *ChangedError) Error() string {
 	return fmt.Sprintf("its first %d bytes are not those that a run before this one has converted", e.Bytes)
 }
 
-// FileError says which output file a failure is about.
+// FileError names the output file that a failure is about.
 type FileError struct {
 	Type string
 	URL  string // redacted
@@ -61,22 +61,23 @@ type FileError struct {
 
 func (e *FileError) Error() string {
 	if _, ok := errors.AsType[*transport.Error](e.Err); ok {
-		return e.Err.Error() // says which itself
+		return e.Err.Error() // it names the file itself
 	}
 	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)
 }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// PartialError says that all rows are published, but not everything of the export is
-// among them.
+// PartialError reports that all rows are published, but the server reported errors, lines are in
+// quarantine, or too much would have been retired.
 type PartialError struct {
 	Run         string
 	Report      string // path or URL of the run's report.json
 	Issues      int64  // of severity error or fatal, in the server's own error files
 	Quarantined int64  // lines that could not become rows
 
-	// NotRetired is why what the full run lacks still counts as there; see Feed.Retire.
+	// NotRetired is why what the full run lacks still counts as there, "" if nothing was
+	// refused; see Feed.Retire.
 	NotRetired string
 }
 
@@ -101,15 +102,14 @@ func amount(n int64, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// QualityError says that more lines of a type are no FHIR resources than the feed
-// allows for. What is staged of an export is kept: with a higher limit the next run publishes
-// it.
+// QualityError reports that more lines of a type are not FHIR resources than the limit allows.
+// What is staged of an export is kept: with a higher limit, the next run publishes it.
 type QualityError struct {
 	Type               string
 	Quarantined, Lines int64
 	Allowed            float64 // share of the lines
-	First              string  // reason and place of the first one
-	Kept               bool    // what was fetched is
+	First              string  // reason and place of the first bad line
+	Kept               bool    // whether what was fetched is kept
 }
 
 func (e *QualityError) Error() string {
@@ -117,10 +117,10 @@ func (e *QualityError) Error() string {
 		e.Quarantined, e.Lines, e.Type, e.Allowed*100, e.First)
 }
 
-// FilterError says that a feed asks for something else than its watermark is about.
+// FilterError reports that a feed asks for something other than its watermark is about.
 type FilterError struct {
 	Feed    string
-	Changed []string // what is asked for in another way now: "level", "elements" …
+	Changed []string // what is asked for differently now: "level", "elements" …
 }
 
 func (e *FilterError) Error() string {
@@ -128,9 +128,9 @@ func (e *FilterError) Error() string {
 		e.Feed, strings.Join(e.Changed, ", "))
 }
 
-// aboutTheExport says whether err comes of the server's export itself, so that going
-// on with it will fail again, while another export may not. A certificate that has expired, a
-// redirect or a page of a proxy's are not: the export goes on behind them.
+// aboutTheExport reports whether err comes from the server's export itself, so that resuming it
+// will fail again while another export may not. An expired certificate, a redirect or a proxy's
+// page does not: the export goes on behind it.
 func aboutTheExport(err error) bool {
 	var (
 		exchange *transport.Error
@@ -149,7 +149,7 @@ func aboutTheExport(err error) bool {
 	return false
 }
 
-// stagingGoneError says that parts which were staged are not there any more.
+// stagingGoneError reports that parts which were staged are no longer there.
 type stagingGoneError struct{ err error }
 
 func (e *stagingGoneError) Error() string {

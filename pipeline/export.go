@@ -14,29 +14,29 @@ type export struct {
 	planned
 	index    int
 	job      *bulk.Job // nil until the server has accepted it
-	accepted time.Time // when it did; zero if an earlier fhirkiln kicked it off
+	accepted time.Time // when it did; zero if an older version of fhirkiln kicked it off
 	refused  bool
 	complete *complete // nil until all files are listed
 	files    []*exportFile
 	issues   lake.Issues
-	read     bool           // its error files are
+	read     bool           // its error files were read
 	members  *exportMembers // nil until they are read
 	keys     []string       // of its parts and quarantine files
 	deleted  bool           // the server was told to delete it
 
 	// Not in the ledger:
-	manifest *bulk.Manifest // as it was read last
+	manifest *bulk.Manifest // as last read
 	handedOn int            // how many of its first files were queued, or are converted
 	whole    bool           // the server does not take _elements
 	untyped  bool           // nor _type
 }
 
-// exportFile is an output file and how far it has come.
+// exportFile is an output file and how far its conversion has come.
 type exportFile struct {
 	listedFile
 	end   *fileEnd // nil until it is converted to its end
-	place place    // what is in parts before that
-	met   bool     // by the manifest that is being read
+	place place    // how much is in parts before that
+	met   bool     // found in the manifest that is being read
 }
 
 // list adds files.
@@ -46,10 +46,11 @@ func (x *export) list(files []listedFile) {
 	}
 }
 
-// meet takes the links of m, and returns its files that are not listed yet, in m's
-// order. A file is known by its URL, else by its identity and its order among the others
-// of that. One that is listed with another count or hash is another file, and the listing of
-// no use; so it is where one is gone of which only others have kept their URLs.
+// meet takes over the links of m, and returns m's files that are not listed yet, in m's order.
+// It recognizes a listed file by its URL, or else by its identity and its order among the files
+// of that identity. same is false if the listing is of no use: a listed file now has another
+// count or hash, and so is another file; or a listed file is gone and m has a new one of its
+// identity, while others of that identity have kept their URLs.
 func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 	x.manifest, same = m, true
 	all := make([]listedFile, 0, len(m.Output)+len(m.Deleted))
@@ -66,7 +67,7 @@ func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 		func(f listedFile) name { return name{f.Type, f.URL} },
 		func(f listedFile) name { return name{"", f.Identity()} },
 	} {
-		listed := map[name][]*exportFile{} // that are not met yet
+		listed := map[name][]*exportFile{} // those not met yet
 		for _, f := range x.files {
 			if !f.met {
 				id := nameOf(f.listedFile)
@@ -101,7 +102,7 @@ func (x *export) meet(m *bulk.Manifest) (fresh []listedFile, same bool) {
 	return fresh, same
 }
 
-// fromLedger is the manifest as the ledger has it.
+// fromLedger returns the manifest as the ledger has it.
 func (x *export) fromLedger() *bulk.Manifest {
 	m := &bulk.Manifest{TransactionTime: x.complete.TransactionTime, TransactionTimeText: x.complete.TransactionTimeText,
 		RequiresAccessToken: x.complete.RequiresAccessToken, Expires: x.complete.Expires, Errors: x.complete.Errors,
@@ -129,7 +130,7 @@ func (x *export) use(m *bulk.Manifest) {
 	}
 }
 
-// pending are the files from index on that are not converted to their end.
+// pending returns the files from index on that are not converted to their end.
 func (x *export) pending(index int) []queuedFile {
 	var files []queuedFile
 	for i, f := range x.files {
@@ -140,17 +141,17 @@ func (x *export) pending(index int) []queuedFile {
 	return files
 }
 
-// done says whether all of the export is in parts.
+// done reports whether all of the export is in parts and its error files are read.
 func (x *export) done() bool {
 	return x.complete != nil && x.issuesRead() && len(x.pending(0)) == 0
 }
 
-// issuesRead says whether nothing is to be read of the error files of a complete export.
+// issuesRead reports whether a complete export has no error files left to read.
 func (x *export) issuesRead() bool { return x.read || len(x.complete.Errors) == 0 }
 
-// unconverted is an error if files of the export are in no part, though nothing has failed. That
-// is a fault of this program, and the last moment to notice: the report names only what it has
-// converted.
+// unconverted returns an error if files of the export are in no part though nothing has failed.
+// That is a bug in this program, and this is the last chance to notice it: the report names only
+// what was converted.
 func (x *export) unconverted() error {
 	if x.complete == nil {
 		return errors.New("an export counts as fetched, but its files are not all listed")

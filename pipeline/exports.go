@@ -13,8 +13,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// stageExports does all exports of the run up to staged parts, one after the other: servers
-// commonly allow one at a time.
+// stageExports stages the run's exports one after another: servers commonly allow one at a time.
 func (r *run) stageExports(ctx context.Context) error {
 	if err := r.findGroups(ctx); err != nil {
 		return err
@@ -49,7 +48,7 @@ func (r *run) logOf(x *export) *slog.Logger {
 	return log
 }
 
-// stageExport brings one export to staged parts, or what of it is not there yet.
+// stageExport stages the parts of one export, or those that are not staged yet.
 func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) error {
 	if x.done() {
 		return nil
@@ -75,7 +74,7 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 		})
 	}
 	if err := group.Wait(); err != nil {
-		r.seen = nil // what it has seen may not be published
+		r.seen = nil // it has counted resources that may never be published
 		return errors.Join(err, cleanUp(ctx, left.throwAway))
 	}
 	if err := x.unconverted(); err != nil {
@@ -84,9 +83,9 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	return r.readIssues(ctx, x)
 }
 
-// takeTurn waits until the run may have exports at the server, unless it may already. It keeps
-// its turn to its end: a server may count an export until it is deleted, so that a run which
-// waited for another turn with one there would wait for a run that waits for it.
+// takeTurn waits until the run may have exports at the server, unless it already may. The run
+// keeps its turn to its end: a server may count an export until it is deleted, so a run that
+// had one there and waited for another turn would wait for a run that waits for it.
 func (r *run) takeTurn(ctx context.Context) error {
 	if r.Turn == nil || r.turn != nil {
 		return nil
@@ -100,7 +99,7 @@ func (r *run) takeTurn(ctx context.Context) error {
 	return nil
 }
 
-// leaveTurn lets another run have its turn.
+// leaveTurn gives up the run's turn, so that another run may have its own.
 func (r *run) leaveTurn() {
 	if r.turn != nil {
 		r.turn()
@@ -108,10 +107,10 @@ func (r *run) leaveTurn() {
 	}
 }
 
-// start kicks the export off, unless a run before has.
+// start kicks off the export, unless an earlier process has.
 func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	if x.job != nil && (x.job.StatusURL != "" || x.job.Manifest != nil || x.complete != nil) {
-		return nil // else the answer was the manifest, which is lost with the process that got it
+		return nil // otherwise the answer was the manifest itself, lost with the process that got it
 	}
 	r.enter(Starting)
 	if len(x.Patients) > 0 {
@@ -122,7 +121,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 	request.MakeRoom = r.makeRoom
 	job, err := r.Server.KickOff(ctx, request)
 	if err != nil {
-		if job.StatusURL != "" { // it runs, though nobody can follow it
+		if job.StatusURL != "" { // the export runs, but nobody can follow it
 			_ = r.deleteJob(context.WithoutCancel(ctx), job)
 		}
 		return err
@@ -131,12 +130,12 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		log.Info("the server had this export under way already; it is taken over")
 	}
 	var issues lake.Issues
-	for _, i := range job.Issues { // of handling=lenient: what the server passes over
+	for _, i := range job.Issues { // under handling=lenient: what the server ignores
 		issues.Add(issueOf(i))
 	}
 	// From here on the export must not be forgotten, even if ctx ends now.
 	if err := r.addForGood(ctx, entry{Started: &started{Export: x.index, At: r.Now().UTC(), StatusURL: job.StatusURL, SeparateStatus: job.SeparateStatus, Issues: issues}}); err != nil {
-		if job.StatusURL != "" { // nobody would ever know of it, or the next run finds it gone
+		if job.StatusURL != "" { // either nobody would ever know of it, or the next run finds it gone
 			_ = r.deleteJob(context.WithoutCancel(ctx), job)
 		}
 		return err
@@ -152,7 +151,7 @@ func sinceText(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// list waits for the export's files and gives them to q as the server tells of them.
+// list waits for the export's files, and gives them to q as the server announces them.
 func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) error {
 	if x.complete != nil {
 		return r.listAgain(ctx, x, q)
@@ -161,7 +160,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	if err != nil {
 		return r.waitFailed(ctx, x, err)
 	}
-	files := r.ofLocalFiles() // that are here, and no export
+	files := r.ofLocalFiles() // there is no export then
 	ahead := false
 	if !files {
 		if ahead, err = r.checkTime(m, log); err != nil {
@@ -182,7 +181,7 @@ func (r *run) list(ctx context.Context, x *export, q *queue, log *slog.Logger) e
 	return nil
 }
 
-// wait returns the export's manifest, and hands on what the server tells of it before.
+// wait returns the export's manifest. Partial manifests that come before it go to partial.
 func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial func(*bulk.Manifest) error) (*bulk.Manifest, error) {
 	if x.job.Manifest != nil {
 		return x.job.Manifest, nil
@@ -209,9 +208,9 @@ func (r *run) wait(ctx context.Context, x *export, log *slog.Logger, partial fun
 	})
 }
 
-// waitFailed writes down that an export has failed for good, so that nobody waits for
-// it again. The server's job is deleted when the server itself said that it failed, or when it
-// is overdue; what stands before the server may speak of one that will be complete.
+// waitFailed records that an export has failed for good, so that nobody waits for it again. It
+// deletes the server's job if the server itself said that it failed, or if the export is
+// overdue. What stands in front of the server may speak of an export that will yet be complete.
 func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	if _, late := errors.AsType[*overdueError](err); ctx.Err() != nil || !late && !aboutTheExport(err) {
 		return err
@@ -222,8 +221,8 @@ func (r *run) waitFailed(ctx context.Context, x *export, err error) error {
 	return errors.Join(err, r.journal.add(ctx, entry{Lost: &exportEnd{Export: x.index}}))
 }
 
-// listNew records the files of m that are not listed yet, and queues those that were not
-// queued before. With end, m is final: with its last file the export is complete.
+// listNew records the files of m that are not listed yet, and queues those that are not queued
+// yet. If end is not nil, m is final: end is recorded together with the last file, or alone.
 func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue, end *complete) error {
 	const many = 10_000 // files in one entry
 	broken := func(what string) error {
@@ -256,8 +255,7 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 	return nil
 }
 
-// queue gives the files to q that it was not given yet, and that are not converted to their
-// end.
+// queue gives q those files that it was not given yet and that are not converted to their end.
 func (r *run) queue(x *export, q *queue) {
 	r.journal.mu.Lock()
 	pending := x.pending(x.handedOn)
@@ -267,7 +265,7 @@ func (r *run) queue(x *export, q *queue) {
 	q.add(pending)
 }
 
-// listAgain goes on with an export whose files a run before has listed. Its links may
+// listAgain resumes an export whose files were all listed by an earlier process. Its links may
 // have expired, and its job may be gone.
 func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 	m := x.fromLedger()
@@ -286,7 +284,7 @@ func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 	return nil
 }
 
-// readIssues counts what the export's error files tell of.
+// readIssues counts the issues in the export's error files.
 func (r *run) readIssues(ctx context.Context, x *export) error {
 	if x.issuesRead() {
 		return nil

@@ -20,17 +20,16 @@ import (
 	"fhirkiln/bulk"
 )
 
-// Files is NDJSON that is here already, for [Convert]. gzip and zstd are recognized by
-// their content.
+// Files is local NDJSON, for [Convert]. gzip and zstd are recognized by their content.
 type Files struct {
 	stdin io.Reader
 	files []bulk.File     // URL is the path, "-" stdin
-	pipes map[string]bool // by path: those that are no regular files, stdin too
+	pipes map[string]bool // by path: those that are not regular files, stdin included
 }
 
-// FindFiles finds the NDJSON that paths name: files, folders with what is in them
-// (*.ndjson, *.jsonl and *.json, also .gz and .zst), patterns as [filepath.Glob] has
-// them, and - for stdin.
+// FindFiles finds the NDJSON that paths name. A path is a file, a folder, a pattern as in
+// [filepath.Glob], or - for stdin. In a folder and its subfolders, these are taken: *.ndjson,
+// *.jsonl and *.json, plain, .gz or .zst.
 func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 	s := &Files{stdin: stdin}
 	for _, path := range paths {
@@ -40,7 +39,7 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 		}
 		matches, err := filepath.Glob(path)
 		if _, err := os.Stat(path); err == nil {
-			matches = []string{path} // a name with brackets in it is a name first
+			matches = []string{path} // an existing file with brackets in its name is no pattern
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s is not a path or pattern: %w", path, err)
@@ -63,7 +62,7 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 	return s, nil
 }
 
-// add adds a file, or those in a folder, and returns how many.
+// add adds a file, or the files in a folder, and returns how many it has added.
 func (s *Files) add(path string) (int, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -94,10 +93,10 @@ func isNDJSON(name string) bool {
 	return slices.Contains([]string{".ndjson", ".jsonl", ".json"}, filepath.Ext(name))
 }
 
-// addFile looks at the first resource: its type says which files may share a part. A
-// file without one is not left out: it is for the conversion to say what is wrong.
+// addFile adds a file by the type of its first resource, which says what files may share a
+// part. A file without a resource is added too: the conversion says what is wrong with it.
 func (s *Files) addFile(path string, mode fs.FileMode) error {
-	if !mode.IsRegular() { // a pipe gives what is looked at once
+	if !mode.IsRegular() { // what is read from a pipe is gone
 		s.addPipe("pipe", path)
 		return nil
 	}
@@ -109,7 +108,7 @@ func (s *Files) addFile(path string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // it was only looked into
+	defer func() { _ = r.Close() }() // an error does not matter: only the beginning was wanted
 	f := bulk.File{Type: cmp.Or(bulk.FirstType(r), "unknown"), URL: path, Count: -1}
 	if info, err := file.Stat(); err == nil && !r.packed {
 		f.Bytes = info.Size()
@@ -118,7 +117,7 @@ func (s *Files) addFile(path string, mode fs.FileMode) error {
 	return nil
 }
 
-// addPipe adds what can be read once, and only from its start to its end.
+// addPipe adds what can be read only once, from start to end.
 func (s *Files) addPipe(kind, path string) {
 	if s.pipes == nil {
 		s.pipes = map[string]bool{}
@@ -129,7 +128,7 @@ func (s *Files) addPipe(kind, path string) {
 
 func (s *Files) manifest() *bulk.Manifest { return &bulk.Manifest{Output: s.files} }
 
-// Open implements [Opener]. The end of ctx ends the reading of a pipe, too.
+// Open implements [Opener]. Reading from a pipe ends when ctx does.
 func (s *Files) Open(ctx context.Context, _ *bulk.Manifest, f bulk.File) (Stream, error) {
 	open := func() (io.ReadCloser, error) { return os.Open(f.URL) }
 	if f.URL == "-" {
@@ -150,8 +149,9 @@ func (s *Files) Open(ctx context.Context, _ *bulk.Manifest, f bulk.File) (Stream
 	return &fileStream{ReadCloser: r}, nil
 }
 
-// untilEnd reads what may be silent for ever, and be opened only when somebody writes to
-// it, until ctx ends. What blocks then goes on to do so in a goroutine.
+// untilEnd opens and reads a pipe until ctx ends. Opening a pipe may block until somebody
+// writes to it, and a read may block forever; what still blocks when ctx ends goes on
+// blocking in a goroutine.
 func untilEnd(ctx context.Context, open func() (io.ReadCloser, error)) io.ReadCloser {
 	r, w := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
@@ -161,7 +161,7 @@ func untilEnd(ctx context.Context, open func() (io.ReadCloser, error)) io.ReadCl
 			_, err = io.CopyBuffer(w, struct{ io.Reader }{from}, make([]byte, 256<<10))
 			from.Close()
 		}
-		w.CloseWithError(err) // nil: the end
+		w.CloseWithError(err) // nil means EOF
 	}()
 	return &interruptible{r, stop}
 }
@@ -177,11 +177,11 @@ func (i *interruptible) Close() error {
 	return i.PipeReader.Close()
 }
 
-// zstdWindow is how much of what was unpacked a zstd file may refer to, and so memory: as much as
-// zstd takes that is not told otherwise.
+// zstdWindow is the maximum window of a zstd file: how far back into the unpacked data it may
+// refer, and so how much memory it takes. It is what zstd itself accepts by default.
 const zstdWindow = 128 << 20
 
-// decompress reads what f holds, whatever it is packed with.
+// decompress returns a reader of what f holds, plain or packed with gzip or zstd.
 func decompress(f io.ReadCloser) (*unpacked, error) {
 	const packedBuffer = 256 << 10
 	buffered := bufio.NewReader(f) // small: large reads bypass it
@@ -196,7 +196,7 @@ func decompress(f io.ReadCloser) (*unpacked, error) {
 		}
 		opened.Reader, opened.packed = gz, true
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		// One goroutine: others convert other files meanwhile.
+		// One goroutine is enough: other workers convert other files meanwhile.
 		z, err := zstd.NewReader(bufio.NewReaderSize(buffered, packedBuffer), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
 			f.Close()
@@ -211,7 +211,7 @@ type unpacked struct {
 	io.Reader
 	file   io.Closer
 	packed bool
-	end    func() // of the decompressor, or nil
+	end    func() // closes the decompressor; may be nil
 }
 
 // Read implements [io.Reader].
@@ -247,7 +247,7 @@ type fileStream struct {
 // Read implements [io.Reader].
 func (s *fileStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
-	_, _ = s.sum.Write(p[:n]) // a hash takes all
+	_, _ = s.sum.Write(p[:n]) // never fails
 	s.read += int64(n)
 	return n, err
 }

@@ -11,27 +11,27 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// GCOptions say what [GC] removes.
+// GCOptions says what [GC] removes.
 type GCOptions struct {
-	// Grace is for how long files stay that are live no more; see [lake.Collector]. Default 24
-	// hours; negative is none.
+	// Grace is how long files stay that are no longer live; see [lake.Collector]. Default 24
+	// hours; negative means none.
 	Grace time.Duration
 
-	// DryRun finds out what would be removed and removes nothing. It takes no lease and
+	// DryRun finds out what would be removed, and removes nothing. It takes no lease and
 	// writes nothing at all.
 	DryRun bool
 
-	// Inventory is where garbage is looked for, so that many feeds need one listing of all that
-	// there is. Default: one that is taken for this call.
+	// Inventory is where to look for garbage. Many feeds can share one, so that everything is
+	// listed only once. Default: one taken for this call.
 	Inventory *lake.Inventory
 }
 
-// GC drops the runs that a feed needs not keep, by Feed.Keep, and removes its files that are
-// live no more, under its lease: see [lake.Collector]. Of o.Feed, only Name and Keep are used;
-// a feed that has never run has no garbage.
+// GC drops the runs that Feed.Keep does not keep, and removes the feed's files that are no
+// longer live, all under the feed's lease; see [lake.Collector]. Of o.Feed, only Name and Keep
+// are used. A feed that has never run has no garbage.
 //
-// A [*ledger.HeldError] says that another process works at the feed. Killed at any
-// instant, the next GC does the rest.
+// A [*ledger.HeldError] says that another process is working on the feed. If GC is killed at
+// any instant, the next GC does the rest.
 func GC(ctx context.Context, o Options, g GCOptions) (*lake.Garbage, error) {
 	o = o.withDefaults()
 	c := lake.Collector{Lake: o.lake(), Keep: o.Feed.Keep, Grace: max(cmp.Or(g.Grace, 24*time.Hour), 0), Inventory: g.Inventory, Now: o.Now}

@@ -11,20 +11,20 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// afterFailure decides what becomes of what the run has staged, and returns err.
+// afterFailure keeps what the run has staged or throws it away, and returns err.
 func (r *run) afterFailure(ctx context.Context, err error) error {
 	stop, cancel := windDown(ctx)
 	defer cancel()
 	cause := context.Cause(ctx)
 	r.enter(Ending)
 	switch lost := errors.Is(cause, ledger.ErrLost); {
-	case lost || errors.Is(err, ledger.ErrLost): // what is staged is another process's now
+	case lost || errors.Is(err, ledger.ErrLost): // what is staged now belongs to another process
 	case errors.Is(cause, ErrGiveUp), cause == nil && !r.worthKeeping():
 		if failed := r.giveUp(stop, "it failed"); failed != nil {
 			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
 		}
 	default:
-		unfinished, failed := r.unfinished(stop) // what is loose may be in another process's parts by now
+		unfinished, failed := r.unfinished(stop) // else what is loose may be in another process's parts by now
 		if unfinished && failed == nil {
 			failed = r.discardLoose(stop)
 		}
@@ -39,7 +39,7 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 	return err
 }
 
-// worthKeeping says whether there is something to go on with.
+// worthKeeping reports whether there is anything to resume.
 func (r *run) worthKeeping() bool {
 	j := r.journal
 	j.mu.Lock()
@@ -55,10 +55,10 @@ func (r *run) worthKeeping() bool {
 	return len(j.parts) > 0
 }
 
-// giveUp throws everything away that the run has staged, published or started. Killed
-// in between, the next run does the rest.
+// giveUp throws away everything that the run has staged, published or started. If it is killed
+// halfway, the next run does the rest.
 //
-// A run that was published all the same, though nobody heard of it, is let be.
+// A run whose publishing went through after all, unnoticed, is left alone.
 func (r *run) giveUp(ctx context.Context, why string) error {
 	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
 		return err
@@ -67,8 +67,8 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		if err := r.journal.add(ctx, entry{GivenUp: why}); err != nil {
 			return err
 		}
-		// The entry may have taken as long as this machine slept, and another process may have
-		// taken the run over before it was there, and published it.
+		// This machine may have slept while the entry was being written. Before the entry was
+		// there, another process may have taken over the run and published it.
 		if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
 			return err
 		}
@@ -90,8 +90,8 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
 	}
 	if r.journal.begun != nil { // it may have been about to be published
-		// One that has not begun has written neither: its ledger is gone because it was published,
-		// if the feed's object is one of before, that somebody has put back.
+		// A run that has not begun has written neither file. If they exist, the run was published
+		// and its ledger removed, and somebody has since restored an older feed object.
 		if err := r.State.Remove(ctx, lake.PartsKey(r.id), lake.ReportKey(r.id)); err != nil {
 			return err
 		}
@@ -101,14 +101,15 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		f.Ended = append(f.Ended, r.id)
 		return nil
 	})
-	if err != nil || !r.deleteJobs(ctx) { // the next run asks the server once more
+	if err != nil || !r.deleteJobs(ctx) { // the next run asks the server again
 		return err
 	}
 	return r.forget(ctx)
 }
 
-// abandon gives up a run whose ledger cannot be read, for why. What it has staged is gc's, and
-// its exports are the server's. Killed in between, tidyRuns does the rest.
+// abandon gives up a run whose ledger cannot be read; why is the reason. What the run has staged
+// is left to gc, and its exports to the server. If abandon is killed halfway, tidyRuns does the
+// rest.
 func (r *run) abandon(ctx context.Context, why error) error {
 	r.Log.Warn("the unfinished run is thrown away unread: gc removes what it has staged, and its exports stay at the server", "error", why)
 	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
@@ -128,8 +129,8 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	return r.forgetUnread(ctx)
 }
 
-// forgetUnread is forget for a ledger that cannot be read. Where the state is apart from the
-// parts, a note stays for gc, which would take the run's for another state's without it.
+// forgetUnread is forget for a ledger that cannot be read. If the state is apart from the parts,
+// it leaves a note for gc, which would otherwise take the run's parts for those of another state.
 func (r *run) forgetUnread(ctx context.Context) error {
 	if r.lake().Apart() {
 		if err := r.State.Put(ctx, ledger.Folder(r.id)+"unread.json", []byte("{}\n")); err != nil {
@@ -147,15 +148,15 @@ func (r *run) forgetUnread(ctx context.Context) error {
 	return r.dropEnded(ctx)
 }
 
-// unfinished asks the feed's object whether the run is neither published nor given up.
+// unfinished reports whether the run is neither published nor given up, by the feed's object as
+// it is now.
 func (r *run) unfinished(ctx context.Context) (bool, error) {
 	err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil })
 	u := r.lease.Feed().Unfinished
 	return u != nil && u.Run == r.id, err
 }
 
-// discardLoose removes what may have been staged under keys of the run and is in no
-// part.
+// discardLoose removes whatever may have been staged under the run's keys but is in no part.
 func (r *run) discardLoose(ctx context.Context) error {
 	if r.journal == nil {
 		return nil

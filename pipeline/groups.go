@@ -9,7 +9,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// groups are those that the run exports; at other levels one that has no name.
+// groups returns the groups that the run exports. At other levels, it is one without a name.
 func (r *run) groups() []string {
 	switch {
 	case len(r.journal.groups) > 0:
@@ -20,8 +20,8 @@ func (r *run) groups() []string {
 	return []string{""}
 }
 
-// findGroups searches the feed's groups, once for a run: one that is resumed keeps those
-// that it has, whatever the server would find now, as long as it exports them.
+// findGroups searches for the feed's groups, once per run: a resumed run keeps the groups it
+// has, whatever the server would find now, as long as the server exports them.
 func (r *run) findGroups(ctx context.Context) error {
 	if len(r.groups()) > 0 {
 		return nil
@@ -41,9 +41,9 @@ func (r *run) findGroups(ctx context.Context) error {
 	return r.journal.add(ctx, entry{Groups: found})
 }
 
-// groupGone says whether the server refused an export of a resumed run because one of its
-// groups is no longer the feed's: the config names others by now, or the server has matched
-// the members anew and given them groups with new ids.
+// groupGone reports whether the server refused an export of a resumed run because one of its
+// groups is no longer the feed's: the config names other groups by now, or the server has
+// matched the members again and given them groups with new ids.
 func (r *run) groupGone(ctx context.Context, err error) bool {
 	refused, ok := errors.AsType[*transport.Error](err)
 	if !ok || refused.Kind != transport.NotThere && refused.Kind != transport.Denied {
@@ -51,7 +51,7 @@ func (r *run) groupGone(ctx context.Context, err error) bool {
 	}
 	next := slices.IndexFunc(r.journal.exports, func(x *export) bool { return x.job == nil && !x.refused })
 	if next < 0 || r.journal.exports[next].Group == "" {
-		return false // it was not the kick-off of a group that was refused
+		return false // what was refused was not a group's kick-off
 	}
 	now := r.Feed.Groups
 	if len(now) == 0 && r.Feed.GroupSearch != "" {

@@ -6,8 +6,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// withLease calls do while this process holds the feed's lease, after it has ended what
-// processes before it have left.
+// withLease calls do while this process holds the feed's lease. Before that, it tidies up what
+// earlier processes have left.
 func withLease(ctx context.Context, o Options, do func(*ledger.Lease) error) error {
 	lease, err := ledger.Acquire(ctx, o.State, ledger.Options{Feed: o.Feed.Name, Source: o.Feed.Source, Purpose: o.Feed.Purpose,
 		Holder: o.Holder, TTL: o.LeaseTTL, Log: o.Log})
