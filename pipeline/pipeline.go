@@ -174,10 +174,9 @@ type Options struct {
 	// Turn, if not nil, is for servers that allow only so many exports at once, over all
 	// feeds. It is called before a run starts its first export or resumes one, and waits
 	// until the run may have exports at the server, one after another. The run calls done
-	// when it has ended, and its exports are deleted or kept for the next Run. If there is
-	// true, the run is resumed and may already have exports at the server: Turn must then
-	// not wait for other runs, which may be waiting for those exports to go. An error ends
-	// the run.
+	// when it has ended, and its exports are deleted or kept for the next Run. The flag there
+	// says that a resumed run may already have exports at the server: Turn must then not wait
+	// for other runs, which may be waiting for those exports to go. An error ends the run.
 	Turn func(ctx context.Context, there bool) (done func(), err error)
 
 	// LeaseTTL is how long a process may be silent before another may take over, in a store
