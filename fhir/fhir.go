@@ -1,8 +1,8 @@
-// Package fhir is FHIR R4 4.0.1 as data: the elements of every resource type
-// and datatype, in the order of HL7's snapshots, as JSON has them.
+// Package fhir holds FHIR R4 4.0.1 as data: the elements of every resource type
+// and datatype, in the order of HL7's snapshots, under their JSON names.
 //
-// The common path is to look a type up and to walk its members, which are the
-// names that its JSON object may have:
+// Typical use looks up a type and walks its members, the names that its JSON
+// object may have:
 //
 //	r4 := fhir.R4()
 //	patient, ok := r4.Lookup("Patient")
@@ -15,22 +15,22 @@
 //		}
 //	}
 //
-// The tree has no end: an Extension holds Extensions, a Questionnaire.item
+// The tree is infinite: an Extension holds Extensions, a Questionnaire.item
 // holds items, an Identifier holds a Reference that holds an Identifier. In
-// each case the walk meets a *Type that it is inside of already, so whoever
-// walks keeps the types of the path and compares pointers.
+// each case the walk meets a *Type that it is already inside. To detect this,
+// keep the types on the current path and compare pointers.
 //
-// Two members of FHIR's JSON are no elements and are not in the tree: the
-// resourceType of a resource (ExampleScenario.instance has an element of that
-// name, though), and the sibling "_name" of a primitive "name", whose object
+// Two members of FHIR's JSON are not elements and are not in the tree: the
+// resourceType of a resource (although ExampleScenario.instance has an element
+// of that name), and the sibling "_name" of a primitive "name", whose object
 // has the members of the primitive's own type (id and extension). See
 // https://hl7.org/fhir/R4/json.html.
 //
 // # The data
 //
-// r4.txt is generated from HL7's StructureDefinitions and embedded. Nothing is
-// parsed until it is asked for, and then only that type and what it inherits
-// from. To generate it again, see the comment in internal/gen/main.go.
+// r4.txt is generated from HL7's StructureDefinitions and embedded. A type is
+// parsed, with its base types, when it is first looked up. To regenerate the
+// file, see the comment in internal/gen/main.go.
 package fhir
 
 import (
@@ -44,7 +44,7 @@ import (
 //go:embed r4.txt
 var r4Text string
 
-// r4 is parsed once for the process; what it gives out is immutable.
+// r4 is parsed once per process; what it hands out is immutable.
 var r4 = sync.OnceValue(func() *Definitions { return newDefinitions(r4Text) })
 
 // R4 returns the definitions of FHIR R4 4.0.1. Every call returns the same
@@ -53,9 +53,9 @@ func R4() *Definitions { return r4() }
 
 // Definitions are the types of one version of FHIR.
 //
-// All methods may be called from any goroutine. What they return is shared and
-// immutable: nobody may write to a *Type, to its elements or to any slice in
-// them. A name always gives the same *Type.
+// It is safe for concurrent use. The types that its methods return are shared
+// and immutable: do not write to a *Type, to its elements or to any slice in
+// them. A name always yields the same *Type.
 type Definitions struct {
 	version string
 	open    []string // the types of an open choice
@@ -63,7 +63,7 @@ type Definitions struct {
 	names   []string // of entries, sorted within each kind
 }
 
-// entry is one type, parsed when it is first asked for.
+// entry is one type, parsed when it is first looked up.
 type entry struct {
 	header
 	body string
@@ -71,15 +71,15 @@ type entry struct {
 	typ  *Type
 }
 
-// Version returns the version of FHIR, "4.0.1", as in meta data and the
-// CapabilityStatement's fhirVersion.
+// Version returns the FHIR version, "4.0.1", as metadata and the
+// CapabilityStatement's fhirVersion spell it.
 func (d *Definitions) Version() string { return d.version }
 
-// Lookup returns the resource type, datatype or primitive of that name:
-// "Patient", "HumanName", "code". Names are case-sensitive. The four abstract
-// types Resource, DomainResource, Element and BackboneElement are found too;
-// profiles of datatypes, SimpleQuantity and MoneyQuantity, are not, since
-// elements call them Quantity.
+// Lookup returns the named resource type, datatype or primitive: "Patient",
+// "HumanName", "code". Names are case-sensitive. Lookup also finds the four
+// abstract types Resource, DomainResource, Element and BackboneElement, but not
+// the datatype profiles SimpleQuantity and MoneyQuantity, which elements call
+// Quantity.
 func (d *Definitions) Lookup(name string) (*Type, bool) {
 	e, ok := d.entries[name]
 	if !ok {
@@ -89,10 +89,10 @@ func (d *Definitions) Lookup(name string) (*Type, bool) {
 	return e.typ, true
 }
 
-// TypeOf returns the type of a member's values: the elements defined in place
-// for a backbone element, else the type that Lookup finds under m.Type. m must
+// TypeOf returns the type of a member's values: m.Element.Backbone for a
+// backbone element, otherwise the type that Lookup finds under m.Type. m must
 // come from a type of d. For contained and other members of type Resource it
-// is the abstract Resource; each value names its own type in resourceType.
+// returns the abstract Resource; each value names its own type in resourceType.
 func (d *Definitions) TypeOf(m Member) *Type {
 	if m.Element.Backbone != nil {
 		return m.Element.Backbone
@@ -102,13 +102,13 @@ func (d *Definitions) TypeOf(m Member) *Type {
 }
 
 // ResourceTypes returns the names of the 146 concrete resource types, sorted.
-// The slice is the caller's.
+// The caller owns the slice.
 func (d *Definitions) ResourceTypes() []string {
 	return d.concrete(KindResource)
 }
 
-// DataTypes returns the names of the concrete datatypes, sorted: first the 20
-// primitives, then the complex ones. The slice is the caller's.
+// DataTypes returns the names of the concrete datatypes: first the 20
+// primitives, then the complex types, each sorted. The caller owns the slice.
 func (d *Definitions) DataTypes() []string {
 	return slices.Concat(d.concrete(KindPrimitive), d.concrete(KindComplex))
 }

@@ -107,8 +107,7 @@ func TestMemberUnknown(t *testing.T) {
 	}
 }
 
-// The slices of names are the caller's; the next caller must not see what the
-// first one did to his.
+// The caller owns the slices of names; changes to one must not show in the next.
 func TestNamesAreCopies(t *testing.T) {
 	t.Parallel()
 	for _, names := range []func() []string{fhir.R4().ResourceTypes, fhir.R4().DataTypes} {

@@ -16,7 +16,7 @@ func parsed(d *Definitions) []string {
 	return names
 }
 
-// A program that asks for one type must not pay for the others.
+// A program that looks up one type must not pay for the others.
 func TestLookupParsesOnlyWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	d := newDefinitions(r4Text)
@@ -41,8 +41,8 @@ func TestConcurrentLookup(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range d.names {
-				// Each worker starts elsewhere, so that bases are wanted by
-				// several at once.
+				// Each worker starts elsewhere, so that several need the same
+				// base at once.
 				typ, _ := d.Lookup(d.names[(i+w*len(d.names)/workers)%len(d.names)])
 				found[w] = append(found[w], typ)
 			}
@@ -58,7 +58,7 @@ func TestConcurrentLookup(t *testing.T) {
 	}
 }
 
-// A text that is not what the generator writes is noticed.
+// Text that the generator does not write panics.
 func TestBadTextPanics(t *testing.T) {
 	t.Parallel()
 	const element = "fhir 0\n\ncomplex-type Element\n @id 0..1 string\n\n"
@@ -83,8 +83,8 @@ func TestBadTextPanics(t *testing.T) {
 	}
 }
 
-// BenchmarkFirst is what the first use costs a program: finding all types and
-// parsing one with what it inherits from.
+// BenchmarkFirst measures the cost of first use: finding all types and parsing
+// one with its bases.
 func BenchmarkFirst(b *testing.B) {
 	for _, name := range []string{"Patient", "ExplanationOfBenefit"} {
 		b.Run(name, func(b *testing.B) {

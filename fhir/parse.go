@@ -7,24 +7,24 @@ import (
 )
 
 // The format of r4.txt: after comments come the lines "fhir VERSION" and "*"
-// with the types of an open choice, then one paragraph per type, with an empty
-// line before it. Its first line is
+// with the types of an open choice, then one paragraph per type, each preceded
+// by an empty line. The first line of a paragraph is
 //
 //	[abstract ](primitive-type|complex-type|resource) NAME[ : BASE]
 //
-// and each further line one element, which the base does not have, indented by
+// Each further line is one element that the base does not have, indented by
 // its depth:
 //
 //	[@]NAME MIN..MAX TYPES
 //
-// where @ marks an attribute, a NAME ending in [x] a choice, and TYPES are one
-// or more separated by "|", each with its targets, Reference(Patient,Group);
-// or "*" for an open choice; or "#" and the backbone element that the content
-// comes from. The maximum 0 takes away an element of the
-// base. The children of a BackboneElement or Element are below it.
+// where @ marks an attribute and a NAME ending in [x] a choice. TYPES is one of:
+// types separated by "|", with the targets of a reference in parentheses, as in
+// Reference(Patient,Group); "*" for an open choice; or "#" and the backbone
+// element that the content comes from. A maximum of 0 removes an element of the
+// base. The children of a BackboneElement or Element follow it.
 //
-// The text is a part of the program, made and checked by internal/gen, so what
-// does not follow this format panics.
+// The text is part of the program, written and checked by internal/gen, so the
+// parser panics on anything that does not follow this format.
 
 // header is the first line of a paragraph.
 type header struct {
@@ -76,12 +76,12 @@ func parseHeader(line string) header {
 	return h
 }
 
-// parse makes the type of an entry, with all backbone elements in it.
+// parse builds the type of an entry, including all its backbone elements.
 func (d *Definitions) parse(e *entry) *Type {
 	t := &Type{Name: e.name, Kind: e.kind, JSON: jsonOf(e.header), Base: e.base, Abstract: e.abstract}
 	d.inherit(t)
 	all := []*Type{t}  // t and its backbone elements
-	path := []*Type{t} // those that the next line is within
+	path := []*Type{t} // the types that enclose the next line
 	for line := range strings.Lines(e.body) {
 		line = strings.TrimSuffix(line, "\n")
 		text := strings.TrimLeft(line, " ")
@@ -108,7 +108,7 @@ func (d *Definitions) parse(e *entry) *Type {
 	return t
 }
 
-// inherit copies the elements of t's base, to which t then adds its own.
+// inherit copies the elements of t's base into t; the caller appends t's own.
 func (d *Definitions) inherit(t *Type) {
 	if t.Base == "" {
 		return
@@ -120,8 +120,8 @@ func (d *Definitions) inherit(t *Type) {
 	t.Elements = slices.Clone(base.Elements)
 }
 
-// parseElement parses one line without its indentation. removed says that the
-// element is one of the base that the type does not have.
+// parseElement parses one line without its indentation. removed reports whether
+// the line removes an element of the base.
 func (d *Definitions) parseElement(line string) (e Element, removed bool) {
 	name, rest, _ := strings.Cut(line, " ")
 	cardinality, types, ok := strings.Cut(rest, " ")
@@ -155,8 +155,8 @@ func parseTypes(text string) (types, targets []string) {
 	return types, targets
 }
 
-// resolve gives content references their types and lists the members, which
-// point into slices that do not grow any more.
+// resolve sets the types of content references and lists the members. Members
+// point into Elements, so these slices must not grow any more.
 func resolve(all []*Type) {
 	for _, t := range all {
 		for i := range t.Elements {
@@ -182,8 +182,8 @@ func resolve(all []*Type) {
 	}
 }
 
-// jsonOf returns how values of a type are written. It is a table, since the
-// StructureDefinitions of R4 say that positiveInt and unsignedInt are strings.
+// jsonOf returns how values of a type are written in JSON. It uses a table,
+// because R4's StructureDefinitions say that positiveInt and unsignedInt are strings.
 func jsonOf(h header) JSON {
 	if h.kind != KindPrimitive {
 		return JSONObject

@@ -11,8 +11,8 @@ import (
 	"fhirkiln/fhir"
 )
 
-// What these tests expect is written down from the specification's pages at
-// https://hl7.org/fhir/R4/ and not from the file that the package embeds.
+// The expectations of these tests come from the specification's pages at
+// https://hl7.org/fhir/R4/, not from the file that the package embeds.
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
@@ -21,7 +21,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// https://hl7.org/fhir/R4/resourcelist.html: its 148 names less the abstract
+// https://hl7.org/fhir/R4/resourcelist.html: its 148 names minus the abstract
 // Resource and DomainResource.
 func TestResourceTypes(t *testing.T) {
 	t.Parallel()
@@ -120,7 +120,7 @@ func TestPrimitives(t *testing.T) {
 }
 
 // HL7's types and nothing else: distributors of the definitions add elements
-// of their own, to Meta above all.
+// of their own, especially to Meta.
 func TestTypes(t *testing.T) {
 	t.Parallel()
 	const (
@@ -179,7 +179,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// Elements that came to these types after R4, or from elsewhere.
+// Elements that were added to these types after R4, or by others.
 func TestNotInR4(t *testing.T) {
 	t.Parallel()
 	for path, names := range map[string][]string{
@@ -277,7 +277,7 @@ func find(t *testing.T, path string) *fhir.Type {
 	return typ
 }
 
-// describe returns a type's elements as the specification's tables have them.
+// describe returns a type's elements in the notation of the specification's tables.
 func describe(typ *fhir.Type) []string {
 	lines := make([]string, len(typ.Elements))
 	for i, e := range typ.Elements {

@@ -15,8 +15,8 @@ import (
 	"fhirkiln/fhir"
 )
 
-// Every member of real resources is in the tree, with the shape that the tree
-// says. testing.Short reads the first hundred lines of each file.
+// Every member of real resources is in the tree, and has the shape that the tree
+// says. With -short, only the first hundred lines of each file are read.
 func TestSynthea(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../shared/data/synthea/*.ndjson.gz")
@@ -55,7 +55,7 @@ func TestSynthea(t *testing.T) {
 	}
 }
 
-// The checker that TestSynthea trusts must see what is wrong.
+// The checker that TestSynthea relies on must detect errors.
 func TestCheckResource(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -8,7 +8,7 @@ import (
 	"fhirkiln/fhir"
 )
 
-// everyType calls f for all named types, abstract ones too, and for each
+// everyType calls f for all named types, including abstract ones, and for each
 // backbone type where it is defined.
 func everyType(t *testing.T, f func(*fhir.Type)) {
 	t.Helper()
@@ -29,8 +29,8 @@ func everyType(t *testing.T, f func(*fhir.Type)) {
 }
 
 // The totals were counted in HL7's profiles-types.xml and
-// profiles-resources.xml by another program: the elements of all snapshots but
-// those of profiles and logical models, less the root of each, the value of the
+// profiles-resources.xml by another program: the elements of all snapshots except
+// those of profiles and logical models, minus the root of each, the value of the
 // 20 primitives, and xhtml.extension, which has a maximum of 0.
 func TestTotals(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func TestEveryContentReferenceResolves(t *testing.T) {
 	}
 }
 
-// Backbone types lead back to themselves by elements marked Recursive only.
+// Backbone types lead back to themselves only through elements marked Recursive.
 func TestRecursiveMarksEveryCycle(t *testing.T) {
 	t.Parallel()
 	var visit func(typ *fhir.Type, within []*fhir.Type)
@@ -166,7 +166,7 @@ func TestJSONNamesAreUnique(t *testing.T) {
 	everyType(t, func(typ *fhir.Type) {
 		seen := make(map[string]bool)
 		for _, m := range typ.Members() {
-			// Engines such as Hive do not tell upper from lower case.
+			// Engines such as Hive ignore case.
 			folded := strings.ToLower(m.Name)
 			if seen[folded] {
 				t.Errorf("%s has two members %s", typ.Name, m.Name)
@@ -207,8 +207,8 @@ func TestMembersFollowElements(t *testing.T) {
 	})
 }
 
-// Which elements come first follows from the base, with xhtml the one
-// exception: it may not be extended.
+// The base determines which elements come first. The one exception is xhtml,
+// which may not be extended.
 func TestInheritedElementsComeFirst(t *testing.T) {
 	t.Parallel()
 	prefixes := map[string]string{

@@ -1,4 +1,4 @@
-// Package spelling finds the word that somebody meant to write.
+// Package spelling suggests the word that a misspelled one was meant to be.
 //
 //	if best := spelling.Nearest("tokn_url", keys); best != "" {
 //		// did you mean best?
@@ -7,8 +7,8 @@ package spelling
 
 import "strings"
 
-// Nearest returns the candidate that a word is, or was most likely meant to be: the same
-// but for case, or at most two slips of the keyboard away. "" is none.
+// Nearest returns the candidate that equals word or is its most likely correction: equal except
+// for case, or at most two typing errors away. If there is none, it returns "".
 func Nearest(word string, candidates []string) string {
 	best, bestSlips := "", 3
 	if len(word) > 64 {
@@ -18,9 +18,9 @@ func Nearest(word string, candidates []string) string {
 		if c == word {
 			return c
 		}
-		// Of a short word every other one is a few slips away: one slip for each three
-		// letters. And few people get the first one wrong when they get another wrong,
-		// too: ServiceDefinition is no DeviceDefinition.
+		// Any two short words are a few slips apart, so allow one slip per three letters.
+		// And people who mistype two letters rarely mistype the first one too:
+		// ServiceDefinition is not DeviceDefinition.
 		n := slips(strings.ToLower(word), strings.ToLower(c))
 		if n < bestSlips && n <= len(c)/3 && (n < 2 || strings.EqualFold(word[:1], c[:1])) {
 			best, bestSlips = c, n
@@ -29,8 +29,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// slips is how many letters must be added, left out, replaced or swapped with their
-// neighbor to make b of a.
+// slips returns how many letters must be added, left out, replaced or swapped with their
+// neighbor to turn a into b.
 func slips(a, b string) int {
 	var before, last []int // the rows above the current one
 	for i := range len(a) + 1 {

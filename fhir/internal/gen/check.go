@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	openTypeFrom = "Extension.value[x]" // the element that tells what HL7's open type "*" is
+	openTypeFrom = "Extension.value[x]" // the element that defines HL7's open type "*"
 	openType     = "*"
 )
 
-// check reports what r4.txt could not say of the definition.
+// check returns an error if the definition has anything that r4.txt cannot express.
 func (d *definition) check(defs map[string]*definition) error {
 	paths := make(map[string]*node)
 	d.root.walk(func(n *node) { paths[n.path] = n })
@@ -61,8 +61,8 @@ func (n *node) check(paths map[string]*node, defs map[string]*definition) error 
 	return nil
 }
 
-// inherit puts into kept, for n and every inline element below it, the
-// children that base does not have already.
+// inherit records in kept, for n and every inline element below it, the
+// children that base does not have.
 func (d *definition) inherit(n *node, base string, defs map[string]*definition, kept map[*node][]*node) error {
 	own := n.children
 	if base != "" {
@@ -97,8 +97,8 @@ func (d *definition) inherit(n *node, base string, defs map[string]*definition, 
 	return nil
 }
 
-// abbreviateOpen writes "*" for the open type's 50 types, as HL7 does in its
-// own sources, and returns them.
+// abbreviateOpen replaces the open type's 50 types by "*", as HL7 does in its
+// own sources, and returns the list.
 func abbreviateOpen(defs map[string]*definition) string {
 	var open string
 	for _, d := range defs {

@@ -13,13 +13,13 @@ const (
 	fhirTypeURL = profileBase + "structuredefinition-fhir-type"
 )
 
-// convert makes the tree of all types and refuses everything in the input
-// that r4.txt has no way to say, so that nothing is dropped in silence.
+// convert builds the tree of all types. It refuses any input that r4.txt cannot
+// express, so that nothing is silently dropped.
 func convert(in []structureDefinition) (*tree, error) {
 	defs := make(map[string]*definition)
 	for _, sd := range in {
 		// Profiles (SimpleQuantity, MoneyQuantity) say nothing about JSON names;
-		// logical models (MetadataResource) are no types.
+		// logical models (MetadataResource) are not types.
 		if sd.Derivation.Value == "constraint" || sd.Kind.Value == "logical" {
 			continue
 		}
@@ -37,8 +37,8 @@ func convert(in []structureDefinition) (*tree, error) {
 			return nil, err
 		}
 	}
-	// Inherited elements are compared whole, so all of them are checked before
-	// any is taken away.
+	// inherit compares whole elements, so it must see all definitions before
+	// inherited children are removed from any.
 	kept := make(map[*node][]*node)
 	for _, d := range defs {
 		if err := d.inherit(d.root, d.base, defs, kept); err != nil {
@@ -83,7 +83,7 @@ func newDefinition(sd structureDefinition) (*definition, error) {
 			d.root = n
 			continue
 		}
-		// A primitive's "value" is the JSON value itself and has no name there.
+		// A primitive's "value" is the JSON value itself and has no name in JSON.
 		if d.kind == "primitive-type" && n.name == "value" {
 			continue
 		}
@@ -116,8 +116,8 @@ func newNode(e elementDef, kind string) (*node, error) {
 			if !ok {
 				return nil, fmt.Errorf("target %s is not of this specification", target.Value)
 			}
-			// The targets of a canonical are left out: it holds a URL, not a
-			// resource type and id. Resource means anything.
+			// Leave out the targets of a canonical, which holds a URL rather than a
+			// resource type and id. The target Resource means any type.
 			if ref.code == "Reference" && name != "Resource" {
 				ref.targets = append(ref.targets, name)
 			}
@@ -127,8 +127,8 @@ func newNode(e elementDef, kind string) (*node, error) {
 	return n, nil
 }
 
-// typeCode maps the FHIRPath types, which HL7 uses where XML has an attribute,
-// to FHIR's own.
+// typeCode maps the FHIRPath types, which HL7 uses for XML attributes, to
+// FHIR types.
 func typeCode(p string, t typeDef, kind string) string {
 	system, ok := strings.CutPrefix(t.Code.Value, systemBase)
 	if !ok {

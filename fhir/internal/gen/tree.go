@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// tree is all that r4.txt says.
+// tree is the content of r4.txt.
 type tree struct {
 	defs map[string]*definition
 	open string // the types that "*" stands for
@@ -28,10 +28,10 @@ type node struct {
 	children  []*node
 }
 
-// typeRef is a type code and, for a Reference, what it may point to.
+// typeRef is a type code and, for a Reference, its possible targets.
 type typeRef struct {
 	code    string
-	targets []string // none: anything
+	targets []string // none means any
 }
 
 func (t typeRef) String() string {
@@ -41,8 +41,8 @@ func (t typeRef) String() string {
 	return t.code + "(" + strings.Join(t.targets, ",") + ")"
 }
 
-// line is the node as r4.txt has it, without indentation and without the mark
-// of an attribute, which HL7 does not repeat where the element is inherited.
+// line returns the node's line in r4.txt, without indentation and without the
+// mark of an attribute, which HL7 does not repeat where the element is inherited.
 func (n *node) line() string {
 	return n.name + " " + n.min + ".." + n.max + " " + n.content()
 }
@@ -58,7 +58,7 @@ func (n *node) content() string {
 	return strings.Join(codes, "|")
 }
 
-// inline says whether the node's children are defined in place.
+// inline reports whether the node's children are defined in place.
 func (n *node) inline() bool {
 	return len(n.types) == 1 && (n.types[0].code == "BackboneElement" || n.types[0].code == "Element")
 }
