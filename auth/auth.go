@@ -1,7 +1,7 @@
-// Package auth gets credentials and keeps them. It knows how they are made, not what
-// they are used for.
+// Package auth obtains credentials and keeps them current. It knows how they are issued,
+// not what they are used for.
 //
-// The common path is a [Cache] around a way of getting one:
+// Typical use wraps a [Fetcher] in a [Cache]:
 //
 //	credentials := auth.NewCache(auth.ClientCredentials{
 //		TokenURL:     "https://gateway.1up.health/auth/realms/dev-portal/protocol/openid-connect/token",
@@ -13,9 +13,9 @@
 //	c, err := credentials.Credential(ctx)
 //	c.Apply(req.Header)
 //
-// The other ways are [PrivateKeyJWT] (SMART Backend Services), [OneUpUser] and
-// [OneUpHeaders] (1upHealth's users), [Bearer] and [BearerFile]. Which origins a credential may go to
-// is for the caller to hold: see package bulk.
+// The other fetchers are [PrivateKeyJWT] (SMART Backend Services), [OneUpUser] and
+// [OneUpHeaders] (1upHealth's users), [Bearer] and [BearerFile]. The caller decides which
+// origins a credential may go to; see package bulk.
 package auth
 
 import (
@@ -27,23 +27,23 @@ import (
 	"time"
 )
 
-// Credential is what a request carries to say who is asking. However it is printed,
-// it prints as "[credential]". The zero value is no credential.
+// Credential authenticates a request. However it is printed, it prints as "[credential]".
+// The zero value is no credential.
 type Credential struct {
-	// header is nil for no credential. It is a func because fmt cannot look into one:
-	// where a struct has a Credential in a field that is not exported, fmt prints all
-	// that it can see and does not call Format.
+	// header is nil if there is no credential. It is a func because fmt cannot look into
+	// one: for a Credential in an unexported field, fmt does not call Format and prints
+	// everything that it can reach.
 	header func() http.Header
 
-	expires time.Time // zero: not known
+	expires time.Time // zero if unknown
 	fetched time.Time
-	serial  uint64 // which of a Cache's fetches brought it
+	serial  uint64 // which of a Cache's fetches returned it
 	getOnly bool
-	remark  remark
+	warning scopeWarning
 }
 
-// Bearer is a token that somebody else got. It goes into the Authorization header
-// (RFC 6750 2.1), and nothing renews it; see [BearerFile].
+// Bearer returns a credential for a token that was obtained elsewhere. It goes into the
+// Authorization header (RFC 6750 2.1), and nothing renews it; see [BearerFile].
 func Bearer(token string) Credential {
 	h := http.Header{"Authorization": {"Bearer " + token}}
 	return Credential{header: func() http.Header { return h }}
@@ -56,7 +56,7 @@ func (c Credential) Apply(h http.Header) {
 	}
 }
 
-// GETOnly says that a request with this credential must be a GET: no kick-off by POST,
+// GETOnly reports whether requests with this credential must be GETs: no kick-off by POST,
 // no DELETE of an export. See [OneUpHeaders].
 func (c Credential) GETOnly() bool { return c.getOnly }
 
@@ -66,12 +66,12 @@ func (Credential) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[credential]") }
 // LogValue implements [slog.LogValuer].
 func (Credential) LogValue() slog.Value { return slog.StringValue("[credential]") }
 
-// Fetcher gets a new credential from where they are made. A Cache calls it from one
-// goroutine at a time; it retries inside what is worth retrying, and an error that it
-// returns is final for this run. Canceling ctx ends the call.
+// Fetcher obtains a new credential from its issuer. A Cache calls Fetch from one goroutine
+// at a time. Fetch itself retries what is worth retrying; an error that it returns is final
+// for this run. Canceling ctx ends the call.
 type Fetcher interface {
 	Fetch(ctx context.Context) (Credential, error)
 }
 
-// Fetch makes a Credential a Fetcher that gives itself: a static one.
+// Fetch implements [Fetcher]: a Credential is a static Fetcher that returns itself.
 func (c Credential) Fetch(context.Context) (Credential, error) { return c, nil }

@@ -10,9 +10,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// BearerFile is the path of a file with a bearer token that somebody else gets, and puts
-// there anew before it ends. It is read at each Fetch: at first, and when a server has
-// refused the token that it held.
+// BearerFile is the path of a file with a bearer token that another program obtains and
+// replaces before it expires. Each Fetch reads it: the first one, and those after a server
+// has refused the token.
 type BearerFile string
 
 // Fetch implements [Fetcher].
@@ -20,7 +20,7 @@ func (f BearerFile) Fetch(context.Context) (Credential, error) {
 	data, err := os.ReadFile(string(f))
 	token := strings.TrimSpace(string(data))
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
-		err = at.Err // a path may be a secret that was put under the wrong key
+		err = at.Err // the path may be a secret, put under the wrong config key
 	}
 	switch {
 	case err != nil:
@@ -35,7 +35,7 @@ func (f BearerFile) Fetch(context.Context) (Credential, error) {
 		Hint: "check token_file, and what puts the token there; then run again"}
 }
 
-// fitsHeader says whether a token can stand in an HTTP header.
+// fitsHeader reports whether a token is valid in an HTTP header.
 func fitsHeader(token string) bool {
 	return !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }

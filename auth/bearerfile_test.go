@@ -10,7 +10,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// What renews a token in its file is heard when the server refuses the old one.
+// A token that was renewed in its file is used once the server refuses the old one.
 func TestBearerFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "planted-path")

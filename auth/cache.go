@@ -9,33 +9,33 @@ import (
 	"fhirkiln/transport"
 )
 
-// Cache hands one credential to many goroutines: it fetches when there is none, when
-// the old one is about to end, and when the server has refused the old one. Only one
-// fetch runs at a time; the others wait for what it brings, be it a failure. Once the
-// credentials themselves were refused (an error of kind Denied), it does not fetch
-// again: sixteen workers with a wrong secret are one failed login, not sixteen, which
-// might lock the client out. A 403 without OAuth's error does not count as such once a
-// credential was granted: a gateway or firewall sent it, and it is waited out as an
-// outage is.
+// Cache shares one credential among many goroutines. It fetches when there is none, when
+// the old one is about to expire, and when the server has refused the old one. Only one
+// fetch runs at a time; other callers wait for its result, even if that is a failure. Once
+// the credentials themselves have been refused (an error of kind Denied), the Cache does
+// not fetch again: sixteen workers with a wrong secret are one failed login, not sixteen,
+// which might lock the client out. After a credential has been granted, a 403 without an
+// OAuth error does not count as a refusal: it comes from a gateway or firewall, and is
+// waited out like an outage.
 type Cache struct {
-	fetch func(context.Context) (Credential, error) // a func, since fmt would print what is in a Fetcher
+	fetch func(context.Context) (Credential, error) // a func, because fmt would print what is in a Fetcher
 	turn  chan struct{}                             // holds one token: whoever has it may fetch
 
-	mu      sync.Mutex // over what follows; never held while fetching
+	mu      sync.Mutex // guards the fields below; never held while fetching
 	current Credential
-	denied  error  // for good
-	failed  error  // of the last fetch
+	denied  error  // the final refusal
+	failed  error  // of the last failed fetch
 	fails   uint64 // how many fetches have failed
-	granted string // the scope that was warned of last
+	granted string // the scope in the last warning
 }
 
-// NewCache returns a Cache over f. It fetches nothing before it is asked.
+// NewCache returns a Cache over f. It fetches nothing until Credential is called.
 func NewCache(f Fetcher) *Cache {
 	return &Cache{fetch: f.Fetch, turn: make(chan struct{}, 1)}
 }
 
-// Credential returns a credential that is good for a while: at least 30 s, or a fifth
-// of its life if that is shorter. Safe for concurrent use.
+// Credential returns a credential that remains valid for at least 30 s, or a fifth of its
+// lifetime if that is shorter. It is safe for concurrent use.
 func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	c.mu.Lock()
 	fails := c.fails
@@ -55,7 +55,7 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	if err != nil {
 		var e *transport.Error
 		switch {
-		case ctx.Err() != nil: // it is this caller's failure alone
+		case ctx.Err() != nil: // fails this caller only
 		case errors.As(err, &e) && e.Kind == transport.Denied:
 			c.denied = err
 		default:
@@ -67,23 +67,23 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	next.serial = c.current.serial + 1
 	next.fetched = time.Now()
 	c.current = next
-	if r := next.remark; r.granted != "" && r.granted != c.granted {
-		c.granted = r.granted
-		r.say()
+	if w := next.warning; w.granted != "" && w.granted != c.granted {
+		c.granted = w.granted
+		w.log()
 	}
 	return next, nil
 }
 
-// gatewayPauses are before the further attempts at a token endpoint before which a
-// gateway has put itself, each less a random half.
+// gatewayPauses are the pauses between attempts while a gateway refuses in place of the token
+// endpoint. Each is shortened by up to half at random.
 var gatewayPauses = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
 
-// fetchOrOutlast fetches. Where a gateway refused in the place of an endpoint that has
-// granted a credential before, that is no refusal of the credentials but an outage: it
-// is tried a few times more, and then an error of kind Unavailable, which is not kept.
-// How long it may last is for the callers to bound, as with any other outage. Before the
-// first grant it may be how this server refuses, and to try a wrong secret again may
-// lock the client out. The turn is held.
+// fetchOrOutlast fetches a credential. If a gateway refuses in place of an endpoint that has
+// granted a credential before, that is an outage, not a refusal of the credentials:
+// fetchOrOutlast tries a few more times, then returns an error of kind Unavailable, which is
+// not kept. As with any outage, the callers bound how long it may last. Before the first
+// grant, such a 403 may be how this server refuses credentials, and retrying a wrong secret
+// may lock the client out. The caller must hold the turn.
 func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
 	next, err := c.fetch(ctx)
 	c.mu.Lock()
@@ -101,7 +101,7 @@ func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
 	return next, err
 }
 
-// outage is a gateway's refusal as a failure that may pass.
+// outage turns a gateway's refusal into a failure that may pass.
 func outage(err error) error {
 	var e *transport.Error
 	if !errors.As(err, &e) {
@@ -113,10 +113,10 @@ func outage(err error) error {
 	return &passing
 }
 
-// known is what needs no fetch: the current credential, a refusal, or what a fetch has
-// come to that ended since fails was read.
+// known returns what can be told without fetching: the current credential, the final refusal,
+// or the failure of a fetch that ended after fails was read.
 //
-//nolint:staticcheck // an error in the middle: ok is about both
+//nolint:staticcheck // the error is not last: ok covers both results before it
 func (c *Cache) known(fails uint64) (_ Credential, _ error, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,10 +131,9 @@ func (c *Cache) known(fails uint64) (_ Credential, _ error, ok bool) {
 	return Credential{}, nil, false
 }
 
-// Reject says that a server answered 401 to refused. If it is still the current one,
-// the next call of Credential fetches another; a Credential that was refused late, by
-// one of many workers, does not throw away its successor. It never blocks. Safe for
-// concurrent use.
+// Reject tells the Cache that a server answered 401 to refused. If refused is still current,
+// the next call of Credential fetches another; a late rejection by one of many workers does
+// not discard its successor. Reject never blocks on a fetch. It is safe for concurrent use.
 func (c *Cache) Reject(refused Credential) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,11 +142,11 @@ func (c *Cache) Reject(refused Credential) {
 	}
 }
 
-// skew is how long before its end a credential is renewed. It covers the time that a
-// request is on its way, and a server whose clock is a little ahead.
+// skew is how long before its expiry a credential is renewed. It covers the time that a
+// request is in flight, and a server whose clock is slightly ahead.
 const skew = 30 * time.Second
 
-// ending says whether c is too near its end to start a request with.
+// ending reports whether c is too close to its expiry to start a request with.
 func (c Credential) ending(now time.Time) bool {
 	if c.expires.IsZero() {
 		return false

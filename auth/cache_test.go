@@ -43,7 +43,7 @@ func TestCacheFetchesOnceForMany(t *testing.T) {
 	}
 }
 
-func TestCacheWaiterMayLeave(t *testing.T) {
+func TestCacheWaiterCanceled(t *testing.T) {
 	t.Parallel()
 	started, release := make(chan struct{}), make(chan struct{})
 	cache := auth.NewCache(fetchFunc(func(context.Context) (auth.Credential, error) {
@@ -74,8 +74,8 @@ func TestCacheWaiterMayLeave(t *testing.T) {
 	}
 }
 
-// The one whose context ends takes nobody along: who waits fetches on its own.
-func TestCacheFetcherMayLeave(t *testing.T) {
+// A caller whose context ends fails alone: one of those who wait fetches next.
+func TestCacheFetcherCanceled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		fetches := 0
@@ -129,7 +129,7 @@ func TestCacheForgetsErrors(t *testing.T) {
 	}
 }
 
-// A wrong secret is one failed login, however many workers ask and go on asking.
+// A wrong secret is one failed login, however many workers ask and however often.
 func TestCacheKeepsARefusal(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
@@ -157,7 +157,7 @@ func TestCacheKeepsARefusal(t *testing.T) {
 	}
 }
 
-// Those who waited for a fetch share its failure, and the next asks again.
+// Callers who waited for a fetch share its failure, and the next caller fetches again.
 func TestCacheSharesAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ func TestCacheRenewsBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		expiresIn string
-		good      time.Duration // how long it is given out; 0 is for ever
+		good      time.Duration // how long it is given out; 0 means forever
 	}{
 		{`,"expires_in":300`, 270 * time.Second},
 		{`,"expires_in":"300"`, 270 * time.Second},

@@ -94,7 +94,7 @@ func TestClientCredentialsRefused(t *testing.T) {
 			}
 		})
 	}
-	t.Run("once", func(t *testing.T) { // a refusal that is tried again may lock the client out
+	t.Run("once", func(t *testing.T) { // retrying a refusal may lock the client out
 		t.Parallel()
 		server := newServer(t, bulktest.Options{})
 		grant := grantAt(t, server.TokenURL())
@@ -105,7 +105,7 @@ func TestClientCredentialsRefused(t *testing.T) {
 	})
 }
 
-// Answers that no token endpoint should give, and some do.
+// Responses that no token endpoint should give, but some do.
 func TestClientCredentialsOddAnswers(t *testing.T) {
 	t.Parallel()
 	const json, html = "application/json", "text/html"

@@ -35,8 +35,8 @@ func TestCredentialFetchesItself(t *testing.T) {
 
 const secret = "S3CR3T"
 
-// wrapped holds a Credential as other packages would, out of fmt's reach too: it calls
-// no method of what sits in a field that is not exported.
+// wrapped holds a Credential as other packages would, in an unexported field too, on which
+// fmt calls no methods.
 type wrapped struct {
 	Shown  auth.Credential
 	hidden auth.Credential

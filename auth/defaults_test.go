@@ -9,7 +9,7 @@ import (
 	"fhirkiln/auth"
 )
 
-// What is not said of 1upHealth's user management is what is likeliest.
+// The defaults for 1upHealth's user management are the likeliest values.
 func TestOneUpUserDefaults(t *testing.T) {
 	t.Parallel()
 	var got []string
@@ -35,7 +35,7 @@ func TestOneUpUserDefaults(t *testing.T) {
 	}
 }
 
-// A token that ends as soon as it is there is one fetch for each request, no loop.
+// A token that expires as soon as it arrives costs one fetch per request, not a loop.
 func TestCacheNeverLoops(t *testing.T) {
 	t.Parallel()
 	fetches := 0

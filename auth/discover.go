@@ -21,11 +21,11 @@ func configurationOf(base string) string {
 	return strings.TrimRight(base, "/") + "/.well-known/smart-configuration"
 }
 
-// Discover asks the FHIR server at base for its token endpoint, by way of
+// Discover asks the FHIR server at base for its token endpoint, which it reads from
 // .well-known/smart-configuration (SMART App Launch, "Conformance"). It sends no
-// credential and follows no redirect. Servers are known to hide that document behind a
-// login, so it is a convenience: a token URL that is written down needs none of it.
-// The failure is a [*transport.Error].
+// credential and follows no redirects. It is a convenience, because some servers hide that
+// document behind a login: a configured token URL does not need it.
+// A failure is a [*transport.Error].
 func Discover(ctx context.Context, base string, client *http.Client, retry transport.Retry) (string, error) {
 	const hint = "write token_url instead of discover: the server's owner knows it"
 	address := configurationOf(base)
@@ -70,19 +70,20 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	return found.String(), nil
 }
 
-// Pin remembers at which origin a server's token endpoint was found first, and lets it be
-// found nowhere else: each token is asked for with the secret, and the document that says
-// where is fetched anew each time. Safe for concurrent use. Nil lets it be anywhere.
+// Pin remembers the origin at which a server's token endpoint was first found, and accepts
+// no other: the secret goes to that endpoint with each token request, and the document that
+// names it is fetched anew each time. It is safe for concurrent use. A nil *Pin accepts any
+// origin.
 type Pin struct {
-	// Origins, "scheme://host[:port]" or any URL there, are where it may be besides.
+	// Origins are further accepted origins, "scheme://host[:port]" or any URL there.
 	Origins []string
 
 	mu    sync.Mutex
 	first string
 }
 
-// check pins the first endpoint, and says if a later one is elsewhere. base is the server
-// that was asked.
+// check pins the first endpoint's origin, and returns an error if a later endpoint is
+// elsewhere. base is the server that named it.
 func (p *Pin) check(base, endpoint string, log *slog.Logger) error {
 	if p == nil {
 		return nil

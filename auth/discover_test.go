@@ -86,7 +86,7 @@ func TestDiscover(t *testing.T) {
 	})
 }
 
-// A document that came by TLS must not send the secret elsewhere in the clear.
+// A document fetched over TLS must not send the secret elsewhere in the clear.
 func TestDiscoverKeepsToTLS(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -105,7 +105,7 @@ func TestDiscoverKeepsToTLS(t *testing.T) {
 	}
 }
 
-// Who can change the document must not get the next token's secret.
+// Whoever can change the document must not get the secret with the next token request.
 func TestDiscoveredEndpointStays(t *testing.T) {
 	t.Parallel()
 	first, elsewhere := newServer(t, bulktest.Options{}), newServer(t, bulktest.Options{})

@@ -15,8 +15,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// A firewall that steps before the token endpoint in mid-run is an outage; before the
-// first token it is a refusal, which is sent once.
+// A firewall that blocks the token endpoint in mid-run is an outage; before the first token,
+// its 403 is a refusal, and the request is not repeated.
 func TestCacheOutlastsAGateway(t *testing.T) {
 	t.Parallel()
 	const page, refusal = "\n<html>blocked</html>", `{"error":"unauthorized_client"}`
@@ -25,10 +25,10 @@ func TestCacheOutlastsAGateway(t *testing.T) {
 		before   bool // a token was granted before
 		status   int
 		body     string
-		times    int // so often the answer is this, then a token
+		times    int // how often this is the response, before a token is
 		kind     transport.Kind
 		requests int           // after the first token
-		within   time.Duration // what it may take
+		within   time.Duration // how long it may take
 	}{
 		{"page, first", false, 403, page, 100, transport.Denied, 1, 0},
 		{"page", true, 403, page, 3, -1, 4, time.Minute},
@@ -64,7 +64,7 @@ func TestCacheOutlastsAGateway(t *testing.T) {
 				if test.kind >= 0 {
 					e := wantError(t, err, test.kind, "getting a token at https://h.example/token")
 					if outage := test.kind == transport.Unavailable; strings.Contains(e.Hint, "firewall") != outage || strings.Contains(e.Hint, "clock") {
-						t.Errorf("the hint is %q", e.Hint) // the answers have no Date to tell the time by
+						t.Errorf("the hint is %q", e.Hint) // the responses have no Date to compare clocks with
 					}
 				} else if err != nil || authorization(c) != "Bearer x" {
 					t.Errorf("got %q, %v", authorization(c), err)
@@ -83,8 +83,8 @@ func TestCacheOutlastsAGateway(t *testing.T) {
 	}
 }
 
-// Who leaves while a gateway is waited out gets the reason, and takes nobody along.
-func TestCacheIsLeftDuringAnOutage(t *testing.T) {
+// A caller who gives up while a gateway is waited out gets the reason, and fails alone.
+func TestCacheCanceledDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		blocked := false
@@ -114,8 +114,7 @@ func TestCacheIsLeftDuringAnOutage(t *testing.T) {
 	})
 }
 
-// What the firewall refused was not the refresh token: it is sent again, and no code is
-// asked for.
+// The firewall did not refuse the refresh token: it is sent again, and no code is requested.
 func TestOneUpUserOutlastsAGateway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

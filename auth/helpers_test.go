@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// quick retries without keeping anybody waiting.
+// quick retries with hardly any pause.
 var quick = transport.Retry{MinWait: time.Millisecond, MaxWait: time.Millisecond}
 
 // newClient returns a client that leaves no connection behind.
@@ -49,7 +49,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// grantAt asks for tokens with the credentials that bulktest takes, and is in a hurry.
+// grantAt asks for tokens with the credentials that bulktest accepts, and retries quickly.
 func grantAt(t *testing.T, url string) auth.ClientCredentials {
 	t.Helper()
 	return auth.ClientCredentials{
@@ -63,14 +63,14 @@ type fetchFunc func(context.Context) (auth.Credential, error)
 
 func (f fetchFunc) Fetch(ctx context.Context) (auth.Credential, error) { return f(ctx) }
 
-// numbered gives a credential with another token for each fetch.
+// numbered returns a fetcher whose every credential has another token.
 func numbered(fetches *atomic.Int64) fetchFunc {
 	return func(context.Context) (auth.Credential, error) {
 		return auth.Bearer("token-" + string(rune('0'+fetches.Add(1)))), nil
 	}
 }
 
-// authorization is what a request with c would say in its header.
+// authorization returns the Authorization header of a request with c.
 func authorization(c auth.Credential) string {
 	h := http.Header{}
 	c.Apply(h)
@@ -89,8 +89,8 @@ func answer(r *http.Request, status int, contentType, body string) *http.Respons
 	}
 }
 
-// wantError checks a failure's kind and its texts: what it must say, and that it says
-// how to go on, and no secret.
+// wantError checks a failure's kind and text: that it says what it must, has a hint, and
+// holds no secret.
 func wantError(t *testing.T, err error, kind transport.Kind, contains ...string) *transport.Error {
 	t.Helper()
 	var e *transport.Error

@@ -18,9 +18,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Key is a private key that signs assertions: RSA of at least 2048 bits for RS384, or
-// on the curve P-384 for ES384, the two algorithms that a SMART server knows. However
-// it is printed, it prints as "[key]". The zero value signs nothing.
+// Key is a private key that signs assertions: RSA of at least 2048 bits for RS384, or EC
+// on curve P-384 for ES384, the two algorithms that SMART servers support. However it is
+// printed, it prints as "[key]". The zero value cannot sign.
 type Key struct {
 	// sign is a func because fmt cannot look into one.
 	sign func(payload []byte, jku string) (string, error)
@@ -33,9 +33,9 @@ func (Key) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[key]") }
 func (Key) LogValue() slog.Value { return slog.StringValue("[key]") }
 
 // ParseKey reads a private key: a JWK or a JWK Set (RFC 7517), or PEM (PKCS #8,
-// PKCS #1 or SEC 1). id is the key id under which the server knows the key. It chooses
-// among a set's keys; empty, it is the only key that can sign. With PEM, which has no
-// place for one, it must be given. Errors quote nothing of the data.
+// PKCS #1 or SEC 1). id is the key id under which the server knows the key. It selects
+// from a set's keys; if it is empty, there must be only one key that can sign. PEM has no
+// key ids, so it requires id. Errors quote nothing of the data.
 func ParseKey(data []byte, id string) (Key, error) {
 	data = bytes.TrimSpace(data)
 	switch {
@@ -54,7 +54,7 @@ func ParseKey(data []byte, id string) (Key, error) {
 	return Key{}, errors.New("not a key: want a JWK, a JWK Set or PEM")
 }
 
-// parseJWK chooses the key of a JWK or JWK Set.
+// parseJWK selects the key from a JWK or JWK Set.
 func parseJWK(data []byte, id string) (Key, error) {
 	var set struct{ Keys []json.RawMessage }
 	if json.Unmarshal(data, &set) != nil {
@@ -62,7 +62,7 @@ func parseJWK(data []byte, id string) (Key, error) {
 	}
 	if set.Keys == nil {
 		set.Keys = []json.RawMessage{data}
-		// One that is alone may go without an id of its own.
+		// A single key need not have an id of its own.
 		var alone struct{ Kid string }
 		if json.Unmarshal(data, &alone) == nil && alone.Kid == "" && id != "" {
 			k, err := readJWK(data)
@@ -101,7 +101,8 @@ func parseJWK(data []byte, id string) (Key, error) {
 	return newKey(usable[0].Key, usable[0].KeyID)
 }
 
-// readJWK reads a key that may sign. With an error it still gives the kid if it can.
+// readJWK reads a private key that may sign. Even with an error, the key has its kid if that
+// can be read.
 func readJWK(data []byte) (jose.JSONWebKey, error) {
 	var k jose.JSONWebKey
 	var uses struct {
@@ -160,7 +161,7 @@ func parsePEM(data []byte) (any, error) {
 	}
 }
 
-// algorithm is what a key signs with.
+// algorithm returns the algorithm that a key signs with.
 func algorithm(key any) (jose.SignatureAlgorithm, error) {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
@@ -198,7 +199,7 @@ func newKey(private crypto.PrivateKey, id string) (Key, error) {
 		}
 		return signed.CompactSerialize()
 	}
-	if _, err := sign([]byte("{}"), ""); err != nil { // better now than at night
+	if _, err := sign([]byte("{}"), ""); err != nil { // fail now rather than in a nightly run
 		return Key{}, errors.New("the key cannot sign")
 	}
 	return Key{sign: sign}, nil

@@ -16,8 +16,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// keycloak takes assertions by the rules of Keycloak 26.3.5, and words its refusals so,
-// as seen in answers of that version.
+// keycloak accepts assertions by the rules of Keycloak 26.3.5, and refuses in its words, as
+// seen in responses of that version.
 type keycloak struct {
 	keys  jose.JSONWebKeySet // public
 	clock func() time.Time   // its own
@@ -79,7 +79,7 @@ func (k *keycloak) objection(assertion string) string {
 
 const tokenURL = "https://auth.example.com/auth/realms/dev-portal/protocol/openid-connect/token"
 
-// TestKeycloakAssertion is SMART Backend Services at a Keycloak, whose clock may be half
+// TestKeycloakAssertion tests SMART Backend Services with a Keycloak whose clock may be half
 // a minute off.
 func TestKeycloakAssertion(t *testing.T) {
 	t.Parallel()
@@ -107,8 +107,8 @@ func TestKeycloakAssertion(t *testing.T) {
 	}
 }
 
-// TestKeycloakRefusals are the answers of Keycloak 26.3.5 to what users get wrong, and
-// what they are told to try.
+// TestKeycloakRefusals tests Keycloak 26.3.5's responses to users' mistakes, and the hints
+// that users get.
 func TestKeycloakRefusals(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

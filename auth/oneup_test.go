@@ -21,7 +21,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// oneUp is 1upHealth's user management: codes are good once, refresh tokens too.
+// oneUp is 1upHealth's user management: codes and refresh tokens can be used once.
 type oneUp struct {
 	names   auth.OneUpNames // all filled
 	url     string
@@ -29,8 +29,8 @@ type oneUp struct {
 	made    int
 	good    map[string]bool // codes and refresh tokens
 	asked   []string
-	down    int  // so many token requests take the token and answer 503
-	forgets bool // answers with no refresh token
+	down    int  // how many token requests use up the token and answer 503
+	forgets bool // responses have no refresh token
 }
 
 func newOneUp(t *testing.T) *oneUp {
@@ -105,7 +105,7 @@ func (s *oneUp) options(t *testing.T) auth.OneUpUserOptions {
 		HTTP: newClient(t), Retry: quick, Log: slog.New(slog.NewTextHandler(&log, nil))}
 }
 
-// fetch wants a token, and says which requests it took.
+// fetch fetches a token, and returns the requests that it took.
 func (s *oneUp) fetch(t *testing.T, f auth.Fetcher) []string {
 	t.Helper()
 	s.mu.Lock()
@@ -128,7 +128,7 @@ func wantAsked(t *testing.T, got []string, want ...string) {
 }
 
 // A token endpoint that does not answer is an outage, not a bug.
-func TestOneUpUserWaitsNotForEver(t *testing.T) {
+func TestOneUpUserTimesOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		user := auth.NewOneUpUser(auth.OneUpUserOptions{TokenURL: "https://h.example/token", ClientID: "id", ClientSecret: secret, RefreshToken: "S3CR3T-refresh",
@@ -151,7 +151,7 @@ func TestOneUpUser(t *testing.T) {
 	wantAsked(t, s.fetch(t, user), "code", codeGrant)
 	wantAsked(t, s.fetch(t, user), refreshGrant)
 	wantAsked(t, s.fetch(t, user), refreshGrant)
-	// The next run goes on where this one was.
+	// The next run continues where this one stopped.
 	o.AppUserID = ""
 	wantAsked(t, s.fetch(t, auth.NewOneUpUser(o)), refreshGrant)
 	stored, err := file.Load(t.Context())
@@ -171,12 +171,12 @@ func TestOneUpUserWithoutStore(t *testing.T) {
 	user := auth.NewOneUpUser(s.options(t))
 	wantAsked(t, s.fetch(t, user), "code", codeGrant)
 	wantAsked(t, s.fetch(t, user), refreshGrant)
-	s.forgets = true // a server that does not rotate, or gives none
+	s.forgets = true // a server that does not rotate, or issues none
 	wantAsked(t, s.fetch(t, user), refreshGrant)
 	wantAsked(t, s.fetch(t, user), refreshGrant, "code", codeGrant)
 }
 
-func TestOneUpUserWithTokensOfElsewhere(t *testing.T) {
+func TestOneUpUserWithGivenTokens(t *testing.T) {
 	t.Parallel()
 	t.Run("code", func(t *testing.T) {
 		t.Parallel()
@@ -189,7 +189,7 @@ func TestOneUpUserWithTokensOfElsewhere(t *testing.T) {
 		clear(s.good)
 		_, err := user.Fetch(t.Context())
 		wantError(t, err, transport.Denied, "getting a token by refresh_token", "invalid_grant")
-		wantAsked(t, s.asked, refreshGrant, refreshGrant) // and the code, good once, is not sent again
+		wantAsked(t, s.asked, refreshGrant, refreshGrant) // and the code, which works once, is not sent again
 	})
 	t.Run("refresh token, after a bad stored one", func(t *testing.T) {
 		t.Parallel()
@@ -228,7 +228,7 @@ func TestOneUpUserWithTokensOfElsewhere(t *testing.T) {
 	})
 }
 
-// The server took the refresh token, and its answer was lost.
+// The server used up the refresh token, and its response was lost.
 func TestOneUpUserLosesAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -248,7 +248,7 @@ func TestOneUpUserByOtherNames(t *testing.T) {
 	wantAsked(t, s.fetch(t, user), "code", "token")
 	wantAsked(t, s.fetch(t, user), "refresh")
 
-	// And with names that are not the server's, the refusal quotes no secret.
+	// Even if the names are not the server's, the refusal quotes no secret.
 	o.Names = auth.OneUpNames{}
 	_, err := auth.NewOneUpUser(o).Fetch(t.Context())
 	wantError(t, err, transport.Denied, "getting a user's code", "client_secret=[redacted]")
@@ -283,7 +283,7 @@ func (s *badStore) Save(_ context.Context, token auth.Secret) error {
 	return nil
 }
 
-// silentStore answers the first save alone, and then nothing.
+// silentStore answers only the first save.
 type silentStore struct {
 	badStore
 	saving chan struct{}
@@ -298,9 +298,9 @@ func (s *silentStore) Save(ctx context.Context, token auth.Secret) error {
 	return context.Cause(ctx)
 }
 
-// A refresh token is saved though the run is told to end, but a store that is silent is not
-// waited for as long as it likes.
-func TestOneUpUserSavesNotForEver(t *testing.T) {
+// A refresh token is saved even if the run is told to stop, but then the wait for a silent
+// store is bounded.
+func TestOneUpUserBoundsSaving(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &silentStore{badStore{n: 1}, make(chan struct{})}
@@ -314,7 +314,7 @@ func TestOneUpUserSavesNotForEver(t *testing.T) {
 		var ended time.Time
 		go func() {
 			<-store.saving
-			time.Sleep(time.Hour) // a store is waited for as long as it lets itself be
+			time.Sleep(time.Hour) // until ctx ends, the wait for the store is unbounded
 			ended = time.Now()
 			cancel(why)
 		}()
@@ -325,7 +325,7 @@ func TestOneUpUserSavesNotForEver(t *testing.T) {
 	})
 }
 
-// Nothing is spent before the store has shown that it can keep what comes.
+// Nothing is spent before the store has shown that it can be written.
 func TestOneUpUserTriesTheStoreFirst(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -334,12 +334,12 @@ func TestOneUpUserTriesTheStoreFirst(t *testing.T) {
 	if _, err := auth.NewOneUpUser(o).Fetch(t.Context()); err == nil || err.Error() != "disk full" || len(s.asked) != 0 {
 		t.Errorf("got %v, after %v", err, s.asked)
 	}
-	// Later failures end the run only where the next could not do without the token.
+	// Later failures end the run only if the next run could not do without the token.
 	o.Store = &badStore{n: 1}
 	user := auth.NewOneUpUser(o)
 	wantAsked(t, s.fetch(t, user), "code", codeGrant)
 	wantAsked(t, s.fetch(t, user), refreshGrant)
-	// What the store then holds is spent. Servers may punish its use.
+	// What the store then holds is spent, and servers may punish its use.
 	o.Store = &badStore{n: 2}
 	user = auth.NewOneUpUser(o)
 	wantAsked(t, s.fetch(t, user), "code", codeGrant)

@@ -5,29 +5,29 @@ import (
 	"net/http"
 )
 
-// OneUpHeaders is 1upHealth's way without tokens: the client's id and secret stand in
-// headers of every request, with the user whose data is asked for. It does not end, and
-// nothing renews it. As all headers of a [Credential], these follow no redirect to
+// OneUpHeaders is 1upHealth's authentication without tokens: every request has headers with
+// the client's id and secret, and the user whose data is requested. It does not expire, and
+// nothing renews it. Like all headers of a [Credential], these do not follow a redirect to
 // another origin.
 type OneUpHeaders struct {
 	ClientID     string
 	ClientSecret Secret
 
-	// OneUpUserID is 1upHealth's number of the user, or "client" for all users of the
-	// client; then only GET may be sent, see [Credential.GETOnly].
+	// OneUpUserID is 1upHealth's id for the user, or [AllUsers], with which only GET may be
+	// sent; see [Credential.GETOnly].
 	OneUpUserID string
 
-	// AppUserID is the client's own id of the user, where OneUpUserID is empty.
+	// AppUserID is the client's own id for the user. It is used if OneUpUserID is empty.
 	AppUserID string
 }
 
-// AllUsers is the OneUpUserID that stands for all of the client's users.
+// AllUsers is the OneUpUserID for all of the client's users.
 const AllUsers = "client"
 
 // Fetch implements [Fetcher]. It cannot fail.
 func (o OneUpHeaders) Fetch(context.Context) (Credential, error) {
 	h := http.Header{
-		// As 1upHealth spells them, underscores and all: Set would write Client_id.
+		// Spelled exactly as 1upHealth does; Set would write Client_id.
 		"client_id":     {o.ClientID},
 		"client_secret": {string(o.ClientSecret)},
 	}

@@ -17,7 +17,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// An outage says nothing of the refresh token: no code is spent in its stead.
+// An outage says nothing about the refresh token: no code is spent instead.
 func TestOneUpUserKeepsItsTokenInAnOutage(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -41,7 +41,7 @@ func TestOneUpUserKeepsItsTokenInAnOutage(t *testing.T) {
 	}
 }
 
-// Before the first token, a gateway's 403 may be how this server refuses one that is old.
+// Before the first token, a 403 like a gateway's may be how this server refuses an old one.
 func TestOneUpUserRefusedByAGateway(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -61,7 +61,7 @@ func TestOneUpUserRefusedByAGateway(t *testing.T) {
 	wantAsked(t, s.fetch(t, auth.NewOneUpUser(o)), "code", codeGrant)
 }
 
-// A code that was refused is not sent again, in whatever way it was used up.
+// A refused code is not sent again, however it was used up.
 func TestOneUpUserSendsACodeOnce(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -75,8 +75,8 @@ func TestOneUpUserSendsACodeOnce(t *testing.T) {
 	wantAsked(t, s.asked, codeGrant)
 }
 
-// told is a store whose nth Load gives the nth token, and the last from then on; "!" is a
-// failure.
+// told is a store whose nth Load returns the nth token, and the last one from then on; "!" is
+// a failure.
 type told []string
 
 func (s *told) Load(context.Context) (auth.Secret, error) {
@@ -92,8 +92,7 @@ func (s *told) Load(context.Context) (auth.Secret, error) {
 
 func (s *told) Save(context.Context, auth.Secret) error { return nil }
 
-// A refresh token that is refused may have been used by another process, which has saved
-// the next.
+// A refused refresh token may have been used by another process, which has saved the next.
 func TestOneUpUserLooksIntoTheStoreAgain(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
@@ -116,7 +115,7 @@ func TestOneUpUserLooksIntoTheStoreAgain(t *testing.T) {
 		{"it fails at once", told{"!"}, "S3CR3T-old", nil, true},
 		{"always another", many, "", append(ten, "code", codeGrant), false},
 	} {
-		t.Run(test.name, func(t *testing.T) { // one after the other: asked is of the server
+		t.Run(test.name, func(t *testing.T) { // not parallel: they share the server's asked
 			o := s.options(t)
 			o.Store, o.RefreshToken = &test.store, test.given
 			user := auth.NewOneUpUser(o)
@@ -133,8 +132,8 @@ func TestOneUpUserLooksIntoTheStoreAgain(t *testing.T) {
 	}
 }
 
-// A token that cannot be kept is told of, where the next run can do without it.
-func TestOneUpUserTellsThatATokenIsNotSaved(t *testing.T) {
+// A token that cannot be saved is logged, if the next run can do without it.
+func TestOneUpUserWarnsOfAnUnsavedToken(t *testing.T) {
 	t.Parallel()
 	s := newOneUp(t)
 	var log bytes.Buffer

@@ -14,56 +14,56 @@ import (
 	"fhirkiln/transport"
 )
 
-// OneUpUser gets the token of one user of 1upHealth's user management: a code by the
-// client's id and secret and the user's id, for the code a token and a refresh token,
-// and with the refresh token the next ones. Make it with [NewOneUpUser].
+// OneUpUser obtains tokens for one user of 1upHealth's user management. It gets a code with
+// the client's id and secret and the user's id, exchanges it for an access token and a
+// refresh token, and uses the refresh token from then on. Create it with [NewOneUpUser].
 type OneUpUser struct {
 	o        OneUpUserOptions
-	refresh  Secret // the last that the server gave
-	unsaved  bool   // the store does not have it
-	probed   bool   // the store can be written
-	codeSent bool   // a code is good once
+	refresh  Secret // the last that the server issued
+	unsaved  bool   // refresh is not in the store
+	probed   bool   // the store is known to be writable
+	codeSent bool   // a code can be used only once
 }
 
-// OneUpUserOptions say which user, and where. ClientID, ClientSecret, HTTP and one of
+// OneUpUserOptions configures a [OneUpUser]. ClientID, ClientSecret, HTTP and one of
 // AppUserID, Code, RefreshToken or a filled Store are required.
 type OneUpUserOptions struct {
-	// CodeURL gives codes. Default https://api.1up.health/user-management/v1/user/auth-code.
+	// CodeURL issues codes. Default https://api.1up.health/user-management/v1/user/auth-code.
 	CodeURL string
 
-	// TokenURL gives tokens. Default https://auth.1up.health/oauth2/token.
+	// TokenURL issues tokens. Default https://auth.1up.health/oauth2/token.
 	TokenURL string
 
 	ClientID     string
 	ClientSecret Secret
 
-	// AppUserID is the client's own id of the user. With it, a code can be had whenever
-	// no refresh token is good; without, somebody else has to get the first code or
-	// refresh token.
+	// AppUserID is the client's own id for the user. With it, a new code can be requested
+	// whenever there is no valid refresh token; without it, the first code or refresh token
+	// must come from elsewhere.
 	AppUserID string
 
-	// Code and RefreshToken were got elsewhere. A code is good once, for two hours. They
-	// are used where Store has nothing better.
+	// Code and RefreshToken were obtained elsewhere. A code can be used once, within two
+	// hours. They are used if Store has nothing better.
 	Code, RefreshToken Secret
 
-	// Store keeps the refresh token from run to run. Nil keeps it for this run alone.
+	// Store keeps the refresh token between runs. Nil keeps it for this run only.
 	Store TokenStore
 
-	// Names are how the requests spell things.
+	// Names are the names that the requests use.
 	Names OneUpNames
 
-	// HTTP, Retry and Log are as those of [ClientCredentials].
+	// HTTP, Retry and Log are as in [ClientCredentials].
 	HTTP  *http.Client
 	Retry transport.Retry
 	Log   *slog.Logger
 }
 
-// OneUpNames are the names of parameters and the grant types, on which 1upHealth's
-// pages are not of one mind. The zero value is the likeliest.
+// OneUpNames are parameter names and grant types on which 1upHealth's pages disagree. The
+// zero value is the likeliest combination.
 type OneUpNames struct {
-	User         string // of the user's id where a code is asked for. Default app_user_id
-	CodeSecret   string // of the client's secret where a code is asked for. Default client_secret
-	TokenSecret  string // of the client's secret where a token is asked for. Default client_secret
+	User         string // the user's id in a request for a code. Default app_user_id
+	CodeSecret   string // the client's secret in a request for a code. Default client_secret
+	TokenSecret  string // the client's secret in a request for a token. Default client_secret
 	CodeGrant    string // the grant_type with a code. Default authorization_code
 	RefreshGrant string // the grant_type with a refresh token. Default refresh_token
 }
@@ -83,9 +83,9 @@ func NewOneUpUser(o OneUpUserOptions) *OneUpUser {
 // Format implements [fmt.Formatter], so that no verb prints the secrets.
 func (OneUpUser) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[credentials of a user]") }
 
-// Fetch implements [Fetcher]: by the refresh token if there is a good one, else by
-// code. Failures are those of [ClientCredentials.Fetch], and the store's. Not for
-// several goroutines at once.
+// Fetch implements [Fetcher]. It uses the refresh token if there is a valid one, otherwise a
+// code. It fails like [ClientCredentials.Fetch], or with an error of the store. It is not
+// safe for concurrent use.
 func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	refresh, err := u.refreshTokens(ctx)
 	if err != nil {
@@ -95,12 +95,12 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	for tried := 0; tried < len(refresh); tried++ {
 		token := refresh[tried]
 		c, err := u.exchange(ctx, u.o.Names.RefreshGrant, "refresh_token", token)
-		if !isDenied(err) || u.refresh != "" && errors.Is(err, errGateway) { // which says nothing of the token
+		if !isDenied(err) || u.refresh != "" && errors.Is(err, errGateway) { // a gateway's 403 says nothing about the token
 			return c, err
 		}
 		refused = err
 		if tried+1 == len(refresh) {
-			// Another process may have used it since, and saved the next.
+			// Another process may have used it by now, and saved the next.
 			if refresh, err = u.newer(ctx, refresh); err != nil {
 				return Credential{}, err
 			}
@@ -128,8 +128,8 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	return u.exchange(ctx, u.o.Names.CodeGrant, "code", code)
 }
 
-// refreshTokens are those that may be good, the likeliest first: the store's, to which
-// another process may have saved a newer one, this run's, and the user's.
+// refreshTokens returns the tokens that may be valid, likeliest first: the store's, which
+// another process may have renewed, this run's, and the configured one.
 func (u *OneUpUser) refreshTokens(ctx context.Context) ([]Secret, error) {
 	tokens := []Secret{u.refresh, u.o.RefreshToken}
 	if u.o.Store != nil {
@@ -139,7 +139,7 @@ func (u *OneUpUser) refreshTokens(ctx context.Context) ([]Secret, error) {
 		}
 		place := 0
 		if u.unsaved {
-			place = 1 // the stored one is spent; servers may punish its use
+			place = 1 // the stored token is spent, and servers may punish its use
 		}
 		tokens = slices.Insert(tokens, place, stored)
 	}
@@ -149,8 +149,8 @@ func (u *OneUpUser) refreshTokens(ctx context.Context) ([]Secret, error) {
 			some = append(some, t)
 		}
 	}
-	// The server takes the old token away when it gives the new one. So the store must
-	// show that it can be written before anything is spent.
+	// The server revokes the old token when it issues a new one. So make sure that the store
+	// can be written before spending anything.
 	if u.o.Store != nil && !u.probed {
 		var known Secret
 		if len(some) > 0 {
@@ -164,10 +164,10 @@ func (u *OneUpUser) refreshTokens(ctx context.Context) ([]Secret, error) {
 	return some, nil
 }
 
-// newer adds the store's token to those that were tried, if it is another by now.
+// newer appends the store's token to tried if it has changed in the meantime.
 func (u *OneUpUser) newer(ctx context.Context, tried []Secret) ([]Secret, error) {
-	const most = 10 // processes do not take turns for ever
-	if u.o.Store == nil || len(tried) >= most {
+	const maxTries = 10 // processes do not take turns forever
+	if u.o.Store == nil || len(tried) >= maxTries {
 		return tried, nil
 	}
 	stored, err := u.o.Store.Load(ctx)
@@ -177,7 +177,7 @@ func (u *OneUpUser) newer(ctx context.Context, tried []Secret) ([]Secret, error)
 	return append(tried, stored), nil
 }
 
-// code asks for a code of the user.
+// code requests a code for the user.
 func (u *OneUpUser) code(ctx context.Context) (Secret, error) {
 	e := u.endpoint(u.o.CodeURL, "getting a user's code")
 	answer, err := e.ask(ctx, func() (form, error) {
@@ -197,16 +197,16 @@ func (u *OneUpUser) code(ctx context.Context) (Secret, error) {
 	return Secret(code), nil
 }
 
-// exchangeTime is how long it may take to get a token, waiting as the server asks included.
-const exchangeTime = 30 * time.Second
+// exchangeTimeout bounds getting a token, including pauses that the server asks for.
+const exchangeTimeout = 30 * time.Second
 
-// exchange gives a code or a refresh token for a token, and keeps the refresh token
-// that comes with it. A ctx that ends does not cut it off: the server may have replaced
-// the refresh token already, and only its answer has the new one.
+// exchange exchanges a code or a refresh token for an access token, and keeps the refresh
+// token that comes with it. The end of ctx does not cut it off: the server may already have
+// replaced the refresh token, and only its response has the new one.
 func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secret) (Credential, error) {
 	e := u.endpoint(u.o.TokenURL, "getting a token by "+name)
-	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTime, &transport.Error{Kind: transport.Unavailable,
-		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no answer within %v", exchangeTime), Hint: "run again later"})
+	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTimeout, &transport.Error{Kind: transport.Unavailable,
+		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no answer within %v", exchangeTimeout), Hint: "run again later"})
 	defer cancel()
 	answer, err := e.ask(limited, func() (form, error) {
 		return form{secrets: []string{string(u.o.ClientSecret), string(value)}, values: url.Values{
@@ -225,23 +225,23 @@ func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secr
 			return Credential{}, err
 		}
 	}
-	return e.bearer(answer, remark{})
+	return e.bearer(answer, scopeWarning{})
 }
 
-// savingTime is how long after the end of its ctx a refresh token is still being saved.
-const savingTime = 30 * time.Second
+// saveGrace is how long saving a refresh token may go on after its ctx has ended.
+const saveGrace = 30 * time.Second
 
-// keep saves the refresh token. A ctx that ends must not lose it: the old one is spent. But a
-// store that is silent then does not keep the process for ever.
+// keep saves the refresh token. The end of ctx must not lose it, since the old one is spent.
+// But after that, a silent store does not hold the process up forever.
 func (u *OneUpUser) keep(ctx context.Context) error {
 	if u.o.Store == nil {
 		return nil
 	}
-	saving, cancel := transport.Linger(ctx, savingTime)
+	saving, cancel := transport.Linger(ctx, saveGrace)
 	defer cancel()
 	err := u.o.Store.Save(saving, u.refresh)
 	u.unsaved = err != nil
-	if err != nil && u.o.AppUserID != "" { // the next run can get another by code
+	if err != nil && u.o.AppUserID != "" { // the next run can get another with a code
 		if u.o.Log != nil {
 			u.o.Log.Warn("the new refresh token is not saved; the next run asks for a code", "error", err)
 		}

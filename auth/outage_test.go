@@ -18,7 +18,7 @@ import (
 	"fhirkiln/transport"
 )
 
-func TestClientCredentialsMendsWhatPasses(t *testing.T) {
+func TestClientCredentialsRetriesTransientFailures(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: 2, Do: bulktest.Respond(503, nil, "")})
@@ -31,7 +31,7 @@ func TestClientCredentialsMendsWhatPasses(t *testing.T) {
 	}
 }
 
-// With the pauses between the attempts on a clock that does not keep anybody waiting.
+// The pauses between the attempts run on a fake clock.
 func TestClientCredentialsUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -70,7 +70,7 @@ func TestClientCredentialsUnavailable(t *testing.T) {
 	}
 }
 
-// A wait is not silence.
+// A wait is logged.
 func TestClientCredentialsTellsItsLog(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
@@ -108,8 +108,8 @@ func TestClientCredentialsCutAnswer(t *testing.T) {
 	}
 }
 
-// The network may cut an answer in its body too, and the same again may work.
-func TestClientCredentialsMendsACutAnswer(t *testing.T) {
+// The network may also cut a response in its body, and a retry may work.
+func TestClientCredentialsRetriesACutAnswer(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
 	server.Inject(bulktest.Fault{On: bulktest.TokenEndpoint, Times: 2, Do: bulktest.CutBody(10)})

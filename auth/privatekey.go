@@ -14,31 +14,31 @@ import (
 	"fhirkiln/transport"
 )
 
-// PrivateKeyJWT gets a bearer token by SMART Backend Services: the client credentials
+// PrivateKeyJWT obtains a bearer token by SMART Backend Services: the client credentials
 // grant, with an assertion signed by the client's private key instead of a secret
 // (SMART App Launch, "Backend Services" and "Client Authentication: Asymmetric").
 type PrivateKeyJWT struct {
-	// TokenURL is where tokens are made, and the assertion's audience. Empty: what the
-	// FHIR server at Discover names.
+	// TokenURL is the token endpoint, and the assertion's audience. If it is empty, the FHIR
+	// server at Discover names it.
 	TokenURL string
 
-	// Discover is the base URL of a FHIR server that is asked for the token endpoint,
-	// see [Discover], where TokenURL is empty.
+	// Discover is the base URL of a FHIR server to ask for the token endpoint if TokenURL is
+	// empty; see [Discover].
 	Discover string
 
-	// Pin is as that of [ClientCredentials].
+	// Pin is as in [ClientCredentials].
 	Pin *Pin
 
 	ClientID string
 
-	// Key signs; its public half is registered with the server.
+	// Key signs the assertions; its public half is registered with the server.
 	Key Key
 
-	// KeySetURL is the registered URL of the client's JWK Set, sent as jku. Empty sends
-	// none: most servers know the URL.
+	// KeySetURL is the registered URL of the client's JWK Set, sent as jku. If it is empty,
+	// none is sent: most servers know the URL.
 	KeySetURL string
 
-	// Scope, RequireScope, HTTP, Retry and Log are as those of [ClientCredentials].
+	// Scope, RequireScope, HTTP, Retry and Log are as in [ClientCredentials].
 	Scope        string
 	RequireScope bool
 	HTTP         *http.Client
@@ -47,21 +47,20 @@ type PrivateKeyJWT struct {
 }
 
 const (
-	// assertionLife is half of the five minutes that an assertion may be good for, so that
-	// it is neither over nor too far ahead while either clock is wrong by up to two minutes
-	// and a half. There is no nbf, which a server behind ours would refuse.
+	// assertionLife is half of the five minutes for which an assertion may be valid, so that
+	// the server finds it neither expired nor valid for too long while the clocks differ by up
+	// to two and a half minutes. There is no nbf: a server behind our clock would refuse it.
 	assertionLife = 150 * time.Second
 
-	// assertionAge is how old an assertion says that it is (iat). Without iat, Keycloak
-	// refuses what is good for more than a minute; with it, the minute counts from there,
-	// and the time of issue may be up to 15 s ahead. 20 s are near the middle of that: our
-	// clock may be 35 s ahead of a Keycloak's and 40 s behind it.
+	// assertionAge is how far in the past an assertion claims to have been issued (iat).
+	// Without iat, Keycloak refuses an assertion that is valid for more than a minute; with
+	// it, the minute counts from iat, which may be up to 15 s in the future. 20 s is near the
+	// middle of that range: our clock may be 35 s ahead of Keycloak's or 40 s behind it.
 	assertionAge = 20 * time.Second
 )
 
-// Fetch implements [Fetcher]. Every request, also one that is sent again, has an
-// assertion of its own: servers refuse a jti that they have seen. Failures are those
-// of [ClientCredentials.Fetch].
+// Fetch implements [Fetcher]. Every request, including a retry, has an assertion of its own,
+// because servers refuse a jti that they have seen. It fails like [ClientCredentials.Fetch].
 func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 	if p.Key.sign == nil {
 		return Credential{}, errors.New("getting a token: there is no key to sign with")
@@ -99,7 +98,7 @@ func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 	return e.bearer(answer, note)
 }
 
-// assertion signs one for one request.
+// assertion returns a signed assertion for one request.
 func (p PrivateKeyJWT) assertion(audience string) (string, error) {
 	now := time.Now()
 	claims, err := json.Marshal(struct {

@@ -22,7 +22,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// keys makes the keys of these tests once: RSA ones take a while.
+// keys generates the keys of these tests once: RSA keys take a while.
 var keys = sync.OnceValue(func() (k struct {
 	rsa, weak *rsa.PrivateKey
 	ec, p256  *ecdsa.PrivateKey
@@ -34,13 +34,13 @@ var keys = sync.OnceValue(func() (k struct {
 	return k
 })
 
-// jwtServer is a token endpoint that holds to every word of SMART's text.
+// jwtServer is a token endpoint that enforces every rule of SMART's text.
 type jwtServer struct {
 	url    string
 	public map[string]any // by kid
 	jku    string
 	now    func() time.Time
-	faults int // so many requests are answered with 503 after the assertion was used up
+	faults int // how many requests are answered with 503 after using up the assertion
 
 	mu       sync.Mutex
 	seen     map[string]bool // jti
@@ -188,7 +188,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 					t.Fatalf("got %q, %v", authorization(c), err)
 				}
 			}
-			// Each was checked for a jti of its own, those sent again too.
+			// The server checked each for a jti of its own, retries included.
 			if server.requests != 5 || len(server.seen) != 5 || server.algs[0] != test.alg {
 				t.Errorf("%d requests, %d assertions by %v", server.requests, len(server.seen), server.algs)
 			}
@@ -208,7 +208,7 @@ func TestPrivateKeyJWTHeader(t *testing.T) {
 	if _, err := grant.Fetch(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// A refusal is not tried again, and what the server quotes is not told.
+	// A refusal is not retried, and what the server quotes is not shown.
 	grant.ClientID = "other"
 	_, err = grant.Fetch(t.Context())
 	e := wantError(t, err, transport.Denied, "invalid_client", "the claims are")
@@ -217,8 +217,8 @@ func TestPrivateKeyJWTHeader(t *testing.T) {
 	}
 }
 
-// A server whose clock is two minutes off, either way, takes the assertion; with more
-// the user is told.
+// A server whose clock is two minutes off, either way, accepts the assertion; if it is off by
+// more, the user is told.
 func TestPrivateKeyJWTWithWrongClocks(t *testing.T) {
 	t.Parallel()
 	key, err := auth.ParseKey([]byte(jwk(keys().ec)), "")

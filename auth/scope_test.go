@@ -71,7 +71,7 @@ func TestGrantedScope(t *testing.T) {
 			var log bytes.Buffer
 			grant := auth.ClientCredentials{TokenURL: url, ClientSecret: secret, Scope: test.asked, HTTP: newClient(t), Log: slog.New(slog.NewTextHandler(&log, nil))}
 			cache := auth.NewCache(grant)
-			for range 3 { // a token every five minutes is no news every five minutes
+			for range 3 { // a token every five minutes must not warn every five minutes
 				c, err := cache.Credential(t.Context())
 				if err != nil {
 					t.Error(err)
@@ -96,7 +96,7 @@ func TestGrantedScope(t *testing.T) {
 	}
 }
 
-// Assertions are checked as secrets are.
+// The scope granted for an assertion is checked like the one granted for a secret.
 func TestGrantedScopeOfAnAssertion(t *testing.T) {
 	t.Parallel()
 	key, err := auth.ParseKey([]byte(jwk(keys().ec)), "")

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 )
 
-// Secret is a text that no print, log or encoder shows: all of them give "[redacted]".
-// Keep it in exported fields: fmt cannot call the methods of a value in an unexported
-// one, and prints what is inside.
+// Secret is a string that prints, logs and encodes as "[redacted]". Keep it in exported
+// fields: fmt cannot call methods on a value in an unexported field, and prints what is
+// inside.
 type Secret string
 
 // Format implements [fmt.Formatter], so that no verb prints the secret.
@@ -16,5 +16,5 @@ func (Secret) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[redacted]") }
 // LogValue implements [slog.LogValuer].
 func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// MarshalText implements [encoding.TextMarshaler], for JSON and others.
+// MarshalText implements [encoding.TextMarshaler], for JSON and other encoders.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

@@ -10,35 +10,36 @@ import (
 	"io/fs"
 )
 
-// Objects keeps small objects that are changed by compare and swap, as a sink's state
-// does. V is an object's version, and its zero that of none.
+// Objects stores small objects that change by compare-and-swap, as a sink's state does.
+// V is the version of an object; its zero value means that there is no object.
 type Objects[V comparable] interface {
-	// Load reads an object; if there is none, the error is [fs.ErrNotExist].
+	// Load reads an object. If there is none, the error is [fs.ErrNotExist].
 	Load(ctx context.Context, key string) ([]byte, V, error)
 
-	// Swap replaces an object that is still at the version old. If it fails, the object has
-	// the old content or the new one.
+	// Swap replaces an object that is still at version old. If it fails, the object has
+	// either the old content or the new.
 	Swap(ctx context.Context, key string, content []byte, old V) (V, error)
 }
 
-// TokenObject is a [TokenStore] in an object that several processes may have, each with
-// a TokenObject of its own. Make it with [NewTokenObject].
+// TokenObject is a [TokenStore] in an object that several processes may share, each with
+// a TokenObject of its own. Create it with [NewTokenObject].
 //
-// A server that rotates refresh tokens gives the next one for the last, so that a token
-// which another process has saved since this one's Load is newer than what came of the
-// one before: Save leaves it there, and the next Load returns it.
+// A server that rotates refresh tokens issues each token in exchange for the one before. So a
+// token that another process has saved since this one's Load is newer than what this process
+// got for the old token: Save leaves it there, and the next Load returns it.
 type TokenObject[V comparable] struct {
 	objects Objects[V]
 	key     string
-	user    string
-	version V      // of the object as it was seen last
-	token   Secret // in it
+	user    string // a hash
+	version V      // of the object when last seen
+	token   Secret // of the object when last seen
 	loaded  bool
 }
 
-// NewTokenObject keeps a token under key. user is all that says whose it is: URL of the
-// token endpoint, client, user, code or refresh token that were given. A token of
-// another one counts as none and is replaced. Of user, a hash is kept.
+// NewTokenObject returns a store that keeps a token under key. user is everything that
+// identifies the token's owner: the token endpoint's URL, the client, the user, and the
+// configured code or refresh token. A token of another owner counts as none and is replaced.
+// Only a hash of user is stored.
 func NewTokenObject[V comparable](objects Objects[V], key, user string) *TokenObject[V] {
 	return &TokenObject[V]{objects: objects, key: key, user: fmt.Sprintf("%x", sha256.Sum256([]byte(user)))}
 }
@@ -48,7 +49,7 @@ type tokenObject struct {
 	Version      int    `json:"version"` // of this format: 1
 	User         string `json:"user"`
 	RefreshToken string `json:"refresh_token"`
-	Nonce        string `json:"nonce"` // so that no two contents are equal, by which stores tell who wrote them
+	Nonce        string `json:"nonce"` // makes all contents unique: stores compare them to tell whose write succeeded
 }
 
 // Load implements [TokenStore].
@@ -62,18 +63,18 @@ func (o *TokenObject[V]) Load(ctx context.Context) (Secret, error) {
 func (o *TokenObject[V]) load(ctx context.Context) error {
 	content, version, err := o.objects.Load(ctx, o.key)
 	var none V
-	var is tokenObject
+	var stored tokenObject
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		version = none
 	case err != nil:
 		return err
-	case json.Unmarshal(content, &is) != nil || is.Version != 1:
+	case json.Unmarshal(content, &stored) != nil || stored.Version != 1:
 		return errors.New("what is kept is none, or of a newer version of fhirkiln") // err would quote it
 	}
 	o.version, o.token, o.loaded = version, "", true
-	if is.User == o.user {
-		o.token = Secret(is.RefreshToken)
+	if stored.User == o.user {
+		o.token = Secret(stored.RefreshToken)
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func (o *TokenObject[V]) save(ctx context.Context, token Secret) error {
 	if err != nil {
 		return err
 	}
-	const tries = 10 // a process that begins writes the token that it found, to see that it can
+	const tries = 10 // conflicts happen: each process, when it starts, rewrites the token that it found
 	for try := 1; ; try++ {
 		version, err := o.objects.Swap(ctx, o.key, content, o.version)
 		if err == nil {
@@ -108,7 +109,7 @@ func (o *TokenObject[V]) save(ctx context.Context, token Secret) error {
 			return err
 		}
 		switch {
-		case o.token == token && o.version != before: // only the answer was lost
+		case o.token == token && o.version != before: // only the response was lost
 			return nil
 		case o.token != base && o.token != "": // another process's, and newer
 			return nil

@@ -13,13 +13,13 @@ import (
 	"fhirkiln/transport"
 )
 
-// objects are in memory. Their version is a number.
+// objects is an in-memory store whose versions are numbers.
 type objects struct {
 	mu      sync.Mutex
 	content map[string][]byte
 	version int
-	before  func(call string) error // plays before each call
-	after   func(call string) error // and this after it, in place of the answer
+	before  func(call string) error // runs before each call
+	after   func(call string) error // runs after each call; its error replaces the result
 }
 
 func (o *objects) Load(_ context.Context, key string) ([]byte, int, error) {
@@ -92,7 +92,7 @@ func TestTokenObject(t *testing.T) {
 	wantToken(t, s, "two")
 	wantToken(t, o.of("me"), "two")
 
-	// Somebody else's is none, and is replaced.
+	// Another owner's token counts as none, and is replaced.
 	wantToken(t, o.of("you"), "")
 	save(t, o.of("you"), "three")
 	wantToken(t, o.of("you"), "three")
@@ -158,7 +158,7 @@ func TestTokenObjectOfABadStore(t *testing.T) {
 		o.after = func(string) error { return broken }
 		save(t, s, "one")
 	})
-	t.Run("it cannot be written any more", func(t *testing.T) { // which the same token is saved for, to see
+	t.Run("it cannot be written any more", func(t *testing.T) { // saving the same token must reveal it
 		t.Parallel()
 		o := &objects{}
 		s := o.of("me")
@@ -217,7 +217,7 @@ func TestTokenObjectOfABadStore(t *testing.T) {
 	}
 }
 
-// Processes that share a store, of which each uses up the other's token, all get in.
+// Processes that share a store and use up each other's tokens all get in.
 func TestOneUpUsersShareAToken(t *testing.T) {
 	t.Parallel()
 	server := newOneUp(t)
@@ -228,7 +228,7 @@ func TestOneUpUsersShareAToken(t *testing.T) {
 	options := server.options(t)
 	options.AppUserID = ""
 
-	// One reads the token, and another takes it away before it is used.
+	// One reads the token, and another uses it up first.
 	var once sync.Once
 	options.Store = meanwhile{o.of("me"), func() {
 		once.Do(func() {
@@ -245,7 +245,7 @@ func TestOneUpUsersShareAToken(t *testing.T) {
 		t.Errorf("the store holds no good token: %v", err)
 	}
 
-	// A token that is bad whoever asks for it is not tried for ever.
+	// If every token is bad, the retries end.
 	save(t, o.of("me"), "S3CR3T-bad")
 	options.Store = o.of("me")
 	_, err = auth.NewOneUpUser(options).Fetch(t.Context())

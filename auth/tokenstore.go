@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// TokenStore keeps one refresh token from run to run. A server that rotates refresh
-// tokens takes the last one only, so what is lost here is lost. Methods are called from
+// TokenStore keeps one refresh token between runs. A server that rotates refresh tokens
+// accepts only the last one, so a token lost here is lost for good. Methods are called from
 // one goroutine at a time.
 type TokenStore interface {
-	// Load returns the token saved last, "" if there is none.
+	// Load returns the token saved last, or "" if there is none.
 	Load(ctx context.Context) (Secret, error)
 
-	// Save replaces the token. When it returns nil the new one is durable, or a newer one
-	// that another process has saved; when it fails, or the process dies in it, the old or
-	// the new one is there, whole.
+	// Save replaces the token. When it returns nil, the new token is durable, or a newer one
+	// that another process has saved. If it fails, or the process dies during it, either the
+	// old or the new token is there in full.
 	Save(ctx context.Context, token Secret) error
 }
 
-// TokenFile is a [TokenStore] in a file of its own, which holds the token and a newline
-// and which only this user can read (0600; a folder that is missing is made, 0700).
+// TokenFile is the path of a file that serves as a [TokenStore]. It holds the token and a
+// newline, and only this user can read it (mode 0600; a missing folder is created with 0700).
 type TokenFile string
 
 // Load implements [TokenStore].
@@ -47,7 +47,8 @@ func (f TokenFile) Save(_ context.Context, token Secret) error {
 	return nil
 }
 
-// save writes beside the file, then renames: whoever reads sees the old or the new.
+// save writes a temporary file in the same folder, then renames it: readers see either the
+// old token or the new.
 func (f TokenFile) save(token Secret) error {
 	folder := filepath.Dir(string(f))
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -75,5 +76,5 @@ func (f TokenFile) save(token Secret) error {
 		return err
 	}
 	defer dir.Close()
-	return dir.Sync() // the rename is durable only then
+	return dir.Sync() // makes the rename durable
 }
