@@ -16,7 +16,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// What this program itself refused to send will be refused again.
+// What this program itself refused to send would be refused again, so it is not retried.
 func TestAnyFailure(t *testing.T) {
 	t.Parallel()
 	for err, again := range map[error]bool{
@@ -65,11 +65,11 @@ func TestRetryingDefaults(t *testing.T) {
 	}
 }
 
-// asAChild makes a child process of [TestRetryingKeepsQuiet].
+// asAChild tells a process that it is the child of [TestRetryingKeepsQuiet].
 const asAChild = "FHIRKILN_TEST_QUIET"
 
-// The library that sends requests again would print whole URLs to the standard error,
-// which it has looked up when the process began.
+// The retry library would print whole URLs to standard error, which it looks up when the
+// process starts; hence the child process.
 func TestRetryingKeepsQuiet(t *testing.T) {
 	t.Parallel()
 	const url = "http://127.0.0.1:1/?sig=S3CR3T"

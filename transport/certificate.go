@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Certificate is a client certificate with its key, from two PEM files. It reads them
-// again when they have changed, since such certificates are renewed while a program
-// runs. Safe for concurrent use.
+// Certificate is a client certificate with its key, from two PEM files. It rereads them
+// when they have changed, because such certificates are renewed while a program runs. It is
+// safe for concurrent use.
 type Certificate struct {
 	certFile, keyFile string
 
@@ -20,15 +20,15 @@ type Certificate struct {
 	from [2]stamp // of certFile and keyFile
 }
 
-// stamp tells one content of a file from the next.
+// stamp identifies a version of a file.
 type stamp struct {
 	changed time.Time
 	size    int64
 }
 
-// LoadCertificate reads a client certificate, followed in certFile by those between it
-// and its authority, and its key. The two may be one file. An error holds nothing of
-// the key.
+// LoadCertificate reads a client certificate and its key. In certFile, the certificate is
+// followed by any intermediate certificates. The two may be one file. An error holds nothing
+// of the key.
 func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile}
 	if err := c.read(); err != nil {
@@ -37,7 +37,7 @@ func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 	return c, nil
 }
 
-// read reads the files if they are not those that it has. c.mu is held, or c is new.
+// read reads the files if they have changed. c.mu must be held, unless c is new.
 func (c *Certificate) read() error {
 	var from [2]stamp
 	for i, name := range []string{c.certFile, c.keyFile} {
@@ -58,27 +58,27 @@ func (c *Certificate) read() error {
 	return nil
 }
 
-// get is [tls.Config.GetClientCertificate].
+// get implements [tls.Config.GetClientCertificate].
 func (c *Certificate) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Between the renewal of one file and of the other they do not fit: the old pair
-	// may still do, and if not, the server says so.
+	// While only one of the two files has been renewed, they do not match. The old pair may
+	// still be valid, and if not, the server says so.
 	if err := c.read(); err != nil && c.now == nil {
 		return nil, err
 	}
 	return c.now, nil
 }
 
-// LoadAuthorities returns this machine's list of authorities with those of a PEM file
-// added, such as a payer's own.
+// LoadAuthorities returns this machine's root CAs plus those of a PEM file, such as a
+// payer's own.
 func LoadAuthorities(file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the authorities: %w", err)
 	}
 	pool, err := x509.SystemCertPool()
-	if err != nil { // a container without any
+	if err != nil { // as in a container without any
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(data) {

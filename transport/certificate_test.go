@@ -28,7 +28,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// writePair makes a certificate that signs itself and writes it and its key.
+// writePair writes a self-signed certificate and its key.
 func writePair(t *testing.T, dir, name string) (certFile, keyFile string, certificate *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -61,7 +61,7 @@ func writePEM(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-// serveTLS starts a server and writes its authority's certificate.
+// serveTLS starts a server and writes the certificate of its CA.
 func serveTLS(t *testing.T, change func(*tls.Config), h http.HandlerFunc) (server *httptest.Server, caFile string) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(h)
@@ -112,7 +112,7 @@ func TestClientCertificate(t *testing.T) {
 	ask()
 	writePair(t, dir, "renewed")
 	ask()
-	// While the two files do not fit, the pair before goes on.
+	// While the two files do not match, the old pair stays in use.
 	writePEM(t, keyFile, "PRIVATE KEY", []byte("not the key"))
 	ask()
 	mu.Lock()
@@ -171,7 +171,7 @@ func TestAuthorities(t *testing.T) {
 	}
 }
 
-// The TLS versions before 1.2 are not spoken (Bulk Data IG, "Security").
+// TLS versions before 1.2 are refused (Bulk Data IG, "Security").
 func TestOldTLS(t *testing.T) {
 	t.Parallel()
 	server, caFile := serveTLS(t, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, func(http.ResponseWriter, *http.Request) {})
@@ -180,7 +180,7 @@ func TestOldTLS(t *testing.T) {
 	}
 }
 
-// A proxy sees where an https request goes, and nothing of it.
+// A proxy sees where an https request goes, but nothing of its content.
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	const secret = "S3CR3T"
@@ -243,7 +243,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// A certificate names the client as a token does: only the origins that it is for see it.
+// A certificate identifies the client, as a token does: only its origins see it.
 func TestClientCertificateIsForItsOriginsAlone(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, _ := writePair(t, t.TempDir(), "me")
@@ -260,7 +260,7 @@ func TestClientCertificateIsForItsOriginsAlone(t *testing.T) {
 	}
 	asks := func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }
 	storage, caFile := serveTLS(t, asks, func(_ http.ResponseWriter, r *http.Request) { note("storage", r) })
-	fhir, _ := serveTLS(t, asks, func(w http.ResponseWriter, r *http.Request) { // of the same authority
+	fhir, _ := serveTLS(t, asks, func(w http.ResponseWriter, r *http.Request) { // with the same CA
 		note("fhir", r)
 		http.Redirect(w, r, storage.URL, http.StatusTemporaryRedirect)
 	})

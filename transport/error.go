@@ -17,31 +17,32 @@ type Kind int
 
 // The kinds of failure.
 const (
-	// Unavailable: the network or the server falters; the same again later may work.
+	// Unavailable means that the network or the server falters; a later retry may work.
 	Unavailable Kind = iota
-	// Denied: the credentials were refused.
+	// Denied means that the credentials were refused.
 	Denied
-	// NotThere: what answers at the address is not what was looked for.
+	// NotThere means that the wrong thing answers at the address.
 	NotThere
-	// Refused: the server understood and said no, or its export failed.
+	// Refused means that the server understood and said no, or that its export failed.
 	Refused
-	// Broken: what was answered cannot be trusted: cut, miscounted, changed, not the format.
+	// Broken means that the response cannot be trusted: cut off, miscounted, changed, or in
+	// the wrong format.
 	Broken
 )
 
-// Error is an exchange with a server that did not give what was wanted. Its text
-// holds no query string, no credential and no more of a body than a cleaned first part.
+// Error is a failed exchange with a server. Its text holds no query string, no credential,
+// and at most the first part of a body, cleaned.
 type Error struct {
 	Kind   Kind
 	Doing  string // what was being done: "starting the export"
-	URL    string // to what; printed by way of [Redact]
-	Status int    // HTTP status, 0 if there was no answer
+	URL    string // its target; printed through [Redact]
+	Status int    // HTTP status, 0 if there was no response
 	Said   string // the server's own words, reduced by [Words]
 	Hint   string // what the user may try; not part of the error's text
-	Err    error  // the cause when there was no answer, or a reading of it
+	Err    error  // the cause if there was no response, or what is wrong with the response
 
-	// Stray says that nothing in the answer shows that it is the server's own word: what
-	// stands before it answers so too.
+	// Stray means that nothing in the response shows that it is from the server itself:
+	// gateways in front of it respond like this too.
 	Stray bool
 }
 
@@ -68,8 +69,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// NoAnswer makes an [Error] of err, which an [http.Client] gave instead of an answer.
-// A canceled ctx comes back as its cause, since that is nobody's failure.
+// NoAnswer turns err, which an [http.Client] returned instead of a response, into an [Error].
+// If ctx was canceled it returns ctx's cause instead, since the server did not fail.
 func NoAnswer(ctx context.Context, doing, url string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -93,7 +94,7 @@ func NoAnswer(ctx context.Context, doing, url string, err error) error {
 	return e
 }
 
-// KindOf is the kind that a status has where the protocol gives it no meaning of its own.
+// KindOf returns the kind for a status to which the protocol gives no special meaning.
 func KindOf(status int) Kind {
 	switch {
 	case Passing(status):
@@ -108,8 +109,8 @@ func KindOf(status int) Kind {
 	return Broken
 }
 
-// Cause strips the [url.Error]s that net/http wraps around a failure: their text
-// repeats the whole URL, query string and all.
+// Cause strips the [url.Error]s that net/http wraps around a failure, because their text
+// holds the whole URL, including the query.
 func Cause(err error) error {
 	for {
 		var u *url.Error
@@ -120,12 +121,12 @@ func Cause(err error) error {
 	}
 }
 
-// maxSaid is how much of a server's own words go into an error, in bytes.
+// maxSaid bounds how much of a server's own words goes into an error, in bytes.
 const maxSaid = 500
 
-// Clean makes a server's text fit for one line of a log: control characters and runs
-// of white space become one space, JWTs and the queries of URLs, which may be
-// signatures, become "…", and what is over 500 bytes is cut.
+// Clean makes a server's text fit for one log line. It replaces control characters and runs
+// of white space by one space, and JWTs and the queries of URLs, which may be signatures, by
+// "…". It truncates the text after 500 bytes.
 func Clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	words := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
@@ -147,11 +148,11 @@ func Clean(s string) string {
 	return s
 }
 
-// ErrTooLong says that a body is longer than its reader takes.
+// ErrTooLong means that a body is longer than its reader accepts.
 var ErrTooLong = errors.New("the answer is too long")
 
-// ReadBody reads at most limit bytes of an answer and closes it. A longer body is
-// [ErrTooLong], since half of a document is none.
+// ReadBody reads a response body of at most limit bytes and closes it. For a longer body it
+// returns [ErrTooLong], since half a document is useless.
 func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))

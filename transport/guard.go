@@ -8,35 +8,36 @@ import (
 	"time"
 )
 
-// lines are two ways to the same servers with one TLS configuration.
-type lines struct {
-	kept  *http.Transport
-	fresh *http.Transport // never uses a connection twice
+// transports are a pair of transports with the same TLS configuration.
+type transports struct {
+	pooled *http.Transport
+	fresh  *http.Transport // never reuses a connection
 }
 
-func newLines(t *http.Transport, once time.Duration) lines {
+func newTransports(t *http.Transport, once time.Duration) transports {
 	fresh := t.Clone()
 	fresh.DisableKeepAlives, fresh.ResponseHeaderTimeout = true, once
-	return lines{t, fresh}
+	return transports{t, fresh}
 }
 
-// guard is the last gate before the wire. It sees every hop of a redirect too.
+// guard is the last check before the wire. It also sees every hop of a redirect.
 type guard struct {
-	anybody       lines
-	named         lines           // with the client certificate
-	namedTo       map[string]bool // the origins that it is for
+	plain         transports
+	withCert      transports      // with the client certificate
+	certOrigins   map[string]bool // the origins that withCert is for
 	header        map[string]string
-	headerTo      map[string]bool // the origins that it is for
+	headerOrigins map[string]bool // the origins that header is for
 	userAgent     string
 	allowHTTP     bool
 	silence, pace time.Duration
 }
 
-// ErrPlainHTTP says that a request was not sent because it would have gone to
-// another machine in the clear.
+// ErrPlainHTTP means that a request was not sent because it would have gone to another
+// machine without TLS.
 var ErrPlainHTTP = errors.New("http:// is refused for other machines than this one")
 
-// ErrHost says that a request was not sent because its host is not written as DNS has it.
+// ErrHost means that a request was not sent because its host is not in the ASCII form that
+// DNS uses.
 var ErrHost = errors.New("the host's name has other letters than ASCII; as DNS has it, it begins with xn--")
 
 // RoundTrip implements [http.RoundTripper].
@@ -48,8 +49,8 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ErrHost
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	req = req.Clone(ctx) // a RoundTripper must not change what it was given
-	if g.headerTo[Origin(req.URL)] {
+	req = req.Clone(ctx) // a RoundTripper must not modify its request
+	if g.headerOrigins[Origin(req.URL)] {
 		for name, value := range g.header {
 			if req.Header.Get(name) == "" {
 				req.Header.Set(name, value)
@@ -59,11 +60,11 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", g.userAgent)
 	}
-	to := g.anybody
-	if g.namedTo[Origin(req.URL)] {
-		to = g.named
+	to := g.plain
+	if g.certOrigins[Origin(req.URL)] {
+		to = g.withCert
 	}
-	next := to.kept
+	next := to.pooled
 	if req.Close {
 		next = to.fresh
 	}
@@ -82,27 +83,27 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the wire.
 func (g *guard) CloseIdleConnections() {
-	for _, to := range []lines{g.anybody, g.named} {
-		if to.kept != nil {
-			to.kept.CloseIdleConnections()
+	for _, to := range []transports{g.plain, g.withCert} {
+		if to.pooled != nil {
+			to.pooled.CloseIdleConnections()
 			to.fresh.CloseIdleConnections()
 		}
 	}
 }
 
-// harmless are the headers that may follow a redirect to another origin. A list of
-// what may go, since a list of what may not would miss the next server's own
-// credential header (1upHealth takes client_id and client_secret as headers).
+// harmless are the headers that may follow a redirect to another origin. It is an allowlist
+// because a blocklist would miss the next server's own credential header (1upHealth takes
+// client_id and client_secret as headers).
 var harmless = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "User-Agent": true, "Range": true, "If-Range": true,
 }
 
-// ErrRedirect says that an answer was a redirect of a kind that is not followed.
+// ErrRedirect means that the response was a redirect that must not be followed.
 var ErrRedirect = errors.New("refused to follow the server's redirect")
 
-// checkRedirect lets a GET or HEAD follow up to 9 hops, without credentials once it
-// leaves the origin that it was sent to. Anything with a body stays: the body may be
-// a token request's form.
+// checkRedirect lets a GET or HEAD follow up to 9 hops, without credentials at any origin
+// but the first. A request with a body follows none: the body may be the form of a token
+// request.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) >= 10 {
@@ -117,7 +118,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if Origin(first.URL) != Origin(req.URL) {
 		for name := range req.Header {
 			if !harmless[name] {
-				delete(req.Header, name) // Del would miss a name that is not in Go's spelling
+				delete(req.Header, name) // Del would miss a name that is not canonical
 			}
 		}
 	}

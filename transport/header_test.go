@@ -44,8 +44,8 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// Servers repeat what they were sent, also what the caller did not set. What cannot be a
-// secret stays, else their words would have holes.
+// Servers repeat what they were sent, including headers that the caller did not set. What
+// cannot be a secret stays, otherwise their words would have holes.
 func TestWithoutSent(t *testing.T) {
 	t.Parallel()
 	home := serve(t, func(http.ResponseWriter, *http.Request) {})

@@ -17,7 +17,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// quick retries often enough for a test and never waits long.
+// quick retries often enough for a test, with short pauses.
 var quick = transport.Retry{Max: 3, MinWait: time.Millisecond, MaxWait: 2 * time.Millisecond}
 
 // newClient returns a client that leaves no connection behind.
@@ -38,7 +38,7 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// visits are the requests that a server got.
+// visits records the requests that a server got.
 type visits struct {
 	mu     sync.Mutex
 	header []http.Header
@@ -65,7 +65,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer makes the response that a RoundTripper gives.
+// answer returns a response as a RoundTripper would.
 func answer(r *http.Request, status int, header http.Header, body string) *http.Response {
 	if header == nil {
 		header = http.Header{}
@@ -89,7 +89,7 @@ func newRequest(t *testing.T, ctx context.Context, method, url, body string) *ht
 	return req
 }
 
-// get sends a GET and closes the answer.
+// get sends a GET and closes the response.
 func get(t *testing.T, c *http.Client, url string) (*http.Response, error) {
 	t.Helper()
 	resp, err := c.Do(newRequest(t, t.Context(), http.MethodGet, url, ""))
@@ -99,7 +99,7 @@ func get(t *testing.T, c *http.Client, url string) (*http.Response, error) {
 	return resp, err
 }
 
-// counting returns a context in which n is how often a connection was asked for.
+// counting returns a context that counts in n how often a connection was requested.
 func counting(ctx context.Context) (_ context.Context, n *atomic.Int64) {
 	n = new(atomic.Int64)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

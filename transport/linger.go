@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Linger returns a context that ends d after ctx does, with ctx's cause: for what is not to be
-// cut off when ctx ends, and yet must not hold up who waits for the end. Cancel ends it at once,
-// and is to be called when the work is done.
+// Linger returns a context that ends d after ctx does, with ctx's cause. It is for work that the
+// end of ctx must not cut off, but that must not hold up shutdown either. cancel ends the context
+// at once; call it when the work is done.
 func Linger(ctx context.Context, d time.Duration) (longer context.Context, cancel context.CancelFunc) {
 	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

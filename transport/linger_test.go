@@ -39,7 +39,7 @@ func TestLinger(t *testing.T) {
 			})
 		})
 	}
-	synctest.Test(t, func(t *testing.T) { // else the bubble waits for what is left
+	synctest.Test(t, func(t *testing.T) { // which waits for any goroutine that is left
 		ctx, end := context.WithCancelCause(t.Context())
 		longer, cancel := transport.Linger(ctx, time.Hour)
 		end(why)

@@ -14,11 +14,11 @@ import (
 	"fhirkiln/transport"
 )
 
-// askedOf is what the child process of TestProxyFromEnvironment asks for.
+// askedOf is the environment variable with the URL for TestProxyFromEnvironment's child process.
 const askedOf = "FHIRKILN_TEST_ASK"
 
-// net/http reads HTTPS_PROXY and its like once in a process, so that each case is a
-// process of its own.
+// net/http reads HTTPS_PROXY and the like once per process, so each case runs in a process
+// of its own.
 func TestProxyFromEnvironment(t *testing.T) {
 	t.Parallel()
 	const secret = "S3CR3T"
@@ -67,8 +67,8 @@ func TestProxyFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestAskAsAChild is the child. Its requests fail: at the proxy, or for a name that does
-// not exist.
+// TestAskAsAChild is the child. Its requests fail, at the proxy or because the name does not
+// exist.
 func TestAskAsAChild(t *testing.T) {
 	t.Parallel()
 	ask := os.Getenv(askedOf)

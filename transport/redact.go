@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// Redact returns a URL as it may stand in a log or an error: scheme, host, and of the
-// path what tells the route. User and fragment are left out, a query is "?…", and a
-// path segment is "…" where it may be a secret or somebody's:
+// Redact returns a URL that is safe for logs and errors: its scheme, its host, and the parts of
+// its path that show the route. It drops user and fragment, and shortens a query to "?…". It
+// replaces a path segment by "…" if the segment may be secret or identify a person:
 //
-//   - one after a resource type: it is an id (Group/…/$export),
-//   - a file's name, but for its ending, unless all of it is a type, a known word (see
-//     [Words]) or a number below 1000 (Patient.1.ndjson stays),
-//   - any other of capital letters, over 12 letters in a row, over 3 digits, over two
-//     words of which one is not known, or over 40 bytes. So tenants and routes stay
-//     (v1/bison/bulk-export), and ids, UUIDs, dates, JWTs and signatures do not.
+//   - an unknown one after a resource type, which is an id (Group/…/$export),
+//   - a file's name, except for its extension, unless it consists of resource types, other
+//     known words (see [Words]), and numbers below 1000 or zero-padded (Patient.1.ndjson stays),
+//   - any other with an unknown word that has capitals or over 12 letters in a row, with over
+//     3 digits (2 after letters), with two unknown words, with one unknown word among more than
+//     two, or of over 40 bytes. So tenants and routes stay (v1/bison/bulk-export); ids, UUIDs,
+//     dates, JWTs and signatures do not.
 //
-// A host that is not plain ASCII is percent-encoded. What has neither scheme nor host is a
-// path of this machine; of that, only what looks like a JWT or is over 80 bytes long is taken
-// out.
+// A host that is not plain ASCII is percent-encoded. A string with neither scheme nor host is a
+// local path, from which Redact removes only segments that look like a JWT or are longer than
+// 80 bytes.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -52,10 +53,10 @@ func Redact(raw string) string {
 	return b.String()
 }
 
-// WithoutQuery returns a URL as it may stand beside patient data, to tell one file from
-// another (Parquet's __origin, quarantine): without user, query and fragment, and with
-// path segments that look like a JWT or are over 80 bytes long as "…". It may name a
-// patient, and must not get into logs, errors and reports: those have [Redact].
+// WithoutQuery returns a URL in a form that may be stored next to patient data to tell files
+// apart (Parquet's __origin, quarantine): without user, query and fragment, and with "…" for
+// path segments that look like a JWT or are longer than 80 bytes. The result may identify a
+// patient and must not appear in logs, errors or reports; use [Redact] for those.
 func WithoutQuery(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -76,7 +77,7 @@ func WithoutQuery(raw string) string {
 
 func isToken(segment string) bool { return len(segment) > 80 || strings.HasPrefix(segment, "eyJ") }
 
-// redactSegment shows one segment of a path if it may be shown.
+// redactSegment returns a path segment if it may be shown, otherwise "…".
 func redactSegment(s string, afterType bool) string {
 	if ending := fileEnding(s); ending != "" {
 		if _, unknown, ok := runsOf(strings.TrimSuffix(s, ending)); ok && unknown == 0 {
@@ -85,7 +86,7 @@ func redactSegment(s string, afterType bool) string {
 		return "…" + ending
 	}
 	numbers, unknown, ok := runsOf(s)
-	words := strings.FieldsFunc(s, isJoint)
+	words := strings.FieldsFunc(s, isSeparator)
 	switch {
 	case !ok || len(s) > 40, afterType && unknown+numbers > 0, unknown > 1, unknown == 1 && len(words) > 2:
 		return "…"
@@ -93,22 +94,22 @@ func redactSegment(s string, afterType bool) string {
 	return s
 }
 
-// fileEnding is the ".ndjson.gz" of a file's name, "" where there is none.
+// fileEnding returns a file name's extensions, such as ".ndjson.gz", or "".
 func fileEnding(s string) string {
 	return endings.FindString(s)
 }
 
 var endings = regexp.MustCompile(`(?i)(\.(ndjson|jsonl|json|xml|html?|php|aspx?|jsp|csv|txt|parquet|gz|zst|zip))+$`)
 
-func isJoint(r rune) bool { return strings.ContainsRune("-_.~$", r) }
+func isSeparator(r rune) bool { return strings.ContainsRune("-_.~$", r) }
 
-// runsOf looks at the words of a segment: how many are numbers, how many may be words
-// though none that is known; not ok if one is neither.
+// runsOf counts the words of a segment that are numbers, and those that look like words but are
+// unknown. ok is false if one is neither of these nor a known word.
 func runsOf(s string) (numbers, unknown int, ok bool) {
 	if isKnown(s) {
 		return 0, 0, true
 	}
-	for _, run := range strings.FieldsFunc(s, isJoint) {
+	for _, run := range strings.FieldsFunc(s, isSeparator) {
 		switch {
 		case isKnown(run):
 		case fileNumber.MatchString(run):
@@ -123,13 +124,13 @@ func runsOf(s string) (numbers, unknown int, ok bool) {
 }
 
 var (
-	fileNumber = regexp.MustCompile(`^(v?[0-9]{1,3}|0[0-9]{3,7})$`) // a server counts 00001, and nobody's number begins so
+	fileNumber = regexp.MustCompile(`^(v?[0-9]{1,3}|0[0-9]{3,7})$`) // servers count 00001; no person's number begins with 0
 	routeWord  = regexp.MustCompile(`^[a-z]{1,12}[0-9]{0,2}$`)
 )
 
-// WithoutSent takes out of an answer's text the credential that it answers to: servers
-// are known to repeat what they were sent. Every header that is not known to be harmless
-// may hold one (1upHealth takes client_id and client_secret as headers).
+// WithoutSent removes from text, which is part of resp, the credential of resp's request:
+// servers are known to repeat what they were sent. Every request header that is not known to
+// be harmless may hold one (1upHealth takes client_id and client_secret as headers).
 func WithoutSent(resp *http.Response, text string) string {
 	for name, values := range resp.Request.Header {
 		switch http.CanonicalHeaderKey(name) {
@@ -140,7 +141,7 @@ func WithoutSent(resp *http.Response, text string) string {
 			if name == "Authorization" {
 				_, v, _ = strings.Cut(v, " ") // "Bearer …"
 			} else if len(v) < 8 {
-				continue // too short for a secret: it would tear words apart
+				continue // too short for a secret; replacing it would mangle words
 			}
 			if v != "" {
 				text = strings.ReplaceAll(text, v, "[credential]")

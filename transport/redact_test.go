@@ -60,8 +60,8 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// The URLs that servers are known to have, and what of them is a token, an id or a
-// patient's.
+// URLs that servers are known to have, and which parts of them are a token, an id or
+// patient data.
 func TestRedactRealURLs(t *testing.T) {
 	t.Parallel()
 	const uuid = "b7a30a2b-64d3-4dc0-a0d8-6e2d4b8c1f55"

@@ -17,8 +17,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// credentials are headers that servers are known to take for one, as a caller may
-// write them: HTTP does not care about case, a map of Go does.
+// credentials are headers that servers are known to accept as credentials, in spellings that
+// callers may use: HTTP ignores their case, a Go map does not.
 func credentials() http.Header {
 	return http.Header{
 		"Authorization":   {"Bearer SECRET"},
@@ -68,7 +68,7 @@ func TestRedirectToAnotherOriginCarriesNoCredential(t *testing.T) {
 	}
 }
 
-// The second hop stays at the other origin: what the first left out must not come back.
+// The second hop stays at the other origin: what the first hop dropped must not come back.
 func TestRedirectsThereafterCarryNoCredential(t *testing.T) {
 	t.Parallel()
 	var seen visits
@@ -160,7 +160,7 @@ func TestRefusedRedirects(t *testing.T) {
 			if test.tls {
 				server = httptest.NewTLSServer(http.HandlerFunc(handler))
 				t.Cleanup(server.Close)
-				client.Transport = server.Client().Transport // which trusts the server; the policy on redirects stays
+				client.Transport = server.Client().Transport // trusts the server; the redirect policy stays
 			}
 			ctx := t.Context()
 			resp, err := transport.Retrying(client, quick).Do(newRequest(t, ctx, test.method, server.URL+"/?sig=SECRET", test.body))
@@ -182,8 +182,8 @@ func TestRefusedRedirects(t *testing.T) {
 	}
 }
 
-// A Location that is no redirect's is for whoever reads the answer; of a redirect that is
-// not followed, the connection is let go.
+// An unreadable Location is an error only in a redirect, whose connection is then released;
+// otherwise it is left to whoever reads the response.
 func TestUnreadableLocation(t *testing.T) {
 	t.Parallel()
 	leaves := make(chan struct{})

@@ -15,27 +15,27 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// Retry says how often and how patiently to send a request again.
+// Retry configures how often and how patiently to send a request again.
 type Retry struct {
-	// Max is how many times a request is sent again after the first. Default 4.
+	// Max is the maximum number of retries after the first attempt. Default 4.
 	Max int
 
-	// MinWait and MaxWait bound the pause between two of them, also when the server
-	// asks for another in Retry-After; without that, chance takes off up to half of the
+	// MinWait and MaxWait bound the pause between attempts, even if Retry-After asks for
+	// something else. Without Retry-After, a random part of up to half is taken off each
 	// pause. Defaults 500 ms and 1 min.
 	MinWait, MaxWait time.Duration
 
-	// Again decides after each exchange; nil is [AnyFailure].
+	// Again decides after each exchange whether to retry. Nil means [AnyFailure].
 	Again func(*http.Response, error) bool
 
-	// Log gets a line for each attempt after the first, so that a wait is not silence.
-	// Nil discards them.
+	// Log gets a line for each failed attempt that Again would repeat, so that waiting is not
+	// silent. Nil discards them.
 	Log *slog.Logger
 }
 
-// Retrying returns a client like c that sends a request again when the network or the
-// server falters. When the attempts are used up, the last answer or error is returned
-// as it came, so that the caller can read what the server said.
+// Retrying returns a client like c that retries when the network or the server falters.
+// When the attempts are used up, the last response or error is returned unchanged, so that
+// the caller can read what the server said.
 //
 // Each hop of a redirect has attempts of its own.
 func Retrying(c *http.Client, r Retry) *http.Client {
@@ -59,7 +59,7 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 	rc.Backoff = backoff
 	rc.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 		if ctx.Err() != nil {
-			return false, nil //nolint:nilerr // an error would go out beside the answer, which a RoundTripper must not do
+			return false, nil //nolint:nilerr // a RoundTripper must not return an error along with a response
 		}
 		again := r.Again(resp, err)
 		if again && r.Log != nil {
@@ -67,7 +67,7 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 		}
 		return again, nil
 	}
-	// Redirects are followed above the retries, by c's own policy.
+	// Redirects are followed in a layer above the retries, by c's own policy.
 	rc.HTTPClient = &http.Client{
 		Transport:     c.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -77,8 +77,8 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 	return &again
 }
 
-// logFailure says which request is sent again, or is given up after the last attempt,
-// and why.
+// logFailure logs which request failed and why. It is sent again, or given up if this was the
+// last attempt.
 func logFailure(log *slog.Logger, resp *http.Response, err error) {
 	const message = "a request failed; it is sent again soon, or given up"
 	var failed *url.Error
@@ -92,20 +92,20 @@ func logFailure(log *slog.Logger, resp *http.Response, err error) {
 	}
 }
 
-// AnyFailure asks for another attempt after any failure that may pass: the network's,
-// a 5xx but 501, a 408, 425 or 429. It suits requests that change nothing at the server.
+// AnyFailure asks for another attempt after any failure that may pass: a network failure,
+// a 5xx other than 501, a 408, 425 or 429. It suits requests that change nothing at the server.
 func AnyFailure(resp *http.Response, err error) bool {
 	if err != nil {
 		if errors.Is(err, ErrPlainHTTP) || errors.Is(err, ErrHost) || errors.Is(err, ErrRedirect) || errors.Is(err, http.ErrSchemeMismatch) {
 			return false
 		}
-		again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, err) // knows bad certificates and schemes
+		again, _ := retryablehttp.DefaultRetryPolicy(context.Background(), nil, err) // rejects bad certificates and schemes
 		return again
 	}
 	return Passing(resp.StatusCode)
 }
 
-// Passing says whether a status is the server's way of saying "not now".
+// Passing reports whether a status means "not now".
 func Passing(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -114,8 +114,8 @@ func Passing(status int) bool {
 	return status >= 500 && status != http.StatusNotImplemented
 }
 
-// backoff is exponential with full jitter, or what Retry-After asks for; both stay
-// within lo and hi (go-retryablehttp's own trusts any Retry-After, days included).
+// backoff returns what Retry-After asks for, or else an exponential pause with jitter. Retry-After
+// is kept within lo and hi (go-retryablehttp's own backoff obeys any, even days).
 func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil {
 		if wait, ok := RetryAfter(resp.Header, time.Now()); ok {
@@ -125,26 +125,25 @@ func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Durati
 	return Exponential(lo, hi, attempt)
 }
 
-// Exponential is the pause before attempt+1 (counted from 0): lo doubled each time up
-// to hi, then a random half of it taken off so that clients do not march in step.
+// Exponential returns the pause after the given attempt, counted from 0: lo doubled for each
+// attempt up to hi, minus a random part of up to half so that clients do not march in step.
 func Exponential(lo, hi time.Duration, attempt int) time.Duration {
 	d := hi
-	if attempt < 63 && lo <= hi>>attempt { // shifting lo before could overflow
+	if attempt < 63 && lo <= hi>>attempt { // shifting lo instead could overflow
 		d = lo << attempt
 	}
 	return d/2 + rand.N(d/2+1)
 }
 
-// RetryAfter is how long a server asks to be left alone, as servers really say it: in
-// seconds, whole or not, or as a date (RFC 9110 10.2.3), which may also be seconds or
-// milliseconds since 1970; and in X-RetryAfter or X-Retry-After too, as
-// Netsmart does. What is none of these
-// is as good as absent. A moment in the past is 0. Callers clamp.
+// RetryAfter returns how long a server asks clients to wait, in the forms that servers really
+// use: seconds, whole or not, or a date (RFC 9110 10.2.3), which may also be in seconds or
+// milliseconds since 1970. It also reads X-RetryAfter and X-Retry-After, which Netsmart sends.
+// Anything else counts as absent. A time in the past yields 0. Callers clamp the result.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	const (
-		epochSeconds = 9e8 // of 1998; as a pause it would be 28 years
+		epochSeconds = 9e8 // in 1998; as a pause it would be 28 years
 		epochMillis  = 9e11
-		century      = 100 * 365 * 24 * 3600 // of seconds: keeps the product below an int64 of nanoseconds
+		century      = 100 * 365 * 24 * 3600 // in seconds; as nanoseconds it still fits an int64
 	)
 	v := strings.TrimSpace(cmp.Or(h.Get("Retry-After"), h.Get("X-RetryAfter"), h.Get("X-Retry-After")))
 	seconds, err := strconv.ParseFloat(v, 64)
@@ -162,7 +161,7 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return time.Duration(min(seconds, century) * float64(time.Second)), true
 }
 
-// Sleep waits for d or for the end of ctx, whose cause it then returns.
+// Sleep waits for d. If ctx ends first, it returns ctx's cause.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

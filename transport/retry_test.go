@@ -19,7 +19,7 @@ import (
 	"fhirkiln/transport"
 )
 
-func TestRetryingMendsWhatPasses(t *testing.T) {
+func TestRetryingTransientFailures(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]http.HandlerFunc{
 		"408":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(408) },
@@ -160,8 +160,8 @@ func TestRetryingStopsWithTheContext(t *testing.T) {
 	}
 }
 
-// [http.RoundTripper] forbids an answer together with an error; net/http writes to the
-// standard logger when it meets both.
+// [http.RoundTripper] forbids a response together with an error; net/http writes to the
+// standard logger if it gets both.
 func TestRetryingGivesAnswerOrError(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -207,7 +207,7 @@ func TestRetryingAsksAgain(t *testing.T) {
 	}
 }
 
-// A server's wishes count within MinWait and MaxWait only: some ask for two hours.
+// Retry-After is clamped to MinWait and MaxWait: some servers ask for two hours.
 func TestRetryingClampsRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

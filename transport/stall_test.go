@@ -15,8 +15,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// A server that falls silent within an answer ends that answer, whoever reads it; the
-// connection is not used again, and the next request is served.
+// If a server falls silent within a body, reading it fails, whoever the reader is; the
+// connection is not reused, and the next request is served.
 func TestASilentBodyEnds(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(*http.Client) *http.Client{
@@ -55,7 +55,7 @@ func TestASilentBodyEnds(t *testing.T) {
 	}
 }
 
-// So does one that speaks HTTP/2, where many answers share a connection.
+// The same over HTTP/2, where many responses share a connection.
 func TestASilentBodyEndsOverHTTP2(t *testing.T) {
 	t.Parallel()
 	server, caFile := serveTLS(t, func(c *tls.Config) { c.NextProtos = []string{"h2"} }, func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +78,7 @@ func TestASilentBodyEndsOverHTTP2(t *testing.T) {
 	}
 }
 
-// A server that sends a byte now and then for ever keeps nobody for ever.
+// A server that keeps sending a byte now and then does not hold a reader up forever.
 func TestASlowBodyEnds(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -109,8 +109,8 @@ func TestASlowBodyEnds(t *testing.T) {
 	}
 }
 
-// Who reads slowly what came quickly is not taken for a slow server: only the time that the
-// wire takes counts, for the pace and for silence.
+// A slow reader of a fast server does not count as a slow server: pace and silence count only
+// the time spent in reads.
 func TestASlowReaderMayBeSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestASlowReaderMayBeSlow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour) // the bubble's
+			time.Sleep(time.Hour) // in fake time
 		}
 		if n != 100 || request.Err() != nil {
 			t.Errorf("%d bytes came, and then %v", n, request.Err())
@@ -132,7 +132,7 @@ func TestASlowReaderMayBeSlow(t *testing.T) {
 	})
 }
 
-// goodbye is a body of a server that ends its answer when it sees that the client leaves.
+// goodbye is the body of a server that ends its response when it sees the client leave.
 type goodbye struct{ request context.Context }
 
 // Read implements [io.Reader].
@@ -141,8 +141,8 @@ func (g *goodbye) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// An answer that ends because its reader gave up is not whole, though it may look so.
-func TestAnEndAfterGivingUpIsNone(t *testing.T) {
+// A response that ends because its reader gave up is incomplete, though it may look complete.
+func TestEOFAfterGivingUpIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var server goodbye
@@ -162,7 +162,7 @@ func TestAnEndAfterGivingUpIsNone(t *testing.T) {
 	})
 }
 
-// So it is with real ones: TLS tells the server before the connection is gone.
+// The same with a real server: TLS tells it before the connection is closed.
 func TestASilentBodyOverTLSIsNotWhole(t *testing.T) {
 	t.Parallel()
 	server, caFile := serveTLS(t, nil, func(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +171,7 @@ func TestASilentBodyOverTLSIsNotWhole(t *testing.T) {
 		<-r.Context().Done()
 	})
 	client := newClient(t, transport.Options{Authorities: authorities(t, caFile), StallTimeout: 3 * time.Millisecond})
-	for range 30 { // it went wrong about every fourth time
+	for range 30 { // it used to fail about every fourth time
 		resp, err := client.Do(newRequest(t, t.Context(), http.MethodGet, server.URL, ""))
 		if err != nil {
 			t.Fatal(err)
@@ -182,7 +182,7 @@ func TestASilentBodyOverTLSIsNotWhole(t *testing.T) {
 	}
 }
 
-// dripping brings so many bytes at a time, each time after so long, and its end likewise.
+// dripping returns a few bytes per read, each after a pause, and then its end after a pause.
 type dripping struct {
 	bytes, times int
 	after        time.Duration
@@ -191,16 +191,16 @@ type dripping struct {
 
 // Read implements [io.Reader].
 func (d *dripping) Read(p []byte) (int, error) {
-	time.Sleep(d.after) // the bubble's
+	time.Sleep(d.after) // in fake time
 	if d.times--; d.times < 0 {
 		return 0, d.end
 	}
 	return min(d.bytes, len(p)), nil
 }
 
-// A long body may take hours, as long as each 64 KiB of it come in time. A late end is
-// one all the same, and what else ends it is told as it is.
-func TestALongBodyTakesItsTime(t *testing.T) {
+// A long body may take hours, as long as each 64 KiB of it arrive in time. A late EOF is still
+// an EOF, and any other error is returned unchanged.
+func TestALongBodyMayTakeHours(t *testing.T) {
 	t.Parallel()
 	cut := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
 	for _, test := range []struct {

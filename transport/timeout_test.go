@@ -13,13 +13,13 @@ import (
 	"fhirkiln/transport"
 )
 
-// Without options, nothing that a server leaves undone is waited for without end.
+// The default options bound the wait for anything that a server fails to do.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, url, answer string
 		once              bool
-		drip              time.Duration // between the answer's bytes thereafter, 0: none come
+		drip              time.Duration // between the further bytes of the response; 0 means that none come
 		ended             time.Duration
 	}{
 		{"a handshake", "https://127.0.0.1/", "", false, 0, 15 * time.Second},
@@ -35,7 +35,7 @@ func TestTimeouts(t *testing.T) {
 				transport.DialBy(client, func(context.Context, string, string) (net.Conn, error) {
 					here, there := net.Pipe()
 					go func() {
-						if test.answer != "" { // which before the request would be none to it
+						if test.answer != "" { // not sent before the request, else it would not be a response to it
 							if _, err := http.ReadRequest(bufio.NewReader(there)); err != nil {
 								return
 							}
@@ -43,7 +43,7 @@ func TestTimeouts(t *testing.T) {
 						go io.Copy(io.Discard, there)
 						io.WriteString(there, test.answer)
 						for test.drip > 0 {
-							time.Sleep(test.drip) // the bubble's
+							time.Sleep(test.drip) // in fake time
 							if _, err := io.WriteString(there, "x"); err != nil {
 								return
 							}

@@ -100,7 +100,7 @@ func TestUserAgent(t *testing.T) {
 	}
 }
 
-// The reader of a file checks gzip itself, so what comes must be what was sent.
+// Readers of files check gzip themselves, so they must get the bytes as sent.
 func TestNoHiddenDecompression(t *testing.T) {
 	t.Parallel()
 	var seen visits
@@ -135,8 +135,8 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
-// To net/http, a GET is safe to send again when a connection that it used before is
-// lost. A request with Close set says that this one is not.
+// net/http considers a GET safe to send again when a reused connection is lost. A request with
+// Close set is not.
 func TestRequestWithCloseIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for _, redirected := range []bool{false, true} {
@@ -170,7 +170,7 @@ func TestRequestWithCloseIsSentOnce(t *testing.T) {
 	}
 }
 
-// Go lowers "İ" to "i", and DNS has it as another domain: what looks alike is no origin that
+// Go lowercases "İ" to "i", but in DNS it is another domain: a look-alike is not an origin that
 // a credential is for, and nothing is sent there.
 func TestHostsThatAreNotASCII(t *testing.T) {
 	t.Parallel()
@@ -203,7 +203,7 @@ func parseURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// A header is held whole before anybody looks at it.
+// net/http buffers a whole header, so its size must be bounded.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	for kib, fits := range map[int]bool{200: true, 300: false} {
@@ -216,7 +216,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 }
 
-// What must not be sent again is waited for longer.
+// A request that must not be sent again gets a longer timeout.
 func TestRequestWithCloseIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	came, answer := make(chan struct{}), make(chan struct{})

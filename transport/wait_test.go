@@ -78,7 +78,7 @@ func TestExponentialStaysWithinItsBounds(t *testing.T) {
 	})
 }
 
-// What a shift pushes out at the top may leave little, but positive.
+// A shift that overflows may leave a pause that is small but positive.
 func TestExponentialDoesNotOverflow(t *testing.T) {
 	t.Parallel()
 	for bit := range 60 {

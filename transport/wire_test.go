@@ -10,8 +10,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// What answers may be no HTTP server, or one that lost its place in a body: net/http
-// quotes it, and it may be patient data.
+// If what answers is not an HTTP server, or one that lost its place in a body, net/http quotes
+// it, and the quote may be patient data.
 func TestWireErrorsQuoteNobody(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -47,7 +47,7 @@ func TestWireErrorsQuoteNobody(t *testing.T) {
 	}
 }
 
-// serveRaw answers each connection's first request with this, and hangs up.
+// serveRaw answers each connection's first request with raw bytes, and hangs up.
 func serveRaw(t *testing.T, answer string) (url string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

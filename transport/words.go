@@ -15,12 +15,12 @@ import (
 	"unicode"
 )
 
-// Words makes a server's text fit for a log: it keeps the words of a list, which are
-// those of HTTP, OAuth, FHIR and of people who say what went wrong, and numbers below
-// 1000; all others become "…". Servers are known to put patients into what they say
-// (BCDA writes a beneficiary's number into its errors), no pattern finds all names, and
-// what was refused is told well enough by words that are known. known are further words
-// to keep, such as a scope that was asked for. The rest is as [Clean] has it.
+// Words makes a server's text fit for a log. It keeps numbers below 1000 and the words of a
+// fixed list (the vocabulary of HTTP, OAuth, FHIR and error messages), and replaces all other
+// words by "…". Servers are known to put patients into their messages (BCDA's errors hold a
+// beneficiary's number), no pattern finds all names, and the listed words suffice to explain a
+// refusal. known are further words to keep, such as a requested scope. The text is also cleaned
+// as by [Clean].
 func Words(text string, known ...string) string {
 	var kept []string
 	for w := range strings.FieldsSeq(Clean(text)) {
@@ -33,15 +33,15 @@ func Words(text string, known ...string) string {
 	return strings.Join(kept, " ")
 }
 
-// WordsOf is Words for an error that may quote what came over the wire. [errors.Is] and
-// [errors.As] still find err.
+// WordsOf wraps an error that may quote what came over the wire, and reduces its text by
+// [Words]. [errors.Is] and [errors.As] still find err.
 func WordsOf(err error) error { return &wordsError{err} }
 
-// wireError takes out of an error of package net/http what it quotes of an answer that is
-// no HTTP ("malformed MIME header line: …"). What this machine and its TLS say stays.
+// wireError removes from an error of package net/http what it quotes of a response that is not
+// HTTP ("malformed MIME header line: …"). Errors of this machine and its TLS stay unchanged.
 func wireError(err error) error {
 	var (
-		network net.Error // dialing, look-ups, TLS alerts, timeouts
+		network net.Error // dialing, name resolution, TLS alerts, timeouts
 		record  tls.RecordHeaderError
 		cert    *tls.CertificateVerificationError
 	)
@@ -60,11 +60,10 @@ func (e *wordsError) Unwrap() error { return e.err }
 
 const punctuation = "\"'`()[]{}<>.,;:!?“”„…"
 
-// smallNumber is 7, -1, 1.5, 50.00% or v2; more digits may be a date or somebody's number.
+// smallNumber matches 7, -1, 1.5, 50.00% or v2; more digits may be a date or a person's number.
 var smallNumber = regexp.MustCompile(`^(v[0-9]{1,3}|-?[0-9]{1,3}(\.[0-9]{1,2})?%?)$`)
 
-// knownWords keeps of what stands between two blanks, which may be a form, what is known
-// of it.
+// knownWords keeps the known words of w, a text without blanks that may be form-encoded.
 func knownWords(w string, known []string) string {
 	bare := strings.Trim(w, punctuation)
 	switch {
@@ -91,7 +90,7 @@ func knownWord(w string) string {
 			return w
 		}
 		return "…"
-	case len(bare) == 1: // a single letter tells of nobody
+	case len(bare) == 1: // a single letter identifies nobody
 		return w
 	}
 	var b strings.Builder
@@ -124,11 +123,11 @@ func knownWord(w string) string {
 	return shown
 }
 
-// unknowns are several next to each other, such as the halves of a double name.
+// unknowns matches several "…" next to each other, such as the halves of a double name.
 var unknowns = regexp.MustCompile(`…([^…a-zA-Z]*…)+`)
 
-// isKnown looks a word up. Those of several words in one ("transactionTime") count as
-// they are written, others in any case.
+// isKnown reports whether a word is on the list. Words that the list spells in mixed case
+// ("transactionTime") must match exactly, except resource types; others match in any case.
 func isKnown(word string) bool {
 	return vocabulary()[word] || vocabulary()[strings.ToLower(word)]
 }
@@ -144,9 +143,9 @@ var vocabulary = sync.OnceValue(func() map[string]bool {
 	return set
 })
 
-// isResourceType says whether word is a resource type's name.
+// isResourceType reports whether word is the name of a resource type.
 func isResourceType(word string) bool {
-	return vocabulary()[word] && word[0] >= 'A' && word[0] <= 'Z' // none is ""
+	return vocabulary()[word] && word[0] >= 'A' && word[0] <= 'Z' // "" is not in the vocabulary
 }
 
 // resourceTypes are R4's.
@@ -177,8 +176,8 @@ SupplyRequest Task TerminologyCapabilities TestReport TestScript ValueSet Verifi
 VisionPrescription
 `
 
-// plainWords are those of messages about exchanges, one a line. None is a common given name:
-// no may, will, mark, grant or rich.
+// plainWords are the words of messages about exchanges, one per line. None is a common given
+// name: no may, will, mark, grant or rich.
 //
 //go:embed words.txt
 var plainWords string

@@ -47,7 +47,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Whatever stands around a name, it does not come through.
+// A name is removed whatever surrounds it.
 func TestWordsLeavesNamesOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -68,7 +68,7 @@ func TestWordsOf(t *testing.T) {
 	}
 }
 
-// A message about a type, and a route with one, say which.
+// Resource types are kept in messages and in routes.
 func TestWordsKnowsEveryType(t *testing.T) {
 	t.Parallel()
 	for _, name := range fhir.R4().ResourceTypes() {
@@ -78,7 +78,8 @@ func TestWordsKnowsEveryType(t *testing.T) {
 	}
 }
 
-// The list says what of servers' texts gets into logs: a change of it is to be seen in a diff.
+// The list decides which parts of servers' texts get into logs, so changes to it must be easy to
+// see in a diff.
 func TestWordsAreSorted(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("words.txt")
