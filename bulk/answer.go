@@ -13,27 +13,27 @@ import (
 	"fhirkiln/transport"
 )
 
-// answerTime is how long a kick-off is still waited for when its ctx has ended. Servers that
-// take longer have made the export before they answer, and are few.
-const answerTime = 30 * time.Second
+// kickOffGrace is how long to wait for a kick-off's response after its ctx has ended. Only the
+// few servers that make the whole export before they answer take longer.
+const kickOffGrace = 30 * time.Second
 
-// awaited is a way to a server on which the end of its ctx does not cut a request off that was
-// sent, for answerTime: the answer alone says what the request has begun. None is sent after
-// that end.
-type awaited struct {
-	by  http.RoundTripper
-	log *slog.Logger
+// lingeringTransport waits for the response to a request that has been sent for up to
+// kickOffGrace after the request's ctx has ended, because only the response tells what the
+// request has started. It sends nothing after that end.
+type lingeringTransport struct {
+	next http.RoundTripper
+	log  *slog.Logger
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (a awaited) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t lingeringTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	longer, cancel := transport.Linger(ctx, answerTime)
+	longer, cancel := transport.Linger(ctx, kickOffGrace)
 	var sent, ended atomic.Bool
-	var first sync.Once // of the two
+	var first sync.Once // sets whichever of the two happens first
 	stop := context.AfterFunc(ctx, func() {
 		first.Do(func() {
 			ended.Store(true)
@@ -50,26 +50,26 @@ func (a awaited) RoundTrip(r *http.Request) (*http.Response, error) {
 			cancel() // before anything is written
 		}
 	}})
-	resp, err := a.by.RoundTrip(r.WithContext(traced))
+	resp, err := t.next.RoundTrip(r.WithContext(traced))
 	if err != nil {
 		end()
 		if ctx.Err() != nil && sent.Load() {
-			a.log.Warn("stopped, and the server has not said whether it has started the export; if the next run finds it busy, ask its owner to delete it")
+			t.log.Warn("stopped, and the server has not said whether it has started the export; if the next run finds it busy, ask its owner to delete it")
 		}
 		return nil, err
 	}
-	resp.Body = &awaitedBody{resp.Body, end}
+	resp.Body = &lingeringBody{resp.Body, end}
 	return resp, nil
 }
 
-// awaitedBody is an answer's body, whose end is that of the waiting.
-type awaitedBody struct {
+// lingeringBody is a response body that ends the lingering when it is closed.
+type lingeringBody struct {
 	io.ReadCloser
 	end func()
 }
 
 // Close implements [io.Closer].
-func (b *awaitedBody) Close() error {
+func (b *lingeringBody) Close() error {
 	defer b.end()
 	return b.ReadCloser.Close()
 }

@@ -1,24 +1,24 @@
-// Package bulk is a client of the FHIR Bulk Data Access API: kick-off, status,
-// manifest, verified file streams, delete. It knows no Parquet and keeps no state
-// between runs.
+// Package bulk is a client for the FHIR Bulk Data Access API: kick-off, status,
+// manifest, verified file streams, delete. It knows nothing about Parquet and keeps no
+// state between runs.
 //
-// The common path:
+// Typical use:
 //
 //	client, err := bulk.New(bulk.Options{Base: base, HTTP: client, Credentials: credentials})
 //	job, err := client.KickOff(ctx, bulk.Request{Level: bulk.Group, Group: "1234"})
 //	manifest, err := client.Wait(ctx, job, func(p bulk.Progress) { … })
 //	for _, file := range manifest.Output {
 //		stream, err := client.Open(ctx, manifest, file)
-//		// read stream to its end: each byte once, or an error
+//		// read stream to EOF: each byte once, or an error
 //	}
 //	err = client.Delete(ctx, job)
 //
 // Failures are [*transport.Error]s, whose Kind says what the user can do, or the cause
 // of a canceled context.
 //
-// The text that this follows is the Bulk Data Access IG, 2.0.0 to 3.0.0
-// (https://hl7.org/fhir/uv/bulkdata/), and for manifests the 4.0.0 ballot;
-// docs/conformance.md says line by line what is done where.
+// The package follows the Bulk Data Access IG, 2.0.0 to 3.0.0
+// (https://hl7.org/fhir/uv/bulkdata/), and for manifests also the 4.0.0 ballot;
+// docs/conformance.md lists what is implemented where.
 package bulk
 
 import (
@@ -35,77 +35,77 @@ import (
 	"fhirkiln/transport"
 )
 
-// Credentials supplies what says who is asking; [*auth.Cache] is one. Methods are
-// called from many goroutines at once. Credential blocks while one is being fetched,
-// until ctx ends; Reject says that the server refused one with 401.
+// Credentials supplies the credential for requests; [*auth.Cache] implements it. Its
+// methods are called from many goroutines at once. Credential blocks while one is being
+// fetched, until ctx ends. Reject reports that the server refused one with 401.
 type Credentials interface {
 	Credential(ctx context.Context) (auth.Credential, error)
 	Reject(auth.Credential)
 }
 
-// Options say which server to talk to and how patiently. Base and HTTP are required.
+// Options configures a [Client]. Base and HTTP are required.
 type Options struct {
 	// Base is the FHIR base URL: kick-offs go to Base + "/$export". Credentials go to
 	// its origin (scheme, host, port) and to no other.
 	Base string
 
-	// HTTP sends the requests: a client of package transport, without retries, which
-	// are added here where a request may safely be sent again.
+	// HTTP sends the requests. It is a client of package transport without retries; bulk
+	// adds them where a request may safely be sent again.
 	HTTP *http.Client
 
-	// Credentials for Base's origin and TokenOrigins; nil sends none.
+	// Credentials are sent to Base's origin and to TokenOrigins. If nil, none are sent.
 	Credentials Credentials
 
-	// TokenOrigins are further origins, "scheme://host[:port]", that the credentials are
-	// for: servers hand out status URLs and files at another name of theirs.
+	// TokenOrigins are further origins, "scheme://host[:port]", that get the credentials:
+	// some servers hand out status URLs and files under another host name of theirs.
 	TokenOrigins []string
 
-	// FileHosts are origins, "scheme://host[:port]", of storage that output files lie at.
-	// Files there are asked for without credentials, whatever the manifest says of
-	// requiresAccessToken. If there are any, files that need no token may lie nowhere
-	// else but there and where the credentials go; without, they may lie anywhere.
+	// FileHosts are origins, "scheme://host[:port]", of storage that holds output files.
+	// Files there are requested without credentials, whatever the manifest's
+	// requiresAccessToken says. If FileHosts is not empty, all files must be there or at
+	// the origins that get the credentials; otherwise files that need no token may be
+	// anywhere.
 	FileHosts []string
 
-	// Log gets lines that help to follow a run: no URL unredacted, no credential, no
-	// patient data. Nil discards them.
+	// Log gets lines that help to follow a run. They hold no unredacted URL, no credential
+	// and no patient data. Nil discards them.
 	Log *slog.Logger
 
-	// Poll bounds the waiting for an export.
+	// Poll bounds the wait for an export.
 	Poll Poll
 
-	// Retry says how patiently one request is sent again when network or server
-	// falter. The zero value is four more times within about a minute.
+	// Retry configures retries of a single request when the network or the server falters.
+	// The zero value retries four times within about a minute.
 	Retry transport.Retry
 
-	// FileAttempts is how many times in a row an output file is opened at the same place,
+	// FileAttempts is how many times in a row an output file is opened at the same offset,
 	// without a byte of progress, before its stream fails. It also bounds how often the
-	// file is fetched to its end. Default 5: AB2D lets a file be fetched six times. A
-	// server that does not answer at all gets Retry.Max more.
+	// file is fetched to its end. Default 5: AB2D allows six downloads of a file. A server
+	// that does not answer at all gets Retry.Max more attempts.
 	FileAttempts int
 }
 
-// Poll bounds the waiting for an export.
+// Poll bounds the wait for an export.
 type Poll struct {
-	// Min and Max bound the pause between two looks at the status, whatever the server
-	// asks for in Retry-After. Defaults 1 s and 5 min. Servers have asked for 0 and for
-	// five hours.
+	// Min and Max bound the pause between polls, whatever the server asks for in
+	// Retry-After. Defaults 1 s and 5 min. Servers have asked for 0 and for five hours.
 	Min, Max time.Duration
 
 	// Deadline bounds the whole wait for one export. Default 24 h: a nightly run that
 	// waits longer has missed its night. Epic is known to take weeks.
 	Deadline time.Duration
 
-	// Outage is how long the server may fail to answer the question for the status
-	// before the wait ends with an error; the job stays. Default 30 min.
+	// Outage is how long polls may fail before the wait ends with an error; the job is not
+	// deleted. Default 30 min.
 	Outage time.Duration
 }
 
-// Client talks to one server. Safe for concurrent use.
+// Client talks to one server. It is safe for concurrent use.
 type Client struct {
 	base        *url.URL
 	tokenFor    map[string]bool // origins
-	fileHosts   map[string]bool // origins; empty: any
-	plain       *http.Client    // sends once
+	fileHosts   map[string]bool // origins; empty means any
+	plain       *http.Client    // without retries
 	retrying    *http.Client    // for requests that change nothing at the server
 	starting    *http.Client    // for kick-offs
 	ending      *http.Client    // for deletes
@@ -162,16 +162,16 @@ func New(o Options) (*Client, error) {
 	c.retrying = transport.Retrying(o.HTTP, c.retry)
 	starting := c.retry
 	starting.Again = kickOffAgain
-	waited := *o.HTTP
-	waited.Transport = awaited{cmp.Or(o.HTTP.Transport, http.DefaultTransport), c.log}
-	c.starting = transport.Retrying(&waited, starting)
+	lingering := *o.HTTP
+	lingering.Transport = lingeringTransport{cmp.Or(o.HTTP.Transport, http.DefaultTransport), c.log}
+	c.starting = transport.Retrying(&lingering, starting)
 	ending := c.retry
 	ending.Again = deleteAgain
 	c.ending = transport.Retrying(o.HTTP, ending)
 	return c, nil
 }
 
-// origins reads a list of origins.
+// origins parses a list of origins.
 func origins(option string, list []string) (map[string]bool, error) {
 	set := make(map[string]bool, len(list)+1)
 	for _, raw := range list {

@@ -20,13 +20,13 @@ type request struct {
 	method string
 	url    string
 	header http.Header
-	body   string // "" is none
-	public bool   // send no credential, ever
-	once   bool   // not to be sent again by net/http either, see transport.New
+	body   string // "" means none
+	public bool   // never send a credential
+	once   bool   // not even net/http may send it again, see transport.New
 }
 
-// send sends r by way of client, with a credential if r's URL is of the origin that it
-// is for. A 401 renews the credential once. The answer's body is the caller's to close.
+// send sends r through client, with a credential if r's URL is at an origin that gets it.
+// On a 401 it renews the credential once. The caller must close the response's body.
 func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		}
 		req.Close = r.once
 		maps.Copy(req.Header, r.header)
-		if err := c.mayMethod(ctx, r); err != nil {
+		if err := c.maySend(ctx, r); err != nil {
 			return nil, err
 		}
 		authorized := c.credentials != nil && !r.public && c.tokenFor[transport.Origin(u)]
@@ -61,16 +61,16 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		if resp.StatusCode != http.StatusUnauthorized || !authorized || try > 1 {
 			return resp, nil
 		}
-		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be reused
 		resp.Body.Close()
 		c.log.Debug("the server refused the token; getting another", "doing", r.doing)
 		c.credentials.Reject(used)
 	}
 }
 
-// mayMethod checks that a client whose credential is for GET alone sends nothing else,
-// not even to where the credential does not go.
-func (c *Client) mayMethod(ctx context.Context, r request) error {
+// maySend checks that a client whose credential allows only GET sends nothing else, not
+// even to origins that do not get the credential.
+func (c *Client) maySend(ctx context.Context, r request) error {
 	if c.credentials == nil || r.method == http.MethodGet {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (c *Client) mayMethod(ctx context.Context, r request) error {
 
 var errInTheClear = errors.New("a URL in the clear")
 
-// hintElsewhere is for a URL that mayAuthorize refuses.
+// hintElsewhere returns the hint for a URL that mayAuthorize refuses.
 func hintElsewhere(err error) string {
 	if errors.Is(err, errInTheClear) {
 		return "ask the server's owner to give https links: a proxy in front of it may hide that it is asked by https"
@@ -95,8 +95,8 @@ func hintElsewhere(err error) string {
 	return "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"
 }
 
-// mayAsk checks that a URL which the server gave does not lead from https into the clear, as
-// a redirect may not either, but to origins that the user has named.
+// mayAsk checks that a URL from the server does not lead from https to plain http, except at
+// origins that the user has named. The same goes for redirects.
 func (c *Client) mayAsk(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -109,8 +109,7 @@ func (c *Client) mayAsk(raw string) error {
 	return nil
 }
 
-// mayAuthorize checks that a URL which wants our credential is of an origin that the
-// credential is for.
+// mayAuthorize checks that a URL that wants our credential is at an origin that gets it.
 func (c *Client) mayAuthorize(raw string) error {
 	if err := c.mayAsk(raw); err != nil {
 		return err
@@ -128,15 +127,15 @@ func (c *Client) mayAuthorize(raw string) error {
 	return nil
 }
 
-// failure reads an answer that is not what was wanted and says so, in the server's
-// own words where it has any. It closes the body.
-// known are words of the request that the server may repeat.
+// failure turns an unsuccessful response into an error with the server's own words, if it
+// has any. known are words of the request that may be kept when the server repeats them.
+// failure closes the body.
 func failure(doing, u string, resp *http.Response, known ...string) *transport.Error {
 	e, _ := refusal(doing, u, resp, known...)
 	return e
 }
 
-// refusal is failure, with the OperationOutcome if there was one.
+// refusal is like failure, but also returns the OperationOutcome, if there was one.
 func refusal(doing, u string, resp *http.Response, known ...string) (*transport.Error, Outcome) {
 	var o Outcome
 	e := &transport.Error{Kind: transport.KindOf(resp.StatusCode), Doing: doing, URL: u, Status: resp.StatusCode}
@@ -166,11 +165,11 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	return e, o
 }
 
-// Delete tells the server that the job's files are no longer needed, or that a running
-// job is to be canceled (IG, "Bulk Data Delete Request"). Calling it again is harmless.
+// Delete tells the server that the job's files are no longer needed, or cancels a running
+// job (IG, "Bulk Data Delete Request"). Calling it again is harmless.
 func (c *Client) Delete(ctx context.Context, job Job) error {
 	if job.StatusURL == "" {
-		return nil // answered without a job
+		return nil // the kick-off was answered without a job
 	}
 	c.renewals.drop(job.StatusURL)
 	const doing = "deleting the export at the server"
@@ -180,7 +179,7 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 		return err
 	}
 	if !transport.Passing(resp.StatusCode) {
-		c.following.drop(job.StatusURL) // it is gone, or the server keeps it anyway
+		c.following.drop(job.StatusURL) // the export is gone, or the server keeps it anyway
 	}
 	switch {
 	case resp.StatusCode < 300, resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
@@ -190,13 +189,13 @@ func (c *Client) Delete(ctx context.Context, job Job) error {
 	return failure(doing, job.StatusURL, resp)
 }
 
-// deleteAgain allows another attempt where the server may only be busy. A 500 is no such
-// word: HAPI answers the DELETE of an export that failed with it, every time.
+// deleteAgain allows another attempt if the server may only be busy. A 500 does not count:
+// HAPI always answers the DELETE of a failed export with it.
 func deleteAgain(resp *http.Response, err error) bool {
 	return transport.AnyFailure(resp, err) && (err != nil || resp.StatusCode != http.StatusInternalServerError)
 }
 
-// originOf is a URL's origin.
+// originOf returns a URL's origin.
 func originOf(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

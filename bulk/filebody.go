@@ -16,9 +16,9 @@ import (
 type fileBody struct {
 	*bufio.Reader
 	wire     io.Closer
-	from     int64  // plain bytes of the file that came before it
-	identity bool   // it went over the wire as it is
-	leave    func() // gives back the place at the host; nil if there is none
+	from     int64  // plain bytes of the file that precede it
+	identity bool   // it was sent without a content encoding
+	leave    func() // leaves the host's gate; nil if it was not entered
 }
 
 // Close ends the exchange. It may be called more than once.
@@ -34,12 +34,12 @@ func newFileBody(resp *http.Response) *fileBody {
 	return &fileBody{wire: resp.Body, Reader: bufio.NewReaderSize(resp.Body, 64<<10)}
 }
 
-// openBody reads a whole file's body. It closes it if it fails.
+// openBody returns the body of a whole file. If it fails, it closes the body.
 func openBody(resp *http.Response) (*fileBody, error) {
 	body := newFileBody(resp)
 	body.identity = isIdentity(resp.Header)
-	// gzip goes by its magic number, since servers forget the header and send it in vain.
-	// Its first byte is enough: it begins no JSON, and a cut may come right after it.
+	// Detect gzip by its magic number, because servers forget the header or send it wrongly.
+	// The first byte is enough: no JSON begins with it, and a cut may come right after it.
 	if magic, _ := body.Peek(1); len(magic) == 1 && magic[0] == 0x1f {
 		gz, err := gzip.NewReader(body.Reader)
 		if err != nil {
@@ -51,18 +51,18 @@ func openBody(resp *http.Response) (*fileBody, error) {
 	return body, nil
 }
 
-// sniffed is how much of a body tells what it is, mostly; it may begin with something long.
+// sniffBytes usually tell what a body is; if its first value is long, up to maxSniffBytes do.
 const (
-	sniffed       = 512
-	sniffedAtMost = 64 << 10
+	sniffBytes    = 512
+	maxSniffBytes = 64 << 10
 )
 
-// sniff refuses a body that is not the file, though its status is 200: a web page, an
-// OperationOutcome that tells why there is none, or the file packed into a Binary.
+// sniff refuses a body that is not the file, even though its status is 200: a web page, an
+// OperationOutcome that explains why there is no file, or the file packed into a Binary.
 func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
-	start, _ := body.Peek(sniffed) // its error comes again with the next Read
+	start, _ := body.Peek(sniffBytes) // the next Read returns its error again
 	if FirstType(bytes.NewReader(start)) == "" {
-		start, _ = body.Peek(sniffedAtMost)
+		start, _ = body.Peek(maxSniffBytes)
 	}
 	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
 	if looksLikeMarkup(start) {
@@ -71,8 +71,8 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	}
 	typ := FirstType(bytes.NewReader(start))
 	if typ == "Binary" && s.file.Type != "Binary" && bytes.Contains(start, []byte("ndjson")) {
-		// HAPI packs a file so for an Accept that it does not know. As a row it would be
-		// one resource in the place of many.
+		// HAPI does this for an Accept that it does not know. As a row it would be one
+		// resource in place of many.
 		e.Err, e.Hint = errors.New("a Binary came instead of NDJSON"), "ask the server's owner: files are to be sent as application/fhir+ndjson"
 		return e
 	}

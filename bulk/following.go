@@ -2,16 +2,16 @@ package bulk
 
 import "sync"
 
-// following are the exports, by their status URLs, that a client's callers go on with: from
-// their kick-off, or the first wait for them, until they are deleted. What a server says to run
-// already may be one of them, of another feed with the same request, and is not to be taken
-// over: whoever is done first would delete the other one's files.
+// following is the set of exports, by status URL, that a client's callers follow: from the
+// kick-off or the first wait until the delete. An export that a server reports as already
+// running may be one of them, of another feed with the same request. It must not be adopted:
+// whichever feed finishes first would delete the other's files.
 type following struct {
 	mu  sync.Mutex
 	all map[string]bool
 }
 
-// add says whether nobody followed the export before.
+// add adds an export and reports whether nobody followed it before.
 func (f *following) add(statusURL string) (first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

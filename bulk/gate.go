@@ -8,10 +8,10 @@ import (
 	"fhirkiln/transport"
 )
 
-// openFiles is how many files of one host are fetched at once to begin with.
-const openFiles = 16
+// initialLimit is how many files of one host may be open at once to begin with.
+const initialLimit = 16
 
-// gates hold back the fetching of files, one gate for each origin.
+// gates limit the fetching of files, with one gate per origin.
 type gates struct {
 	mu       sync.Mutex
 	byOrigin map[string]*gate
@@ -24,32 +24,32 @@ func (g *gates) of(origin string) *gate {
 		g.byOrigin = make(map[string]*gate)
 	}
 	if g.byOrigin[origin] == nil {
-		g.byOrigin[origin] = &gate{limit: openFiles}
+		g.byOrigin[origin] = &gate{limit: initialLimit}
 	}
 	return g.byOrigin[origin]
 }
 
-// gate lets as many files of a host be open at once as the host seems to bear: one
-// more for each round of files that it handed out, half as many when it said 429 or
-// 503 (additive increase, multiplicative decrease, as TCP has it). While the host asks
-// for a pause, nobody passes.
+// gate limits how many files of a host are open at once to what the host seems to bear: one
+// more after each round of files that it served, half as many after a 429 or 503 (additive
+// increase, multiplicative decrease, like TCP). While the host asks for a pause, nobody
+// enters.
 type gate struct {
-	mu      sync.Mutex
-	limit   float64 // at least 1
-	open    int
-	shut    time.Time // nobody passes before
-	eased   time.Time // when limit was halved last
-	handed  bool      // out a file, at any time
-	waiting []chan struct{}
+	mu         sync.Mutex
+	limit      float64 // at least 1
+	open       int
+	shutUntil  time.Time // nobody enters before
+	halved     time.Time // when limit was last halved
+	servedOnce bool      // the host has served a file
+	waiting    []chan struct{}
 }
 
-// enter waits until there is room and no pause, or until ctx ends, whose cause it then
-// returns. It says when it let pass; who passed must leave.
+// enter waits until there is room and no pause. If ctx ends first, it returns ctx's cause.
+// It returns the time of entry. Whoever enters must leave.
 func (g *gate) enter(ctx context.Context) (time.Time, error) {
 	for {
 		g.mu.Lock()
 		now := time.Now()
-		pause := g.shut.Sub(now)
+		pause := g.shutUntil.Sub(now)
 		if pause <= 0 && float64(g.open) < max(g.limit, 1) {
 			g.open++
 			g.mu.Unlock()
@@ -69,7 +69,7 @@ func (g *gate) enter(ctx context.Context) (time.Time, error) {
 		select {
 		case <-turn:
 		case <-ctx.Done():
-			return now, context.Cause(ctx) // its turn is nobody else's: wake is for all who wait
+			return now, context.Cause(ctx) // no wake-up is lost: wake wakes all who wait
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (g *gate) leave() {
 	g.wake()
 }
 
-// wake lets all who wait look again. They are as many as there are workers: few.
+// wake makes all who wait check again. There are at most as many as workers, so few.
 func (g *gate) wake() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,31 +91,32 @@ func (g *gate) wake() {
 	g.waiting = nil
 }
 
-// served says that the host handed out a file.
+// served records that the host served a file.
 func (g *gate) served() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.limit += 1 / g.limit
-	g.handed = true
+	g.servedOnce = true
 }
 
-// hasServed says whether the host has ever handed out a file.
+// hasServed reports whether the host has ever served a file.
 func (g *gate) hasServed() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.handed
+	return g.servedOnce
 }
 
-// throttled says that a request which entered then was told to come later: fewer at
-// once, and nobody for that long. Requests that were on their way together count once.
+// throttled records that the host told a request, which had entered the gate at entered, to
+// come later. It halves the limit and shuts the gate for pause. Requests that were in flight
+// together halve the limit only once.
 func (g *gate) throttled(entered time.Time, pause time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if !entered.Before(g.eased) {
-		g.limit, g.eased = max(g.limit/2, 1), now
+	if !entered.Before(g.halved) {
+		g.limit, g.halved = max(g.limit/2, 1), now
 	}
-	if shut := now.Add(pause); shut.After(g.shut) {
-		g.shut = shut
+	if until := now.Add(pause); until.After(g.shutUntil) {
+		g.shutUntil = until
 	}
 }

@@ -18,31 +18,31 @@ import (
 
 const (
 	maxSearchPages = 1_000    // 1upHealth's have ten Groups each, unless _count asks for more
-	maxGroups      = 10_000   // that one search may find
-	maxSearchPage  = 64 << 20 // bytes; 1upHealth's Groups may have 400 KB each
+	maxGroups      = 10_000   // matches of one search
+	maxSearchPage  = 64 << 20 // in bytes; 1upHealth's Groups may have 400 KB each
 )
 
 const searchingGroups = "searching the groups"
 
 // Groups searches the server's Groups (FHIR R4, "Search") and returns the ids of all
-// that match, sorted, each once. search is what stands behind the base URL, such as
-// "Group?identifier=1234567893"; it may be escaped or not. No match is no error.
+// matches, sorted and without duplicates. search is the part after the base URL, such as
+// "Group?identifier=1234567893", escaped or not. Finding no match is not an error.
 //
-// A server is asked not to pass over parameters that it does not know (Prefer:
-// handling=strict), which would make every Group a match; one that does so all the same,
-// and says so in its self link, is refused.
+// Groups asks the server not to ignore parameters that it does not know (Prefer:
+// handling=strict), which would make every Group a match. If the server's self link shows
+// that it ignored one anyway, Groups fails.
 //
-// Half a result is none: a page that fails fails the whole. Each page is asked for
-// several times within Options.Retry.
+// A result must be complete: if one page fails, Groups fails. Each page is retried as
+// Options.Retry says.
 func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 	params, found := strings.CutPrefix(search, "Group?")
 	asked, err := url.ParseQuery(params)
 	if !found || err != nil || len(asked) == 0 {
-		return nil, errors.New("bulk: the search for groups is not like Group?identifier=value") // it may name people
+		return nil, errors.New("bulk: the search for groups is not like Group?identifier=value") // does not quote search, which may name people
 	}
 	var ids []string
 	seen := map[string]bool{}
-	// Encode writes | as %7C, without which 1upHealth's gateway refuses a search.
+	// Encode writes | as %7C; 1upHealth's gateway refuses a bare |.
 	for next := c.base.String() + "/Group?" + asked.Encode(); next != ""; {
 		broken := func(format string, args ...any) error {
 			return &transport.Error{Kind: transport.Broken, Doing: searchingGroups, URL: next, Err: fmt.Errorf(format, args...), Hint: "ask the server's owner"}
@@ -82,7 +82,7 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 
 const hintSearch = "check group_search with the server's CapabilityStatement, or give the groups by id"
 
-// searchPage asks for one page of a result.
+// searchPage fetches one page of a result.
 func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 	resp, err := c.send(ctx, c.retrying, request{doing: searchingGroups, //nolint:bodyclose // failure and what follows close it
 		method: http.MethodGet, url: from,
@@ -131,18 +131,18 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 	return b, nil
 }
 
-// bundle is a page of a searchset Bundle, as far as it is read.
+// bundle is the part of a searchset Bundle's page that is used.
 type bundle struct {
 	at         *url.URL // where it came from
 	typ        string   // its resourceType
-	total      int      // of all pages, 0 if it is not told
-	self, next string   // links, "" for none
+	total      int      // of all pages, 0 if unknown
+	self, next string   // links, "" if absent
 	groups     []string // ids of its matches
 	entries    int
-	bad        error // why its entries are of no use
+	bad        error // why the page is unusable
 }
 
-// read reads a page entry by entry, up to one that makes it of no use.
+// read reads a page entry by entry, up to an entry that makes it unusable.
 func (b *bundle) read(body []byte) error {
 	d := plainJSON(body)
 	return eachMember(d, func(name string) (err error) {
@@ -170,7 +170,7 @@ func (b *bundle) read(body []byte) error {
 	})
 }
 
-// link notes the first link of each relation that matters.
+// link keeps the first self and the first next link.
 func (b *bundle) link(v jsontext.Value) error {
 	var l struct {
 		Relation string `json:"relation"`
@@ -188,7 +188,7 @@ func (b *bundle) link(v jsontext.Value) error {
 	return nil
 }
 
-// entry notes the page's next entry, or says why it makes the page of no use.
+// entry reads the page's next entry. An error means that the page is unusable.
 func (b *bundle) entry(v jsontext.Value) error {
 	var e struct {
 		Resource struct {
@@ -228,7 +228,8 @@ func (b *bundle) entry(v jsontext.Value) error {
 	return nil
 }
 
-// isGroupID allows what FHIR does, and the _ and the length that servers do besides.
+// isGroupID reports whether id is one that FHIR allows, or has the _ or the length that some
+// servers use in addition.
 func isGroupID(id string) bool {
 	if id == "" || len(id) > 128 || id[0] == '.' {
 		return false
@@ -238,7 +239,7 @@ func isGroupID(id string) bool {
 	})
 }
 
-// nextPage is the URL of the next page, "" after the last.
+// nextPage returns the URL of the next page, "" after the last.
 func (b *bundle) nextPage() (string, error) {
 	if b.next == "" {
 		return "", nil
@@ -247,12 +248,12 @@ func (b *bundle) nextPage() (string, error) {
 	if err != nil || u.Host == "" {
 		return "", errors.New("the next page has an unreadable URL")
 	}
-	u.RawQuery, u.Fragment = strings.ReplaceAll(u.RawQuery, "|", "%7C"), "" // as 1upHealth wants it, whatever it writes itself
+	u.RawQuery, u.Fragment = strings.ReplaceAll(u.RawQuery, "|", "%7C"), "" // required by 1upHealth, although its own links have a bare |
 	return u.String(), nil
 }
 
-// ignored is a parameter that the server says by its self link that it did not use. A
-// link without a query says nothing.
+// ignored returns a parameter that the server did not use according to its self link, or "".
+// A link without a query says nothing.
 func (b *bundle) ignored(asked url.Values) string {
 	self, err := url.Parse(b.self)
 	if err != nil || self.RawQuery == "" {

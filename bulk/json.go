@@ -10,14 +10,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What servers send is read value by value: decoded at once, an array of empty objects
-// takes a hundred times the memory of its bytes.
+// What servers send is read value by value: an array of empty objects, decoded at once, takes
+// a hundred times its size in memory.
 
 func newDecoder(r io.Reader) *jsontext.Decoder {
 	return jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// eachMember visits the members of the one object that d has. visit reads the value.
+// eachMember visits the members of d's only value, an object. visit reads each member's value.
 func eachMember(d *jsontext.Decoder, visit func(name string) error) error {
 	if t, err := d.ReadToken(); err != nil {
 		return err
@@ -42,7 +42,7 @@ func eachMember(d *jsontext.Decoder, visit func(name string) error) error {
 	return nil
 }
 
-// eachElement visits the elements of an array; null is an empty one.
+// eachElement visits the elements of an array; null counts as an empty array.
 func eachElement(d *jsontext.Decoder, visit func(jsontext.Value) error) error {
 	switch t, err := d.ReadToken(); {
 	case err != nil:
@@ -65,7 +65,7 @@ func eachElement(d *jsontext.Decoder, visit func(jsontext.Value) error) error {
 	return err
 }
 
-// readText reads a string; what is none counts as absent.
+// readText reads a string. Any other value counts as absent.
 func readText(d *jsontext.Decoder) (string, error) {
 	v, err := d.ReadValue()
 	var s string
@@ -75,7 +75,7 @@ func readText(d *jsontext.Decoder) (string, error) {
 	return s, err
 }
 
-// plainJSON decodes a body that is held.
+// plainJSON returns a decoder for a body in memory.
 func plainJSON(body []byte) *jsontext.Decoder {
 	return newDecoder(bytes.NewBuffer(bytes.TrimPrefix(body, []byte(utf8BOM))))
 }

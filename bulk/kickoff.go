@@ -16,39 +16,39 @@ import (
 
 // Job is an export at the server.
 type Job struct {
-	// StatusURL is where to poll, and what to delete. Whoever has it may have to
-	// keep it secret: some servers put a token into it.
+	// StatusURL is the URL to poll and to delete. Treat it as a secret: some servers put a
+	// token into it.
 	StatusURL string
 
-	// SeparateStatus says that the server agreed to tell the export's status in the
+	// SeparateStatus means that the server agreed to send the export's status in the
 	// header X-Export-Status (Preference-Applied, IG 3.0.0).
 	SeparateStatus bool
 
-	// Adopted says that the export ran already and was taken over.
+	// Adopted means that the export was already running and was adopted.
 	Adopted bool
 
-	// Issues are warnings that came with the acceptance, such as which parameters were
-	// passed over.
+	// Issues are warnings that came with the acceptance, such as which parameters the
+	// server ignored.
 	Issues []Issue
 
-	// Manifest is set when the server answered the kick-off with it at once, as
+	// Manifest is set if the server answered the kick-off with the manifest at once, as
 	// 1upHealth's synchronous form does; StatusURL is then empty.
 	Manifest *Manifest
 }
 
 const startingExport = "starting the export"
 
-// KickOff starts an export. It is sent again only where the server cannot have
-// started one: when no connection came about, and on 429 and 503. It is not
-// idempotent: a caller that loses its answer must ask the server's owner.
+// KickOff starts an export. It retries only if the server cannot have started one: if no
+// connection was made, and on 429 and 503. It is not idempotent: a caller that loses the
+// response must ask the server's owner.
 //
-// A server that refuses because an export of this client runs already, and says where,
-// has that one taken over if it is ours: if it is complete, its manifest names this kick-off,
-// and no other caller of this Client goes on with it. Until then KickOff waits for the others
-// to end, within Options.Poll.
+// If the server refuses because exports of this client are already running, and names their
+// status URLs, KickOff adopts one if it is complete, its manifest names this kick-off, and no
+// other caller of this Client follows it. Otherwise KickOff waits for the others to end,
+// within Options.Poll.
 //
-// When ctx ends, a kick-off that was sent is still waited for, for half a minute: the Job of a 202
-// is then returned without an error, and is the caller's to write down or to delete.
+// If ctx ends after the kick-off was sent, KickOff waits half a minute for the response. A Job
+// from a 202 is then returned without an error, and the caller must record or delete it.
 //
 // A Job with a StatusURL beside an error is an export that runs but cannot be followed.
 func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
@@ -60,7 +60,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 	for waits := 0; ; waits++ {
 		resp, err := c.send(ctx, c.starting, req) //nolint:bodyclose // accepted, busy, readManifest and failure close it
 		if err != nil {
-			return Job{}, mayRun(err)
+			return Job{}, startUnknown(err)
 		}
 		if ctx.Err() != nil && resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusOK {
 			resp.Body.Close()
@@ -72,7 +72,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 		case http.StatusOK:
 			first, err := c.readManifest(ctx, startingExport, req.url, resp, amount{})
 			if e, ok := errors.AsType[*transport.Error](err); ok && e.Stray && len(locations(resp)) > 0 {
-				return c.accepted(req.url, resp) // it says 200 and means 202
+				return c.accepted(req.url, resp) // a 200 that means 202
 			}
 			if err != nil {
 				return Job{}, err
@@ -104,14 +104,14 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 				return Job{}, err
 			}
 		default:
-			return Job{}, mayRun(failure(startingExport, req.url, resp, r.known()...))
+			return Job{}, startUnknown(failure(startingExport, req.url, resp, r.known()...))
 		}
 	}
 }
 
-// mayRun says of a kick-off that got no answer, or a gateway's in place of the server's, what
-// nobody knows.
-func mayRun(err error) error {
+// startUnknown adds to the error of a kick-off that got no response, or a gateway's instead of
+// the server's, that the export may have started.
+func startUnknown(err error) error {
 	e, ok := errors.AsType[*transport.Error](err)
 	if !ok || e.Doing != startingExport || e.Kind != transport.Unavailable || kickOffAgain(nil, err) {
 		return err
@@ -120,7 +120,7 @@ func mayRun(err error) error {
 	lost := *e
 	switch {
 	case e.Said != "", e.Status == http.StatusServiceUnavailable, e.Status > 0 && e.Status < 500:
-		return err // it is the server's word, or that of something that did not pass it on
+		return err // from the server itself, or from a gateway that did not forward the request
 	case e.Err == nil:
 		lost.Err = errors.New(begun)
 	default:
@@ -130,7 +130,7 @@ func mayRun(err error) error {
 	return &lost
 }
 
-// known are words of the request that are of the config, and of no person.
+// known returns words of the request that come from the config and identify no person.
 func (r Request) known() []string {
 	words := slices.Clone(r.Types)
 	if r.Group != "" {
@@ -148,7 +148,7 @@ func (c *Client) kickOffRequest(r Request) (request, error) {
 		return request{}, errors.New("bulk: a list of patients can only be sent by POST")
 	}
 	req := request{doing: startingExport, method: http.MethodGet, url: c.base.String() + path, once: true, header: http.Header{}}
-	// HAPI answers an equal request with an old job, unless asked not to.
+	// Without this, HAPI answers an equal request with an old job.
 	req.header.Set("Cache-Control", "no-cache")
 	prefer := r.prefer()
 	for name, value := range r.Header {
@@ -170,7 +170,7 @@ func (c *Client) kickOffRequest(r Request) (request, error) {
 	return req, nil
 }
 
-// accepted reads a 202, or a 200 whose body was read. It closes the body.
+// accepted reads a 202, or a 200 whose body has been read. It closes the body.
 func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	var job Job
 	if body, err := outcomeBody(resp); err == nil {
@@ -200,13 +200,13 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 }
 
 const (
-	maxLocation  = 8 << 10 // how long a header may be that status URLs are read from, in bytes
-	maxLocations = 100     // how many of them are read
+	maxLocation  = 8 << 10 // bytes in a header that status URLs are read from
+	maxLocations = 100     // status URLs that are read
 )
 
-// locations are the status URLs of an answer: Content-Location, or Location as Smile
-// CDR's tutorial has it; absolute, or relative to the request; several as a comma list,
-// as AB2D has them. What cannot be read is left out, and so is what is too much.
+// locations returns a response's status URLs, from Content-Location, or from Location as in
+// Smile CDR's tutorial. They may be absolute or relative to the request, and several may form a
+// comma list, as AB2D sends. Unreadable URLs and those over the limits are left out.
 func locations(resp *http.Response) []string {
 	values := resp.Header.Values("Content-Location")
 	if len(values) == 0 {
@@ -226,10 +226,10 @@ func locations(resp *http.Response) []string {
 		if len(v) > maxLocation {
 			continue
 		}
-		begun, at := 0, 0 // where the URL and the part begin
+		begun, at := 0, 0 // where the current URL and part begin
 		for part := range strings.SplitSeq(v, ",") {
 			trimmed := strings.TrimSpace(part)
-			// Another comma is the URL's own.
+			// Any other comma is part of the URL.
 			if at > begun && (strings.TrimSpace(v[begun:at-1]) == "" || strings.HasPrefix(trimmed, "https://") || strings.HasPrefix(trimmed, "http://") || strings.HasPrefix(trimmed, "/")) {
 				add(v[begun : at-1])
 				begun = at
@@ -241,8 +241,8 @@ func locations(resp *http.Response) []string {
 	return all
 }
 
-// kickOffAgain allows another attempt only where no export can have been started. A
-// 429 that names a running export is for KickOff to think about.
+// kickOffAgain allows another attempt only if no export can have been started. A 429 that
+// names a running export is left to KickOff.
 func kickOffAgain(resp *http.Response, err error) bool {
 	if err != nil {
 		var op *net.OpError
@@ -251,14 +251,13 @@ func kickOffAgain(resp *http.Response, err error) bool {
 	return resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get("Content-Location") == "" || resp.StatusCode == http.StatusServiceUnavailable
 }
 
-// runningJobs are the status URLs in a 429 that may be asked with our credentials.
+// runningJobs returns the status URLs in a 429 that our credentials may be sent to.
 func (c *Client) runningJobs(resp *http.Response) []string {
 	return slices.DeleteFunc(locations(resp), func(u string) bool { return c.mayAuthorize(u) != nil })
 }
 
-// adopt finds the export that is of the kick-off r and complete, by what its manifest says of
-// the request, or returns a zero Job. The request of a POST is a URL that tells nothing of its
-// parameters.
+// adopt finds a complete export of the kick-off r by the request in its manifest, or returns a
+// zero Job. It never adopts for a POST, whose request is a URL without the parameters.
 func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running []string) (Job, error) {
 	const doing = "looking at an export that runs already"
 	if r.Post {
@@ -288,13 +287,13 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 	return Job{}, nil
 }
 
-// sameRequest says whether a manifest's request is a kick-off: the same path and
-// parameters. The host may be another, behind a gateway.
+// sameRequest reports whether a manifest's request is kickOff: the same path and parameters.
+// Behind a gateway, the host may differ.
 func sameRequest(request, kickOff string) bool {
 	a, errA := url.Parse(request)
 	b, errB := url.Parse(kickOff)
 	if errA != nil || errB != nil || a.Path != b.Path {
 		return false
 	}
-	return a.Query().Encode() == b.Query().Encode() // in the order of the names
+	return a.Query().Encode() == b.Query().Encode() // sorted by name
 }

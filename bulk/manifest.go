@@ -11,34 +11,35 @@ import (
 	"fhirkiln/transport"
 )
 
-// maxPages is how many pages a manifest may have.
+// maxPages is the maximum number of pages of a manifest.
 const maxPages = 10_000
 
-// Manifest is what an export left at the server (IG, "Response - Complete Status").
+// Manifest lists the results of an export (IG, "Response - Complete Status").
 type Manifest struct {
-	// TransactionTime is the server's time up to which the export is complete. Zero if
-	// the server gave none that can be read; TransactionTimeText is what it gave, or the
-	// known words ([transport.Words]) of what does not even look like a time.
+	// TransactionTime is the server's time up to which the export is complete, or zero if
+	// the server sent none that can be parsed. TransactionTimeText is what it sent, reduced to
+	// the known words ([transport.Words]) if it does not even look like a time.
 	TransactionTime     time.Time
 	TransactionTimeText string
 
-	// RequiresAccessToken says whether the files want the source's credential.
+	// RequiresAccessToken reports whether the files need the source's credential.
 	RequiresAccessToken bool
 
-	// Expires is until when the server keeps the files, zero if it does not say so in a
-	// form that can be read.
+	// Expires is when the server may delete the files, or zero if it sent no time that can be
+	// parsed.
 	Expires time.Time
 
-	// StatusURL is where the manifest can be read again when its links have expired, ""
-	// if nowhere. Keep it as secret as [Job].StatusURL.
+	// StatusURL is where the manifest can be read again when its links have expired, or "".
+	// It is as secret as [Job].StatusURL.
 	StatusURL string
 
-	// SeparateStatus is the [Job]'s.
+	// SeparateStatus is that of the [Job].
 	SeparateStatus bool
 
 	// OrganizedBy is the resource type by which the output files are organized
-	// (outputOrganizedBy, IG 3.0.0): each block of lines begins with a Parameters resource
-	// as its header, and resources may come again in other blocks. "": they are not.
+	// (outputOrganizedBy, IG 3.0.0), or "" if they are not. If they are, each block of lines
+	// begins with a Parameters resource as its header, and resources may occur again in other
+	// blocks.
 	OrganizedBy string
 
 	Output  []File // resources
@@ -48,32 +49,34 @@ type Manifest struct {
 
 // File is one NDJSON file of a manifest.
 type File struct {
-	Type  string // resource type; of what is no name, its known words ([transport.Words]); OperationOutcome in Errors, Bundle in Deleted
+	// Type is the resource type, reduced to its known words ([transport.Words]) if it does
+	// not look like a type. In Errors it is OperationOutcome, in Deleted Bundle.
+	Type  string
 	URL   string // absolute
-	Count int64  // resources in it as the server counted them, -1 if it did not
+	Count int64  // resources in the file according to the server, -1 if it sent no count
 
-	// SHA256 is the checksum of the plain content in hex, "" if the server gave none, or
-	// one of which is not known that it is of the plain content.
+	// SHA256 is the checksum of the plain content in hex, or "" if the server sent none that
+	// is known to be of the plain content.
 	SHA256 string
 
-	// Bytes is the length of the plain content, 0 if the server gave none, or one that
+	// Bytes is the length of the plain content, or 0 if the server sent none, or one that
 	// may be of the compressed file.
 	Bytes int64
 }
 
-// page is a Manifest with what joins it to its next page.
+// page is one page of a Manifest.
 type page struct {
 	*Manifest
-	url, next string // next is "" at the end
-	request   string // the kick-off, "" if not told
+	url, next string // next is "" on the last page
+	request   string // the kick-off's URL, "" if absent
 	amount    amount // of this page and those before it
 }
 
 const readingNextPage = "reading the next page of the manifest"
 
-// withNextPages follows link next (IG 3.0.0, allowPartialManifests) and joins the
-// pages. Half a manifest is none: a page that fails fails the whole. A page may not be
-// ready yet; it is waited for as the first one is.
+// withNextPages follows next links (IG 3.0.0, allowPartialManifests) and joins the pages. A
+// manifest must be complete: if one page fails, withNextPages fails. A page that is not ready
+// yet is waited for like the first one.
 func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, error) {
 	m := first.Manifest
 	seen := map[string]bool{first.url: true}
@@ -96,7 +99,8 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 		if err != nil {
 			return nil, err
 		}
-		// The IG wants all but the lists equal. Another time would be another export.
+		// The IG requires everything but the lists to be equal. With another transactionTime it
+		// would be another export.
 		if p.TransactionTimeText != m.TransactionTimeText {
 			return nil, broken("its transactionTime is another than the first page's")
 		}
@@ -125,8 +129,8 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 	return m, nil
 }
 
-// pageFailure is a refused page. That one is not there says nothing of the job, but
-// what there is of the manifest is not all of it.
+// pageFailure is the failure for a page that is refused. A missing page says nothing about the
+// job, but leaves the manifest incomplete.
 func pageFailure(doing, u string, resp *http.Response) *transport.Error {
 	e := statusFailure(doing, u, resp)
 	if e.Status == http.StatusNotFound || e.Status == http.StatusGone {
@@ -135,8 +139,8 @@ func pageFailure(doing, u string, resp *http.Response) *transport.Error {
 	return e
 }
 
-// unique keeps the first of several files with the same URL. Reading a file twice would
-// double its rows; when the server is not of one mind about it, nobody knows what it holds.
+// unique keeps the first of several files with the same URL, because reading a file twice would
+// double its rows. It fails if their entries differ: then it is unknown what the file holds.
 func unique(files []File) ([]File, error) {
 	seen := make(map[string]File, len(files))
 	contradicts := false

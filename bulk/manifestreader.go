@@ -20,40 +20,41 @@ import (
 )
 
 const (
-	maxManifest = 1 << 30   // how long one page of a manifest may be, in bytes; it is not held
-	maxValue    = 1 << 20   // how long one file's entry, or one extension, may be, in bytes
-	maxURL      = 16 << 10  // how long the URL of a file or a page may be, in bytes
-	maxFiles    = 1_000_000 // how many files a manifest may list, all its pages together
-	maxURLs     = 512 << 20 // how long their URLs may be together, in bytes
+	maxManifest = 1 << 30   // bytes in one page of a manifest, which is not held in memory
+	maxValue    = 1 << 20   // bytes in one file's entry, or one extension
+	maxURL      = 16 << 10  // bytes in the URL of a file or a page
+	maxFiles    = 1_000_000 // files that all pages of a manifest list
+	maxURLs     = 512 << 20 // bytes in the URLs of all these files
 )
 
-// amount is how much a manifest lists.
+// amount is how much a manifest lists so far.
 type amount struct {
 	files int
 	urls  int64 // bytes
 }
 
-// manifestReader reads one page as it comes over the wire: an entry is all that it
-// holds, since a page may list a hundred thousand files.
+// manifestReader reads one page from the wire and holds one entry at a time, because a page
+// may list a hundred thousand files.
 type manifestReader struct {
 	page    *page
-	base    *url.URL // of relative URLs
-	body    *watched
+	base    *url.URL // that relative URLs refer to
+	body    *boundedBody
 	d       *jsontext.Decoder
 	lists   [4][]File // output, deleted, error, outcome
-	amount  amount    // of the lists, and of the pages before
-	outcome Outcome   // if the answer is an OperationOutcome
-	foreign string    // the answer's resourceType, if it has one
-	known   bool      // a key of a manifest was there
+	amount  amount    // of this page and those before it
+	outcome Outcome   // if the response is an OperationOutcome
+	typ     string    // the response's resourceType, if it has one
+	known   bool      // the response has a key of a manifest
 }
 
-// readManifest reads one page; before is what the pages before it list. It closes the body.
+// readManifest reads one page; before is the amount that the pages before it list. It closes
+// the body.
 func (c *Client) readManifest(ctx context.Context, doing, from string, resp *http.Response, before amount) (*page, error) {
 	defer resp.Body.Close()
 	broken := func(err error, hint string) *transport.Error {
 		return &transport.Error{Kind: transport.Broken, Doing: doing, URL: from, Status: resp.StatusCode, Err: err, Hint: hint}
 	}
-	body := &watched{r: resp.Body, left: maxManifest}
+	body := &boundedBody{r: resp.Body, left: maxManifest}
 	plain := bufio.NewReader(body)
 	start, _ := plain.Peek(512)
 	if body.err != nil && ctx.Err() != nil {
@@ -65,7 +66,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		return nil, e
 	}
 	if bytes.HasPrefix(start, []byte(utf8BOM)) {
-		_, _ = plain.Discard(len(utf8BOM)) // it was peeked
+		_, _ = plain.Discard(len(utf8BOM)) // cannot fail after Peek
 	}
 	m := &Manifest{RequiresAccessToken: true, Expires: expires(resp.Header)}
 	r := &manifestReader{page: &page{Manifest: m, url: from}, base: resp.Request.URL, body: body, amount: before,
@@ -81,13 +82,13 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		e := broken(fmt.Errorf("the manifest is not readable: %w", transport.WordsOf(err)), "ask the server's owner")
 		e.Stray = !r.known
 		return nil, e
-	case r.foreign == "OperationOutcome":
+	case r.typ == "OperationOutcome":
 		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: transport.WithoutSent(resp, r.outcome.String()),
 			Hint: "the server answered with an OperationOutcome instead of a manifest"}
 		if r.outcome.Transient() {
 			said.Kind = transport.Unavailable
 		}
-		said.Stray = !slices.ContainsFunc(r.outcome.Issues, Issue.Failed) // it only informs
+		said.Stray = !slices.ContainsFunc(r.outcome.Issues, Issue.Failed) // only informational
 		return nil, said
 	case !r.known:
 		e := broken(errors.New("the answer is JSON but not a manifest: transactionTime, requiresAccessToken and output are missing"),
@@ -101,9 +102,10 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	return r.page, nil
 }
 
-// entryError is an entry that can be read but says nothing usable.
+// entryError is an entry that can be parsed but not used.
 type entryError struct{ error }
 
+// member reads the value of one key of the page.
 func (r *manifestReader) member(name string) (err error) {
 	m := r.page
 	switch name {
@@ -114,7 +116,7 @@ func (r *manifestReader) member(name string) (err error) {
 		}
 		r.known = r.known || m.TransactionTimeText != ""
 	case "requiresAccessToken":
-		// A token is sent unless the manifest says false; the string "false" says it too.
+		// A token is sent unless the manifest says false, or "false" as a string.
 		var v jsontext.Value
 		v, err = r.d.ReadValue()
 		m.RequiresAccessToken, r.known = strings.Trim(string(v), `"`) != "false", true
@@ -123,7 +125,7 @@ func (r *manifestReader) member(name string) (err error) {
 	case "outputOrganizedBy":
 		m.OrganizedBy, err = readText(r.d)
 	case "resourceType":
-		r.foreign, err = readText(r.d)
+		r.typ, err = readText(r.d)
 	case "issue":
 		var v jsontext.Value
 		if v, err = r.d.ReadValue(); err == nil {
@@ -136,7 +138,7 @@ func (r *manifestReader) member(name string) (err error) {
 		err = r.list(&r.lists[1])
 	case "error":
 		err = r.list(&r.lists[2])
-	case "outcome": // 4.0.0-ballot's name for error
+	case "outcome": // the name of error in 4.0.0-ballot
 		err = r.list(&r.lists[3])
 	case "link":
 		err = r.each(r.link)
@@ -147,7 +149,7 @@ func (r *manifestReader) member(name string) (err error) {
 	return err
 }
 
-// each visits the elements of an array, of which each has the bound of an entry.
+// each visits the elements of an array, bounding the size of each.
 func (r *manifestReader) each(visit func(jsontext.Value) error) error {
 	return eachElement(r.d, func(v jsontext.Value) error {
 		r.body.begin()
@@ -196,29 +198,29 @@ func (r *manifestReader) link(v jsontext.Value) error {
 	return nil
 }
 
-// watched reads a body, bounds it, and keeps the error that the wire gave: a JSON
-// decoder does not tell a cut connection from a cut document.
-type watched struct {
+// boundedBody bounds the size of a body and of each value in it, and keeps the error of the
+// connection: a JSON decoder does not tell a cut connection from a cut document.
+type boundedBody struct {
 	r       io.Reader
 	left    int64 // of the whole body
 	current int64 // read since begin
 	err     error
 }
 
-// begin says that another value begins.
-func (w *watched) begin() { w.current = 0 }
+// begin is called before each value.
+func (b *boundedBody) begin() { b.current = 0 }
 
 // Read implements [io.Reader].
-func (w *watched) Read(p []byte) (int, error) {
-	if w.left <= 0 || w.current > maxValue {
-		w.err = errLongEntry
-		return 0, w.err
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 || b.current > maxValue {
+		b.err = errLongEntry
+		return 0, b.err
 	}
-	n, err := w.r.Read(p)
-	w.left -= int64(n)
-	w.current += int64(n)
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	b.current += int64(n)
 	if err != nil && err != io.EOF {
-		w.err = err
+		b.err = err
 	}
 	return n, err
 }

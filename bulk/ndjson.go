@@ -7,17 +7,17 @@ import (
 
 const utf8BOM = "\uFEFF"
 
-// WithoutBOM is r without the byte order mark that some servers begin a file with.
+// WithoutBOM returns r without the byte order mark with which some servers begin a file.
 func WithoutBOM(r io.Reader) io.Reader {
 	b := bufio.NewReader(r)
-	if start, _ := b.Peek(len(utf8BOM)); string(start) == utf8BOM { // its error comes again with the next Read
-		_, _ = b.Discard(len(utf8BOM)) // it was peeked
+	if start, _ := b.Peek(len(utf8BOM)); string(start) == utf8BOM { // the next Read returns its error again
+		_, _ = b.Discard(len(utf8BOM)) // cannot fail after Peek
 	}
 	return b
 }
 
-// FirstType is the resourceType of NDJSON's first resource, "" if its start does not
-// tell. It reads r up to there.
+// FirstType returns the resourceType of the first resource in NDJSON, or "" if it cannot tell.
+// It reads r up to there.
 func FirstType(r io.Reader) string {
 	d := newDecoder(WithoutBOM(r))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {

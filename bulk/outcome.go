@@ -17,31 +17,31 @@ import (
 )
 
 const (
-	maxOutcome = 1 << 20  // how much of an error's body is read, in bytes
-	maxEntry   = 16 << 20 // how much of an error file is held at once, in bytes
-	maxIssues  = 1_000    // how many issues of an answer are held
+	maxOutcome = 1 << 20  // bytes read of an error response's body
+	maxEntry   = 16 << 20 // bytes held of an error file at once
+	maxIssues  = 1_000    // issues held of one response
 )
 
-// Outcome is the part of an OperationOutcome that a client acts on.
+// Outcome is the part of an OperationOutcome that the client acts on.
 type Outcome struct {
 	Issues []Issue
 }
 
 // Issue is one issue of an OperationOutcome. Its texts come from the server and may
-// name a patient (BCDA's do): they belong into an error about a request, not into
-// counts and reports of a run.
+// identify a patient (BCDA's do): they belong in an error about a request, not in counts
+// and reports of a run.
 type Issue struct {
 	Severity    string // fatal, error, warning, information
-	Code        string // of http://hl7.org/fhir/R4/valueset-issue-type.html, or "other" for what looks like none
+	Code        string // from http://hl7.org/fhir/R4/valueset-issue-type.html, or "other" if it does not look like a code
 	Diagnostics string // diagnostics, or details.text, or details.coding's display
 }
 
-// Failed says whether an issue tells of something missing: severity error or fatal,
-// or none that R4 knows.
+// Failed reports whether an issue means that something is missing: its severity is error,
+// fatal, or unknown to R4.
 func (i Issue) Failed() bool { return i.Severity != "warning" && i.Severity != "information" }
 
-// counted is the issue as it may be counted in logs and reports: servers put texts, with
-// patients in them, where codes belong.
+// counted returns the issue with codes that are safe for logs and reports: some servers put
+// texts about patients where codes belong.
 func (i Issue) counted() Issue {
 	for _, code := range []*string{&i.Severity, &i.Code} {
 		if transport.Words(*code) != *code {
@@ -51,12 +51,13 @@ func (i Issue) counted() Issue {
 	return i
 }
 
-// Transient says whether every failed issue may pass by itself (IG, "Response - Error").
+// Transient reports whether the outcome has a transient issue and no other failed one (IG,
+// "Response - Error").
 func (o Outcome) Transient() bool {
 	transient := false
 	for _, i := range o.Issues {
 		switch i.Code {
-		case "transient", "lock-error", "timeout", "throttled": // the others below transient in R4 are also said of what is final
+		case "transient", "lock-error", "timeout", "throttled": // R4's other kinds of transient also occur with final errors
 			transient = true
 		default:
 			if i.Failed() {
@@ -67,11 +68,11 @@ func (o Outcome) Transient() bool {
 	return transient
 }
 
-// String joins the issues into one line that may stand in an error: of their texts, the
+// String joins the issues into one line that is safe in an error: their texts, reduced to the
 // known words (see [transport.Words]).
 func (o Outcome) String() string { return o.words() }
 
-// words is String with further words to keep.
+// words is like String, but keeps further words.
 func (o Outcome) words(known ...string) string {
 	said := make([]string, 0, len(o.Issues))
 	for _, i := range o.Issues {
@@ -84,14 +85,14 @@ func (o Outcome) words(known ...string) string {
 	return transport.Words(strings.Join(said, "; "), known...)
 }
 
-// parseOutcome reads an OperationOutcome, or says that body is none.
+// parseOutcome reads an OperationOutcome, and reports whether body is one.
 func parseOutcome(body []byte) (Outcome, bool) {
 	var o Outcome
 	ok := eachIssue(body, func(i Issue) {
 		switch n := len(o.Issues); {
 		case n < maxIssues:
 			o.Issues = append(o.Issues, i)
-		case n == maxIssues: // nobody knows what the others are
+		case n == maxIssues: // one error stands for the rest, which may hold errors
 			o.Issues = append(o.Issues, Issue{Severity: "error", Code: "too-many-issues"})
 		}
 	})
@@ -101,8 +102,8 @@ func parseOutcome(body []byte) (Outcome, bool) {
 	return o, true
 }
 
-// eachIssue visits the issues of an OperationOutcome, or says that body is none; it may
-// have visited some before it can tell.
+// eachIssue visits the issues of an OperationOutcome, and reports whether body is one. It may
+// visit some issues before it finds out that body is not.
 func eachIssue(body []byte, visit func(Issue)) bool {
 	typ := ""
 	d := plainJSON(body)
@@ -147,27 +148,28 @@ func eachIssue(body []byte, visit func(Issue)) bool {
 	return err == nil
 }
 
-// outcomeBody reads the body of an answer that refuses something, and closes it.
+// outcomeBody reads and closes a body that may be an OperationOutcome, and removes our
+// credential from it.
 func outcomeBody(resp *http.Response) ([]byte, error) {
 	body, err := transport.ReadBody(resp, maxOutcome)
 	return []byte(transport.WithoutSent(resp, string(body))), err
 }
 
-// looksLikeMarkup says whether a body is HTML or XML, as proxies answer.
+// looksLikeMarkup reports whether a body looks like HTML or XML, such as a proxy's response.
 func looksLikeMarkup(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte(utf8BOM))), []byte("<"))
 }
 
-// Issues reads one of a manifest's error files and calls each, on its own goroutine,
-// for every issue of its OperationOutcomes. Lines of another type count as an issue of
-// severity error, so that nothing there goes unseen.
+// Issues reads one of a manifest's error files and calls each, on the caller's goroutine,
+// for every issue of its OperationOutcomes. A line of another type counts as an issue of
+// severity error, so that nothing in the file goes unnoticed.
 func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issue)) error {
-	s, err := c.open(ctx, m, f, true) // whatever type the manifest gives it
+	s, err := c.open(ctx, m, f, true) // whatever its type in the manifest
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	entry := &bounded{r: WithoutBOM(s)}
+	entry := &boundedEntry{r: WithoutBOM(s)}
 	d := json.NewDecoder(entry)
 	for n := 1; ; n++ {
 		entry.left = maxEntry
@@ -179,17 +181,17 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 			if errors.Is(err, errLongEntry) {
 				return s.broken(fmt.Errorf("entry %d is longer than %d bytes", n, maxEntry), "ask the server's owner: what is missing from the export cannot be told")
 			}
-			if errors.As(err, &syntax) || err == io.ErrUnexpectedEOF { // as is: a cut file wraps one
+			if errors.As(err, &syntax) || err == io.ErrUnexpectedEOF { // not errors.Is: the error of a cut file wraps one
 				return s.broken(fmt.Errorf("entry %d is not JSON", n), "ask the server's owner: what is missing from the export cannot be told")
 			}
 			return err
 		}
-		told := false
+		visited := false
 		ok := eachIssue(line, func(i Issue) {
-			told = true
+			visited = true
 			each(i.counted())
 		})
-		if !ok || !told {
+		if !ok || !visited {
 			each(Issue{Severity: "error", Code: "not-an-outcome"})
 		}
 	}
@@ -197,14 +199,14 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 
 var errLongEntry = errors.New("the entry is too long")
 
-// bounded gives left bytes of r, then errLongEntry.
-type bounded struct {
+// boundedEntry returns left bytes of r, then errLongEntry.
+type boundedEntry struct {
 	r    io.Reader
 	left int
 }
 
 // Read implements [io.Reader].
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedEntry) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, errLongEntry
 	}

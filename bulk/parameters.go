@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Level is what an export is of (IG, "Bulk Data Kick-off Request", endpoints).
+// Level is the level of an export (IG, "Bulk Data Kick-off Request", endpoints).
 type Level string
 
 // The levels of an export.
@@ -20,7 +20,7 @@ const (
 	Group   Level = "group"   // [base]/Group/[id]/$export
 )
 
-// Request is a kick-off. Fields that are zero are not sent.
+// Request is a kick-off. Zero fields are not sent.
 type Request struct {
 	Level Level  // required
 	Group string // the group's id; required at Group level
@@ -30,7 +30,7 @@ type Request struct {
 	Until       time.Time // _until (IG 3.0.0)
 	Elements    []string  // _elements
 	TypeFilters []string  // _typeFilter, each "Type?query"
-	Patients    []string  // patient: references "Patient/…"; these are sent by POST only
+	Patients    []string  // patient, as references "Patient/…"; requires Post
 
 	AssociatedData []string // includeAssociatedData
 	OrganizeBy     string   // organizeOutputBy (IG 3.0.0)
@@ -40,57 +40,59 @@ type Request struct {
 	// Group level only.
 	ExportType string
 
-	// PartialManifests allows the server to tell of files while the export still runs
-	// (allowPartialManifests, IG 3.0.0); [Progress] hands them on.
+	// PartialManifests allows the server to list files while the export still runs
+	// (allowPartialManifests, IG 3.0.0); [Progress] passes them on.
 	PartialManifests bool
 
-	// Parameters are sent too, each in place of what the fields above say under its name.
+	// Parameters are sent as well. Each replaces the parameter of that name that the fields
+	// above would send.
 	Parameters []Parameter
 
-	// Header is sent too. It cannot replace Accept and Content-Type; values of Prefer are
-	// added to the others.
+	// Header is sent as well. It cannot replace Accept and Content-Type; values of Prefer
+	// are added to the others.
 	Header map[string]string
 
-	// Lenient asks the server to pass over parameters that it does not support (Prefer:
+	// Lenient asks the server to ignore parameters that it does not support (Prefer:
 	// handling=lenient). It then says so in [Job].Issues or in the manifest's Errors.
 	Lenient bool
 
-	// SeparateStatus asks for polls that are answered by 200 even if the export failed
-	// (Prefer: separate-export-status, IG 3.0.0), for the sake of gateways that take a
-	// failed export for a server in trouble.
+	// SeparateStatus asks the server to answer polls with 200 even if the export failed
+	// (Prefer: separate-export-status, IG 3.0.0). It helps with gateways that mistake a
+	// failed export for a failing server.
 	SeparateStatus bool
 
 	// SinceAsDate sends Since as a date, as 1upHealth documents it: the UTC day before
-	// Since, since nobody says in which zone the server's day begins.
+	// Since, because the time zone of the server's day is unknown.
 	SinceAsDate bool
 
-	// RepeatLists sends _type, _elements and includeAssociatedData as a key for each value
+	// RepeatLists sends _type, _elements and includeAssociatedData as one key per value
 	// instead of a comma list. BCDA and Oracle read only the first of repeated keys; IG
 	// 4.0.0-ballot forbids comma lists.
 	RepeatLists bool
 
-	// Post sends a Parameters resource by POST, else the parameters go into the query
-	// of a GET, which servers of IG 2.0.0 and 3.0.0 must take.
+	// Post sends a Parameters resource by POST. Otherwise the parameters go into the query
+	// of a GET, which servers of IG 2.0.0 and 3.0.0 must support.
 	Post bool
 
 	// MakeRoom, if set, is called when the server is busy with another export of this
-	// client. True says that there is room now, and the kick-off is sent again at once.
+	// client. True means that there is room now, and the kick-off is sent again at once.
 	MakeRoom func(ctx context.Context) bool
 }
 
 // Parameter is one parameter of a kick-off.
 type Parameter struct {
 	Name  string
-	Value string // "" sends none, which is how a parameter of a field is left out
+	Value string // "" omits the parameter, even if a field of Request sets it
 
-	// Kind is the choice of value[x] in a POST: "String", "Code", "Boolean" … Default
+	// Kind is the type of value[x] in a POST: "String", "Code", "Boolean" … Default
 	// "String".
 	Kind string
 }
 
 const ndjson = "application/fhir+ndjson"
 
-// parameters are all of the kick-off's, in the form that Parameters wants.
+// parameters returns all parameters of the kick-off, with the kinds that a Parameters resource
+// needs.
 func (r Request) parameters() []Parameter {
 	ps := []Parameter{{"_outputFormat", ndjson, "String"}}
 	one := func(name, value, kind string) {
@@ -120,7 +122,7 @@ func (r Request) parameters() []Parameter {
 	}
 	list("_elements", r.Elements, "String")
 	for _, f := range r.TypeFilters {
-		one("_typeFilter", f, "String") // repeated: a comma would not tell two filters from a filter's own commas
+		one("_typeFilter", f, "String") // always repeated, because filters may contain commas
 	}
 	for _, p := range r.Patients {
 		one("patient", p, "Reference")
@@ -143,11 +145,11 @@ func (r Request) parameters() []Parameter {
 	return ps
 }
 
-// instant writes t to the millisecond: a since cut to the second would still be
-// right, an until would not.
+// instant formats t to the millisecond: truncating to the second would be safe for _since,
+// but not for _until.
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// path is where the kick-off goes, below the base URL.
+// path returns the path of the kick-off below the base URL.
 func (r Request) path() (string, error) {
 	operation := "/$export"
 	if r.ExportType != "" {
@@ -169,7 +171,7 @@ func (r Request) path() (string, error) {
 	return "", errors.New("bulk: unknown export level " + string(r.Level))
 }
 
-// prefer is the value of the header Prefer.
+// prefer returns the value of the Prefer header.
 func (r Request) prefer() string {
 	p := "respond-async"
 	if r.SeparateStatus {
@@ -181,7 +183,7 @@ func (r Request) prefer() string {
 	return p
 }
 
-// query is the parameters as a GET has them.
+// query returns the parameters for a GET.
 func (r Request) query() url.Values {
 	q := url.Values{}
 	for _, p := range r.parameters() {
@@ -190,7 +192,7 @@ func (r Request) query() url.Values {
 	return q
 }
 
-// resource is the parameters as the body of a POST.
+// resource returns the parameters as the body of a POST.
 func (r Request) resource() string {
 	type value map[string]any
 	ps := r.parameters()
@@ -200,7 +202,7 @@ func (r Request) resource() string {
 		switch p.Kind {
 		case "Reference":
 			v = value{"reference": p.Value}
-		case "Boolean", "Integer", "Decimal": // JSON of their own
+		case "Boolean", "Integer", "Decimal": // not strings in JSON
 			if json.Valid([]byte(p.Value)) {
 				v = json.RawMessage(p.Value)
 			}

@@ -13,26 +13,26 @@ import (
 	"fhirkiln/transport"
 )
 
-// Progress is what the server says of a running export.
+// Progress is what the server says about a running export.
 type Progress struct {
-	Text string        // X-Progress, cleaned and cut to 100 characters; "" if it says nothing
-	Next time.Duration // how long until the next look
+	Text string        // X-Progress, reduced by [transport.Words] and cut to 100 characters; "" if absent
+	Next time.Duration // the time until the next poll
 
-	// Partial is what the server listed so far, if it did (Request.PartialManifests). Its
-	// files may be read already, but the export may still fail: keep what comes of them
-	// back until Wait returns the manifest, which lists them again.
+	// Partial is the manifest so far, if the server sent one (Request.PartialManifests). Its
+	// files may already be read, but the export may still fail: hold their results back until
+	// Wait returns the manifest, which lists them again.
 	Partial *Manifest
 }
 
-// Wait polls an export's status until its manifest is there, and reads that, all its
-// pages included. It calls each, which may be nil, on its own goroutine after every
-// poll that found the export still running.
+// Wait polls an export's status until its manifest is ready, and reads all pages of the
+// manifest. It calls each, which may be nil, on the caller's goroutine after every poll that
+// found the export still running.
 //
-// An outage, a 429 or a 5xx without a final OperationOutcome are waited out, within
-// the bounds of Options.Poll. Once the server has said that the export runs, so is what
-// speaks of something else: a redirect, a certificate, a web page, a 400, 404 or 406
-// without an OperationOutcome, a 200 without a manifest. Wait may be called again for the
-// same job.
+// Wait waits out an outage, a 429, or a 5xx without a final OperationOutcome, within the
+// bounds of Options.Poll. Once the server has said that the export runs, Wait also waits out
+// responses that are not about the export: a redirect, a bad certificate, a web page, a 400,
+// 404 or 406 without an OperationOutcome, a 200 without a manifest. Wait may be called again
+// for the same job.
 func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manifest, error) {
 	if job.Manifest != nil {
 		return job.Manifest, nil
@@ -40,12 +40,12 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	c.following.add(job.StatusURL)
 	ctx, cancel := c.withDeadline(ctx)
 	defer cancel()
-	told := make(map[string]bool) // files of partial manifests
+	partial := make(map[string]bool) // files of partial manifests
 	first, err := c.await(ctx, polling{doing: waitingForExport, url: job.StatusURL, separate: job.SeparateStatus, failed: statusFailure,
 		each: func(p Progress) {
 			if p.Partial != nil {
 				for _, f := range slices.Concat(p.Partial.Output, p.Partial.Deleted) {
-					told[f.Identity()] = true
+					partial[f.Identity()] = true
 				}
 			}
 			if each != nil {
@@ -61,36 +61,36 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	}
 	m.StatusURL, m.SeparateStatus = job.StatusURL, job.SeparateStatus
 	for _, f := range slices.Concat(m.Output, m.Deleted) {
-		delete(told, f.Identity())
+		delete(partial, f.Identity())
 	}
-	if len(told) > 0 {
+	if len(partial) > 0 {
 		return nil, &transport.Error{Kind: transport.Broken, Doing: waitingForExport, URL: job.StatusURL,
-			Err: fmt.Errorf("%d files that the server told of while the export ran are not in its manifest", len(told)), Hint: "ask the server's owner"}
+			Err: fmt.Errorf("%d files that the server told of while the export ran are not in its manifest", len(partial)), Hint: "ask the server's owner"}
 	}
 	return m, nil
 }
 
 const waitingForExport = "waiting for the export"
 
-// withDeadline bounds the waiting for one export.
+// withDeadline bounds the wait for one export.
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: waitingForExport,
 		Err:  fmt.Errorf("the server had not finished it after %v", c.poll.Deadline),
 		Hint: "run again to go on waiting for the same export (run --fresh asks for another); ask the server's owner, or raise the source's poll.deadline"})
 }
 
-// polling says what to ask for until it is there.
+// polling says what to poll for.
 type polling struct {
 	doing, url string
 	separate   bool                                                          // the status is in X-Export-Status
-	failed     func(doing, url string, resp *http.Response) *transport.Error // reads a refusal and closes it
-	each       func(Progress)                                                // nil for none
-	before     amount                                                        // what the pages before list
+	failed     func(doing, url string, resp *http.Response) *transport.Error // reads an error response and closes it
+	each       func(Progress)                                                // may be nil
+	before     amount                                                        // of the pages before
 }
 
-// await asks for a page of a manifest until it is there.
+// await polls for a page of a manifest until it is ready.
 func (c *Client) await(ctx context.Context, p polling) (*page, error) {
-	var outage time.Time // since when the server does not answer
+	var outage time.Time // when the polls began to fail
 	failures, running := 0, false
 	for polls := 0; ; polls++ {
 		resp, err := c.send(ctx, c.plain, request{doing: p.doing, method: http.MethodGet, url: p.url, //nolint:bodyclose // readManifest and failed close it
@@ -107,14 +107,14 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 				return first, nil
 			}
 		case resp.StatusCode == http.StatusAccepted && strings.Contains(resp.Header.Get("X-Progress"), "Status set to CANCELLED"):
-			// A HAPI answers 202 for ever once somebody has deleted the running export.
+			// HAPI answers 202 forever once somebody has deleted the running export.
 			resp.Body.Close()
 			return nil, &transport.Error{Kind: transport.Refused, Doing: p.doing, URL: p.url, Status: resp.StatusCode,
 				Err: errors.New("the export was canceled at the server"), Hint: "run again to start another"}
 		case resp.StatusCode == http.StatusAccepted:
 			pause, running = c.pause(resp.Header, polls), true
 			now := Progress{Text: progressText(resp), Next: pause}
-			if partial, err := c.readManifest(ctx, p.doing, p.url, resp, p.before); err == nil { // mostly there is no body, or one for people
+			if partial, err := c.readManifest(ctx, p.doing, p.url, resp, p.before); err == nil { // usually the body is empty, or text for people
 				now.Partial = partial.Manifest
 			}
 			if ctx.Err() != nil {
@@ -141,10 +141,10 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 			if !errors.As(err, &failed) {
 				return nil, err
 			}
-			// Before the server has said that it works, an earlier run may have heard so: a few
-			// stray answers are no word of its own.
-			const strays = 3
-			inTheWay := running && failed.Kind == transport.NotThere || failed.Stray && (running || failures < strays)
+			// If this Wait has seen no 202 yet, an earlier run may have. So tolerate a few stray
+			// responses, which are not from the server itself.
+			const maxStrays = 3
+			inTheWay := running && failed.Kind == transport.NotThere || failed.Stray && (running || failures < maxStrays)
 			if failed.Kind != transport.Unavailable && !inTheWay {
 				return nil, err
 			}
@@ -164,16 +164,17 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 	}
 }
 
-// acceptStatus is what is taken of a status URL: a manifest, or an OperationOutcome.
+// acceptStatus is the Accept header for a status URL, which returns a manifest or an
+// OperationOutcome.
 const acceptStatus = "application/json, application/fhir+json;q=0.9"
 
-// statusHeader is what a poll says. Oracle wants Prefer with each.
+// statusHeader returns the header of a poll. Oracle requires Prefer in each.
 func statusHeader() http.Header {
 	return http.Header{"Accept": {acceptStatus}, "Prefer": {"respond-async"}}
 }
 
-// exportStatus reads X-Export-Status, "202" or "202 Accepted"; without it, the answer's
-// own 200 counts.
+// exportStatus reads X-Export-Status, "202" or "202 Accepted". Without it, the response's own
+// 200 counts.
 func exportStatus(h http.Header) int {
 	code, _, _ := strings.Cut(strings.TrimSpace(h.Get("X-Export-Status")), " ")
 	if n, err := strconv.Atoi(code); err == nil && n >= 200 && n <= 599 {
@@ -182,8 +183,8 @@ func exportStatus(h http.Header) int {
 	return http.StatusOK
 }
 
-// pause is how long to wait after the n-th answer: what the server asks for, or ever
-// longer, within the bounds.
+// pause returns how long to wait after the nth response: what the server asks for, otherwise
+// longer and longer, within the bounds.
 func (c *Client) pause(h http.Header, n int) time.Duration {
 	if wait, ok := transport.RetryAfter(h, time.Now()); ok {
 		return min(max(wait, c.poll.Min), c.poll.Max)
@@ -191,7 +192,7 @@ func (c *Client) pause(h http.Header, n int) time.Duration {
 	return max(c.poll.Min, transport.Exponential(c.poll.Min, c.poll.Max, n))
 }
 
-// progressText is X-Progress, which the IG keeps under 100 characters.
+// progressText returns X-Progress, which the IG keeps under 100 characters.
 func progressText(resp *http.Response) string {
 	text := transport.Words(transport.WithoutSent(resp, resp.Header.Get("X-Progress")))
 	if r := []rune(text); len(r) > 100 {
@@ -200,11 +201,11 @@ func progressText(resp *http.Response) string {
 	return text
 }
 
-// statusFailure reads a status answer that is neither 200 nor 202. A 500 with an
-// OperationOutcome means that the job failed, unless its issues are transient; without
-// one it may be a gateway that knows nothing of the job (IG, "Bulk Data Status
-// Request", error status response). 502, 503 and 504 speak of the moment by themselves,
-// and gateways word them as OperationOutcomes too: only time tells that they are final.
+// statusFailure reads a status response that is neither 200 nor 202. A 500 with an
+// OperationOutcome means that the job failed, unless its issues are transient. Without one,
+// it may come from a gateway that knows nothing about the job (IG, "Bulk Data Status
+// Request", error status response). 502, 503 and 504 are transient in themselves, and gateways
+// may send OperationOutcomes with them, so these become final only when Poll.Outage runs out.
 func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	status := resp.StatusCode
 	body, err := outcomeBody(resp)

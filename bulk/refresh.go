@@ -9,10 +9,10 @@ import (
 	"fhirkiln/transport"
 )
 
-// Refresh reads a manifest again, because its links have expired: servers may then give
-// out fresh ones (IG 3.0.0, "Response - Complete Status"). In what it returns, each file
-// is in the place where m has it. A manifest that is not of the same files, one to one,
-// is an error of kind Broken: it may be another export.
+// Refresh reads a manifest again after its links have expired: servers may then hand out
+// new links (IG 3.0.0, "Response - Complete Status"). In the returned manifest, each file has
+// the same index as in m. If the files do not match one to one, Refresh returns an error of
+// kind Broken, because the manifest may be of another export.
 func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 	if m.StatusURL == "" {
 		return nil, errors.New("bulk: this manifest cannot be read again: its StatusURL is missing")
@@ -41,8 +41,8 @@ func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 	return &fresh, nil
 }
 
-// Identity is what a file keeps when its link is renewed: type and URL without query,
-// where signatures are.
+// Identity returns what stays the same when a file's link is renewed: its type, and its URL
+// without the query, which holds signatures.
 func (f File) Identity() string {
 	u, err := url.Parse(f.URL)
 	if err != nil {
@@ -52,9 +52,9 @@ func (f File) Identity() string {
 	return f.Type + " " + u.String()
 }
 
-// match puts the files of is in the order of was: by URL first, since some servers tell
-// their files apart by the query alone; the rest by identity, or if that does not tell them
-// apart or links are new, by place. Type and count must agree.
+// match puts the files of is in the order of was. It matches by URL first, because some servers
+// distinguish files by the query alone. It matches the rest by identity, or by index if
+// identities are ambiguous or new. Type, count and SHA-256 must agree.
 func match(was, is []File) ([]File, bool) {
 	if len(was) != len(is) {
 		return nil, false
@@ -91,8 +91,8 @@ func match(was, is []File) ([]File, bool) {
 	return matched, true
 }
 
-// matchRenewed finds for each of the places in was that rest names its file among is, which
-// are as many, and stand at places.
+// matchRenewed matches was[i], for each i in rest, to one of is, and stores it in matched[i].
+// is has the same length as rest, and places holds its indexes in the new manifest.
 func matchRenewed(was []File, rest []int, is []File, places []int, matched []File) bool {
 	byIdentity := make(map[string]File, len(is))
 	for _, f := range is {
@@ -110,8 +110,8 @@ func matchRenewed(was []File, rest []int, is []File, places []int, matched []Fil
 	return true
 }
 
-// samePlaces says whether the nth file of both may be the same, for each n: one whose link is
-// new stands where it stood, and one that is known may not stand elsewhere.
+// samePlaces matches the files in order. It reports false if a file with a new identity has
+// moved to another index, or if a file's old identity occurs elsewhere in is.
 func samePlaces(was []File, rest []int, is []File, places []int, matched []File, known map[string]File) bool {
 	for n, i := range rest {
 		if id := was[i].Identity(); id != is[n].Identity() {
@@ -124,16 +124,16 @@ func samePlaces(was []File, rest []int, is []File, places []int, matched []File,
 	return true
 }
 
-// renewals are the manifests that were read again, by status URL.
+// renewals are the manifests that have been read again, by status URL.
 type renewals struct {
 	mu       sync.Mutex
 	byStatus map[string]*renewal
 }
 
-// renewal is the newest reading of a manifest, of which all streams have a share: when
-// one link has expired, all have.
+// renewal is the newest version of a manifest. All streams share it, because when one link has
+// expired, all have.
 type renewal struct {
-	turn   chan struct{} // holds one value while somebody reads
+	turn   chan struct{} // holds one value while somebody reads the manifest
 	latest *Manifest
 }
 
@@ -149,15 +149,15 @@ func (r *renewals) of(status string) *renewal {
 	return r.byStatus[status]
 }
 
-// drop forgets a manifest whose files are not read any more.
+// drop forgets a manifest whose files are no longer read.
 func (r *renewals) drop(status string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.byStatus, status)
 }
 
-// renew returns the manifest and its file with a link other than stale, which m calls
-// f; the link is stale if the server has no other.
+// renew returns a newer manifest and, from it, the file that m lists as f, with a link other
+// than stale. If the server has no other link, it returns stale again.
 func (c *Client) renew(ctx context.Context, m *Manifest, f File, stale string) (*Manifest, File, error) {
 	r := c.renewals.of(m.StatusURL)
 	select {
@@ -184,7 +184,7 @@ func (c *Client) renew(ctx context.Context, m *Manifest, f File, stale string) (
 	return latest, now, nil
 }
 
-// counterpart is the file of fresh in the place where m has f.
+// counterpart returns the file that has the same index in fresh as f has in m.
 func counterpart(m, fresh *Manifest, f File) (File, bool) {
 	for _, lists := range [][2][]File{{m.Output, fresh.Output}, {m.Deleted, fresh.Deleted}, {m.Errors, fresh.Errors}} {
 		for i, g := range lists[0] {

@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// attemptsInAll times Options.FileAttempts is how often a file is asked for at most,
-	// even if each attempt brings something: a file of 100 GB may be cut many times, but
-	// one that comes in drops is no use to anybody.
-	attemptsInAll = 20
+	// attemptsFactor times Options.FileAttempts is the maximum number of attempts for a file,
+	// even if each makes progress: a file of 100 GB may be cut many times, but one that
+	// arrives in drops is useless.
+	attemptsFactor = 20
 
-	// throttledInAll is how often in a row a server may ask to come later. With pauses of
-	// up to a minute it is about half an hour.
-	throttledInAll = 36
+	// maxThrottled is how often in a row a server may ask to come later. With pauses of up to
+	// a minute, that is about half an hour.
+	maxThrottled = 36
 
-	renewalsInAll = 10 // of one file's link
-	missingInAll  = 3  // BCDA's files are known to answer 404 at first
+	maxRenewals = 10 // of one file's link
+	maxMissing  = 3  // attempts that may get a 404: BCDA's files are known to answer 404 at first
 )
 
-// reopen gets a body that goes on where the reader is.
+// reopen opens a body that continues where the reader is.
 func (s *Stream) reopen() error {
 	for {
 		if s.attempts > 0 {
@@ -51,12 +51,12 @@ func (s *Stream) reopen() error {
 	}
 }
 
-// afterFailure decides whether a file that did not open is tried again, and says why
-// not. Attempts that got no file at all add to the stream's own, so that they do not
-// multiply with them.
+// afterFailure decides whether to retry a file that did not open, and returns the error if
+// not. Failures to open share the stream's count of attempts, so that the two limits do not
+// multiply.
 func (s *Stream) afterFailure(err error) (again bool, _ error) {
 	unanswered := s.client.attempts + s.client.retry.Max
-	if s.attempts >= s.client.attempts*attemptsInAll {
+	if s.attempts >= s.client.attempts*attemptsFactor {
 		unanswered = 0
 	}
 	if short, ok := errors.AsType[*cutError](err); ok {
@@ -64,17 +64,17 @@ func (s *Stream) afterFailure(err error) (again bool, _ error) {
 	}
 	var failed *transport.Error
 	if !errors.As(err, &failed) {
-		return false, err // of the credentials, or the caller's
+		return false, err // from the credentials or the caller
 	}
 	switch {
 	case failed.Status == http.StatusTooManyRequests || failed.Status == http.StatusServiceUnavailable:
-		s.idle-- // to come later is not to fail
+		s.idle-- // being told to come later is not a failed attempt
 		s.throttled++
-		return s.throttled < throttledInAll && unanswered > 0, err
+		return s.throttled < maxThrottled && unanswered > 0, err
 	case failed.Kind == transport.Unavailable || failed.Status >= 500 && failed.Kind == transport.Refused:
 		return s.idle < unanswered, err
 	case s.expired(failed.Status):
-		if s.renewed < renewalsInAll && s.manifest.StatusURL != "" {
+		if s.renewed < maxRenewals && s.manifest.StatusURL != "" {
 			s.renewed++
 			m, f, failure := s.client.renew(s.ctx, s.manifest, s.listed, s.file.URL)
 			switch {
@@ -87,13 +87,13 @@ func (s *Stream) afterFailure(err error) (again bool, _ error) {
 				return failure == nil, failure
 			}
 		}
-		return failed.Status == http.StatusNotFound && s.idle < min(missingInAll, s.client.attempts), err
+		return failed.Status == http.StatusNotFound && s.idle < min(maxMissing, s.client.attempts), err
 	}
 	return false, err
 }
 
-// expired says whether a status may mean that the link has expired: 404 and 410, or
-// what storage says of an old signature.
+// expired reports whether a status may mean that the link has expired: 404, 410, or what
+// storage answers to an old signature.
 func (s *Stream) expired(status int) bool {
 	switch status {
 	case http.StatusNotFound, http.StatusGone, http.StatusForbidden:
@@ -104,13 +104,13 @@ func (s *Stream) expired(status int) bool {
 	return false
 }
 
-// cutError is a body that ended before its time.
+// cutError means that a body ended too early.
 type cutError struct {
-	at    int64 // plain bytes that had come
+	at    int64 // plain bytes received
 	error       // why
 }
 
-// attempt asks for the file once.
+// attempt requests the file once.
 func (s *Stream) attempt() error {
 	origin, err := originOf(s.file.URL)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Stream) attempt() error {
 	body, err := s.fetch()
 	if err != nil {
 		if busy, ok := errors.AsType[*throttledError](err); ok {
-			gate.throttled(entered, busy.pause) // before it leaves, else another slips in
+			gate.throttled(entered, busy.pause) // before it leaves, or another would slip in
 			err = busy.error
 		}
 		gate.leave()
@@ -152,17 +152,17 @@ func (s *Stream) attempt() error {
 // throttledError is a 429 or 503.
 type throttledError struct {
 	error
-	pause time.Duration // asked for, within bounds
+	pause time.Duration // that the server asked for, within bounds
 }
 
 func (e *throttledError) Unwrap() error { return e.error }
 
-// fetch sends the GET, for the rest of the file if the server may prove that it is
-// that, else for all of it.
+// fetch sends the GET, for the rest of the file if the server may be able to prove that it
+// sends just that, otherwise for the whole file.
 func (s *Stream) fetch() (*fileBody, error) {
 	c, doing := s.client, s.file.doing()
 	header := http.Header{"Accept": {ndjson}, "Accept-Encoding": {"gzip"}}
-	from := s.version.from(s.read, len(s.tail))
+	from := s.version.resumeAt(s.read, len(s.tail))
 	if from > 0 {
 		header.Set("Accept-Encoding", "identity")
 		header.Set("Range", fmt.Sprintf("bytes=%d-", from))
@@ -175,12 +175,12 @@ func (s *Stream) fetch() (*fileBody, error) {
 	status := resp.StatusCode
 	switch {
 	case from > 0 && (status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable):
-		body, err := s.goOn(resp, from)
+		body, err := s.resume(resp, from)
 		if err == nil {
 			return body, nil
 		}
 		resp.Body.Close()
-		s.version.validator = "" // once is enough: ask for all of it from now on
+		s.version.validator = "" // do not try again: request the whole file from now on
 		c.log.Info("the server does not go on with a file where it was cut; reading it from its start", "type", s.file.Type, "error", transport.Cause(err))
 		return s.fetch()
 	case status == http.StatusOK, status == http.StatusPartialContent && coversAll(resp):
@@ -220,11 +220,11 @@ func (s *Stream) fetch() (*fileBody, error) {
 	return nil, e
 }
 
-// lacksKeys says whether a refused link looks like one for those alone who have an account at
-// the storage: it is elsewhere, bears no signature, and no file came from there before.
+// lacksKeys reports whether a refused link looks as if it required an account at the storage:
+// it is at another origin, has no signature, and no file has come from there before.
 func (s *Stream) lacksKeys(status int) bool {
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict: // Azure's, for who has none
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict: // 409 is Azure's
 	default:
 		return false
 	}

@@ -14,58 +14,58 @@ import (
 	"fhirkiln/transport"
 )
 
-// Stream is one output file as plain NDJSON. It gives each byte of the file exactly
-// once, or an error that is not [io.EOF]: what was read up to an error is to be thrown
-// away. A cut connection is mended inside: the file is opened again where it was cut, if
-// the server proves that it can do that, else at its start, and what was given already
-// is skipped once it has proved to be the same.
+// Stream reads one output file as plain NDJSON. It returns each byte of the file exactly
+// once, or an error other than [io.EOF], after which the caller must discard what it has read.
+// A Stream recovers from cut connections by itself: it reopens the file where it was cut if
+// the server proves that it can do that, otherwise at its start, and then skips what it has
+// already returned once that has proved to be the same.
 //
-// While it is open, a Stream takes one of the places that its host has for files: who
-// opens many at once must read or close the first ones to get the others.
+// An open Stream occupies one of the places in its host's limit: a caller that opens many at
+// once must read to the end or close the first ones to get the others.
 //
-// A Stream belongs to one goroutine.
+// A Stream must be used from one goroutine at a time.
 type Stream struct {
 	client   *Client
-	ctx      context.Context // of Open: ends every read
+	ctx      context.Context // from Open; ends every read
 	manifest *Manifest
-	listed   File // as the manifest has it
-	file     File // with the link that is good now
+	listed   File // as Open's manifest lists it
+	file     File // with the current link
 	public   bool // no credential goes to file.URL
 	outcomes bool // it is one of the manifest's error files
 
 	body    *fileBody // nil between attempts
-	sum     XXH128    // of the plain bytes given so far
-	sha256  hash.Hash // of the same, nil if the manifest has none to compare it with
-	read    int64     // how many they are
+	sum     XXH128    // of the plain bytes returned so far
+	sha256  hash.Hash // of the same bytes; nil if the manifest has no SHA-256
+	read    int64     // the number of these bytes
 	tail    []byte    // the last of them
-	first   byte      // first byte that is neither white space nor a byte order mark's
-	last    byte      // last byte that is not white space
-	version version   // of the file that they are from
+	first   byte      // the first of them that is neither white space nor part of a byte order mark
+	last    byte      // the last of them that is not white space
+	version version   // of the file that they come from
 
-	attempts  int   // times the file was asked for
-	idle      int   // of those, the last ones in a row that brought nothing new
+	attempts  int   // requests for the file
+	idle      int   // attempts in a row, up to the last one, without progress
 	throttled int   // how often in a row the server asked to come later
-	fetched   int   // times the file was read to its end
-	renewed   int   // times the link was renewed
-	marked    int64 // read at the last cut
+	fetched   int   // how often the file was read to its end
+	renewed   int   // how often the link was renewed
+	readAtCut int64 // read at the last cut
 	err       error
 }
 
-// tailBytes is how many of the last bytes are asked for again when a file is gone on
-// with, so that the server can be seen to go on with the same file.
+// tailBytes is how many of the last bytes are requested again when a file is resumed, to check
+// that the server continues the same file.
 const tailBytes = 256
 
-// StreamStats is the last word on a file that was read to its end.
+// StreamStats describes a file that was read to its end.
 type StreamStats struct {
 	Bytes    int64  // plain bytes
-	XXH128   string // of the plain bytes, as the type XXH128 has it
-	Attempts int    // times the file was asked for
+	XXH128   string // of the plain bytes, as printed by [XXH128]
+	Attempts int    // requests for the file
 }
 
-// Open begins to read a file of m. It sends the source's credential if the manifest
-// says that files want it, and none otherwise (IG 3.0.0, "capability URLs"); see
-// Options.FileHosts too. A link that has expired is renewed from m.StatusURL.
-// Canceling ctx ends all reads of the stream. Close it.
+// Open opens a file of m. It sends the source's credential if the manifest requires it for
+// files, and none otherwise (IG 3.0.0, "capability URLs"); see also Options.FileHosts. An
+// expired link is renewed from m.StatusURL. Canceling ctx ends all reads of the stream. The
+// caller must close the stream.
 func (c *Client) Open(ctx context.Context, m *Manifest, f File) (*Stream, error) {
 	return c.open(ctx, m, f, false)
 }
@@ -84,7 +84,7 @@ func (c *Client) open(ctx context.Context, m *Manifest, f File, outcomes bool) (
 	return s, nil
 }
 
-// use takes the file's link from m, if it is one to follow.
+// use makes f's link the current one, if it may be followed.
 func (s *Stream) use(m *Manifest, f File) error {
 	s.file = f
 	var err error
@@ -103,7 +103,8 @@ func (s *Stream) use(m *Manifest, f File) error {
 
 var errNoFileHost = errors.New("which is not among the hosts that files may lie at")
 
-// reach says whether a file's URL may be asked for, and whether without credential.
+// reach checks that a file's URL may be requested, and reports whether to do so without a
+// credential.
 func (c *Client) reach(raw string, wantsToken bool) (public bool, err error) {
 	origin, err := originOf(raw)
 	if err != nil {
@@ -133,11 +134,11 @@ func (s *Stream) Read(p []byte) (int, error) {
 		}
 		n, err := s.body.Read(p)
 		if n > 0 {
-			s.give(p[:n])
-			return n, nil // an error comes again with the next Read
+			s.record(p[:n])
+			return n, nil // the next Read returns err again
 		}
 		if err == io.EOF {
-			if err = s.whole(); err == nil {
+			if err = s.checkComplete(); err == nil {
 				s.drop()
 				s.err = io.EOF
 				return 0, io.EOF
@@ -154,9 +155,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 }
 
-// give notes what the reader gets.
-func (s *Stream) give(p []byte) {
-	_, _ = s.sum.Write(p) // a hash takes all
+// record updates the state for bytes that the reader gets.
+func (s *Stream) record(p []byte) {
+	_, _ = s.sum.Write(p) // never fails
 	if s.sha256 != nil {
 		s.sha256.Write(p)
 	}
@@ -175,7 +176,7 @@ func (s *Stream) give(p []byte) {
 	s.tail = append(s.tail[:0], p[len(p)-tailBytes:]...)
 }
 
-// afterCut decides whether a file that was cut is opened again.
+// afterCut returns an error if a file that was cut is not to be reopened.
 func (s *Stream) afterCut(err error) error {
 	var final *transport.Error
 	switch {
@@ -184,24 +185,24 @@ func (s *Stream) afterCut(err error) error {
 	case errors.As(err, &final):
 		return err
 	}
-	if s.read > s.marked && !errors.Is(err, transport.ErrTooSlow) {
+	if s.read > s.readAtCut && !errors.Is(err, transport.ErrTooSlow) {
 		s.idle = 1 // the attempt that was cut here
 	}
-	s.marked = s.read
-	if s.idle >= s.client.attempts || s.fetched >= s.client.attempts || s.attempts >= s.client.attempts*attemptsInAll {
+	s.readAtCut = s.read
+	if s.idle >= s.client.attempts || s.fetched >= s.client.attempts || s.attempts >= s.client.attempts*attemptsFactor {
 		return s.cut(s.read, err)
 	}
 	return nil
 }
 
-// whole checks at the end of the file what a connection cannot tell.
-func (s *Stream) whole() error {
+// checkComplete checks at EOF that the file is complete, which the connection cannot tell.
+func (s *Stream) checkComplete() error {
 	s.fetched++
 	want := s.listed
 	switch {
-	case s.last != 0 && s.last != '}' && !s.endsOddly():
+	case s.last != 0 && s.last != '}' && !s.endsWithBadLine():
 		return errors.New("the last line is not whole")
-	case s.version.size > s.read: // of the first answer: the one that ended here may not have told
+	case s.version.size > s.read: // the first response's size; the last response may not have had one
 		return fmt.Errorf("it ended there, and had %d bytes before", s.version.size)
 	case want.Bytes > s.read:
 		return fmt.Errorf("it ended there, and the manifest says %d bytes", want.Bytes)
@@ -210,24 +211,25 @@ func (s *Stream) whole() error {
 	case s.sha256 == nil || want.SHA256 == hex.EncodeToString(s.sha256.Sum(nil)):
 		return nil
 	case s.fetched < 2 && want.Bytes == 0:
-		return errors.New("it ended there, and its SHA-256 is not the manifest's") // if it was cut between two lines, more will come
+		return errors.New("it ended there, and its SHA-256 is not the manifest's") // if it was cut between two lines, a retry gets more
 	}
 	return s.broken(errors.New("the file's SHA-256 is not the manifest's"), "run again; if it stays so, ask the server's owner")
 }
 
-// endsOddly says that a file ends, uncut, with a line that is no object. Every line of NDJSON
-// ends with its object's brace; but where it began with an object, a line's end is behind the
-// last line, and the answer has the length that it said, that line is for quarantine.
-func (s *Stream) endsOddly() bool {
+// endsWithBadLine reports whether the file ends, uncut, with a line that is not an object. In
+// NDJSON every line ends with its object's brace. But if the file begins with an object, its last
+// line ends with a newline, and the response has its declared length, then the file is complete
+// and the line is left to quarantine.
+func (s *Stream) endsWithBadLine() bool {
 	return s.first == '{' && s.tail[len(s.tail)-1] == '\n' && s.version.size == s.read
 }
 
-// Stats is right once Read has returned [io.EOF].
+// Stats returns statistics that are valid once Read has returned [io.EOF].
 func (s *Stream) Stats() StreamStats {
 	return StreamStats{Bytes: s.read, XXH128: s.sum.String(), Attempts: s.attempts}
 }
 
-// Close ends the stream. It may be called at any time, more than once.
+// Close closes the stream. It may be called at any time, and more than once.
 func (s *Stream) Close() error {
 	s.drop()
 	if s.err == nil {
@@ -236,6 +238,7 @@ func (s *Stream) Close() error {
 	return nil
 }
 
+// drop closes the current body.
 func (s *Stream) drop() {
 	if s.body != nil {
 		s.body.Close()
@@ -243,7 +246,7 @@ func (s *Stream) drop() {
 	}
 }
 
-// doing is for errors.
+// doing returns the text for [transport.Error].Doing.
 func (f File) doing() string {
 	return strings.TrimSpace("reading an output file of " + f.Type)
 }
@@ -252,7 +255,7 @@ func (s *Stream) broken(err error, hint string) error {
 	return &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Err: err, Hint: hint}
 }
 
-// cut is the error of a file that was cut in all attempts, the last time after at bytes.
+// cut returns the error for a file that was cut in all attempts, the last time after at bytes.
 func (s *Stream) cut(at int64, err error) error {
 	return s.broken(fmt.Errorf("the file was cut after %d bytes, at the last of %d attempts: %w", at, s.attempts, transport.Cause(err)),
 		"run again; if it stays so, the server or a proxy cuts long answers")

@@ -11,13 +11,12 @@ import (
 	"time"
 )
 
-// version tells whether what a server has at a file's URL is still the same. The IG
-// says nothing of parts of files, and servers get them wrong: DPC ends each part after
-// 1 MiB and calls that the file's length. So a part is believed only if everything
-// about it fits, and only of content that went over the wire as it is: a part of a gzip
-// counts other bytes.
+// version identifies what a server has at a file's URL, to tell whether it is still the same.
+// The IG does not mention ranges, and servers get them wrong: DPC ends each range after 1 MiB
+// and calls that the file's length. So a range is trusted only if everything about it fits, and
+// only for content without an encoding: a range of gzip counts other bytes.
 type version struct {
-	validator string // for If-Range: a strong ETag, or a Last-Modified as good as one; "": read from the start
+	validator string // for If-Range: a strong ETag, or a Last-Modified as good as one; "" means read from the start
 	etag      string
 	modified  string
 	total     int64 // bytes on the wire, -1 if unknown
@@ -40,14 +39,14 @@ func versionOf(resp *http.Response, identity bool) version {
 	return v
 }
 
-// strongETag leaves out weak ones and those without quotes (DPC's), which If-Range
-// cannot have (RFC 9110, 8.8.3 and 13.1.5).
+// strongETag reports whether s is a strong ETag. Weak ones and those without quotes (DPC's)
+// are not allowed in If-Range (RFC 9110, 8.8.3 and 13.1.5).
 func strongETag(s string) bool {
 	return len(s) > 2 && s[0] == '"' && strings.IndexByte(s[1:], '"') == len(s)-2
 }
 
-// strongDate says whether Last-Modified is a date, and so much older than the answer
-// that a second change within its second would show (RFC 9110, 8.8.2.2).
+// strongDate reports whether Last-Modified is a date, and at least a second older than the
+// response, so that a second change within the same second would show (RFC 9110, 8.8.2.2).
 func strongDate(h http.Header) bool {
 	modified, err := http.ParseTime(h.Get("Last-Modified"))
 	if err != nil {
@@ -57,18 +56,18 @@ func strongDate(h http.Header) bool {
 	return err == nil && date.Sub(modified) >= time.Second
 }
 
-// from is the byte to go on at when read bytes were given, with as many of them again
-// as are known still; 0 is to read from the start.
-func (v version) from(read int64, known int) int64 {
+// resumeAt returns the offset to resume at after read bytes, of which the last known ones are
+// requested again. 0 means to read from the start.
+func (v version) resumeAt(read int64, known int) int64 {
 	if v.validator == "" {
 		return 0
 	}
 	return max(read-int64(known), 0)
 }
 
-// goOn returns a body for the rest of the file, if resp, the answer to a request for
-// what comes from a byte on, is that without doubt.
-func (s *Stream) goOn(resp *http.Response, from int64) (*fileBody, error) {
+// resume returns a body for the rest of the file, if resp, the response to a request for the
+// bytes at and after from, is beyond doubt just that.
+func (s *Stream) resume(resp *http.Response, from int64) (*fileBody, error) {
 	if resp.StatusCode != http.StatusPartialContent {
 		return nil, fmt.Errorf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
@@ -98,13 +97,13 @@ func (s *Stream) goOn(resp *http.Response, from int64) (*fileBody, error) {
 	return body, nil
 }
 
-// coversAll says whether a 206, though no part was asked for, holds everything.
+// coversAll reports whether a 206 that no Range asked for holds the whole file.
 func coversAll(resp *http.Response) bool {
 	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
 	return ok && first == 0 && last == total-1 && resp.ContentLength == total
 }
 
-// contentRange reads "bytes first-last/total" (RFC 9110, 14.4).
+// contentRange parses "bytes first-last/total" (RFC 9110, 14.4).
 func contentRange(s string) (first, last, total int64, ok bool) {
 	span, all, _ := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
 	a, b, _ := strings.Cut(span, "-")

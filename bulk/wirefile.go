@@ -12,7 +12,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// wireFile is an entry as servers write it. The types are loose where servers are.
+// wireFile is a file's entry as servers write it. Its types are loose where servers are.
 type wireFile struct {
 	Type      string          `json:"type"`
 	URL       string          `json:"url"`
@@ -35,12 +35,12 @@ func (f wireFile) resolve(base *url.URL) (File, error) {
 		}
 	}
 	file := File{Type: typeName(f.Type), URL: u.String(), Count: count}
-	file.checks(f.Extension)
+	file.readExtension(f.Extension)
 	return file, nil
 }
 
-// typeName is a type as it may stand in logs and reports: of any release of FHIR, but a
-// name; of what is none, the known words.
+// typeName returns a type in a form that is safe for logs and reports. It accepts types of any
+// FHIR release; what does not look like a type is reduced to its known words.
 func typeName(s string) string {
 	if len(s) <= 64 && s != "" && s[0] >= 'A' && s[0] <= 'Z' && !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) }) {
 		return s
@@ -48,17 +48,16 @@ func typeName(s string) string {
 	return transport.Words(s)
 }
 
-// checks reads what AB2D and DPC tell of a file in extensions: the SHA-256 of its plain
-// content, and its length. DPC's length is that of the stored gzip, which says nothing
-// of what will come.
-func (f *File) checks(extension json.RawMessage) {
+// readExtension sets SHA256 and Bytes from the extensions of AB2D and DPC. It ignores DPC's
+// length, which is that of the stored gzip and says nothing about what will be sent.
+func (f *File) readExtension(extension json.RawMessage) {
 	var list []struct {
 		URL     string      `json:"url"`
 		Text    string      `json:"valueString"`
 		Decimal json.Number `json:"valueDecimal"`
 	}
 	if json.Unmarshal(extension, &list) != nil {
-		return // an object, in which nothing is known
+		return // an object, in which no key is known
 	}
 	for _, e := range list {
 		switch e.URL {
@@ -74,14 +73,14 @@ func (f *File) checks(extension json.RawMessage) {
 	}
 }
 
-// expires reads the header Expires: a date as HTTP has it, RFC 3339, or what Go prints
-// of a time, which BCDA sends.
+// expires parses the Expires header: an HTTP date, RFC 3339, or Go's time.Time.String, which
+// BCDA sends.
 func expires(h http.Header) time.Time {
 	v := strings.TrimSpace(h.Get("Expires"))
 	if t, err := http.ParseTime(v); err == nil {
 		return t
 	}
-	v, _, _ = strings.Cut(v, " m=") // of a clock that never goes back
+	v, _, _ = strings.Cut(v, " m=") // Go's monotonic clock reading
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST"} {
 		if t, err := time.Parse(layout, v); err == nil {
 			return t

@@ -6,18 +6,18 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// XXH128 is XXH3 of 128 bits of what is written to it, which never fails. The zero value
-// is ready for use.
+// XXH128 computes the 128-bit XXH3 hash of what is written to it. Writes never fail. The zero
+// value is ready for use.
 //
-// It tells whether bytes are the same as before, for a small part of what SHA-256 costs.
-// It does not withstand who makes two files alike on purpose; nobody gains by that here:
-// who may send the files may as well send others.
+// It tells whether bytes are the same as before, at a fraction of the cost of SHA-256. It does
+// not resist deliberate collisions, but nobody gains from one here: whoever can send the files
+// can just as well send others.
 type XXH128 struct{ xxh3 xxh3.Hasher }
 
 // Write implements [io.Writer].
 func (h *XXH128) Write(p []byte) (int, error) { return h.xxh3.Write(p) }
 
-// String is the hash so far in 32 digits of hex, as "xxhsum -H128" prints it.
+// String returns the hash so far as 32 hex digits, as "xxhsum -H128" prints it.
 func (h *XXH128) String() string {
 	sum := h.xxh3.Sum128().Bytes()
 	return hex.EncodeToString(sum[:])
