@@ -11,7 +11,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// A server that names thousands of exports is not asked for all of them.
+// If a server names thousands of running exports, only some are requested.
 func TestKickOffLooksAtSomeRunningExportsAlone(t *testing.T) {
 	t.Parallel()
 	var list []string
@@ -38,7 +38,7 @@ func TestKickOffLooksAtSomeRunningExportsAlone(t *testing.T) {
 	}
 }
 
-// Some say 200 of an export that has only begun.
+// Some servers answer 200 for an export that has only started.
 func TestKickOffAcceptedWith200(t *testing.T) {
 	t.Parallel()
 	at := http.Header{"Content-Location": {"/job/1"}}

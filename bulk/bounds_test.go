@@ -12,7 +12,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// What the pages before list counts, up to the last file and byte.
+// What earlier pages list counts toward the bounds, to the exact file and byte.
 func TestManifestAtItsBounds(t *testing.T) {
 	t.Parallel()
 	const files, urls, mine = 1_000_000, 512 << 20, int64(len("https://h.example/a"))
@@ -21,7 +21,7 @@ func TestManifestAtItsBounds(t *testing.T) {
 		name  string
 		files int
 		urls  int64
-		says  string // "": it is taken
+		says  string // "" means that it is accepted
 	}{
 		{"the last file", files - 2, 0, ""},
 		{"one more", files - 1, 0, "more than 1000000 files"},
@@ -78,8 +78,8 @@ func newRequest(t *testing.T, url string) *http.Request {
 	return req
 }
 
-// A gateway that gives up on a kick-off says nothing of the export; a server that says so
-// itself has begun none.
+// A gateway that gives up on a kick-off says nothing about the export; a server that refuses it
+// has started none.
 func TestKickOffMayRun(t *testing.T) {
 	t.Parallel()
 	const outcome = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"no"}]}`
@@ -116,7 +116,7 @@ func TestKickOffMayRun(t *testing.T) {
 	}
 }
 
-// Jobs and files are kept from run to run, and what keeps them may be damaged.
+// Jobs and files are stored between runs, and the store may be damaged.
 func TestUnreadableURLs(t *testing.T) {
 	t.Parallel()
 	const bad = "https://[::1/" + secret

@@ -12,8 +12,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// A server that is spoken to by https leads nobody into the clear, not even to this
-// machine, unless the user has named that place.
+// A server reached by https cannot lead the client to plain http, not even on this machine,
+// unless the user has named that origin.
 func TestLinksIntoTheClear(t *testing.T) {
 	t.Parallel()
 	const line = `{"resourceType":"Patient","id":"1"}`
@@ -38,7 +38,7 @@ func TestLinksIntoTheClear(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	storage := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, line) })) // of the same authority
+	storage := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, line) })) // with the same CA
 	t.Cleanup(storage.Close)
 	way := transport.Options{Authorities: x509.NewCertPool()}
 	way.Authorities.AddCert(server.Certificate())

@@ -42,7 +42,7 @@ func TestBaseMayEndInASlash(t *testing.T) {
 	}
 }
 
-// The whole way, as the package's comment has it.
+// A whole export, as in the package comment.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	patients := `{"resourceType":"Patient","id":"1"}` + "\n" + `{"resourceType":"Patient","id":"2"}` + "\n"

@@ -10,7 +10,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// closes counts the bodies of answers that are not closed yet.
+// closes counts the response bodies that are not closed yet.
 type closes struct {
 	http.RoundTripper
 	open atomic.Int64
@@ -60,7 +60,7 @@ func TestEveryBodyIsClosed(t *testing.T) {
 			t.Errorf("%s: %d bodies are open", doing, n)
 		}
 		bodies.open.Store(0)
-		server.ExpireTokens() // the next request is refused at first
+		server.ExpireTokens() // the next request is first refused
 	}
 	busy := http.Header{"Content-Location": {server.FHIR() + "/job/none, " + server.FHIR() + "/job/either"}, "Retry-After": {"0"}}
 	server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Respond(429, busy, "busy")})

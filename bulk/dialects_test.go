@@ -22,7 +22,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// kickedOff is the request that a kick-off sends.
+// kickedOff returns the request that a kick-off sends.
 func kickedOff(t *testing.T, r bulk.Request) (got *http.Request, body []byte) {
 	t.Helper()
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +82,7 @@ func TestKickOffWarnings(t *testing.T) {
 	}
 }
 
-// A job that runs where the token may not go is told of, so that it can be canceled.
+// A job that runs where the token may not go is reported, so that it can be canceled.
 func TestKickOffKeepsTheStatusURLBesideAnError(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "https://elsewhere.example/job/1"
@@ -97,7 +97,7 @@ func TestKickOffKeepsTheStatusURLBesideAnError(t *testing.T) {
 	}
 }
 
-// A 429 that names running exports: ours is taken over, others are waited for.
+// A 429 that names running exports: ours is adopted, others are waited for.
 func TestKickOffAdoptsARunningExport(t *testing.T) {
 	t.Parallel()
 	busy := func(w http.ResponseWriter) {
@@ -107,7 +107,7 @@ func TestKickOffAdoptsARunningExport(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		request string // of /job/ours, once it is complete; "": it runs for ever
+		request string // of /job/ours, once it is complete; "" means that it runs forever
 		want    string
 		adopted bool
 	}{
@@ -141,8 +141,8 @@ func TestKickOffAdoptsARunningExport(t *testing.T) {
 	}
 }
 
-// What another feed of this source goes on with is left to that, though it asked for the same,
-// until it has deleted it.
+// An export that another feed of this source follows is not adopted, even if its request is the
+// same, until that feed has deleted it.
 func TestKickOffAdoptsNothingThatIsFollowed(t *testing.T) {
 	t.Parallel()
 	patients := bulk.Request{Level: bulk.System, Types: []string{"Patient"}}
@@ -164,7 +164,7 @@ func TestKickOffAdoptsNothingThatIsFollowed(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case r.Method == http.MethodDelete: // which it does not heed
+				case r.Method == http.MethodDelete: // and then ignores it
 				case r.URL.Path == "/job/1":
 					looks++
 					fmt.Fprint(w, `{"transactionTime":"2026-01-01T00:00:00Z","request":"/fhir/$export?_outputFormat=application%2Ffhir%2Bndjson&_type=Patient","output":[]}`)
@@ -246,7 +246,7 @@ func TestWaitHandsOnPartialManifests(t *testing.T) {
 	}
 }
 
-// Pages of one manifest are of one export, and may come when they are ready.
+// All pages of a manifest must be of the same export, and may become ready later.
 func TestManifestPagesAgree(t *testing.T) {
 	t.Parallel()
 	second := page("2", "")
@@ -286,7 +286,7 @@ func TestFileHosts(t *testing.T) {
 	wantHint(t, wantError(t, err, transport.Broken, "not among the hosts"), "name that origin under the source's file_hosts")
 }
 
-// A file that drips is asked for again as seldom as one that brings nothing.
+// A file that drips is requested no more often than one that makes no progress.
 func TestStreamOfADrippingServer(t *testing.T) {
 	t.Parallel()
 	server, requests := script(t, func(w http.ResponseWriter, r *http.Request) {
@@ -307,7 +307,7 @@ func TestStreamOfADrippingServer(t *testing.T) {
 	}
 }
 
-// A host that throttles gets fewer requests at once, and the pause that it asks for.
+// A host that throttles gets fewer concurrent requests, and the pause that it asks for.
 func TestStreamsObeyAThrottlingHost(t *testing.T) {
 	t.Parallel()
 	var open atomic.Int64
@@ -337,7 +337,7 @@ func TestStreamsObeyAThrottlingHost(t *testing.T) {
 	}
 }
 
-// A manifest is read as it comes, so that its length costs no more than its files.
+// A manifest is read as a stream, so that its length costs no more memory than its files.
 func TestManifestOfManyFiles(t *testing.T) {
 	t.Parallel()
 	const files = 50_000

@@ -19,7 +19,7 @@ type fault struct {
 	on    bulktest.Endpoint
 	do    bulktest.Behavior
 	when  func(*http.Request) bool
-	times int // 0: once
+	times int // 0 means once
 	fails bool
 	kind  transport.Kind // if it fails
 	want  string         // content of the first file, "" for the server's own
@@ -82,7 +82,7 @@ func exportAll(t *testing.T, c *bulk.Client) ([]string, error) {
 	return all, nil
 }
 
-// header edits an answer's header.
+// header edits the header of a response.
 func header(edits ...string) bulktest.Behavior {
 	return bulktest.EditHead(func(status int, h http.Header) int {
 		for i := 0; i < len(edits); i += 2 {

@@ -14,13 +14,13 @@ import (
 	"fhirkiln/bulk"
 )
 
-// crowd is a client with more readers than a host will have at once, and that host,
-// which answers when it is told to.
+// crowd is a client with more readers than a host accepts at once, and that host, which answers
+// when it is told to.
 type crowd struct {
 	t       *testing.T
 	answers chan int // status codes
 	mu      sync.Mutex
-	asked   int // requests that wait for an answer
+	asked   int // requests that wait for a response
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -42,7 +42,7 @@ func (c *crowd) count(n int) {
 	c.asked += n
 }
 
-// want checks how many requests are under way, once nothing moves.
+// want checks how many requests are in flight once nothing moves.
 func (c *crowd) want(n int, when string) {
 	c.t.Helper()
 	synctest.Wait()
@@ -53,10 +53,10 @@ func (c *crowd) want(n int, when string) {
 	}
 }
 
-// answer answers all requests that are under way now.
+// answer answers all requests that are in flight now.
 func (c *crowd) answer(status int) {
 	synctest.Wait()
-	time.Sleep(time.Second) // else they were told at the moment in which they asked
+	time.Sleep(time.Second) // or they would be answered at the moment they asked
 	c.mu.Lock()
 	n := c.asked
 	c.mu.Unlock()
@@ -65,9 +65,8 @@ func (c *crowd) answer(status int) {
 	}
 }
 
-// A host has 16 files open to begin with, one more for each round that went well, half
-// as many when it says 429 or 503, and never fewer than one. While it asks for a pause,
-// nobody comes.
+// A host has 16 files open to begin with, one more for each round that went well, half as many
+// after a 429 or 503, and never fewer than one. While it asks for a pause, it gets no requests.
 func TestFilesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +97,7 @@ func TestFilesAtOnce(t *testing.T) {
 			if round.status != 200 {
 				time.Sleep(29 * time.Second)
 				c.want(0, "in the pause that the host asked for")
-				time.Sleep(2 * time.Minute) // its end, and the pauses of single files
+				time.Sleep(2 * time.Minute) // until its end, and through the pauses of single files
 			}
 			c.want(round.then, http.StatusText(round.status))
 		}
@@ -107,7 +106,7 @@ func TestFilesAtOnce(t *testing.T) {
 	})
 }
 
-// A file has its place until it is closed, not until its answer has begun.
+// A file keeps its place until it is closed, not just until its response begins.
 func TestFilesAtOnceAreOpenFiles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,7 +140,8 @@ func TestFilesAtOnceAreOpenFiles(t *testing.T) {
 	})
 }
 
-// Who waits for a place, or for the end of a pause, may leave; and takes no place along.
+// A caller who waits for a place, or for the end of a pause, may give up, and then takes no
+// place.
 func TestWhoWaitsForAHostMayLeave(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// cohorts are Groups, each with two identifiers: its own, and one that all have.
+// cohorts are Groups, each with two identifiers: its own, and one that they share.
 func cohorts(n int) bulktest.Files {
 	var lines []string
 	for i := range n {
@@ -77,7 +77,7 @@ func TestGroupsRefused(t *testing.T) {
 	}
 }
 
-// The token is renewed as elsewhere, and what passes is waited for.
+// Tokens are renewed and transient failures retried, as elsewhere.
 func TestGroupsGoThroughOutages(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{Data: cohorts(1)})
@@ -108,7 +108,7 @@ func TestGroupsOfOddServers(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		steps []http.HandlerFunc
-		want  []string // nil: an error
+		want  []string // nil means an error
 		kind  transport.Kind
 		says  string
 	}{
@@ -167,7 +167,7 @@ func TestGroupsOfOddServers(t *testing.T) {
 	}
 }
 
-// 1upHealth's gateway refuses a | in a query, also one that it wrote itself.
+// 1upHealth's gateway refuses a | in a query, even one in its own link.
 func TestGroupsWriteTheBarEscaped(t *testing.T) {
 	t.Parallel()
 	var queries []string
@@ -188,8 +188,8 @@ func TestGroupsWriteTheBarEscaped(t *testing.T) {
 	}
 }
 
-// Not parallel, since it looks at what the process allocates: decoded at once, empty entries
-// take a hundred times the memory of their bytes.
+// Not parallel, because it measures the process's allocations: empty entries, decoded at once,
+// take a hundred times their size in memory.
 func TestGroupsOfAPageOfEmptyEntries(t *testing.T) {
 	server, _ := script(t, respond(200, nil, `{"resourceType":"Bundle","entry":[{}`+strings.Repeat(",{}", 4<<20)+`]}`))
 	c := clientAt(t, server.URL)

@@ -27,10 +27,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// secret stands in URLs and bodies from where it must not get into an error.
+// secret is in URLs and bodies, and must not get into an error.
 const secret = "S3CR3T"
 
-// people is what most servers here export.
+// people is the data that most servers here export.
 var people = bulktest.Files{
 	bulktest.Lines("Patient", `{"resourceType":"Patient","id":"1"}`, `{"resourceType":"Patient","id":"2"}`),
 	bulktest.Lines("Coverage", `{"resourceType":"Coverage","id":"3","status":"active","beneficiary":{"reference":"Patient/1"}}`),
@@ -61,7 +61,7 @@ func newClient(t *testing.T, s *bulktest.Server, edit ...func(*bulk.Options)) *b
 	}}, edit...)...)
 }
 
-// clientAt returns a client without credentials that is in a hurry.
+// clientAt returns a client without credentials and with short pauses.
 func clientAt(t *testing.T, base string, edit ...func(*bulk.Options)) *bulk.Client {
 	t.Helper()
 	o := bulk.Options{
@@ -97,8 +97,8 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// script starts a server that answers its n-th request by the n-th step, and all
-// further ones by the last.
+// script starts a server that answers its nth request by the nth step, and all further ones by
+// the last.
 func script(t *testing.T, steps ...http.HandlerFunc) (_ *httptest.Server, requests *atomic.Int64) {
 	t.Helper()
 	requests = new(atomic.Int64)
@@ -108,7 +108,7 @@ func script(t *testing.T, steps ...http.HandlerFunc) (_ *httptest.Server, reques
 	}), requests
 }
 
-// respond answers with this and nothing else.
+// respond returns a handler that always sends this response.
 func respond(status int, header http.Header, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		bulktest.Respond(status, header, body)(w, r, nil)
@@ -120,10 +120,10 @@ func file(body []byte, header http.Header) http.HandlerFunc {
 	return cutFile(len(body), body, header)
 }
 
-// cutFile is file, but the connection breaks after so many bytes.
+// cutFile is like file, but the connection breaks after the given number of bytes.
 func cutFile(after int, body []byte, header http.Header) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if header.Get("Transfer-Encoding") == "" { // else net/http makes it chunked
+		if header.Get("Transfer-Encoding") == "" { // otherwise net/http sends it chunked
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		}
 		respond(200, header, string(body[:after]))(w, r)
@@ -153,7 +153,7 @@ func xxh128(plain string) string {
 	return sum.String()
 }
 
-// requestsOf are the requests to an endpoint so far.
+// requestsOf returns the requests to an endpoint so far.
 func requestsOf(s *bulktest.Server, e bulktest.Endpoint) []bulktest.Request {
 	var some []bulktest.Request
 	for _, r := range s.Requests() {
@@ -195,8 +195,7 @@ func readURL(t *testing.T, c *bulk.Client, url string) (string, bulk.StreamStats
 	return read(t.Context(), c, &bulk.Manifest{}, bulk.File{Type: "Patient", URL: url, Count: -1})
 }
 
-// wantError checks a failure's kind and its texts: what it must say, and that it says
-// no secret.
+// wantError checks a failure's kind and text: that it says what it must, and holds no secret.
 func wantError(t *testing.T, err error, kind transport.Kind, contains ...string) *transport.Error {
 	t.Helper()
 	var e *transport.Error

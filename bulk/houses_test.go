@@ -14,8 +14,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// hapi answers as HAPI FHIR 8.4.0 does, as seen in answers of that version: its status
-// URL differs from others in the query alone, files are Binary resources, and so on.
+// hapi answers like HAPI FHIR 8.4.0, as seen in responses of that version: its status URLs
+// differ only in the query, files are Binary resources, and so on.
 type hapi struct {
 	*httptest.Server
 	status  func(w http.ResponseWriter) // of the GET of the status URL
@@ -53,8 +53,8 @@ func (h *hapi) outcome(status int, severity, said string) func(http.ResponseWrit
 	}
 }
 
-// TestHAPIExport is an export that ends well. Its delete is answered with 404, since a
-// HAPI has nothing to delete once the export is complete.
+// TestHAPIExport tests an export that succeeds. Its delete is answered with 404, because HAPI
+// has nothing to delete once the export is complete.
 func TestHAPIExport(t *testing.T) {
 	t.Parallel()
 	h := newHAPI(t)
@@ -99,8 +99,8 @@ func TestHAPIExport(t *testing.T) {
 	}
 }
 
-// TestHAPIFailedExport is one that a HAPI gives up. It answers its delete with the same
-// 500, which no patience changes.
+// TestHAPIFailedExport tests an export that fails. HAPI answers its delete with the same 500,
+// however often it is sent.
 func TestHAPIFailedExport(t *testing.T) {
 	t.Parallel()
 	h := newHAPI(t)
@@ -119,7 +119,7 @@ func TestHAPIFailedExport(t *testing.T) {
 	}
 }
 
-// TestHAPICanceledExport is one that somebody else has deleted: a HAPI goes on to answer
+// TestHAPICanceledExport tests an export that somebody else has deleted: HAPI keeps answering
 // 202, and waiting for the deadline would take a day.
 func TestHAPICanceledExport(t *testing.T) {
 	t.Parallel()

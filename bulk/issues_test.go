@@ -62,7 +62,7 @@ func TestIssues(t *testing.T) {
 	}
 }
 
-// Manifests give error files other types, and files begin with a byte order mark.
+// Manifests list error files under other types, and files begin with a byte order mark.
 func TestIssuesOfOddFiles(t *testing.T) {
 	t.Parallel()
 	server, _ := script(t, file([]byte("\uFEFF"+`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}`+"\n"), nil))
@@ -106,7 +106,7 @@ func TestIssuesUnreadable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("cut", func(t *testing.T) { // what went wrong must not hide behind bad JSON
+	t.Run("cut", func(t *testing.T) { // must not be reported as bad JSON
 		t.Parallel()
 		server, _ := script(t, cutFile(20, []byte(outcome), nil))
 		_, err := issuesOf(t, clientAt(t, server.URL, attempts(2)), server.URL)
@@ -142,8 +142,8 @@ func TestOutcomeTransient(t *testing.T) {
 	}
 }
 
-// Each issue of an error file counts; of an answer that has thousands, some are enough to
-// say what it is about, and that it is not all good.
+// Each issue of an error file counts. Of a response with thousands of issues, some are kept, plus
+// one that marks the rest as possible errors.
 func TestThousandsOfIssues(t *testing.T) {
 	t.Parallel()
 	body := `{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"x"}` + strings.Repeat(`,{"severity":"warning","code":"x"}`, 2_999) + `]}`

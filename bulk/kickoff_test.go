@@ -275,14 +275,14 @@ func TestKickOffDialsAgain(t *testing.T) {
 		o.HTTP = &http.Client{Transport: wire}
 	})
 	_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
-	wantError(t, err, transport.Denied) // it came through
+	wantError(t, err, transport.Denied) // it reached the server
 	if dials.Load() != 3 {
 		t.Errorf("dialed %d times, want 3", dials.Load())
 	}
 }
 
-// The token came over the same connection. Left to itself, net/http sends a GET again
-// when a connection that it used before is lost, which would start a second export.
+// The token came over the same connection. By itself, net/http sends a GET again when a reused
+// connection is lost, which would start a second export.
 func TestKickOffThatWasLostIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, post := range []bool{false, true} {
@@ -309,7 +309,7 @@ func TestKickOffThatWasLostIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// reset closes the connection without an answer (TCP RST).
+// reset closes the connection without a response (TCP RST).
 func reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		conn.(*net.TCPConn).SetLinger(0)
@@ -317,15 +317,15 @@ func reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	}
 }
 
-// discard is an [http.ResponseWriter] to nowhere.
+// discard is an [http.ResponseWriter] that discards everything.
 type discard struct{}
 
 func (discard) Header() http.Header         { return http.Header{} }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
-// What the server has begun is told also to a caller who was told to end meanwhile. Nothing is
-// sent after that.
+// A caller whose context ends during the kick-off still learns what the server has started.
+// Nothing is sent after that.
 func TestKickOffCanceled(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]struct {
@@ -345,7 +345,7 @@ func TestKickOffCanceled(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				cancel(why)
-				time.Sleep(50 * time.Millisecond) // what is cut off is cut off by then
+				time.Sleep(50 * time.Millisecond) // long enough for a request to be cut off
 				answer.do(w, r, next)
 			}})
 			job, err := newClient(t, server).KickOff(ctx, bulk.Request{Level: bulk.System})
@@ -359,7 +359,7 @@ func TestKickOffCanceled(t *testing.T) {
 	}
 }
 
-// A redirect of it, which is answered after the end, is not followed.
+// A redirect of the kick-off that arrives after the end of ctx is not followed.
 func TestKickOffCanceledGoesNoFurther(t *testing.T) {
 	t.Parallel()
 	why := errors.New("enough")
@@ -378,7 +378,7 @@ func TestKickOffCanceledGoesNoFurther(t *testing.T) {
 	}
 }
 
-// A server that does not answer is not waited for for ever, nor one that cannot be reached.
+// The wait for a server that does not answer, or cannot be reached, is bounded.
 func TestKickOffCanceledEndsInTime(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -411,7 +411,7 @@ func TestKickOffCanceledEndsInTime(t *testing.T) {
 	}
 }
 
-// What the config has given is said again in an error; what else the server says of it is not.
+// An error repeats words that are in the config, but not what else the server says about them.
 func TestKickOffErrorsNameWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	server, _ := script(t, respond(400, nil, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value",

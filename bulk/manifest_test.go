@@ -13,7 +13,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// manifestOf has a client read a manifest, in which {server} is the server's root.
+// manifestOf makes a client read a manifest, in which {server} is the server's root.
 func manifestOf(t *testing.T, body string) (*bulk.Manifest, string, error) {
 	t.Helper()
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -166,7 +166,7 @@ func pages(t *testing.T, pages map[string]string) (*bulk.Client, bulk.Job) {
 	return clientAt(t, server.URL, bearer("x")), bulk.Job{StatusURL: server.URL + "/1?" + secret}
 }
 
-// page is one page that lists a file of each kind, named after it.
+// page returns a page that lists a file of each kind, named after the page.
 func page(name, next string) string {
 	link := ""
 	if next != "" {
@@ -223,7 +223,7 @@ func TestManifestPagesRefused(t *testing.T) {
 	}
 }
 
-// A page that says for good that it cannot be made is not asked for again.
+// A page that fails for good is not requested again.
 func TestManifestPageFailed(t *testing.T) {
 	t.Parallel()
 	const failed = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"out of disk"}]}`
@@ -235,8 +235,8 @@ func TestManifestPageFailed(t *testing.T) {
 	}
 }
 
-// A kick-off that is answered with the manifest may have pages too, and one page that
-// passes by is asked for again.
+// A manifest that answers the kick-off may have pages too, and a transient failure of one is
+// retried.
 func TestManifestPagesOfASynchronousAnswer(t *testing.T) {
 	t.Parallel()
 	server, requests := script(t, respond(200, nil, page("1", "/2")), respond(503, nil, "<html>"), respond(200, nil, page("2", "")))
@@ -246,7 +246,7 @@ func TestManifestPagesOfASynchronousAnswer(t *testing.T) {
 	}
 }
 
-// What a manifest lists is bounded over all its lists and pages.
+// The bounds on a manifest count all its lists and pages together.
 func TestManifestIsBounded(t *testing.T) {
 	t.Parallel()
 	files := func(n int, url string) string {
@@ -256,7 +256,7 @@ func TestManifestIsBounded(t *testing.T) {
 	for name, test := range map[string]struct{ first, second, says string }{
 		"lists of one name": {head + strings.Repeat(`,"output":`+files(400_000, "/a"), 3) + `}`, "", "more than 1000000 files"},
 		"lists":             {head + `,"output":` + files(600_000, "/a") + `,"deleted":` + files(600_000, "/a") + `}`, "", "more than 1000000 files"},
-		"pages":             {head + `,"output":` + files(400_000, "/a") + `}`, strings.Replace(head, "/2", "/3", 1) + `,"output":` + files(400_000, "/a") + `}`, "more than 1000000 files"}, // at the third
+		"pages":             {head + `,"output":` + files(400_000, "/a") + `}`, strings.Replace(head, "/2", "/3", 1) + `,"output":` + files(400_000, "/a") + `}`, "more than 1000000 files"}, // at the third page
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := script(t, respond(200, nil, test.first), respond(200, nil, test.second))

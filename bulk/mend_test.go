@@ -18,7 +18,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// mending answers the n-th request for a path with what steps says.
+// mending answers the nth request for a path with its nth step.
 type mending struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -41,7 +41,7 @@ func newMending(t *testing.T) *mending {
 	return m
 }
 
-// add returns the URL of a file that is answered so.
+// add returns the URL of a file that is answered with these steps.
 func (m *mending) add(steps ...http.HandlerFunc) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -50,13 +50,13 @@ func (m *mending) add(steps ...http.HandlerFunc) string {
 	return m.URL + path
 }
 
-// wires are the ways in which content may go over the wire.
+// wires are the ways in which content may be sent.
 func wires() map[string][]byte {
 	return map[string][]byte{"plain": []byte(content), "gzip": compress(content)}
 }
 
-// Wherever the connection is cut, and cut again a little earlier or later, each byte
-// comes once.
+// Wherever the connection is cut, and cut again a little earlier or later, each byte is read
+// once.
 func TestStreamMendsACutAnywhere(t *testing.T) {
 	t.Parallel()
 	for name, wire := range wires() {
@@ -67,7 +67,7 @@ func TestStreamMendsACutAnywhere(t *testing.T) {
 					server := newMending(t)
 					c := clientAt(t, server.URL)
 					for k := range wire {
-						if k > 20 && k%5 != 0 { // the first bytes matter most: there the format shows
+						if k > 20 && k%5 != 0 { // the first bytes matter most: they show the format
 							continue
 						}
 						second := min(max(k+again, 0), len(wire)-1)
@@ -84,8 +84,8 @@ func TestStreamMendsACutAnywhere(t *testing.T) {
 	}
 }
 
-// The server may also change its mind about compression, and the reader about how much
-// it reads at once.
+// The server may also switch compression on or off between attempts, and the reader may vary how
+// much it reads at once.
 func TestStreamMendsAnyCuts(t *testing.T) {
 	t.Parallel()
 	server := newMending(t)
@@ -120,13 +120,13 @@ func TestStreamMendsAnyCuts(t *testing.T) {
 	})
 }
 
-// What ends early as if it were whole shows in its last line.
+// A file that ends early as if complete is detected by its last line.
 func TestStreamMendsALastLineThatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	server := newMending(t)
 	for k := 1; k < len(content); k++ {
 		if strings.HasSuffix(strings.TrimRight(content[:k], "\n"), "}") {
-			continue // nothing tells
+			continue // undetectable
 		}
 		got, stats, err := readURL(t, clientAt(t, server.URL), server.add(file([]byte(content[:k]), nil), file([]byte(content), nil)))
 		if err != nil || got != content || stats.Attempts != 2 {
@@ -180,7 +180,7 @@ func TestStreamGivesUpOnCutsThatComeEarlier(t *testing.T) {
 	}
 }
 
-// The context ends while the last attempt skips what was given already.
+// The context ends while the last attempt skips what was already returned.
 func TestStreamCanceledWhileItMends(t *testing.T) {
 	t.Parallel()
 	why := errors.New("enough")
@@ -217,7 +217,7 @@ func TestStreamGivesUpWhereTheFileIsGone(t *testing.T) {
 	wantError(t, err, transport.Broken, "a web page or XML")
 }
 
-// Over a whole export, with a server that is one.
+// A whole export, with a bulktest server.
 func TestStreamMendsAnExport(t *testing.T) {
 	t.Parallel()
 	big := make([]string, 2000)
@@ -247,7 +247,7 @@ func TestStreamMendsAnExport(t *testing.T) {
 	}
 }
 
-// Storage that wants an account of its own refuses links without a signature, each of them.
+// Storage that requires an account of its own refuses every link without a signature.
 func TestStorageThatWantsKeys(t *testing.T) {
 	t.Parallel()
 	const hint = "fhirkiln convert"
@@ -255,8 +255,8 @@ func TestStorageThatWantsKeys(t *testing.T) {
 		name   string
 		status int
 		path   string
-		first  bool // a file came from there before
-		home   bool // it lies where the server is
+		first  bool // a file has come from there before
+		home   bool // it is at the server's origin
 		want   bool
 	}{
 		{name: "409, as Azure says it", status: 409, path: "/1", want: true},

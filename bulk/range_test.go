@@ -14,14 +14,14 @@ import (
 	"fhirkiln/transport"
 )
 
-// ranged serves versions of a file with or without Range, cut after so many bytes of
-// each answer's body until the cuts are used up.
+// ranged serves versions of a file with or without Range. It cuts each response body after a
+// number of bytes until the cuts are used up.
 type ranged struct {
-	versions []string // the n-th answer is of the n-th, later ones of the last
+	versions []string // the nth response is of the nth, later ones of the last
 	gzip     bool
-	part     func(w http.ResponseWriter, r *http.Request, content []byte) // nil: no Range
-	etag     func(content string) string                                  // nil: a strong one
-	modified []time.Time                                                  // of the versions; nil: it is not told
+	part     func(w http.ResponseWriter, r *http.Request, content []byte) // nil means no Range
+	etag     func(content string) string                                  // nil means a strong one
+	modified []time.Time                                                  // of the versions; nil means no Last-Modified
 	chunked  bool
 	cuts     []int
 	answers  int
@@ -63,7 +63,7 @@ func (s *ranged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.(http.Flusher).Flush()
 }
 
-// cutter breaks the connection after so many bytes.
+// cutter breaks the connection after a number of bytes.
 type cutter struct {
 	http.ResponseWriter
 	left int
@@ -79,13 +79,13 @@ func (c *cutter) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-// served is when files are served that say when they were modified.
+// served is the Date of responses with Last-Modified.
 var served = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
-// honest is net/http's own Range; dpc is DPC's, which ends after 100 bytes and calls
-// that the whole length.
+// honest is net/http's own Range. dpc is DPC's, which ends after 100 bytes and calls that the
+// whole length.
 func honest(w http.ResponseWriter, r *http.Request, content []byte) {
-	modified, _ := http.ParseTime(w.Header().Get("Last-Modified")) // zero: it is not told
+	modified, _ := http.ParseTime(w.Header().Get("Last-Modified")) // zero if absent
 	http.ServeContent(w, r, "", modified, bytes.NewReader(content))
 }
 
@@ -109,12 +109,12 @@ func dpc(w http.ResponseWriter, r *http.Request, content []byte) {
 // Flush implements [http.Flusher].
 func (c *cutter) Flush() { c.ResponseWriter.(http.Flusher).Flush() }
 
-// killing is how a file is served whose connection is killed.
+// killing describes how a file is served whose connection is killed.
 type killing struct {
 	gzip, chunked bool
 	ranges        string // "no Range", "Range", "DPC's Range"
 	etag          string // "strong", "weak", "unquoted", "none", "lies": stays the same when the file changes
-	modified      string // "not told", "just now": a change is of the same second, "before": of a later one
+	modified      string // "not told", "just now": a change falls into the same second, "before": into a later one
 	change        string // "same", "another byte", "two other bytes", "longer", "shorter", "shorter by a line"
 }
 
@@ -122,13 +122,13 @@ func (k killing) String() string {
 	return fmt.Sprintf("gzip %v, chunked %v, %s, ETag %s, modified %s, %s", k.gzip, k.chunked, k.ranges, k.etag, k.modified, k.change)
 }
 
-// resumable says whether it can be told that the rest of the file is of the same one, so that it
-// may be asked for.
+// resumable reports whether the server can prove that the rest of the file is of the same
+// version, so that a Range may be requested.
 func (k killing) resumable() bool {
 	return !k.gzip && (k.etag == "strong" || k.etag == "lies" || k.etag == "none" && k.modified == "before")
 }
 
-// killings are all combinations that may matter: an ETag is nothing without Range.
+// killings returns all combinations that matter: an ETag does not without Range.
 func killings() []killing {
 	var all []killing
 	for _, gzipped := range []bool{false, true} {
@@ -153,9 +153,9 @@ func killings() []killing {
 	return all
 }
 
-// The connection is killed at every k-th byte, and every other time again a little
-// later, and the file may be another one the next time: the stream is right, or it
-// fails. A change that the server hides is told by the manifest's SHA-256.
+// The connection is killed at every kth byte, and every other time again a little later, and the
+// file may have changed by the next attempt: the stream is right, or it fails. A change that the
+// server hides is detected by the manifest's SHA-256.
 func TestStreamKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	var lines strings.Builder
@@ -166,7 +166,7 @@ func TestStreamKilledAnywhere(t *testing.T) {
 	changed := map[string]string{
 		"same":              was,
 		"another byte":      strings.Replace(was, `"id":"3"`, `"id":"4"`, 1),
-		"two other bytes":   strings.NewReplacer(`"id":"3"`, `"id":"4"`, `"id":"29"`, `"id":"30"`).Replace(was), // which must not be mixed
+		"two other bytes":   strings.NewReplacer(`"id":"3"`, `"id":"4"`, `"id":"29"`, `"id":"30"`).Replace(was), // old and new must not be mixed
 		"longer":            `{"resourceType":"Patient","id":"new"}` + "\n" + was,
 		"shorter":           was[:len(was)/2],
 		"shorter by a line": was[:strings.LastIndex(was[:len(was)-1], "\n")+1],
@@ -226,7 +226,7 @@ func TestStreamKilledAnywhere(t *testing.T) {
 	}
 }
 
-// A part that is not what was asked for in every respect is not taken.
+// A range that differs from the requested one in any respect is not used.
 func TestStreamTrustsNoOddPart(t *testing.T) {
 	t.Parallel()
 	var lines strings.Builder
@@ -236,7 +236,7 @@ func TestStreamTrustsNoOddPart(t *testing.T) {
 	whole := lines.String()
 	line := len(whole) / 20
 	type part struct {
-		content            string // from the byte that was asked for on
+		content            string // from the requested byte on
 		first, last, total int
 	}
 	for name, test := range map[string]struct {
@@ -283,7 +283,7 @@ func TestStreamTrustsNoOddPart(t *testing.T) {
 	}
 }
 
-// A file that moves on is not given up, however often it is cut; all in all it is sent
+// A file that makes progress is not given up, however often it is cut; altogether it is sent
 // about once.
 func TestStreamThatIsCutOftenMovesOn(t *testing.T) {
 	t.Parallel()
@@ -301,7 +301,7 @@ func TestStreamThatIsCutOftenMovesOn(t *testing.T) {
 	t.Run("but not for ever", func(t *testing.T) {
 		t.Parallel()
 		for range 100 {
-			cuts = append(cuts, 300) // 256 of them known already
+			cuts = append(cuts, 300) // of which 256 are already known
 		}
 		s := &ranged{versions: []string{big}, part: honest, cuts: cuts}
 		server := serve(t, s.ServeHTTP)

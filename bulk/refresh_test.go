@@ -59,8 +59,8 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// Links expire, also those that replaced others: the manifest is read again, once for
-// all streams that had the same one, and the file goes on under its new link.
+// Links expire, even renewed ones: the manifest is read again, once for all streams that share
+// it, and the file is resumed under its new link.
 func TestStreamRenewsItsLink(t *testing.T) {
 	t.Parallel()
 	var reads, good atomic.Int64
@@ -80,7 +80,7 @@ func TestStreamRenewsItsLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for link := int64(2); link < 6; link++ { // the first one has expired at once
+	for link := int64(2); link < 6; link++ { // the first one expires at once
 		good.Store(link)
 		var streams sync.WaitGroup
 		for range 4 {
@@ -97,7 +97,7 @@ func TestStreamRenewsItsLink(t *testing.T) {
 	}
 }
 
-// A link that has expired for good is not waited for.
+// A link that has expired for good fails at once.
 func TestStreamOfALinkThatIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	var reads atomic.Int64

@@ -13,10 +13,10 @@ import (
 	"fhirkiln/transport"
 )
 
-// outOfOrder are credentials whose endpoint is down some of the time.
+// outOfOrder are credentials whose token endpoint is down some of the time.
 type outOfOrder struct {
 	*auth.Cache
-	down atomic.Int64 // so many times more
+	down atomic.Int64 // how many more times
 	kind transport.Kind
 }
 
@@ -27,8 +27,8 @@ func (o *outOfOrder) Credential(ctx context.Context) (auth.Credential, error) {
 	return o.Cache.Credential(ctx)
 }
 
-// The token endpoint may be down while an export is waited for and while files are read:
-// that is waited out as the server's own outages are. A refusal ends the run.
+// The token endpoint may be down during the wait for an export and while files are read. That is
+// waited out like the server's own outages. A refusal ends the run.
 func TestTokenEndpointIsDownInMidRun(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []transport.Kind{transport.Unavailable, transport.Denied} {
@@ -63,8 +63,8 @@ func TestTokenEndpointIsDownInMidRun(t *testing.T) {
 	}
 }
 
-// Where every token is refused, each request is two at the most, and each token is asked
-// for once: no loop, however many workers.
+// If every token is refused, each request is sent at most twice, and each token is requested
+// once: no loop, however many workers there are.
 func TestEveryTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, bulktest.Options{})
@@ -91,7 +91,7 @@ func TestEveryTokenIsRefused(t *testing.T) {
 	}
 }
 
-// noCredentials fail for a reason that is no server's.
+// noCredentials fail for a reason that has nothing to do with a server.
 type noCredentials struct{ why error }
 
 // Credential implements [bulk.Credentials].
@@ -102,7 +102,7 @@ func (n noCredentials) Credential(context.Context) (auth.Credential, error) {
 // Reject implements [bulk.Credentials].
 func (noCredentials) Reject(auth.Credential) {}
 
-// What ails this machine, such as a state that cannot be read, is not waited out.
+// Failures of this machine, such as an unreadable state, are not waited out.
 func TestCredentialsFailForGood(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the state is away")

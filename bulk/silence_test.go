@@ -14,7 +14,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// A server that falls silent within an answer holds nobody for ever.
+// A server that falls silent within a response does not hold anybody up forever.
 func TestSilenceEndsEveryStep(t *testing.T) {
 	t.Parallel()
 	silent := func(status int) http.HandlerFunc {
@@ -52,8 +52,8 @@ func TestSilenceEndsEveryStep(t *testing.T) {
 	}
 }
 
-// A server that ends its answer in order when it sees that the client leaves has not sent the
-// file: over TLS that end is read, now and then.
+// A server that ends its response in order when it sees the client leave has not sent the whole
+// file: over TLS, the client sometimes reads that end.
 func TestSilentFileOverTLSIsNotWhole(t *testing.T) {
 	t.Parallel()
 	line, rest := content[:strings.Index(content, "\n")+1], content[strings.Index(content, "\n")+1:]

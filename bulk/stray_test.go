@@ -10,7 +10,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// What a server that has answered says so suddenly is not the server's word.
+// Once a server has answered as expected, sudden odd responses are not from the server itself.
 func TestWaitGoesThroughWhatStandsInTheWay(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]bulktest.Behavior{
@@ -55,7 +55,7 @@ func TestWaitGoesThroughWhatStandsInTheWay(t *testing.T) {
 	}
 }
 
-// What the server says itself ends the wait at once, though the export ran.
+// A refusal from the server itself ends the wait at once, though the export was running.
 func TestWaitEndsWhileTheExportRuns(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]bulktest.Behavior{
@@ -105,7 +105,7 @@ func TestSeparateExportStatus(t *testing.T) {
 	_, err := export(respond(202, agreed, ""), status("500", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"dead"}]}`))
 	wantError(t, err, transport.Refused, "dead")
 	_, err = export(respond(202, agreed, ""), status("404", ""), status("200", done))
-	wantError(t, err, transport.Refused, "404") // its own word, though it says no more
+	wantError(t, err, transport.Refused, "404") // from the server itself, though without an OperationOutcome
 	if _, err := export(respond(202, agreed, ""), respond(404, nil, ""), status("200", done)); err != nil {
 		t.Errorf("a gateway's 404: %v", err)
 	}

@@ -35,7 +35,7 @@ func TestStream(t *testing.T) {
 		{"gzip", file(compress(content), gzipHeader), content},
 		{"gzip without its header", file(compress(content), nil), content},
 		{"header without gzip", file([]byte(content), gzipHeader), content},
-		{"gzip with an empty member more", file(append(compress(content), compress("")...), gzipHeader), content}, // BCDA
+		{"gzip with an additional empty member", file(append(compress(content), compress("")...), gzipHeader), content}, // BCDA
 		{"gzip of several members", file(append(compress(content), compress(content)...), gzipHeader), content + content},
 		{"large", file([]byte(big), nil), big},
 		{"large gzip", file(compress(big), gzipHeader), big},
@@ -94,7 +94,7 @@ func TestStreamFailures(t *testing.T) {
 		{"html after a byte order mark", respond(200, nil, "\uFEFF<html>"), transport.Broken, "a web page or XML", "proxy", 1},
 		{"html, gzip", file(compress("<html>"+secret+"</html>\n"), gzipHeader), transport.Broken, "a web page or XML", "proxy", 1},
 		{"xml", respond(200, nil, `<?xml version="1.0"?><Error/>`), transport.Broken, "a web page or XML", "proxy", 1},
-		{"404", respond(404, nil, "<html>"), transport.Broken, "404 Not Found: a web page", "expired", 3}, // BCDA's come later,
+		{"404", respond(404, nil, "<html>"), transport.Broken, "404 Not Found: a web page", "expired", 3}, // BCDA's files may appear later
 		{"410", respond(410, nil, outcome), transport.Broken, "410 Gone: downloaded too often", "expired", 1},
 		{"403", respond(403, nil, `<?xml version="1.0"?><Error>`+secret), transport.Broken, "403 Forbidden", "expired", 1},
 		{"401", respond(401, nil, outcome), transport.Broken, "401 Unauthorized: downloaded", "expired", 1},
@@ -122,15 +122,15 @@ func TestStreamFailures(t *testing.T) {
 	}
 }
 
-// The manifest may tell a file's length, where neither the wire nor a count does: a file that ends
-// before it, between two lines, was cut.
+// The manifest may have a file's length when neither the connection nor a count does: a file that
+// ends before that, between two lines, was cut.
 func TestStreamHasTheManifestsLength(t *testing.T) {
 	t.Parallel()
 	half := content[:strings.Index(content, "\n")+1]
 	for name, test := range map[string]struct {
 		steps    []http.HandlerFunc
 		bytes    int
-		says     string // "": it is mended
+		says     string // "" means that it recovers
 		requests int64
 	}{
 		"ends early":       {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) + 1, "it ended there, and the manifest says 103 bytes", 3},
@@ -154,7 +154,7 @@ func TestStreamHasTheManifestsLength(t *testing.T) {
 	}
 }
 
-// A failure that passes costs attempts, but a file has more of those than of cuts.
+// Transient failures use up attempts, but a file has more of those than it may have cuts.
 func TestStreamUnavailable(t *testing.T) {
 	t.Parallel()
 	busy, lost := respond(503, http.Header{"Retry-After": {"7200"}}, "<html>"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -162,7 +162,7 @@ func TestStreamUnavailable(t *testing.T) {
 		t.Parallel()
 		server, _ := script(t, busy, lost, file([]byte(content), nil))
 		got, stats, err := readURL(t, clientAt(t, server.URL), server.URL)
-		if err != nil || got != content || stats.Attempts < 2 { // net/http may have sent the lost one again itself
+		if err != nil || got != content || stats.Attempts < 2 { // net/http itself may have resent the lost one
 			t.Errorf("got %q, %+v, %v", got, stats, err)
 		}
 	})

@@ -58,7 +58,7 @@ func TestTokenRefusedForGood(t *testing.T) {
 			t.Errorf("got %d kick-offs and %d token requests, want 2 and 2", kicks, tokens)
 		}
 	})
-	t.Run("status", func(t *testing.T) { // BCDA answers so about the job of another client
+	t.Run("status", func(t *testing.T) { // BCDA's response for another client's job
 		t.Parallel()
 		server := newServer(t, bulktest.Options{})
 		c := newClient(t, server)
@@ -194,7 +194,7 @@ func TestTokenDoesNotFollowARedirect(t *testing.T) {
 	}
 }
 
-// Both renewed and first: a static token cannot be renewed, so the second try is the last.
+// A static token cannot be renewed, so the second try is the last.
 func TestTokenThatIsStatic(t *testing.T) {
 	t.Parallel()
 	server, requests := script(t, respond(401, nil, ""))

@@ -112,7 +112,7 @@ func TestWaitGoesThroughOutages(t *testing.T) {
 	}
 }
 
-// Without a token there is no answer either.
+// An outage of the token endpoint is waited out too.
 func TestWaitGoesThroughAnOutageOfTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	server, c, job := kicked(t, bulktest.Options{})
@@ -163,7 +163,7 @@ func TestWaitEnds(t *testing.T) {
 			switch test.name {
 			case "401": // with another token
 				want = 2
-			case "404", "204": // which may be a gateway's
+			case "404", "204": // may come from a gateway
 				want = 4
 			}
 			if n := len(requestsOf(server, bulktest.StatusEndpoint)); n != want {

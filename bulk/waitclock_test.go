@@ -14,14 +14,13 @@ import (
 	"fhirkiln/transport"
 )
 
-// What takes hours runs on the clock of a synctest bubble, with a server that is a
-// function.
+// Tests that take hours run on synctest's fake clock, with a server that is a function.
 
 type poll func(n int) (status int, header http.Header, body string, err error)
 
 const done = `{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false,"output":[]}`
 
-// waiter returns a client whose n-th request, from 1, is answered by server.
+// waiter returns a client whose nth request, counted from 1, is answered by server.
 func waiter(t *testing.T, o bulk.Poll, server poll) *bulk.Client {
 	t.Helper()
 	n := 0
@@ -86,7 +85,7 @@ func TestWaitClampsRetryAfter(t *testing.T) {
 					for i := range len(asked) - 1 {
 						paused := asked[i+1].Sub(asked[i])
 						longest := test.hi
-						if status != 202 { // failures also back off by themselves
+						if status != 202 { // failures back off on their own too
 							longest = hi
 						}
 						if paused < test.lo || paused > longest {
@@ -112,7 +111,7 @@ func TestWaitBacksOffByItself(t *testing.T) {
 		})
 		_, err := c.Wait(t.Context(), slow, nil)
 		wantError(t, err, transport.Unavailable)
-		if polls < 60 || polls > 130 { // once a minute to twice, but for the first few
+		if polls < 60 || polls > 130 { // one or two a minute, except for the first few
 			t.Errorf("asked %d times in an hour", polls)
 		}
 	})
@@ -173,7 +172,7 @@ func TestWaitOutage(t *testing.T) {
 				start := time.Now()
 				_, err := waiter(t, bulk.Poll{}, server).Wait(t.Context(), slow, nil)
 				waited := time.Since(start)
-				if name == "cut" { // it came whole as far as HTTP knows: a few times is enough
+				if name == "cut" { // complete as far as HTTP knows, so a few attempts are enough
 					if wantError(t, err, transport.Broken); waited > time.Minute {
 						t.Errorf("waited %v", waited)
 					}
@@ -188,7 +187,7 @@ func TestWaitOutage(t *testing.T) {
 	}
 }
 
-// Many short outages are no long one.
+// Many short outages do not add up to a long one.
 func TestWaitOutageEndsWithAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

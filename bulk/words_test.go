@@ -13,8 +13,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// Servers put patients where codes, types and times belong, and these are counted,
-// logged and reported.
+// Some servers put patient data where codes, types and times belong, which are counted, logged
+// and reported.
 func TestManifestNamesNobody(t *testing.T) {
 	t.Parallel()
 	server, _ := script(t, respond(200, nil, `{"transactionTime":"Mary Smith 1950-05-07","requiresAccessToken":false,"output":[
@@ -44,7 +44,7 @@ func TestIssuesNameNobody(t *testing.T) {
 	}
 }
 
-// The codes of R4 and R5 are what they are.
+// The codes of R4 and R5 are kept.
 func TestIssueCodesAreKnown(t *testing.T) {
 	t.Parallel()
 	for code := range strings.FieldsSeq(`fatal error warning information success invalid structure required value invariant security login unknown
@@ -56,7 +56,7 @@ func TestIssueCodesAreKnown(t *testing.T) {
 	}
 }
 
-// With a credential for GET alone nothing else is sent, to any host.
+// With a credential that allows only GET, nothing else is sent to any host.
 func TestACredentialForGETSendsNothingElseElsewhere(t *testing.T) {
 	t.Parallel()
 	server, own := script(t, respond(200, nil, ""))
@@ -73,7 +73,7 @@ func TestACredentialForGETSendsNothingElseElsewhere(t *testing.T) {
 	}
 }
 
-// What refuses may repeat what it was sent and name a patient, in any of its places.
+// A refusal may repeat the request and name a patient anywhere in it.
 func TestRefusalsNameNobody(t *testing.T) {
 	t.Parallel()
 	const names = "Mary Smith-Jones, 1950-05-07, 1S00A00AA00"

@@ -7,7 +7,7 @@ import (
 	"fhirkiln/bulk"
 )
 
-// The reference implementation, xxHash 0.8.1, gives the same.
+// The reference implementation, xxHash 0.8.1, gives the same hashes.
 func TestXXH128(t *testing.T) {
 	t.Parallel()
 	const line = `{"resourceType":"Patient","id":"1"}` + "\n"
@@ -18,7 +18,7 @@ func TestXXH128(t *testing.T) {
 		strings.Repeat(line, 10):   "b6ad2f1a50872de07be6d90cc2e94361",
 		strings.Repeat(line, 1000): "c6793701c1617ce1ceacfe0a5d241176",
 	} {
-		for _, size := range []int{1, 7, 1000, 32 << 10} { // of what is written at once
+		for _, size := range []int{1, 7, 1000, 32 << 10} { // of each write
 			var sum bulk.XXH128
 			for rest := text; rest != ""; {
 				n, err := sum.Write([]byte(rest[:min(size, len(rest))]))
