@@ -13,27 +13,27 @@ import (
 	"fhirkiln/sink"
 )
 
-// journal is what a run has done, kept in its ledger: whatever is decided from it
-// comes out the same after the process was killed and started again.
+// journal records what a run has done. It is kept in the run's ledger, so whatever is decided
+// from it comes out the same after the process is killed and started again.
 //
-// add may be called from any goroutine. Fields are read under mu while workers run, and
-// freely before and after.
+// add may be called from any goroutine. While workers run, fields are read under mu; before and
+// after, without it.
 type journal struct {
 	log *ledger.Run
 
 	mu      sync.Mutex
 	begun   *begun
-	groups  []string // that the feed's search has found
+	groups  []string // found by the feed's group search
 	exports []*export
-	loose   map[string]bool // keys under which something may be staged that is in no part
-	unsure  []string        // keys of what was staged, of which nobody knows whether it is in a part
+	loose   map[string]bool // keys that may have staged data but belong to no recorded part
+	unsure  []string        // keys of staged files that may or may not be recorded as in parts
 	parts   []stagedPart
 	bad     []sink.Receipt // quarantine files
-	retired *retirement    // nil before
+	retired *retirement    // nil until it is recorded
 	givenUp string
 }
 
-// openJournal reads what is in a run's ledger.
+// openJournal rebuilds the journal from a run's ledger.
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	j := &journal{log: log, loose: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
@@ -47,7 +47,7 @@ func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
 	return j, nil
 }
 
-// replay applies what add has written.
+// replay applies one ledger entry that add wrote.
 func (j *journal) replay(raw json.RawMessage) error {
 	var entries []entry
 	err := json.Unmarshal(raw, &entries)
@@ -77,8 +77,8 @@ func (j *journal) add(ctx context.Context, entries ...entry) error {
 	return j.apply(entries)
 }
 
-// doubt notes entries that may count all the same: what they say is staged must not be
-// thrown away as loose, unless everything is.
+// doubt handles entries that may count even though writing them failed: what they say is staged
+// must not be thrown away as loose, unless everything is.
 func (j *journal) doubt(entries []entry) {
 	for _, e := range entries {
 		j.unsure = append(j.unsure, j.markInParts(e.Staged)...)
@@ -88,8 +88,8 @@ func (j *journal) doubt(entries []entry) {
 	}
 }
 
-// markInParts takes the keys of what is in parts out of those of which nobody knows, and
-// returns them.
+// markInParts takes the keys of s out of loose, because parts recorded (or possibly recorded) in
+// the ledger use them, and returns them.
 func (j *journal) markInParts(s *staged) []string {
 	keys := s.keys()
 	for _, key := range keys {
@@ -159,7 +159,7 @@ func (j *journal) applyToExport(e entry) error {
 	switch {
 	case e.Started != nil:
 		if len(x.files) > 0 {
-			j.void(x) // of a manifest that came with the answer, and is lost with it
+			j.void(x) // the files of a manifest that came with the kick-off's answer, and is lost with it
 		}
 		x.job = &bulk.Job{StatusURL: e.Started.StatusURL, SeparateStatus: e.Started.SeparateStatus}
 		x.accepted, x.issues = e.Started.At, slices.Clone(e.Started.Issues)
@@ -183,7 +183,8 @@ func (j *journal) applyToExport(e entry) error {
 	return nil
 }
 
-// void forgets what an export has come to: its files may be told of before it fails.
+// void forgets an export's progress. There may be some: a server may tell of files before its
+// export fails.
 func (j *journal) void(x *export) {
 	for _, key := range x.keys {
 		j.loose[key] = true
@@ -196,7 +197,7 @@ func (j *journal) void(x *export) {
 
 func (j *journal) applyStaged(x *export, s *staged) error {
 	if x.job == nil {
-		return nil // a worker was late to hear that the export has failed; it stays loose
+		return nil // a worker learned too late that the export has failed; what it staged stays loose
 	}
 	j.parts = append(j.parts, s.Parts...)
 	j.bad = append(j.bad, s.Quarantine...)
@@ -216,7 +217,7 @@ func (j *journal) applyStaged(x *export, s *staged) error {
 	return nil
 }
 
-// withRole are the exports of one role.
+// withRole returns the exports that have the given role.
 func (j *journal) withRole(r role) []*export {
 	var some []*export
 	for _, x := range j.exports {
@@ -227,8 +228,8 @@ func (j *journal) withRole(r role) []*export {
 	return some
 }
 
-// unstaged is an error if something of what the run is to publish is not staged, whichever
-// process was to do it.
+// unstaged returns an error if anything the run is about to publish is not staged, no matter
+// which process was supposed to stage it.
 func (j *journal) unstaged() error {
 	for _, x := range j.exports {
 		if x.Role == roleMembers || x.refused {

@@ -9,28 +9,28 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// key is where a part is published.
+// key returns a new key to publish a part under.
 func (r *run) key(partType string) string {
 	return lake.PartKey{Type: partType, Source: r.Feed.Source, Feed: r.Feed.Name, Run: r.id, Name: r.fileName("p")}.String()
 }
 
-// fileName is a name that no other file has.
+// fileName returns a name that no other file has.
 func (r *run) fileName(letter string) string {
 	return lake.FileName(letter, r.number.Add(1), r.lease.Generation())
 }
 
-// notedKeys are keys of parts that the ledger knows and nobody has used yet, at most one of
-// a type.
+// notedKeys holds part keys that are recorded in the ledger but not used yet, at most one per
+// type.
 type notedKeys struct {
-	mu sync.Mutex // held while the ledger is written, so that not two workers do it
+	mu sync.Mutex // held while the ledger is written, so that only one worker does it
 	of map[string]string
 }
 
-// notedKey returns a key for a part of which the ledger knows. Keys for the parts that come
-// next, of the files that wait in q, are noted with it, so that those are staged without an
-// entry each. What is never used leaves nothing to clean up.
+// notedKey returns a key for a part, already recorded in the ledger. The same entry also records
+// keys for the next parts, those of the files waiting in q, so that they need no entry each. A
+// key that is never used leaves nothing to clean up.
 func (r *run) notedKey(ctx context.Context, partType string, q *queue) (string, error) {
-	const most = 100 // in an entry
+	const maxKeys = 100 // in one entry
 	n := &r.noted
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -41,7 +41,7 @@ func (r *run) notedKey(ctx context.Context, partType string, q *queue) (string, 
 	}
 	key = r.key(partType)
 	fresh := map[string]string{}
-	for _, k := range q.waiting(most) {
+	for _, k := range q.waiting(maxKeys) {
 		if other := k.partType(); n.of[other] == "" && fresh[other] == "" {
 			fresh[other] = r.key(other)
 		}

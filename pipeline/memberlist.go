@@ -21,8 +21,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// patientIDs writes the ids of a file's patients to w, one on each line. Of a file whose
-// type the manifest does not tell, what is no Patient is passed over.
+// patientIDs writes the ids of a file's patients to w, one per line, and returns how many there
+// are. If the manifest does not give the file's type, resources other than Patient are skipped.
 func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w io.Writer) (int, error) {
 	stream, err := r.opener.Open(ctx, m, f)
 	if err != nil {
@@ -42,7 +42,7 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 		var bad *jsontext.SyntacticError
 		switch {
 		case errors.As(err, &bad) && !errors.Is(err, io.ErrUnexpectedEOF):
-			return 0, memberError(d, n, "it is not JSON") // the error itself may quote it
+			return 0, memberError(d, n, "it is not JSON") // the decoder's error may quote the data
 		case errors.Is(err, errNoMember):
 			return 0, memberError(d, n, err.Error())
 		case errors.Is(err, io.EOF):
@@ -62,7 +62,7 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 
 var errNoMember = errors.New("it is no patient with an id that can be asked for")
 
-// memberError is a [*columnar.DataError] behind n resources.
+// memberError returns a [*columnar.DataError] for the resource that follows the first n.
 func memberError(d *jsontext.Decoder, n int, reason string) error {
 	return &columnar.DataError{Line: int64(n) + 1, Offset: d.InputOffset(), Reason: reason}
 }
@@ -102,7 +102,7 @@ func nextResource(d *jsontext.Decoder) (typ, id string, err error) {
 	return typ, id, err
 }
 
-// eachMember reads a list of ids that the run has made.
+// eachMember calls each for every id of a list that the run has written.
 func (r *run) eachMember(ctx context.Context, key string, each func(id string)) error {
 	const hint = "restore it from a backup, or start the run anew (run --fresh): nothing of it is published yet"
 	return eachLine(ctx, r.State, key, hint, func(line []byte) error {
@@ -111,7 +111,7 @@ func (r *run) eachMember(ctx context.Context, key string, each func(id string)) 
 	})
 }
 
-// eachLine reads a gzipped file of lines. The hint is for one that is damaged.
+// eachLine calls each for every line of a gzipped file. The hint is for a file that is damaged.
 func eachLine(ctx context.Context, s ledger.Store, key, hint string, each func(line []byte) error) error {
 	f, err := s.Open(ctx, key)
 	if err != nil {
@@ -120,7 +120,7 @@ func eachLine(ctx context.Context, s ledger.Store, key, hint string, each func(l
 	defer f.Close()
 	damaged := func(err error) error {
 		if _, ok := errors.AsType[*sink.Error](err); ok {
-			return err // it could not be read, which says nothing of what it holds
+			return err // it could not be read, which says nothing about its contents
 		}
 		return &ledger.DamagedError{Key: key, Err: err, Hint: hint}
 	}
@@ -140,15 +140,15 @@ func eachLine(ctx context.Context, s ledger.Store, key, hint string, each func(l
 	return nil
 }
 
-// member is a patient of the feed's groups, as the feed's list of members has it.
+// member is a patient of the feed's groups, as recorded in the feed's list of members.
 type member struct {
 	ID    string    `json:"id"`
-	First time.Time `json:"first"` // start of the run that saw them first
-	Last  time.Time `json:"last"`  // and last
+	First time.Time `json:"first"` // start of the first run that saw the patient
+	Last  time.Time `json:"last"`  // start of the last run that did
 	Left  bool      `json:"left,omitempty"`
 }
 
-// membersBefore is the feed's list as the last published run has left it.
+// membersBefore returns the feed's list of members as the last published run left it.
 func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 	all := map[string]member{}
 	key := r.lease.Feed().Members
@@ -164,8 +164,8 @@ func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 	})
 }
 
-// membersNow is the feed's list of members with what the run has seen, gzipped, nil if the
-// run has listed none.
+// membersNow returns the feed's list of members, updated with what the run has seen and gzipped.
+// It is nil if the run has listed no members.
 func (r *run) membersNow(ctx context.Context) ([]byte, error) {
 	lists := r.journal.withRole(roleMembers)
 	if len(lists) == 0 {
@@ -223,7 +223,7 @@ func (r *run) membersNow(ctx context.Context) ([]byte, error) {
 	return list.Bytes(), nil
 }
 
-// putMembers keeps the feed's list of members and returns its key, "" if there is none.
+// putMembers stores the feed's list of members and returns its key, "" if list is nil.
 func (r *run) putMembers(ctx context.Context, list []byte) (key string, err error) {
 	if list == nil {
 		return "", nil

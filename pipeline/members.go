@@ -15,10 +15,10 @@ import (
 	"fhirkiln/transport"
 )
 
-// newMembers lists the patients of the feed's groups, and brings the history of those
-// that are new since the last run: a server need not send under _since what has not
-// changed (IG, "Group Membership Request Pattern"). Groups whose new patients' history
-// the server does not give alone are returned: they are to be exported in full.
+// newMembers lists the patients of the feed's groups, and exports the history of those who are
+// new since the last run: under _since, a server need not send what has not changed (IG, "Group
+// Membership Request Pattern"). It returns the groups for which the server does not export the
+// history of new patients alone; these must be exported in full.
 func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) {
 	if !r.journal.begun.Members {
 		return nil, nil
@@ -65,7 +65,7 @@ func (r *run) newMembers(ctx context.Context) (full map[string]bool, err error) 
 	return full, nil
 }
 
-// history brings everything about patients that are new in a group.
+// history exports everything about the patients who are new in a group.
 func (r *run) history(ctx context.Context, x *export) error {
 	log := r.logOf(x)
 	err := r.stageExport(ctx, x, log)
@@ -77,14 +77,15 @@ func (r *run) history(ctx context.Context, x *export) error {
 		return err
 	}
 	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
-	if err := r.discardLoose(ctx); err != nil { // what was staged of it, which only gc would find once the run is published
+	// Discard what was staged for it: once the run is published, only gc would find that.
+	if err := r.discardLoose(ctx); err != nil {
 		return err
 	}
 	return r.journal.add(ctx, entry{Refused: &exportEnd{Export: x.index}})
 }
 
-// planHistory plans an export for each group that has patients who were not there at
-// the last run. Who was away has missed changes, and counts as new.
+// planHistory plans exports for the groups with patients who were not there at the last run. A
+// patient who was away has missed changes, and counts as new.
 func (r *run) planHistory(ctx context.Context, lists []*export) ([]planned, error) {
 	before, err := r.membersBefore(ctx)
 	if err != nil {
@@ -110,10 +111,10 @@ func (r *run) planHistory(ctx context.Context, lists []*export) ([]planned, erro
 	return plan, nil
 }
 
-// patientsAtOnce keeps a kick-off's body well below what servers take (commonly 1 MiB).
+// patientsAtOnce keeps the body of a kick-off well below what servers accept (commonly 1 MiB).
 const patientsAtOnce = 5_000
 
-// listMembers exports the ids of a group's patients and keeps them with the run.
+// listMembers exports the ids of a group's patients and stores them with the run.
 func (r *run) listMembers(ctx context.Context, x *export) error {
 	if x.members != nil {
 		return r.deleteMembers(ctx, x)
@@ -156,7 +157,8 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	return r.deleteMembers(ctx, x)
 }
 
-// startMembers kicks the list off, with less of what servers refuse each time.
+// startMembers kicks off the export of a list of members. If the server refuses, it tries again
+// without _elements, and then without _type as well.
 func (r *run) startMembers(ctx context.Context, x *export, log *slog.Logger) error {
 	refused := func(err error) *transport.Error {
 		if e, ok := errors.AsType[*transport.Error](err); ok && e.Kind == transport.Refused {
@@ -181,15 +183,15 @@ func (r *run) startMembers(ctx context.Context, x *export, log *slog.Logger) err
 	return err
 }
 
-// deleteMembers has the server delete a list of members that was read: many run one
-// export at a time, and wait until it is deleted. Killed in between, the run does it when
-// it is resumed.
+// deleteMembers has the server delete the export of a list of members once the list is read:
+// many servers run one export at a time, and start no other until it is deleted. If the process
+// is killed in between, the resumed run does it.
 func (r *run) deleteMembers(ctx context.Context, x *export) error {
 	if x.deleted || x.job == nil || x.job.StatusURL == "" {
 		return nil
 	}
 	if r.deleteJob(context.WithoutCancel(ctx), *x.job) != nil {
-		return nil //nolint:nilerr // it is tried again when the run has ended
+		return nil //nolint:nilerr // it is tried again when the run ends
 	}
 	return r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}})
 }

@@ -10,7 +10,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// merge copies the rows of parts of one type into as few parts as may be.
+// merge copies the rows of parts of one type into as few parts as possible.
 func (x *compaction) merge(ctx context.Context, resourceType string, parts []lake.Part) error {
 	w := &worker{run: x.run, export: x.journal.exports[0], queue: newQueue(), kind: kindOf(resourceType)}
 	return x.left.of(func() error {
@@ -61,7 +61,7 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) erro
 	}
 }
 
-// copyWhole copies a part's bytes: it is large enough, or alone.
+// copyWhole copies a part byte for byte, because it is large enough or has none to merge with.
 func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 	f, err := x.lake().OpenPart(ctx, p.Key)
 	if err != nil {
@@ -88,7 +88,7 @@ func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256, FullFooter: p.FullFooter}}}})
 }
 
-// kindOf is the kind of the files that a part's rows come from.
+// kindOf returns the kind of the files that the rows of a part come from.
 func kindOf(resourceType string) fileKind {
 	return fileKind{Type: resourceType, Deleted: resourceType == columnar.Deleted}
 }

@@ -10,10 +10,10 @@ import (
 	"fhirkiln/sink"
 )
 
-// openPart is a part that is being written.
+// openPart is a part being written.
 type openPart struct {
 	sink.Staging
-	sum hash.Hash // of what was written
+	sum hash.Hash // of the bytes written
 }
 
 func newOpenPart(s sink.Staging) *openPart { return &openPart{s, sha256.New()} }
@@ -24,11 +24,11 @@ func (p *openPart) Write(b []byte) (int, error) {
 	return p.Staging.Write(b)
 }
 
-// sha256 is that of what was written, in hexadecimal.
+// sha256 returns the SHA-256 of the bytes written, in hexadecimal.
 func (p *openPart) sha256() string { return hex.EncodeToString(p.sum.Sum(nil)) }
 
-// stage begins to write a file under key, once the ledger knows that something may be
-// there: whoever finds the ledger can clean up.
+// stage begins writing a file under key. The ledger first records that something may be there,
+// so that whoever finds the ledger can clean up.
 func (r *run) stage(ctx context.Context, key string) (sink.Staging, error) {
 	if err := r.journal.add(ctx, entry{Keys: []string{key}}); err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (r *run) stage(ctx context.Context, key string) (sink.Staging, error) {
 	return r.storeOf(key).Stage(ctx, key)
 }
 
-// storeOf is where a file of the run lives.
+// storeOf returns the store that a file of the run lives in.
 func (r *run) storeOf(key string) Sink {
 	if lake.InState(key) {
 		return r.State

@@ -15,7 +15,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// kindNow is what the next run of the feed has to be.
+// kindNow returns the kind that the feed's next run must have.
 func (r *run) kindNow() ledger.Kind {
 	feed := r.lease.Feed()
 	due := r.Feed.FullEvery > 0 && !feed.Full.IsZero() && r.started.Sub(feed.Full) >= r.Feed.FullEvery
@@ -25,14 +25,15 @@ func (r *run) kindNow() ledger.Kind {
 	return ledger.KindIncremental
 }
 
-// planData plans the exports that bring the data: for each group, and for each of the
-// instants that its types are complete up to, one. Groups in full get everything first.
+// planData plans the exports that fetch the data: for each group, one for each instant up to
+// which some of the types are complete. Groups in full first get an export of everything.
 //
-// What tells of deletes alone goes before all of that: it may be of months, and tell of what was
-// deleted and made again since. It should not, but if so, the exports after it bring that back, as
-// far as they are of a later time.
+// Before all of those come the exports that are made only to learn of deletes. They may span
+// months, and report deletes of resources that have been created again since. They should not,
+// but if they do, the exports that follow bring those resources back, as far as these have a
+// later transactionTime.
 func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, error) {
-	untold, err := r.untoldDeletes(ctx)
+	missed, err := r.missedDeletes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, er
 		}
 	}
 	for _, group := range r.groups() {
-		add(group, untold)
+		add(group, missed)
 	}
 	for _, group := range r.groups() {
 		add(group, r.windows(full[group] || r.journal.begun.Kind == ledger.KindFull))
@@ -51,9 +52,9 @@ func (r *run) planData(ctx context.Context, full map[string]bool) ([]planned, er
 	return plan, nil
 }
 
-// windows are the feed's types by what they are complete up to. In full, they are
-// asked for from the beginning, and since then all the same: servers tell of deletes under
-// _since alone, and those that the watermark has passed are never told again.
+// windows groups the feed's types by the instant up to which they are complete. If full, types
+// are requested from the beginning and, even so, once more since those instants: servers report
+// deletes only under _since, and never again once the watermark has passed them.
 func (r *run) windows(full bool) []ledger.Window {
 	feed, types, start := r.lease.Feed(), r.journal.begun.Types, r.Feed.Request.Since
 	var plan []ledger.Window
@@ -74,10 +75,10 @@ func (r *run) windows(full bool) []ledger.Window {
 	return plan
 }
 
-// untoldDeletes is since when deletes may not have been told of types without a watermark: since the
-// oldest of their rows that are live. There are such rows where the type's only runs were partial,
-// later ones left it out, or somebody has taken its watermark away.
-func (r *run) untoldDeletes(ctx context.Context) ([]ledger.Window, error) {
+// missedDeletes returns windows for types without a watermark whose deletes may not have been
+// reported: they begin at the oldest live rows of those types. There are such rows if all runs
+// of the type were partial, if later runs left it out, or if somebody removed its watermark.
+func (r *run) missedDeletes(ctx context.Context) ([]ledger.Window, error) {
 	feed, start := r.lease.Feed(), r.Feed.Request.Since
 	var windows []ledger.Window
 	for _, w := range feed.Since(r.journal.begun.Types) {
@@ -89,7 +90,7 @@ func (r *run) untoldDeletes(ctx context.Context) ([]ledger.Window, error) {
 			return nil, err
 		}
 		if oldest.IsZero() || !start.IsZero() && !oldest.Before(start) {
-			continue // from start, deletes are told of anyway
+			continue // the export from start reports these deletes anyway
 		}
 		w.Since = oldest.Add(-r.Feed.Overlap)
 		windows = append(windows, w)
@@ -97,8 +98,8 @@ func (r *run) untoldDeletes(ctx context.Context) ([]ledger.Window, error) {
 	return windows, nil
 }
 
-// inFull says whether all of the feed was exported: as a full run does, and one that finds new
-// members in each group of a server that does not export patients by name.
+// inFull reports whether the whole feed was exported. A full run does that, and so does a run
+// that finds new members in every group of a server that does not export patients by name.
 func (r *run) inFull() bool {
 	switch r.journal.begun.Kind {
 	case ledger.KindFull:
@@ -116,7 +117,7 @@ func (r *run) inFull() bool {
 	return !slices.ContainsFunc(r.groups(), func(g string) bool { return !full[g] })
 }
 
-// request is the kick-off of a planned export.
+// request returns the kick-off of a planned export.
 func (r *run) request(x *export) bulk.Request {
 	p, q := x.planned, r.Feed.Request
 	q.Group = p.Group
@@ -142,9 +143,9 @@ func (r *run) request(x *export) bulk.Request {
 	return q
 }
 
-// filterText is what a feed asks for beside types and groups: names, and hashes of
-// values, since they may name patients. A watermark is good for one of them only: what
-// was filtered out before it would never come.
+// filterText is what a feed asks for besides types and groups: names, and hashes of values,
+// since these may name patients. A watermark holds for one filterText only: under another, what
+// was filtered out before the watermark would never come.
 type filterText map[string]string
 
 func filtersOf(f Feed) filterText {
@@ -172,7 +173,7 @@ func filtersOf(f Feed) filterText {
 	return all
 }
 
-// filterHash is a text to compare, in the place of one that may name people; "" of none.
+// filterHash returns a hash to compare instead of a text that may name people, "" for "".
 func filterHash(text string) string {
 	if text == "" {
 		return ""
@@ -180,7 +181,7 @@ func filterHash(text string) string {
 	return fmt.Sprintf("%.6x", sha256.Sum256([]byte(text)))
 }
 
-// changed are the names of what is not the same.
+// changed returns the names of the filters that differ.
 func (was filterText) changed(is filterText) []string {
 	var names []string
 	for _, side := range []filterText{was, is} {
@@ -194,7 +195,7 @@ func (was filterText) changed(is filterText) []string {
 	return names
 }
 
-// checkFilters refuses a feed whose watermark is about something else.
+// checkFilters returns an error if the feed's watermarks hold for other filters.
 func checkFilters(o Options, feed ledger.Feed) error {
 	if o.Full || len(feed.Watermarks) == 0 {
 		return nil
@@ -205,10 +206,10 @@ func checkFilters(o Options, feed ledger.Feed) error {
 	return nil
 }
 
-// checkSink looks for a part of the newest live run, for a run of a kind that brings only
-// what has changed. A sink without it is not the one that
-// the watermarks are about, as where the state has a place of its own and sink.url has
-// changed: what has changed since would be all that is there.
+// checkSink looks for a part of the newest live run that has any, before a run that fetches only
+// changes. A sink without it is not the one that the watermarks are about, for example because
+// the state is kept elsewhere and sink.url has changed. It would then hold nothing but the
+// changes since.
 func (r *run) checkSink(ctx context.Context, kind ledger.Kind) error {
 	if kind != ledger.KindIncremental {
 		return nil

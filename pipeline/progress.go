@@ -9,20 +9,20 @@ import (
 // Phase is what a run is doing.
 type Phase string
 
-// The phases of a run, in their order; a run with several exports goes from Starting to
-// Converting for each. One that fails comes from any to Ending.
+// The phases of a run, in order. A run with several exports goes from Starting to Converting for
+// each of them. A run that fails goes from any phase to Ending.
 const (
 	Queued     Phase = "queued" // until it is this run's turn
 	Starting   Phase = "starting"
 	Waiting    Phase = "waiting"
 	Converting Phase = "converting"
 	Publishing Phase = "publishing"
-	Ending     Phase = "ending" // without a result: it cleans up
+	Ending     Phase = "ending" // cleaning up, without a result
 	Done       Phase = "done"
 )
 
-// Progress is a run's state as others may watch it. The zero value is ready. A
-// [Run] writes it; Snapshot may be called from any goroutine.
+// Progress is the state of a run, for others to watch. The zero value is ready to use. [Run]
+// writes it; Snapshot may be called from any goroutine.
 type Progress struct {
 	bytes, resources atomic.Int64
 
@@ -38,8 +38,8 @@ type Snapshot struct {
 	Files     int       // in the manifests read so far
 	FilesDone int
 	Bytes     int64 // NDJSON read
-	Resources int64 // lines dealt with
-	Expected  int64 // resources by the manifests' counts, -1 if one has none
+	Resources int64 // lines processed
+	Expected  int64 // resources according to the manifests' counts, -1 if a file has no count
 
 	BytesBefore, ResourcesBefore int64 // Bytes and Resources when the phase began
 }

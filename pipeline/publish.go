@@ -17,7 +17,7 @@ import (
 // publishers is how many parts are published, or thrown away, at once.
 const publishers = 8
 
-// fillReport says in the report what the run's journal knows.
+// fillReport adds what the run's journal knows to the report.
 func (r *run) fillReport() {
 	if r.journal == nil {
 		return
@@ -30,7 +30,7 @@ func (r *run) fillReport() {
 	}
 	for _, x := range r.journal.exports {
 		if x.Role == roleMembers {
-			continue // a server's words on our own parameters say nothing of the data
+			continue // what a server says about our own parameters says nothing about the data
 		}
 		for _, i := range x.issues {
 			r.report.Issues.Add(i)
@@ -52,11 +52,11 @@ func (r *run) fillReport() {
 	}
 }
 
-// publish makes all staged parts visible, and then the run: until its one write of the
-// feed's object, readers of that see nothing of the run, and after it all. It may be
-// done again by another process at any point.
+// publish makes all staged parts visible, and then the run. Readers that go by the feed's object
+// see nothing of the run until the one write of that object, and all of it after. Another
+// process may redo publish from any point.
 func (r *run) publish(ctx context.Context) error {
-	members, err := r.membersNow(ctx) // while nothing can be seen yet: lists may be damaged
+	members, err := r.membersNow(ctx) // while nothing is visible yet: lists may be damaged
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (r *run) publish(ctx context.Context) error {
 // report.
 func (r *run) publishParts(ctx context.Context) error {
 	r.enter(Publishing)
-	// The fence: an old holder of the lease that wakes up here finds that it has lost it.
+	// The fence: an old holder of the lease that wakes up here finds out that it has lost it.
 	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (r *run) publishParts(ctx context.Context) error {
 	return nil
 }
 
-// eachReceipt calls do for all that is staged, from several goroutines.
+// eachReceipt calls do for everything that is staged, from several goroutines.
 func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPart) error) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
@@ -127,8 +127,8 @@ func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPa
 	return context.Cause(ctx)
 }
 
-// addToFeed adds the run to the feed, with its list of members, and moves the watermark, in one
-// write.
+// addToFeed adds the run to the feed, together with its list of members, and moves the
+// watermark, in one write.
 func (r *run) addToFeed(ctx context.Context, list []byte) error {
 	members, err := r.putMembers(ctx, list)
 	if err != nil {
@@ -165,12 +165,13 @@ func (r *run) addToFeed(ctx context.Context, list []byte) error {
 	}
 	r.Log.Info("published", "parts", len(r.report.Parts), "resources", r.report.Resources, "quarantined", r.report.Quarantined)
 
-	// What follows is not the run's success: the next one does it, if it fails here.
+	// The run has succeeded. If any of what follows fails, the next run does it.
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { r.tryPutManifests(ctx) })
 	beside.Go(func() { r.dropLists(ctx, lists) })
-	// Before the ledger goes, which says what there is to delete: the next run tries once more.
+	// End the exports before the ledger goes, since it says which ones there are. If the server
+	// does not answer, the next run tries again.
 	if !r.endJobs(ctx) {
 		return nil
 	}
@@ -180,7 +181,7 @@ func (r *run) addToFeed(ctx context.Context, list []byte) error {
 	return nil
 }
 
-// dropLists removes lists of members but for the one that the feed knows.
+// dropLists removes lists of members, except the one that the feed names.
 func (r *run) dropLists(ctx context.Context, keys []string) {
 	for _, key := range keys {
 		if key == "" || key == r.lease.Feed().Members {
@@ -198,7 +199,7 @@ func (r *run) publishedRun() ledger.PublishedRun {
 		Status: r.report.Status, Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 
-// droppableNow are the runs that need not be kept once r is published.
+// droppableNow returns the runs that need not be kept once r is published.
 func (r *run) droppableNow(ctx context.Context) []string {
 	next := r.lease.Feed()
 	if !r.report.Empty() {
@@ -211,8 +212,8 @@ func (r *run) droppableNow(ctx context.Context) []string {
 	return gone
 }
 
-// tryPutManifests writes the symlink manifests after a change that counts already, also where
-// ctx has ended in the meantime: the next run heals what fails here.
+// tryPutManifests writes the symlink manifests after a change that already counts, even if ctx
+// has ended in the meantime. The next run repairs what fails here.
 func (r *run) tryPutManifests(ctx context.Context) {
 	ctx, cancel := transport.Linger(ctx, durableTime)
 	defer cancel()

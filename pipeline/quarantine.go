@@ -16,11 +16,11 @@ import (
 	"fhirkiln/transport"
 )
 
-// quarantine is a worker's file of lines that could not become rows. It is staged and
-// published like a part, but under the run's own folder, since it holds patient data.
+// quarantine is a worker's file of lines that could not become rows. It is staged and published
+// like a part, but in the run's own folder, since it holds patient data.
 type quarantine struct{ sink.Staging }
 
-// quarantine takes one bad line; see [columnar.Options]. A line may be too long for
+// quarantine writes down one bad line; see [columnar.Options]. A line may be too long for
 // memory, so it is written as it is read.
 func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 	if w.bad == nil {
@@ -30,7 +30,7 @@ func (w *worker) quarantine(ctx context.Context, q columnar.Quarantined) error {
 		}
 		w.bad = &quarantine{staging}
 	}
-	if w.firstBad == "" || q.Line < w.badLine { // lines need not come in their order
+	if w.firstBad == "" || q.Line < w.badLine { // lines may come out of order
 		w.badLine = q.Line
 		w.firstBad = fmt.Sprintf("%s, %v", transport.Redact(q.Origin.File), &q.DataError)
 	}

@@ -7,13 +7,14 @@ import (
 	"fhirkiln/columnar"
 )
 
-// fileKind is what files have in common that may share a part; local ones may share it without.
+// fileKind is what output files must have in common to share a part. Local files may share one
+// regardless.
 type fileKind struct {
 	Type    string `json:"type"`
 	Deleted bool   `json:"deleted,omitempty"`
 }
 
-// partType is the type of the parts that rows of such files are in, but for strays.
+// partType returns the type of the parts that rows of such files go into, except strays.
 func (k fileKind) partType() string {
 	if k.Deleted {
 		return columnar.Deleted
@@ -21,34 +22,35 @@ func (k fileKind) partType() string {
 	return k.Type
 }
 
-// queuedFile is a file that is to be converted.
+// queuedFile is a file to be converted.
 type queuedFile struct {
 	bulk.File
 	kind     fileKind
 	manifest *bulk.Manifest // that lists it
 	index    int            // among its export's files
-	place    place          // what of it is converted already
+	place    place          // how much of it is converted already
 }
 
-// work is about how many bytes the file has, so far as the manifest tells, 1 if it does
-// not. A manifest may say anything: what it says is bounded, so that sums stay within an int64.
+// work estimates the size of the file in bytes from what the manifest says; 1 if it says
+// nothing. A manifest may say anything, so the estimate is capped to keep sums within an int64.
 func (f queuedFile) work() int64 {
 	const (
-		resource = 1000 // bytes; they are from some 200 to some 10,000
-		most     = 1 << 38
+		resource = 1000 // bytes; they range from about 200 to about 10,000
+		maxBytes = 1 << 38
 	)
-	return max(min(f.Bytes, most), min(f.Count, most/resource)*resource, 1)
+	return max(min(f.Bytes, maxBytes), min(f.Count, maxBytes/resource)*resource, 1)
 }
 
-// queue deals files to workers, one type after the other to each, so that whole files
-// of one type fill its part. Those with most work come first, so that at the end all
-// workers have some. Files may still be added while it deals. Safe for concurrent use.
+// queue deals files to workers. Each worker gets the files of one type before those of another,
+// so that whole files of one type fill its parts. Types with the most work come first, so that
+// all workers have some at the end. Files may still be added while it deals. It is safe for
+// concurrent use.
 type queue struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	files  map[fileKind][]queuedFile
-	work   map[fileKind]int64 // of files
-	order  []fileKind         // as they came
+	work   map[fileKind]int64 // total of files
+	order  []fileKind         // in order of arrival
 	closed bool
 }
 
@@ -71,7 +73,7 @@ func (q *queue) add(files []queuedFile) {
 	q.more.Broadcast()
 }
 
-// close says that no files will be added. To close it again does nothing.
+// close says that no more files will be added. Closing again does nothing.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,8 +81,8 @@ func (q *queue) close() {
 	q.more.Broadcast()
 }
 
-// next deals a file: of kind k if there is one, else of the kind that has most work
-// left. It waits for one; false says that there will be none.
+// next deals a file: one of kind k if there is any, else one of the kind with the most work
+// left. It waits until there is one; false means that there will be none.
 func (q *queue) next(k fileKind) (queuedFile, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,13 +106,13 @@ func (q *queue) next(k fileKind) (queuedFile, bool) {
 	}
 }
 
-// waiting are the kinds of which there are files, at most so many.
-func (q *queue) waiting(most int) []fileKind {
+// waiting returns the kinds that have files, at most limit of them.
+func (q *queue) waiting(limit int) []fileKind {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var kinds []fileKind
 	for _, k := range q.order {
-		if len(q.files[k]) > 0 && len(kinds) < most {
+		if len(q.files[k]) > 0 && len(kinds) < limit {
 			kinds = append(kinds, k)
 		}
 	}

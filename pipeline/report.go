@@ -16,16 +16,16 @@ import (
 	"fhirkiln/transport"
 )
 
-// draft is a run's report as it comes to be.
+// draft is a run's report in the making.
 type draft struct {
 	lake.Report
 	firstBad map[string]string // by type: reason and place of the first bad line
-	spans    map[string]span   // by type: of its files
-	phase    Phase             // since the time in
-	in       time.Time
+	spans    map[string]span   // by type, of its files
+	phase    Phase             // the current one
+	in       time.Time         // when it began
 }
 
-// span is from the first file's start to the last one's end.
+// span is the time from the first file's start to the last one's end.
 type span struct{ from, to time.Time }
 
 func newDraft(f Feed, started time.Time) *draft {
@@ -90,7 +90,7 @@ func (r *draft) addPart(p stagedPart) {
 	t := r.typeOf(p.Type)
 	t.Parts++
 	t.Rows += p.Rows
-	if p.Of.Type != p.Type && !p.Of.Deleted && r.Kind != ledger.KindFiles { // local files may have any
+	if p.Of.Type != p.Type && !p.Of.Deleted && r.Kind != ledger.KindFiles { // local files may hold any type
 		t.Strays += p.Rows
 	}
 	t.ParquetBytes += p.Receipt.Size
@@ -98,9 +98,9 @@ func (r *draft) addPart(p stagedPart) {
 	r.Attachments += p.Attachments
 }
 
-// takeExports adds the exports of a run that the reported one replaces, the first or
-// another one: they say what groups and types its rows are of. So do the filters, as far
-// as they are the same.
+// takeExports adds the exports of a run that the reported one replaces; first says whether it is
+// the first such run. The exports say which groups and types the rows come from. So do the
+// filters, if they are the same for all replaced runs.
 func (r *draft) takeExports(of *lake.Report, first bool) {
 	if first {
 		r.Filters, r.GroupSearch = of.Filters, of.GroupSearch
@@ -124,7 +124,7 @@ func (r *draft) takeExports(of *lake.Report, first bool) {
 	}
 }
 
-// withoutTimes is an export as it comes again every night.
+// withoutTimes returns an export without what differs from one night to the next.
 func withoutTimes(x lake.ExportReport) lake.ExportReport {
 	x.TransactionTime = ""
 	if x.Since != nil {
@@ -133,8 +133,8 @@ func withoutTimes(x lake.ExportReport) lake.ExportReport {
 	return x
 }
 
-// addDuplicates says what came more than once, if s knows, of all types that addPart has
-// seen.
+// addDuplicates records how many resources of each type that addPart has seen came more than
+// once, if s knows.
 func (r *draft) addDuplicates(s *seen) {
 	if !s.known() {
 		r.forgetDuplicates()
@@ -162,7 +162,7 @@ func (r *draft) forgetDuplicates() {
 	}
 }
 
-// markPublished says that all parts are.
+// markPublished sets the status of a run whose parts are all published.
 func (r *draft) markPublished() {
 	r.Status = ledger.StatusPublished
 	if r.Issues.Failed() > 0 || r.Quarantined > 0 || r.retiringRefused() {
@@ -172,7 +172,7 @@ func (r *draft) markPublished() {
 
 func (r *draft) retiringRefused() bool { return r.Retired != nil && r.Retired.Refused }
 
-// failed says why the run failed, and takes back what addPart said.
+// failed records why the run failed, and takes back whatever was reported as published.
 func (r *draft) failed(err error) {
 	r.Status, r.Error = lake.StatusFailed, err.Error()
 	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []lake.Part{}, nil, 0, 0
@@ -192,7 +192,8 @@ func (r *draft) typeOf(name string) *lake.TypeReport {
 	return &r.Types[i]
 }
 
-// enter notes how long the phase before has taken. One goroutine at a time calls it.
+// enter begins a phase, and notes how long the one before has taken. Only one goroutine at a
+// time may call it.
 func (r *draft) enter(p Phase, now time.Time) {
 	if took := now.Sub(r.in).Round(time.Millisecond).Seconds(); r.phase != "" && r.phase != Ending && took > 0 {
 		i := slices.IndexFunc(r.Phases, func(was lake.PhaseReport) bool { return was.Phase == string(r.phase) })
@@ -204,13 +205,14 @@ func (r *draft) enter(p Phase, now time.Time) {
 	r.phase, r.in = p, now
 }
 
-// finish ends the report. What is done afterwards counts for nothing.
+// finish ends the report. What is done afterwards is not counted.
 func (r *draft) finish(t time.Time) {
 	r.enter("", t)
 	r.Finished = t.UTC()
 }
 
-// quality is a [*QualityError] if more lines of a type are in quarantine than allowed.
+// quality returns a [*QualityError] if the share of a type's lines in quarantine is larger than
+// allowed.
 func (r *draft) quality(allowed float64) error {
 	for _, t := range r.Types {
 		if lines := t.Resources + t.Quarantined; float64(t.Quarantined) > allowed*float64(lines) {
@@ -220,13 +222,13 @@ func (r *draft) quality(allowed float64) error {
 	return nil
 }
 
-// issueOf is an issue as it is reported.
+// issueOf returns an issue as it appears in the report.
 func issueOf(i bulk.Issue) lake.IssueReport {
 	return lake.IssueReport{Severity: codeOrOther(i.Severity), Code: codeOrOther(i.Code), Count: 1, Failed: i.Failed()}
 }
 
-// codeOrOther lets nothing but a code into the report: servers put texts, with
-// patients in them, where codes belong.
+// codeOrOther lets nothing but codes into the report: servers put texts, with patients in them,
+// where codes belong.
 func codeOrOther(s string) string {
 	if len(s) > 30 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") != "" {
 		return "other"

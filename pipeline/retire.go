@@ -10,27 +10,27 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// retirement is the ledger's entry of it.
+// retirement is the ledger's entry about what a run has retired.
 type retirement struct {
 	Parts  []stagedPart      `json:"parts,omitempty"`
 	Report lake.RetireReport `json:"report"`
 }
 
-// retiredFile stands in __origin.file of tombstones that no server sent.
+// retiredFile is the __origin.file of tombstones that no server sent.
 const retiredFile = "retired"
 
-// mostRetired: a run may retire at most 1/mostRetired of a type's current resources. More
-// looks like a server that has not sent everything.
+// mostRetired limits retirement: a run may retire at most 1/mostRetired of a type's current
+// resources. More than that looks like a server that has not sent everything.
 const mostRetired = 10
 
-// retireAbsent makes tombstones for resources that are current and that this full run
-// lacks, if the feed wants it; its parts are published, and not live yet. Only what came
-// of exports as this one's are is looked at: the same filters, types and groups.
+// retireAbsent makes tombstones for resources that are current but missing from this full run,
+// if the feed wants that. The run's parts are published by now, but not live yet. Only what came
+// from exports like this run's is considered: those with the same filters, types and groups.
 func (r *run) retireAbsent(ctx context.Context) error {
 	if !r.Feed.Retire || r.report.Kind != ledger.KindFull {
 		return nil
 	}
-	if done := r.journal.retired; done != nil { // before the run was cut off
+	if done := r.journal.retired; done != nil { // done before the run was cut off
 		r.report.Retired = &done.Report
 		return nil
 	}
@@ -41,7 +41,7 @@ func (r *run) retireAbsent(ctx context.Context) error {
 	}
 	a := &absence{run: r, out: tombstones{run: r}}
 	done, err := a.retire(ctx)
-	if why := whyUnread(err); why != "" { // of this feed, or of another one with the same ids
+	if why := whyUnread(err); why != "" { // live runs of this feed, or of another one with the same ids
 		r.Log.Warn("nothing is retired", "why", why)
 		if err = a.out.abort(ctx); err == nil {
 			done = &retirement{Report: lake.RetireReport{Skipped: why}}
@@ -64,8 +64,8 @@ func (r *run) retireAbsent(ctx context.Context) error {
 	return nil
 }
 
-// whyUnread says what of the live runs is not there or cannot be used; "" of another error.
-// It would be so the next night too.
+// whyUnread says which part of the live runs is missing or unusable, which it would be the next
+// night too. It returns "" for any other error.
 func whyUnread(err error) string {
 	_, damaged := errors.AsType[*ledger.DamagedError](err)
 	_, newer := errors.AsType[*ledger.VersionError](err)
@@ -75,7 +75,7 @@ func whyUnread(err error) string {
 	return ""
 }
 
-// cannotRetire is why this run cannot tell what is gone, "" if it can.
+// cannotRetire returns why this run cannot tell what is gone, "" if it can.
 func (r *run) cannotRetire() string {
 	switch q := r.Feed.Request; {
 	case r.report.Issues.Failed() > 0:

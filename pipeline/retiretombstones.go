@@ -11,7 +11,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// tombstones writes them into one part.
+// tombstones writes tombstones into one part.
 type tombstones struct {
 	run    *run
 	writer *columnar.Writer // nil before the first
@@ -19,7 +19,7 @@ type tombstones struct {
 	lines  int64
 }
 
-// add writes a tombstone. An id that no URL can name has none.
+// add writes a tombstone. It writes none for an id that no URL can name.
 func (w *tombstones) add(ctx context.Context, resourceType, id string) (written bool, err error) {
 	if w.writer == nil {
 		options := w.run.columnar()

@@ -6,23 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// seen counts the resources that come more than once in a run: those of one type, id and
-// meta.versionId, where there is one. Servers send resources again in each export that
-// they belong to, and some in one export.
+// seen counts the resources that come more than once in a run: those with the same type, id and,
+// where there is one, meta.versionId. Servers send a resource again in each export that it
+// belongs to, and some send it again in one export.
 //
-// It holds 64 bits of each, by a hash that is seeded by chance: of 3 million resources,
-// one is mistaken for another in one of four million runs. Past that many, which take
-// 32 MiB, it lets go of them, and what came twice is not known.
+// It keeps 64 bits per resource, from a hash with a random seed: with 3 million resources, one
+// is mistaken for another in one of four million runs. Past that many, which take 32 MiB, it
+// drops them all, and duplicates are not known.
 //
-// Safe for concurrent use, by a looker for each goroutine.
+// It is safe for concurrent use if each goroutine has a looker of its own.
 type seen struct {
 	max    int64
 	seed   maphash.Seed
-	shards [64]shard // each grows by itself, so that none is copied whole
+	shards [64]shard // each grows by itself, so that they are never all copied at once
 	count  atomic.Int64
 
 	mu     sync.Mutex
-	byType map[string]int64 // those that had come before
+	byType map[string]int64 // how many had come before
 }
 
 // maxSeen is how many resources a run may have for its duplicates to be known.
@@ -32,33 +32,33 @@ func newSeen(maximum int64) *seen {
 	return &seen{max: maximum, seed: maphash.MakeSeed(), byType: map[string]int64{}}
 }
 
-// shard is a set of hashes: a table with linear probing, in which 0 is free.
+// shard is a set of hashes: a table with linear probing, in which 0 marks a free slot.
 type shard struct {
 	mu    sync.Mutex
-	table []uint64 // as long as a power of two
+	table []uint64 // its length is a power of two
 	used  int
 }
 
-// looker notes resources, to look for them in seen. It belongs to one goroutine at a time.
+// looker collects resources and looks them up in seen. It belongs to one goroutine at a time.
 type looker struct {
 	seen    *seen
-	full    bool        // seen was, so that nothing is noted any more
-	repeats int64       // how many of those that were looked for had come before
+	full    bool        // seen was full, so nothing is noted anymore
+	repeats int64       // how many of those looked up had come before
 	noted   [64][]noted // by shard
 }
 
-// noted is a resource that was noted and not looked for yet.
+// noted is a resource that has not been looked up yet.
 type noted struct {
 	sum          uint64
 	resourceType string
 }
 
-// batch is how many hashes of one shard are looked up together: the table does not fit a
-// core's cache, and one lookup at a time cost a twelfth of a run of small resources, waiting
-// for memory. Nor do cores then wait for each other at each resource.
+// batch is how many hashes of one shard are looked up together. The table does not fit into a
+// core's cache, and looking up one at a time cost a twelfth of a run of small resources, spent
+// waiting for memory. Batching also keeps cores from waiting for each other at each resource.
 const batch = 16
 
-// look notes a resource. One without an id is like no other.
+// look notes a resource. One without an id is not counted, since it is like no other.
 func (l *looker) look(resourceType string, id, version []byte) {
 	if len(id) == 0 || l.full {
 		return
@@ -76,8 +76,8 @@ func (l *looker) look(resourceType string, id, version []byte) {
 	}
 }
 
-// finish looks for all that were noted, and returns how many had come before since it was
-// called last.
+// finish looks up everything that is still noted, and returns how many resources since the last
+// call had come before.
 func (l *looker) finish() (repeats int64) {
 	for n := range l.noted {
 		l.flush(n)
@@ -86,7 +86,7 @@ func (l *looker) finish() (repeats int64) {
 	return repeats
 }
 
-// flush looks for what was noted of a shard.
+// flush looks up what was noted for one shard.
 func (l *looker) flush(n int) {
 	s, some := l.seen, l.noted[n]
 	l.noted[n] = some[:0]
@@ -107,8 +107,8 @@ func (l *looker) cameBefore(resourceType string) {
 	l.seen.byType[resourceType]++
 }
 
-// take adds resources, and calls back for those that were there. It returns how many were
-// not.
+// take adds resources, and calls cameBefore for those that are there already. It returns how
+// many were new.
 func (s *shard) take(some []noted, cameBefore func(resourceType string)) (fresh int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,16 +122,16 @@ func (s *shard) take(some []noted, cameBefore func(resourceType string)) (fresh 
 	return fresh
 }
 
-// firstTable is how many places a shard begins with, 64 KiB: so a run of 300,000 resources
-// never moves one.
+// firstTable is how many slots a shard begins with, 64 KiB: enough that a run of 300,000
+// resources never has to move one.
 const firstTable = 8192
 
-// add says whether sum is new.
+// add adds sum and reports whether it is new.
 func (s *shard) add(sum uint64) (fresh bool) {
 	if 4*(s.used+1) > 3*len(s.table) {
 		old := s.table
 		s.table = make([]uint64, max(2*len(old), firstTable))
-		clear(s.table) // written before it is read, or the system maps each page twice, and all cores wait
+		clear(s.table) // written before it is read; otherwise the system maps each page twice, and all cores wait
 		for _, h := range old {
 			if h != 0 {
 				s.table[s.place(h)] = h
@@ -147,7 +147,7 @@ func (s *shard) add(sum uint64) (fresh bool) {
 	return true
 }
 
-// place is where sum is, or where it belongs.
+// place returns the slot that sum is in, or belongs in.
 func (s *shard) place(sum uint64) uint64 {
 	mask := uint64(len(s.table) - 1)
 	at := sum & mask
@@ -163,6 +163,6 @@ func (s *shard) drop() {
 	s.table, s.used = nil, 0
 }
 
-// known says whether all of the run's resources were looked for, once lookers have finished.
-// A nil seen knows nothing.
+// known reports whether all of the run's resources were looked up, once the lookers have
+// finished. A nil seen knows nothing.
 func (s *seen) known() bool { return s != nil && s.count.Load() <= s.max }

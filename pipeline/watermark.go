@@ -14,8 +14,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// UnfinishedError says that a feed's watermark cannot be set, since an unfinished run has
-// exports from the one before: it would move the watermark on, whatever is set now.
+// UnfinishedError says that a feed's watermark cannot be set because a run of the feed is
+// unfinished. That run's exports start from the old watermark, and it would move the watermark
+// on, whatever is set now.
 type UnfinishedError struct {
 	Feed, Run string
 	Started   time.Time
@@ -26,14 +27,14 @@ func (e *UnfinishedError) Error() string {
 		e.Feed, e.Run, e.Started.Format(time.RFC3339))
 }
 
-// SetWatermark sets the watermarks of resource types, or that of all types if there are
-// none, to an instant (RFC 3339), backwards too; "" takes them away, so that the next run
-// exports those types in full. The feed's history has it, as set by hand. It returns how
-// they moved.
+// SetWatermark sets the watermarks of resource types, or that of all types if none are given, to
+// an instant (RFC 3339), which may be earlier than the present one. If to is "", it removes
+// them, so that the next run exports those types in full. The feed's history records the moves
+// as set by hand, and SetWatermark returns them.
 //
-// A feed that never ran may be given one, for data that is there by other means. Only
-// o.Feed and o.State, or o.Sink, are used. Errors are a [*ledger.HeldError], an
-// [*UnfinishedError], the ledger's, and one for a text that is no instant.
+// A feed that has never run may be given a watermark, for data that got there by other means.
+// Only o.Feed and o.State, or o.Sink, are used. Errors are a [*ledger.HeldError], an
+// [*UnfinishedError], those of the ledger, and one for a text that is not an instant.
 func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]lake.MoveReport, error) {
 	o = o.withDefaults()
 	var moves []lake.MoveReport
@@ -47,9 +48,9 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 				return err
 			}
 			if f.Filters == nil {
-				f.Filters = filtersOf(o.Feed) // what the watermark is about
+				f.Filters = filtersOf(o.Feed) // what the watermark holds for
 			}
-			moves = nil // this may be called again
+			moves = nil // this function may be called again
 			for _, m := range f.History {
 				if m.By == ledger.BySet && m.At.Equal(at) {
 					moves = append(moves, lake.MoveReport{Type: m.Type, From: m.From, To: m.To})
@@ -61,18 +62,18 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 	return moves, err
 }
 
-// moveWatermark moves f's watermarks to the lowest transactionTime of the run's
-// exports. It does so only if nothing of the export is missing.
+// moveWatermark moves f's watermarks to the lowest transactionTime of the run's exports,
+// provided that nothing is missing from them.
 //
-// The list of members goes with them: of whom it lists, everything is published up to the
-// watermark. What a run that does not move it has not brought of a new member, the next
-// one asks for again.
+// The list of members moves with the watermarks: for every member on it, everything up to the
+// watermark is published. If a run does not move the watermark, the next run asks again for
+// whatever this one has not fetched about a new member.
 func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	if r.report.Kind == ledger.KindFiles {
 		return
 	}
 	if r.inFull() {
-		f.Full = r.started.UTC() // even if the watermark stays: else each night would be full from then on
+		f.Full = r.started.UTC() // even if the watermark stays: otherwise every night from then on would be full
 	}
 	if n := r.report.Issues.Failed(); n > r.Feed.MaxErrors {
 		r.keepWatermark("the server reported errors, so the next run asks again")
@@ -84,13 +85,13 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	}
 	types, upTo := r.journal.begun.Types, r.completeUpTo()
 	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
-		f.KeepOnly(nil, r.id, now) // they are about something else, even if they are later
+		f.KeepOnly(nil, r.id, now) // the old watermarks hold for other filters, even if they are later
 	}
 	f.Filters = maps.Clone(r.journal.begun.Filters)
 	older := slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) })
 	if older && f.Members != "" {
-		// Else a type without one would get this one, and lack for good those who have joined
-		// since: the feed's list has them already.
+		// Otherwise a type without a watermark would get this one, and would never get the
+		// patients who have joined since: the feed's list has them already.
 		r.keepWatermark("the server's transactionTime is older than the one before")
 		return
 	}
@@ -102,19 +103,20 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 		r.keepWatermark("the server's transactionTime is not later than the one before")
 	}
 	if older {
-		return // new members are not published that far
+		return // new members are not published up to the later watermark
 	}
 	f.Members = members
 	if members != "" && len(types) > 0 {
-		f.KeepOnly(types, r.id, now) // of other types, new members are not published at all
+		f.KeepOnly(types, r.id, now) // for other types, new members are not published at all
 	}
 }
 
-// completeUpTo is the lowest transactionTime, or where the exports were to end before it:
-// what changed from there on is not in them. The end itself is not in them either, and
-// neither is the next export's _since (IG, "Query Parameters").
+// completeUpTo returns the lowest transactionTime, or an instant just before the requested end
+// (until) of the exports if that is not later: what changed after the end is not in them.
+// Neither is what changed at the end itself, and the next export leaves out its _since too (IG,
+// "Query Parameters").
 //
-// Of a transactionTime that was still to come, it is the run's start. Servers are known to
+// If a transactionTime was still in the future, it returns the run's start. Servers are known to
 // write local time as if it were UTC, and what changes until then would never be asked for.
 func (r *run) completeUpTo() string {
 	text, upTo := r.report.TransactionTime, instant(r.report.TransactionTime)
@@ -128,10 +130,10 @@ func (r *run) completeUpTo() string {
 	return text
 }
 
-// clockSkew is by how much a server's clock may be before this machine's.
+// clockSkew is how far a server's clock may be ahead of this machine's.
 const clockSkew = 10 * time.Minute
 
-// instant is zero for what cannot be read.
+// instant parses a time. It returns zero for what cannot be parsed.
 func instant(text string) time.Time {
 	t, _ := time.Parse(time.RFC3339Nano, text) //nolint:errcheck // as said
 	return t
@@ -144,8 +146,8 @@ func (r *run) keepWatermark(why string) {
 	}
 }
 
-// checkTime says whether the transactionTime is still to come. One that is days ahead is
-// refused: no row of a later export would ever count as newer.
+// checkTime reports whether the transactionTime is in the future, by more than clockSkew. One
+// that is more than a day ahead is refused: no row of a later export would ever count as newer.
 func (r *run) checkTime(m *bulk.Manifest, log *slog.Logger) (isAhead bool, err error) {
 	ahead := m.TransactionTime.Sub(r.Now())
 	switch {

@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-// durableTime is how long a write may take that a canceled ctx does not stop.
+// durableTime is how long a write may take that canceling ctx does not stop.
 const durableTime = 30 * time.Second
 
-// windDown is a context for what is to be done also when ctx has ended: to write down what
-// counts, and to throw away what does not. A store that is silent gets no more than durableTime
-// of it, since a process that was told to end is killed if it does not.
+// windDown returns a context for what must be done even if ctx has ended: recording what counts,
+// and throwing away what does not. It ends after durableTime, in case the store is silent: a
+// process that was told to end is killed if it does not.
 func windDown(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), durableTime)
 }
 
-// cleanUp calls abort, which ctx's end does not stop, and durableTime does.
+// cleanUp calls abort, which is stopped by durableTime, but not by the end of ctx.
 func cleanUp(ctx context.Context, abort func(context.Context) error) error {
 	stop, cancel := windDown(ctx)
 	defer cancel()
 	return abort(stop)
 }
 
-// leftovers are what goroutines of a group have half staged that have failed. It is thrown away
-// when all have ended: the first one to fail is to be heard at once, so that the others end, and
-// its failure is the group's. The zero value is empty.
+// leftovers collects what the failed goroutines of a group have half staged. It is thrown away
+// when all of them have ended: the first failure must be returned at once, so that it becomes
+// the group's and the others end. The zero value is empty.
 type leftovers struct {
 	mu     sync.Mutex
 	aborts []func(context.Context) error
 }
 
-// of returns err. If it is not nil, abort is for later.
+// of returns err. If err is not nil, it keeps abort for later.
 func (l *leftovers) of(err error, abort func(context.Context) error) error {
 	if err != nil {
 		l.mu.Lock()
@@ -42,7 +42,7 @@ func (l *leftovers) of(err error, abort func(context.Context) error) error {
 	return err
 }
 
-// throwAway calls all aborts, side by side.
+// throwAway calls all aborts, concurrently.
 func (l *leftovers) throwAway(ctx context.Context) error {
 	errs := make([]error, len(l.aborts))
 	var all sync.WaitGroup

@@ -23,16 +23,16 @@ type worker struct {
 
 	kind   fileKind
 	writer *columnar.Writer     // nil between parts
-	closed *columnar.Writer     // the one before, for its memory; nil for none
-	open   map[string]*openPart // by resource type: the parts of writer
+	closed *columnar.Writer     // the previous writer, to reuse its memory, or nil
+	open   map[string]*openPart // the parts of writer, by resource type
 	bad    *quarantine
-	files  []fileEnd   // in writer to their ends
-	last   *commitment // what was in writer before; nil for nothing
+	files  []fileEnd   // those that are in writer up to their end
+	last   *commitment // what was in writer before, or nil
 
-	// Of the present file:
-	firstBad string // the first bad line's reason and place
-	badLine  int64  // and its number
-	broken   int64  // where the last line ends that is no JSON
+	// For the current file:
+	firstBad string // reason and place of the first bad line
+	badLine  int64  // its number
+	broken   int64  // where the last line that is not JSON ends
 	again    int64  // how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
@@ -51,7 +51,7 @@ func (w *worker) work(ctx context.Context) error {
 	}
 }
 
-// finish closes what is open, and waits until it counts.
+// finish commits what is open, and waits until it is in the ledger.
 func (w *worker) finish(ctx context.Context) error {
 	free := w.Cores.Use()
 	err := w.commit(ctx, nil)
@@ -59,11 +59,11 @@ func (w *worker) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.committed() // which takes no core: others may have it
+	return w.committed() // needs no core while it waits: others may have it
 }
 
-// convert converts a file. One of another kind has parts of its own, unless it goes on with
-// types that are mixed.
+// convert converts a file. A file of another kind goes into new parts, unless the open ones may
+// mix kinds.
 func (w *worker) convert(ctx context.Context, f queuedFile) error {
 	defer w.Cores.Use()()
 	if f.kind != w.kind && !w.mixes(f.kind) {
@@ -77,22 +77,23 @@ func (w *worker) convert(ctx context.Context, f queuedFile) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx) // not this file's fault
 		case failed != nil:
-			return failed // neither, but of those before it
+			return failed // nor is this one: it is of files before
 		}
 		return &FileError{Type: f.Type, URL: transport.Redact(f.URL), Err: err}
 	}
 	return nil
 }
 
-// mixes says whether the open parts are good for files of another kind, too. That of a local
-// file is the type of its first line, and each may have all types: with parts for each kind there
-// would be as many as types times types. Where many are open, a file may have too many of its own.
+// mixes reports whether the open parts may take files of another kind too. The kind of a local
+// file comes from its first line, but each file may hold all types: with separate parts for each
+// kind, there could be as many as types times types. If many parts are open, the file might need
+// too many more.
 func (w *worker) mixes(k fileKind) bool {
-	const most = 128 // of the 256 that a Writer takes
-	return w.ofLocalFiles() && len(w.open) <= most && w.open[k.partType()] != nil
+	const maxOpen = 128 // of the 256 that a Writer allows
+	return w.ofLocalFiles() && len(w.open) <= maxOpen && w.open[k.partType()] != nil
 }
 
-// file converts one output file, or what of it is not in parts yet.
+// file converts one output file, or as much of it as is not in parts yet.
 func (w *worker) file(ctx context.Context, f queuedFile) error {
 	started := w.Now()
 	stream, err := w.opener.Open(ctx, f.manifest, f.File)
@@ -104,7 +105,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	if err != nil {
 		return err
 	}
-	reader := &counted{r: rest, to: w.Progress, at: f.place.At.Lines}
+	reader := &countingReader{r: rest, to: w.Progress, at: f.place.At.Lines}
 	lines := columnar.NewLinesAt(reader, w.MaxLine, f.place.At)
 	reader.lines = lines
 	origin := &columnar.Origin{Source: w.Feed.Source, Feed: w.Feed.Name, Run: w.id, File: transport.WithoutQuery(f.URL),
@@ -131,7 +132,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 			return err
 		}
 	}
-	if end := lines.Position(); w.broken > 0 && w.broken == end.Bytes { // without a line end
+	if end := lines.Position(); w.broken > 0 && w.broken == end.Bytes { // the last line, without a line end
 		return &BrokenFileError{fmt.Errorf("it breaks off within line %d", end.Lines)}
 	}
 	if err := checkCount(f, here.Read); err != nil {
@@ -154,8 +155,8 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	return nil
 }
 
-// checkCount holds what was read against the manifest. Of deleted files, some servers
-// count Bundles and others what is in them; of organized ones, some count the headers.
+// checkCount compares what was read with the manifest's count. For deleted files, some servers
+// count Bundles and others what is in them; for organized ones, some count the headers.
 func checkCount(f queuedFile, read columnar.ReadStats) error {
 	found := read.Resources + read.Quarantined
 	switch {
@@ -168,8 +169,8 @@ func checkCount(f queuedFile, read columnar.ReadStats) error {
 	return nil
 }
 
-// skipConverted skips what a run that was cut off has in parts already, once the file is proved
-// to begin with the same bytes.
+// skipConverted skips what an interrupted run already has in parts, and proves that the file
+// begins with the same bytes.
 func skipConverted(stream Stream, p place) (io.Reader, error) {
 	if p.Bytes == 0 {
 		return stream, nil
@@ -238,34 +239,34 @@ func (w *worker) countRepeats() {
 	}
 }
 
-// counted is the reader of a Lines. It shows a Progress the bytes that pass, and the lines
-// that are done.
-type counted struct {
+// countingReader is the reader of a Lines. It tells a Progress how many bytes pass and how many
+// lines are done.
+type countingReader struct {
 	r     io.Reader
 	to    *Progress
-	lines *columnar.Lines // whose calls of Read come one at a time
-	at    int64           // lines that were shown, or in parts before
+	lines *columnar.Lines // calls Read one call at a time
+	at    int64           // lines that were reported, or in parts before
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.to.bytes.Add(int64(n))
 	c.count()
 	return n, err
 }
 
-func (c *counted) count() {
+func (c *countingReader) count() {
 	now := c.lines.Position().Lines
 	c.to.resources.Add(now - c.at)
 	c.at = now
 }
 
-// origins are the hosts that would forget attachments with the export: those of its
-// status URL and files.
+// origins returns the origins from which attachments would disappear with the export: those of
+// its status URL and files.
 func origins(m *bulk.Manifest) []string {
 	var all []string
 	add := func(raw string) {
-		// A manifest may have a million files of one host, and is looked at for each part.
+		// A manifest may list a million files of one host, and is searched for each part.
 		if slices.ContainsFunc(all, func(o string) bool { return strings.HasPrefix(raw, o) && strings.HasPrefix(raw[len(o):], "/") }) {
 			return
 		}
