@@ -15,31 +15,31 @@ import (
 	"fhirkiln/sink"
 )
 
-// Options say whose lease to take. Feed and Source are required.
+// Options say which feed's lease to take, and how. Feed and Source are required.
 type Options struct {
 	Feed    string // [a-z][a-z0-9-]*
 	Source  string // the same
 	Purpose string // may be ""
 
-	// Holder is what others are told of who has the lease. Default: host name and
-	// process id. A few random characters are added, since both come again.
+	// Holder tells others who has the lease. Default: host name and process id. A few random
+	// characters are added, since both can recur.
 	Holder string
 
-	// TTL is for how long the lease is held without being renewed, and for how long an
-	// old one must be silent to count as dead. Default 1 minute: three renewals, so that
-	// an outage of the store of some seconds costs nothing, and a run that is started
-	// again soon after it was killed does not wait for long. It is renewed at a third.
+	// TTL is how long the lease is held without being renewed, and how long an old one must be
+	// silent to count as dead. It is renewed after a third of it. Default 1 minute: that is
+	// three renewals, so that a store outage of a few seconds costs nothing, and a run that is
+	// restarted soon after it was killed does not wait long.
 	TTL time.Duration
 
-	// Log tells of takeovers and of renewals that fail. Nil discards them.
+	// Log gets takeovers and failed renewals. Nil discards them.
 	Log *slog.Logger
 }
 
-// HeldError says that another process works at the feed.
+// HeldError says that another process is working on the feed.
 type HeldError struct {
 	Feed   string
-	Holder string    // "" if it has not written who it is
-	Since  time.Time // by the holder's clock; zero as Holder
+	Holder string    // "" if it has not written its name yet
+	Since  time.Time // by the holder's clock; zero if Holder is ""
 }
 
 func (e *HeldError) Error() string {
@@ -49,8 +49,8 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("the feed %s is being worked at by %s since %s", e.Feed, e.Holder, e.Since.Format(time.RFC3339))
 }
 
-// OtherFeedError says that the feed's name is that of another feed: a feed is a name, a
-// source and a purpose.
+// OtherFeedError says that the feed's name belongs to another feed: a feed is a name, a source
+// and a purpose.
 type OtherFeedError struct {
 	Feed            string
 	Source, Purpose string // asked for
@@ -63,14 +63,14 @@ func (e *OtherFeedError) Error() string {
 		e.Feed, e.Has.Source, e.Has.Purpose, e.Source, e.Purpose)
 }
 
-// Acquire takes the lease of a feed, whose object it creates if there is none. Of any
-// number of callers, one gets it.
+// Acquire takes the lease of a feed, and creates the feed's object if there is none. Of any
+// number of callers, one gets the lease.
 //
-// With a [Locker], the others get a [*HeldError] at once, and a lease that a dead
-// process has left is taken over at once. Without one, Acquire watches whether a lease
-// that is there is renewed, which it is within a third of its TTL: then the error is a
-// [*HeldError]. When it has not changed for the longer of both TTLs on this process's
-// own monotonic clock, it is taken over. ctx ends the wait.
+// With a [Locker], the others get a [*HeldError] at once, and a lease left by a dead process is
+// taken over at once. Without one, Acquire watches an existing lease. If its holder renews it,
+// which happens within a third of its TTL, the error is a [*HeldError]. If it stays unchanged
+// for the longer of the two TTLs on this process's own monotonic clock, Acquire takes it over.
+// ctx ends the wait.
 //
 // Other errors are an [*OtherFeedError], the store's, and those of [Read].
 func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
@@ -113,7 +113,7 @@ func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 	return newLease(ctx, a, taken), nil
 }
 
-// acquisition is the way to a lease.
+// acquisition takes a lease. The [Lease] goes on using it.
 type acquisition struct {
 	opts   Options
 	store  Store
@@ -121,12 +121,12 @@ type acquisition struct {
 	unlock func() // does nothing without a Locker
 }
 
-// state is the feed's object as it was at one time. It is not changed.
+// state is the feed's object at one moment. It is never changed.
 type state struct {
 	feed    Feed
-	content []byte // of feed
+	content []byte // feed, encoded
 	version sink.Version
-	sent    time.Time // when it was about to be written by this process: others saw it later, if at all
+	sent    time.Time // when this process was about to write it: others saw it later, if at all
 }
 
 func (a *acquisition) load(ctx context.Context) (state, error) {
@@ -146,7 +146,7 @@ func (a *acquisition) load(ctx context.Context) (state, error) {
 	return state{feed: f, content: content, version: version}, err
 }
 
-// next is the state after a change, which is given a deep copy.
+// next returns the state after a change, which is given a deep copy of the feed.
 func (s state) next(change func(*Feed) error) (state, error) {
 	f := s.feed.clone()
 	if err := change(&f); err != nil {
@@ -165,8 +165,8 @@ func (s state) next(change func(*Feed) error) (state, error) {
 	return state{feed: f, content: content}, nil
 }
 
-// lock takes the store's lock. Who has just got it has not yet written who it is, or is
-// about to let go of it, so that an answer waits for a moment.
+// lock takes the store's lock. If another process has it, lock waits a moment before it says so:
+// that process may have just got the lock and not written its name yet, or be about to let go.
 func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 	const moments, moment = 10, 50 * time.Millisecond
 	for n := 1; ; n++ {
@@ -178,7 +178,7 @@ func (a *acquisition) lock(ctx context.Context, locker Locker) error {
 		if !errors.Is(err, sink.ErrLocked) {
 			return err
 		}
-		if n > 2 { // whoever was there first has had the time to write
+		if n > 2 { // whoever has the lock has had time to write its name
 			s, err := a.load(ctx)
 			if err != nil {
 				return err
@@ -201,7 +201,7 @@ func (a *acquisition) heldError(f Feed) error {
 	return e
 }
 
-// take raises the generation in the object.
+// take takes the lease by raising the generation in the object.
 func (a *acquisition) take(ctx context.Context) (state, error) {
 	now, err := a.load(ctx)
 	if err != nil {
@@ -240,7 +240,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		case lerr != nil:
 			return state{}, lerr
 		case there.feed.Lease != nil && !a.locked:
-			return state{}, a.heldError(there.feed) // it has just been written, so its holder lives
+			return state{}, a.heldError(there.feed) // just written, so its holder is alive
 		case there.version == now.version:
 			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.opts.Feed, err)
 		}
@@ -248,20 +248,20 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 	}
 }
 
-// lookAgain reads what came of a write whose answer was an error, also when ctx has ended: a
-// lease that was written is to be let go of. A store that is silent gets 30 s, so that a process
-// which was told to end does.
+// lookAgain reads the object after a write that returned an error, to see whether it came
+// through. It does so even if ctx has ended, because a lease that was written must be released.
+// A silent store gets 30 s, so that a process that was told to end does.
 func (a *acquisition) lookAgain(ctx context.Context) (state, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return a.load(ctx)
 }
 
-// watch returns when the lease in an object is dead or let go of. While it is alive,
-// the error is a [*HeldError].
+// watch returns once the lease in the object is dead or released. If it is alive, the error is a
+// [*HeldError].
 func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
 	ttl := max(a.opts.TTL, time.Duration(first.feed.Lease.TTL))
-	pause := min(a.opts.TTL, time.Duration(first.feed.Lease.TTL)) / 20 // a living one is noticed soon after its renewal
+	pause := min(a.opts.TTL, time.Duration(first.feed.Lease.TTL)) / 20 // a live holder is noticed soon after it renews
 	dead := time.Now().Add(ttl)
 	a.opts.Log.Info("another process has the lease; waiting to see whether it is alive",
 		"holder", first.feed.Lease.Holder, "since", first.feed.Lease.Since, "at_most", ttl)
@@ -285,7 +285,7 @@ func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
 	}
 }
 
-// sleep waits, or until ctx ends and with its cause.
+// sleep waits for d, or until ctx ends; then it returns ctx's cause.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -108,8 +108,8 @@ func TestTheSecondIsTold(t *testing.T) {
 	})
 }
 
-// Whoever is told to end while it takes the lease looks what has come of that, but not for as
-// long as a store is silent.
+// A process that is told to end while it takes the lease checks whether it got it, but does not
+// wait as long as a store is silent.
 func TestTakingEndsInTime(t *testing.T) {
 	in(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -198,6 +198,7 @@ func TestALockTellsAtOnce(t *testing.T) {
 	})
 }
 
+// The process that has the lock may not have written its name yet.
 func TestTheHolderIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

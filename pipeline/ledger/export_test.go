@@ -8,16 +8,15 @@ import (
 	"time"
 )
 
-// Stop makes the lease look as though its process had been stopped for so long, and were
-// woken now.
+// Stop makes the lease look as if its process had been stopped for so long and woken just now.
 func (l *Lease) Stop(d time.Duration) {
 	was := *l.now.Load()
 	was.sent = was.sent.Add(-d)
 	l.now.Store(&was)
 }
 
-// ReadRun reads the entries of a run that count at the moment, without a lease, in the
-// order of [Run.Entries]. A run without a ledger has none.
+// ReadRun reads the entries of a run that count at present, without a lease, in the order of
+// [Run.Entries]. A run without a ledger has none.
 func ReadRun(ctx context.Context, s Store, run string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		if !IsName(run) {

@@ -7,71 +7,71 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Feed is the object of a feed: everything about it that outlives a run, in one JSON
-// object that is changed by compare and swap.
+// Feed is the object of a feed: everything about it that outlives a run, in one JSON object that
+// is changed by compare-and-swap.
 //
-// Fields that this version of fhirkiln does not know are kept in Unknown, here and in
-// all that it holds, and written back, so that an older version does no harm.
+// Fields that this version of fhirkiln does not know are kept in Unknown, here and in everything
+// inside, and written back, so that an older version does no harm.
 type Feed struct {
 	Version int    `json:"version"` // of the object's format: 1
 	Name    string `json:"feed"`
 	Source  string `json:"source"`
 	Purpose string `json:"purpose"` // "payer_to_payer"; may be ""
 
-	// Generation is raised by whoever takes the lease, and never goes back. Sequence is
-	// raised by every write, so that no two contents are equal. All from Version to
-	// Lease is the lease's to write; [Lease.Update] passes over changes of it.
+	// Generation is raised by whoever takes the lease, and never goes back. Sequence is raised
+	// by every write, so that no two contents are equal. The fields from Version to Lease are
+	// written by the lease; [Lease.Update] ignores changes to them.
 	Generation int64 `json:"generation"`
 	Sequence   int64 `json:"sequence"`
-	Lease      *Held `json:"lease,omitzero"` // nil: nobody works at the feed
+	Lease      *Held `json:"lease,omitzero"` // nil: nobody is working on the feed
 
-	// Unfinished is the run that is under way or was when its process died; the next
-	// run goes on with it. Nil: none.
+	// Unfinished is the run that is under way, or was when its process died; the next run
+	// resumes it. Nil: none.
 	Unfinished *Unfinished `json:"unfinished,omitzero"`
 
-	// Ended are runs that are unfinished no longer, but whose ledger, staged parts or
-	// temporary files may not all be gone. A run is taken out when they are.
+	// Ended are runs that are no longer unfinished, but whose ledger, staged parts or temporary
+	// files may not all be gone. A run is taken out once they are.
 	Ended []string `json:"ended,omitempty"`
 
-	// Filters are the parameters of the feed's exports that say what belongs to it, by
-	// name ("level", "type_filters"), as texts to compare: the watermarks hold for them
-	// alone. Nil: nothing was exported yet.
+	// Filters are the export parameters that define what belongs to the feed, by name ("level",
+	// "type_filters"), as texts to compare. The watermarks hold for these alone. Nil: nothing
+	// was exported yet.
 	Filters map[string]string `json:"filters,omitempty"`
 
-	// Watermarks are the next exports' _since by resource type, "*" being all types, of
-	// exports that named none. See [Feed.Since] and [Feed.Move].
+	// Watermarks are the _since of the next exports, by resource type; "*" is for all types,
+	// from exports that named none. See [Feed.Since] and [Feed.Move].
 	Watermarks map[string]Watermark `json:"watermarks,omitempty"`
 
 	// Full is when the last full export of all of the feed began, by the local clock.
 	// Zero: there was none.
 	Full time.Time `json:"full,omitzero"`
 
-	// Members is the key of the newest list of members. "": there is none.
+	// Members is the key of the newest list of members, "" if there is none.
 	Members string `json:"members,omitempty"`
 
 	// Runs are the published runs whose rows are live, oldest first.
 	Runs []PublishedRun `json:"runs,omitempty"`
 
-	// Dropped are runs that are live no longer, but whose parts may still be there. People
-	// read of them as retired.
+	// Dropped are runs that are no longer live, but whose parts may still be there. Users see
+	// them called retired.
 	Dropped []DroppedRun `json:"retired,omitempty"`
 
-	// History is how the watermarks moved, oldest first; the newest 1,000 moves.
+	// History is how the watermarks moved, oldest first. It keeps the newest 1,000 moves.
 	History []Moved `json:"history,omitempty"`
 
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Held is a lease that somebody has.
+// Held is a lease that a process holds.
 type Held struct {
-	Holder string    `json:"holder"` // "host 1234 a1b2c3": host, process, and chance
+	Holder string    `json:"holder"` // "host 1234 a1b2c3": host name, process id, random characters
 	Since  time.Time `json:"since"`  // by the holder's clock
-	TTL    Duration  `json:"ttl"`    // the holder gives up when it could not renew it for so long
+	TTL    Duration  `json:"ttl"`    // the holder gives up if it cannot renew the lease for this long
 
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Duration is a duration that is "1m0s" in JSON.
+// Duration is a [time.Duration] that is written as "1m0s" in JSON.
 type Duration time.Duration
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -88,26 +88,26 @@ func (d *Duration) UnmarshalText(text []byte) error {
 type Unfinished struct {
 	Run      string    `json:"run"`
 	Started  time.Time `json:"started"`
-	Attempts int       `json:"attempts"` // how many processes have worked at it
+	Attempts int       `json:"attempts"` // how many processes have worked on it
 
 	Unknown jsontext.Value `json:",embed"`
 }
 
 // Watermark says that everything the server had until Time is published.
 type Watermark struct {
-	Time string `json:"time"` // the server's own text of the transactionTime, RFC 3339; "": exported in full, whatever "*" has
-	Run  string `json:"run"`  // that published up to it; "" if it was set by hand
+	Time string `json:"time"` // the transactionTime as the server wrote it, RFC 3339; "": export in full, whatever "*" says
+	Run  string `json:"run"`  // the run that published up to it; "" if it was set by hand
 
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Kind is how a run came by its rows.
+// Kind says where a run's rows come from.
 type Kind string
 
 // The kinds of runs.
 const (
-	KindFull        Kind = "full"        // exports without _since
-	KindIncremental Kind = "incremental" // at least one export with _since
+	KindFull        Kind = "full"        // everything, from the beginning
+	KindIncremental Kind = "incremental" // what has changed since the watermarks; types without one in full
 	KindFiles       Kind = "files"       // NDJSON that was there already
 	KindCompaction  Kind = "compaction"  // the parts of other runs
 )
@@ -126,16 +126,16 @@ const (
 type PublishedRun struct {
 	Run             string    `json:"run"`
 	Published       time.Time `json:"published"`                  // by the local clock
-	TransactionTime string    `json:"transaction_time,omitempty"` // the lowest of its exports, the server's own text
+	TransactionTime string    `json:"transaction_time,omitempty"` // the lowest of its exports', as the server wrote it
 	Kind            Kind      `json:"kind"`
 	Status          Status    `json:"status"`
 	Resources       int64     `json:"resources"`          // rows, without tombstones
-	Parts           int64     `json:"parts"`              // with tombstones' parts
+	Parts           int64     `json:"parts"`              // including those of tombstones
 	Bytes           int64     `json:"bytes"`              // of all parts
-	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds instead of them, and those that these replaced
-	Full            bool      `json:"full,omitzero"`      // of a compaction: there is a full run among them; of an incremental run: all was exported
-	Holds           int       `json:"holds,omitzero"`     // of a compaction: how many of the replaced runs were not compactions themselves
-	Newest          time.Time `json:"newest,omitzero"`    // of a compaction: when the newest of them was published
+	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds in their place, and those that they had replaced
+	Full            bool      `json:"full,omitzero"`      // compaction: a full run is among the replaced; incremental: everything was exported
+	Holds           int       `json:"holds,omitzero"`     // compaction: how many of the replaced runs were not compactions themselves
+	Newest          time.Time `json:"newest,omitzero"`    // compaction: when the newest of the replaced runs was published
 
 	Unknown jsontext.Value `json:",embed"`
 }
@@ -170,7 +170,7 @@ type Moved struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// Drop takes runs out of the live ones. Readers see nothing of them from then on.
+// Drop takes runs out of the live ones. From then on, readers see nothing of them.
 func (f *Feed) Drop(runs []string, at time.Time) {
 	f.Runs = slices.DeleteFunc(f.Runs, func(r PublishedRun) bool {
 		if !slices.Contains(runs, r.Run) {

@@ -15,7 +15,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// feedJSON is a feed with all there is, as it lies in the store.
+// feedJSON is a feed with every field set, as stored.
 const feedJSON = `{
   "version": 1,
   "feed": "members",
@@ -116,7 +116,8 @@ func theFeed() ledger.Feed {
 	}
 }
 
-// compact is JSON on one line, as the object is: Athena's SerDe wants an object a line.
+// compact puts JSON on one line, as the feed's object is: Athena's SerDe wants one object per
+// line.
 func compact(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -164,10 +165,10 @@ func TestReadAndWrite(t *testing.T) {
 	})
 }
 
-// What a newer version keeps in places of its own survives an older one.
+// Fields that only a newer version knows survive being rewritten by this one.
 func TestUnknownFieldsSurvive(t *testing.T) {
 	in(t, func(t *testing.T) {
-		// Into every object, at its end.
+		// Add a field at the end of every object.
 		unknown := strings.NewReplacer("\n}", `, "new": 1.50}`, "\n  }", `, "new": {"deep": [null, "\u00e9"]}}`,
 			"\n    }", `, "new": "x"}`).Replace(feedJSON)
 		// Filters have names of their own, and texts.
@@ -272,7 +273,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever is there, reading it does not panic, and what can be read can be
+// FuzzRead checks that reading never panics, whatever is there, and that what can be read can be
 // worked with and read again.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(feedJSON))

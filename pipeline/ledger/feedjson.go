@@ -12,10 +12,10 @@ import (
 
 const (
 	formatVersion = 1
-	mostCount     = 1 << 53 // of generations and writes; JSON readers keep these exact
+	maxCount      = 1 << 53 // of generations and sequences; JSON readers keep numbers up to it exact
 )
 
-// DamagedError is an object that is there but cannot be used.
+// DamagedError says that an object exists but cannot be used.
 type DamagedError struct {
 	Key  string
 	Hint string // what the user may do; not part of the error's text
@@ -26,7 +26,7 @@ func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", 
 
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// VersionError is an object that a newer fhirkiln has written in a format of its own.
+// VersionError says that an object was written by a newer fhirkiln, in a format of its own.
 type VersionError struct {
 	Key         string
 	There, Know int // versions
@@ -37,9 +37,9 @@ func (e *VersionError) Error() string {
 		e.Key, e.There, e.Know)
 }
 
-// Read reads the object of a feed. If there is none, since nothing ever ran, the error
-// wraps [fs.ErrNotExist]; other errors are the store's, a [*DamagedError] or a
-// [*VersionError]. No lease is needed: what it gives was true in one moment.
+// Read reads the object of a feed. If there is none, because the feed has never run, the error
+// wraps [fs.ErrNotExist]; other errors are the store's, a [*DamagedError] or a [*VersionError].
+// No lease is needed: the result was true at one moment.
 func Read(ctx context.Context, s Store, feed string) (Feed, error) {
 	if !IsName(feed) {
 		return Feed{}, fmt.Errorf("%q is no feed's name", feed)
@@ -51,8 +51,8 @@ func Read(ctx context.Context, s Store, feed string) (Feed, error) {
 	return decode(feed, content)
 }
 
-// ReadAll reads the objects of several feeds, some at once, since each is a request: the first
-// error is [Read]'s.
+// ReadAll reads the objects of several feeds, some at once, since each takes a request. The
+// error is the first from [Read].
 func ReadAll(ctx context.Context, s Store, feeds []string) ([]Feed, error) {
 	all := make([]Feed, len(feeds))
 	group, gctx := errgroup.WithContext(ctx)
@@ -66,7 +66,7 @@ func ReadAll(ctx context.Context, s Store, feeds []string) ([]Feed, error) {
 	return all, group.Wait()
 }
 
-// List is the names of all feeds that have an object, in order.
+// List returns the names of all feeds that have an object, in order.
 func List(ctx context.Context, s Store) ([]string, error) {
 	var feeds []string
 	err := s.List(ctx, feedsFolder, func(key string, _ int64) error {
@@ -90,7 +90,7 @@ func decode(feed string, content []byte) (Feed, error) {
 }
 
 func parse(feed string, content []byte) (Feed, error) {
-	// The version first: what else a newer object holds need not fit.
+	// The version first: the rest of a newer object need not fit.
 	var has struct {
 		Version int `json:"version"`
 	}
@@ -110,7 +110,7 @@ func parse(feed string, content []byte) (Feed, error) {
 	return f, nil
 }
 
-// check refuses what no fhirkiln writes, and names that would lead out of their folders.
+// check rejects what no fhirkiln writes, and names that would lead out of their folders.
 func (f *Feed) check(feed string) error {
 	switch {
 	case f.Version < 1:
@@ -119,9 +119,9 @@ func (f *Feed) check(feed string) error {
 		return fmt.Errorf("it is of the feed %q", f.Name)
 	case f.Source != "" && !IsName(f.Source):
 		return fmt.Errorf("source: %q is no name", f.Source)
-	case f.Generation < 0 || f.Generation > mostCount:
+	case f.Generation < 0 || f.Generation > maxCount:
 		return fmt.Errorf("generation: %d is out of range", f.Generation)
-	case f.Sequence < 0 || f.Sequence > mostCount:
+	case f.Sequence < 0 || f.Sequence > maxCount:
 		return fmt.Errorf("sequence: %d is out of range", f.Sequence)
 	case f.Lease != nil && f.Lease.TTL <= 0:
 		return errors.New("lease: it has no ttl")
@@ -136,7 +136,7 @@ func (f *Feed) check(feed string) error {
 	return nil
 }
 
-// named is the runs whose files may be read or removed because they are named here.
+// named returns the runs whose files may be read or removed because the feed names them.
 func (f *Feed) named() []string {
 	runs := append([]string(nil), f.Ended...)
 	for _, r := range f.Runs {
@@ -156,7 +156,7 @@ func (f *Feed) encode() ([]byte, error) {
 	return append(content, '\n'), nil
 }
 
-// clone is a deep copy of a feed that was parsed or made here.
+// clone returns a deep copy of a feed that was parsed or made here.
 func (f *Feed) clone() Feed {
 	content, err := f.encode()
 	if err == nil {

@@ -11,25 +11,26 @@ import (
 	"time"
 )
 
-// entry is the place of an entry in a run's ledger. Only the process that has the lease
-// of that generation writes it, once.
+// entry is the place of an entry in a run's ledger. Only the process that has the lease of that
+// generation writes it, once.
 type entry struct{ generation, number int64 }
 
 func (e entry) compare(other entry) int {
 	return cmp.Or(cmp.Compare(e.generation, other.generation), cmp.Compare(e.number, other.number))
 }
 
-// openingNumber is that of a generation's first entry, its opening.
+// openingNumber is the number of a generation's first entry, its opening.
 const openingNumber = 1
 
 func entriesFolder(run string) string { return Folder(run) + "ledger/" }
 
-// entryKey is <generation>-<number>.json, with zeros so that people see them in order.
+// entryKey returns the key of an entry, <generation>-<number>.json in the run's folder of
+// entries, padded with zeros so that people see entries in order.
 func entryKey(run string, e entry) string {
 	return fmt.Sprintf("%s%06d-%06d.json", entriesFolder(run), e.generation, e.number)
 }
 
-// parseEntry is the inverse of entryKey, false for what it did not make.
+// parseEntry is the inverse of entryKey. It returns false for a key that entryKey did not make.
 func parseEntry(run, key string) (entry, bool) {
 	name := strings.TrimSuffix(strings.TrimPrefix(key, entriesFolder(run)), ".json")
 	generation, number, _ := strings.Cut(name, "-")
@@ -39,13 +40,12 @@ func parseEntry(run, key string) (entry, bool) {
 	return e, err1 == nil && err2 == nil && g > 0 && n > 0 && entryKey(run, e) == key
 }
 
-// opening is the first entry of each generation that opens a run. It decides which
-// entries of all the generations before it count: those that its writer has seen. So the
-// latest opening alone says what counts, and what an old holder writes after that, an
-// opening too, does not.
+// opening is the first entry of each generation that opens a run. It decides which entries of
+// all earlier generations count: those that its writer has seen. So the latest opening alone
+// says what counts. What an old holder writes after it does not count, not even an opening.
 //
-// The entries are named exactly. The highest number would not do: entries are written
-// at the same time, and one with a lower number may come to be there later.
+// It names the entries exactly. The highest number would not do: entries are written
+// concurrently, and one with a lower number may appear later.
 type opening struct {
 	Generation int64            `json:"generation"`
 	Holder     string           `json:"holder"`
@@ -53,7 +53,7 @@ type opening struct {
 	Accepted   map[int64][]span `json:"accepted"` // by generation, in order
 }
 
-// span is the entries from the first number to the second.
+// span is the entries from the first number through the second.
 type span [2]int64
 
 func newOpening(l *Lease, seen []entry) []byte {
@@ -73,7 +73,7 @@ func newOpening(l *Lease, seen []entry) []byte {
 	return content
 }
 
-// counts says whether an entry does, if this is the latest opening.
+// counts reports whether an entry counts, provided that o is the latest opening.
 func (o *opening) counts(e entry) bool {
 	switch {
 	case e.number == openingNumber || e.generation > o.Generation:
@@ -84,7 +84,7 @@ func (o *opening) counts(e entry) bool {
 	return slices.ContainsFunc(o.Accepted[e.generation], func(s span) bool { return s[0] <= e.number && e.number <= s[1] })
 }
 
-// listing is what there is of a run's ledger, in order.
+// listing is all that a run's ledger holds, in order.
 type listing []entry
 
 func list(ctx context.Context, s Store, run string) (listing, error) {
@@ -99,7 +99,7 @@ func list(ctx context.Context, s Store, run string) (listing, error) {
 	return all, err
 }
 
-// last is the highest generation.
+// last returns the highest generation, 0 if there are no entries.
 func (l listing) last() int64 {
 	if len(l) == 0 {
 		return 0
@@ -107,8 +107,8 @@ func (l listing) last() int64 {
 	return l[len(l)-1].generation
 }
 
-// decider is the latest opening. A generation whose opening is not there has no say: it
-// was never opened, or is being removed.
+// decider returns the latest opening. A generation without an opening has no say: it was never
+// opened, or is being removed.
 func (l listing) decider() (entry, bool) {
 	for _, e := range slices.Backward(l) {
 		if e.number == openingNumber {
@@ -118,7 +118,7 @@ func (l listing) decider() (entry, bool) {
 	return entry{}, false
 }
 
-// counted are the entries that count, in order, without openings.
+// counted returns the entries that count, in order, without openings.
 func (l listing) counted(ctx context.Context, s Store, run string) ([]entry, error) {
 	decider, ok := l.decider()
 	if !ok {
@@ -145,9 +145,9 @@ func (l listing) counted(ctx context.Context, s Store, run string) ([]entry, err
 	return counted, nil
 }
 
-// removal is all of it in the order in which it may be removed: first what does not
-// count, then what does from the last to the first, which says what the run is, and at
-// the end the opening that decides.
+// removal returns all entries in the order in which they may be removed: first those that do not
+// count, then those that do, from the last to the first (which says what the run is), and at the
+// end the opening that decides.
 func (l listing) removal(counted []entry) []entry {
 	decider, decided := l.decider()
 	var order []entry

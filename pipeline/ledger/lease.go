@@ -13,8 +13,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// Lease is the right to work at a feed. It renews itself until it is released or lost;
-// the caller must release it. Safe for concurrent use.
+// Lease is the right to work on a feed. It renews itself until it is released or lost; the
+// caller must release it. It is safe for concurrent use.
 type Lease struct {
 	*acquisition
 	held       Held
@@ -23,22 +23,22 @@ type Lease struct {
 	ctx context.Context
 	end context.CancelCauseFunc
 
-	// alive ends as ctx does, but not with the caller's: the lease is kept while the run
-	// winds down.
+	// alive ends when ctx does, but outlives the caller's context: the lease is kept while the
+	// run winds down.
 	alive context.Context
 	kill  context.CancelCauseFunc
 
 	now      atomic.Pointer[state]
-	turn     chan struct{} // holds a token while somebody writes
-	doubtful bool          // under turn: an earlier write may have come through, or may yet
+	turn     chan struct{} // holds a token while a goroutine writes
+	doubtful bool          // guarded by turn: an earlier write may have come through, or may yet
 
-	refused    atomic.Pointer[error] // why the store has last not renewed it, nil if it has
+	refused    atomic.Pointer[error] // why the store last refused to renew it; nil once it is renewed
 	kept       chan struct{}         // closed when renewing has ended
 	release    sync.Once
 	releaseErr error
 
 	mu   sync.Mutex
-	runs map[string]*Run // those that were opened
+	runs map[string]*Run // those that were opened, by id
 }
 
 var errReleased = errors.New("the lease was released")
@@ -53,25 +53,26 @@ func newLease(ctx context.Context, a *acquisition, taken state) *Lease {
 	return l
 }
 
-// Context is derived from Acquire's. It also ends when the lease is lost, with a cause
-// that wraps [ErrLost] and says who has it now, and when it is released. All work at the
-// feed is to be done under it.
+// Context returns a context derived from Acquire's. It also ends when the lease is released, and
+// when it is lost, with a cause that wraps [ErrLost] and says who has it now. All work on the
+// feed must be done under it.
 func (l *Lease) Context() context.Context { return l.ctx }
 
-// Generation is the lease's, higher than that of any lease of the feed before it.
+// Generation returns the lease's generation, which is higher than that of any earlier lease of
+// the feed.
 func (l *Lease) Generation() int64 { return l.generation }
 
-// Feed is the feed as this process last wrote it, a copy of the caller's own.
+// Feed returns the feed as this process last wrote it. The copy is the caller's own.
 func (l *Lease) Feed() Feed { return l.now.Load().feed.clone() }
 
-// Update changes the feed in one compare and swap. fn gets a copy of the feed as it is
-// and changes that; an error of fn ends the update and is returned. Version, name,
-// source, purpose, generation, sequence and lease stay the lease's.
+// Update changes the feed in one compare-and-swap. fn gets a copy of the current feed and
+// changes it; an error from fn ends the update and is returned. Version, name, source, purpose,
+// generation, sequence and lease stay the lease's.
 //
-// If the lease was lost, nothing was written and the error wraps [ErrLost]. After an
-// error of the store or of ctx, the change may have been written or not; the next Update
-// finds out first, and its fn sees which. So fn looks at what is there before it adds to
-// it, and may be called more than once.
+// If the lease was lost, nothing was written and the error wraps [ErrLost]. After an error of
+// the store or of ctx, the change may or may not have been written; the next Update finds out
+// first, and its fn sees which. So fn must look at what is there before it adds to it. It may be
+// called more than once.
 func (l *Lease) Update(ctx context.Context, fn func(*Feed) error) error {
 	ctx, cancel := l.under(ctx)
 	defer cancel()
@@ -82,16 +83,15 @@ func (l *Lease) Update(ctx context.Context, fn func(*Feed) error) error {
 	})
 }
 
-// sign makes a feed this lease's.
+// sign marks a feed as held by this lease.
 func (l *Lease) sign(f *Feed) {
 	held := l.held
 	f.Lease, f.Generation = &held, l.generation
 }
 
-// Release lets go of the lease and ends its context. When the lease was lost there is
-// nothing to let go of, and no error. After an error of the store or of ctx, others
-// have to wait for a TTL, unless the store is a [Locker]. Releasing again does nothing
-// and returns the same.
+// Release lets go of the lease and ends its context. If the lease was lost, there is nothing to
+// let go of, and no error. After an error of the store or of ctx, others have to wait for a TTL,
+// unless the store is a [Locker]. Releasing again does nothing and returns the same.
 func (l *Lease) Release(ctx context.Context) error {
 	l.release.Do(func() {
 		l.kill(errReleased)
@@ -112,7 +112,7 @@ func (l *Lease) Release(ctx context.Context) error {
 	return l.releaseErr
 }
 
-// lost is nil as long as the lease is not lost.
+// lost returns why the lease was lost, nil if it was not.
 func (l *Lease) lost() error {
 	if err := context.Cause(l.alive); errors.Is(err, ErrLost) {
 		return err
@@ -120,7 +120,7 @@ func (l *Lease) lost() error {
 	return nil
 }
 
-// lose ends everything that is done under the lease.
+// lose ends everything that is done under the lease, and returns the error that it ends with.
 func (l *Lease) lose(why error) error {
 	err := fmt.Errorf("the feed %s: %w: %w", l.opts.Feed, ErrLost, why)
 	l.kill(err)
@@ -128,11 +128,11 @@ func (l *Lease) lose(why error) error {
 	return err
 }
 
-// certain makes sure that the lease is held. That is known as long as the last write of
-// the feed's object is younger than a TTL. If it is older, this process was stopped, or its
-// machine, and may have been woken at this moment: whether another has taken the lease
-// since, the next write tells. While a machine sleeps, only the wall's clock goes on.
-func (l *Lease) certain(ctx context.Context) error {
+// ensureHeld makes sure that the lease is held. It surely is while the last write of the feed's
+// object is younger than a TTL. If that write is older, this process or its machine was stopped
+// and may have woken up just now; the next write tells whether another process has taken the
+// lease since. While a machine sleeps, only the wall clock advances, so both clocks are checked.
+func (l *Lease) ensureHeld(ctx context.Context) error {
 	sent := l.now.Load().sent
 	if time.Since(sent) < l.opts.TTL && time.Since(sent.Round(0)) < l.opts.TTL {
 		return context.Cause(ctx)
@@ -140,12 +140,12 @@ func (l *Lease) certain(ctx context.Context) error {
 	return l.Update(ctx, func(*Feed) error { return nil })
 }
 
-// under is ctx that also ends when the lease is lost or released.
+// under returns a context derived from ctx that also ends when the lease is lost or released.
 func (l *Lease) under(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.alive, func() { cancel(context.Cause(l.alive)) })
 	if err := context.Cause(l.alive); err != nil {
-		cancel(err) // now, not when AfterFunc's goroutine comes to it
+		cancel(err) // now, not when AfterFunc's goroutine gets to it
 	}
 	return ctx, func() {
 		stop()
@@ -153,7 +153,7 @@ func (l *Lease) under(ctx context.Context) (context.Context, context.CancelFunc)
 	}
 }
 
-// write is the one place that changes the object of a lease that is held.
+// write is the only place that changes the feed's object while the lease is held.
 func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -163,8 +163,8 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 	}
 	var tried attempts
 	for {
-		// One connection that falls silent is not to take all the time that there is.
-		limited, cancel := l.soon(ctx)
+		// One silent connection must not take all the time there is.
+		limited, cancel := l.attemptContext(ctx)
 		err := l.writeWithin(limited, change, &tried)
 		silent := err != nil && limited.Err() != nil && !errors.Is(err, ErrLost)
 		cancel()
@@ -172,26 +172,27 @@ func (l *Lease) write(ctx context.Context, change func(*Feed) error) error {
 		case !silent:
 			return err
 		case ctx.Err() != nil:
-			return context.Cause(ctx) // and not that of the attempt, whose time may have been over before
+			return context.Cause(ctx) // not the attempt's error: its time may have been up before
 		}
 	}
 }
 
-// soon is a context for one attempt at the object of a lease that has to be renewed.
-func (l *Lease) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+// attemptContext returns a context for one attempt to write the feed's object. It is limited if
+// the lease has to be renewed in time, which it does not under a [Locker].
+func (l *Lease) attemptContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if l.locked {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, l.opts.TTL/6)
 }
 
-// attempts are what one write has sent. Any of them may come through, also after its answer
-// was given up: then the change is made, and is not to be made again. No two are equal, and only
-// one can come through, since each is sent for the version before.
+// attempts are what one write has sent. Any of them may come through, even after waiting for its
+// answer was given up: then the change is made, and must not be made again. No two are equal,
+// and only one can come through, since each replaces only the version that it was made from.
 type attempts []state
 
-// of is the attempt whose content an object has, nil for none.
-func (a attempts) of(content []byte) *state {
+// find returns the attempt with this content, nil if there is none.
+func (a attempts) find(content []byte) *state {
 	for i := range a {
 		if bytes.Equal(a[i].content, content) {
 			return &a[i]
@@ -200,8 +201,8 @@ func (a attempts) of(content []byte) *state {
 	return nil
 }
 
-// writeWithin is write, under turn. What came of what it has tried when ctx has ended, the next
-// one finds out.
+// writeWithin is write, while holding the turn. If ctx ends, the next writeWithin finds out what
+// came of the attempts.
 func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried *attempts) error {
 	for {
 		if err := context.Cause(ctx); err != nil {
@@ -211,7 +212,7 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried
 			if err := l.reconcile(ctx, *tried); err != nil {
 				return err
 			}
-			if tried.of(l.now.Load().content) != nil {
+			if tried.find(l.now.Load().content) != nil {
 				return nil
 			}
 		}
@@ -233,7 +234,7 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried
 		switch {
 		case errors.Is(settled, ErrLost):
 			return settled
-		case tried.of(there.content) != nil:
+		case tried.find(there.content) != nil:
 			return nil // only the answer was lost
 		case settled != nil || !errors.Is(err, sink.ErrChanged):
 			return err
@@ -244,8 +245,8 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried
 	}
 }
 
-// reconcile finds out what is there after a write whose end is not known. What this lease
-// has written is taken as it is; what another has, loses the lease.
+// reconcile finds out what is there after a write with an unknown outcome. If this lease has
+// written it, it becomes the current state. If another has, the lease is lost.
 func (l *Lease) reconcile(ctx context.Context, tried attempts) error {
 	there, err := l.load(ctx)
 	if err != nil {
@@ -257,18 +258,18 @@ func (l *Lease) reconcile(ctx context.Context, tried attempts) error {
 		return l.lose(fmt.Errorf("its object is not there: %w", fs.ErrNotExist))
 	case there.feed.Generation != l.generation || there.feed.Lease != nil && there.feed.Lease.Holder != l.held.Holder:
 		return l.lose(taker(there.feed))
-	case tried.of(there.content) != nil:
-		there.sent = tried.of(there.content).sent
+	case tried.find(there.content) != nil:
+		there.sent = tried.find(there.content).sent
 		l.now.Store(&there)
 	case there.version != now.version:
-		there.sent = now.sent // some time after that
+		there.sent = now.sent // it was sent some time after that
 		l.now.Store(&there)
 	}
 	l.doubtful = false
 	return nil
 }
 
-// taker says who has taken a lease.
+// taker returns an error that says who has taken the lease.
 func taker(f Feed) error {
 	if f.Lease == nil {
 		return fmt.Errorf("another process took it in generation %d, and has ended", f.Generation)

@@ -15,13 +15,13 @@ import (
 
 const ttl = time.Minute // the default
 
-// in runs a test in a bubble with a clock of its own.
+// in runs a test in a synctest bubble, with a clock of its own.
 func in(t *testing.T, f func(t *testing.T)) {
 	t.Parallel()
 	synctest.Test(t, f)
 }
 
-// Without a lock, the old holder stops before another begins, however the store fails it.
+// Without a lock, the old holder stops before another begins, however the store fails.
 func TestTheHolderGivesUpFirst(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]fault{
@@ -77,7 +77,7 @@ func TestAnOutageIsSurvived(t *testing.T) {
 	})
 }
 
-// One connection that falls silent does not cost the lease where the store answers others.
+// One silent connection does not cost the lease if the store answers on others.
 func TestASilentRenewalIsTriedAgain(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -95,7 +95,7 @@ func TestASilentRenewalIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A store that answers, and says no, is told of.
+// If the store answers with an error, the lost lease's error says so.
 func TestARefusedRenewal(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -112,7 +112,7 @@ func TestARefusedRenewal(t *testing.T) {
 	})
 }
 
-// With a lock nobody else can have it, so that an outage does not end it.
+// With a lock, nobody else can take the lease, so an outage does not end it.
 func TestALockOutlastsOutages(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := lockable{&process{memory: newMemory()}}
@@ -127,7 +127,7 @@ func TestALockOutlastsOutages(t *testing.T) {
 	})
 }
 
-// A holder that was stopped finds out by its next renewal.
+// A holder that was stopped finds out at its next renewal.
 func TestAnOldHolderWakes(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
@@ -146,7 +146,7 @@ func TestAnOldHolderWakes(t *testing.T) {
 	})
 }
 
-// Another has taken the lease, and has ended already.
+// Another process has taken the lease and has already ended.
 func TestAnOldHolderWakesLate(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
@@ -164,7 +164,7 @@ func TestAnOldHolderWakesLate(t *testing.T) {
 	})
 }
 
-// Who has the lock may not yet have written who it is.
+// A released lease can be taken again at once.
 func TestReleased(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -200,7 +200,7 @@ func TestReleased(t *testing.T) {
 	})
 }
 
-// The caller's end is not the lease's: the run winds down under it.
+// The lease outlives the caller's context: the run winds down under it.
 func TestTheCallersEnd(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}

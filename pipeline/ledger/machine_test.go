@@ -15,9 +15,9 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// TestMachine lets processes take a run over from each other at any time, while those
-// that lost it go on, and writes land late or never. What counts is compared with a
-// model that knows of nothing but what was accepted when.
+// TestMachine lets processes take a run over from each other at any time, while those that lost
+// it go on, and writes land late or never. What counts is compared with a model that only knows
+// what was accepted when.
 func TestMachine(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -76,7 +76,7 @@ func (w *machine) Takeover(t *rapid.T) {
 	}
 }
 
-// one draws a holder that is free: the present one, or one that was.
+// one draws a free holder: the current one, or an earlier one.
 func (w *machine) one(t *rapid.T, ok func(*holder) bool) *holder {
 	return w.any(t, func(h *holder) bool { return !h.hangs && ok(h) })
 }
@@ -112,7 +112,7 @@ func (w *machine) Open(t *rapid.T) {
 	w.compare(t, run.Entries(context.Background()), h.seen)
 }
 
-// look is false if the holder is refused, since a later one has opened the run.
+// look returns false if the holder is refused because a later one has opened the run.
 func (w *machine) look(h *holder) bool {
 	if h.lost || !h.looked && w.decider >= h.lease.Generation() {
 		return false
@@ -123,14 +123,14 @@ func (w *machine) look(h *holder) bool {
 	return true
 }
 
-// opened is the model's landing of an opening.
+// opened tells the model that an opening has landed.
 func (w *machine) opened(h *holder) {
 	if g := h.lease.Generation(); g > w.decider {
 		w.decider, w.counted = g, slices.Clone(h.seen)
 	}
 }
 
-// appended is the model's landing of an entry.
+// appended tells the model that an entry has landed.
 func (w *machine) appended(e numbered) {
 	if e.generation == w.decider {
 		w.counted = append(w.counted, e)
@@ -219,7 +219,7 @@ func (h *holder) wake(lands bool) {
 	h.hangs = false
 }
 
-// Notice lets a holder write the feed's object, by which it learns whether it still may.
+// Notice lets a holder write the feed's object, from which it learns whether it still may.
 func (w *machine) Notice(t *rapid.T) {
 	h := w.one(t, func(*holder) bool { return true })
 	err := h.lease.Update(context.Background(), nothing)
@@ -229,7 +229,7 @@ func (w *machine) Notice(t *rapid.T) {
 	h.lost = err != nil
 }
 
-// Check is done after each of the others.
+// Check runs after each of the other actions.
 func (w *machine) Check(t *rapid.T) {
 	w.compare(t, ledger.ReadRun(context.Background(), w.memory, "r1"), w.counted)
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// keep renews the lease until it is released or lost. Every other write renews it too.
+// keep renews the lease until it is released or lost. Every other write of the feed's object
+// renews it too.
 func (l *Lease) keep() {
 	defer close(l.kept)
 	for {
@@ -21,13 +22,13 @@ func (l *Lease) keep() {
 	}
 }
 
-// renew tries until it is renewed or lost.
+// renew tries to renew the lease until that succeeds or the lease is lost.
 func (l *Lease) renew() {
 	ctx := l.alive
 	if !l.locked {
 		limited, cancel := context.WithTimeout(ctx, l.left())
 		defer cancel()
-		// Also when the store does not answer at all.
+		// Even if the store does not answer at all.
 		defer context.AfterFunc(limited, l.expire)()
 		defer l.expire()
 		ctx = limited
@@ -53,9 +54,9 @@ func (l *Lease) renew() {
 	}
 }
 
-// tryRenew tries to renew it, for a part of the time that there is.
+// tryRenew tries to renew the lease, for a part of the time that is left.
 func (l *Lease) tryRenew(ctx context.Context) error {
-	ctx, cancel := l.soon(ctx)
+	ctx, cancel := l.attemptContext(ctx)
 	defer cancel()
 	return l.write(ctx, func(f *Feed) error {
 		l.sign(f)
@@ -63,14 +64,13 @@ func (l *Lease) tryRenew(ctx context.Context) error {
 	})
 }
 
-// left is how long there is to renew the lease. Others count a TTL from when they saw
-// the last write, which was after it was sent, so that this process gives up before
-// they begin.
+// left returns how long there is to renew the lease. Others count a TTL from when they saw the
+// last write, which is after it was sent, so this process gives up before they take over.
 func (l *Lease) left() time.Duration {
 	left := l.opts.TTL - time.Since(l.now.Load().sent)
 	if left <= 0 {
-		// The process was stopped for long. If nobody has taken the lease since, which the
-		// write will tell, it may be kept.
+		// The process was stopped for a long time. If nobody has taken the lease since, which
+		// the write will tell, it may be kept.
 		left = l.opts.TTL / 3
 	}
 	return left
@@ -80,7 +80,7 @@ func (l *Lease) left() time.Duration {
 func (l *Lease) expire() {
 	if time.Since(l.now.Load().sent) >= l.opts.TTL {
 		why := fmt.Errorf("%w for %v", ErrNotRenewed, l.opts.TTL)
-		if refused := l.refused.Load(); refused != nil { // not by silence
+		if refused := l.refused.Load(); refused != nil { // the store did answer
 			why = fmt.Errorf("%w: %w", why, *refused)
 		}
 		_ = l.lose(why)

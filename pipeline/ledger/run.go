@@ -11,24 +11,23 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run is a run's ledger, open for writing under a lease. Safe for concurrent use.
+// Run is a run's ledger, open for writing under a lease. It is safe for concurrent use.
 type Run struct {
 	lease   *Lease
 	id      string
-	entries []entry      // that counted when it was opened
-	opening []byte       // that accepts them
+	entries []entry      // those that counted when it was opened
+	opening []byte       // the opening that accepts them
 	opened  bool         // the opening is durable
 	number  atomic.Int64 // of the last entry
 	gone    atomic.Bool  // Forget was called
 }
 
-// OpenRun opens the ledger of a run, a new one or that of a process that is gone. What
-// older leases have written up to now counts, as far as the leases after them have seen
-// it; what they write from now on will count for nobody. Opening a run again gives the
-// same Run.
+// OpenRun opens the ledger of a run, either a new one or one left by a process that is gone.
+// What older leases have written up to now counts, as far as the leases after them have seen it;
+// what they write from now on counts for nobody. Opening a run again returns the same Run.
 //
-// An error wraps [ErrLost] if a later lease has opened the run, or is a [*DamagedError]
-// or the store's.
+// An error wraps [ErrLost] if a later lease has opened the run, or is a [*DamagedError] or the
+// store's.
 func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 	if !IsName(run) {
 		return nil, fmt.Errorf("%q is no run's name", run)
@@ -55,7 +54,7 @@ func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 		l.runs[run] = r
 	}
 	if !r.opened {
-		// After a failure the same is written again, since it may have come through.
+		// After a failure, the same opening is written again, since it may have come through.
 		if err := l.store.Put(ctx, entryKey(run, entry{l.generation, openingNumber}), r.opening); err != nil {
 			return nil, err
 		}
@@ -67,7 +66,7 @@ func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 	return r, nil
 }
 
-// late is the error when a run has entries of a generation that this lease does not
+// late returns the error for a run that has entries of a generation which this lease does not
 // know of.
 func (l *Lease) late(ctx context.Context, generation int64) error {
 	if err := l.Update(ctx, func(*Feed) error { return nil }); err != nil {
@@ -77,22 +76,19 @@ func (l *Lease) late(ctx context.Context, generation int64) error {
 		"its object is older than its runs, or was made anew", generation, l.opts.Feed, l.generation)
 }
 
-// Entries are the entries that counted when the run was opened, in the order in which
-// they were begun to be written: by generation, then by number. They are read as they
-// are asked for, a few ahead. An error ends them: ctx's cause, a [*DamagedError] or the
-// store's.
+// Entries returns the entries that counted when the run was opened, in the order in which their
+// writes began: by generation, then by number. They are read on demand, a few ahead. An error
+// ends them: ctx's cause, a [*DamagedError] or the store's.
 func (r *Run) Entries(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return readEntries(ctx, r.lease.store, r.id, r.entries)
 }
 
-// Append adds an entry, which is one JSON value; when it returns nil, the entry is
-// durable and counts. An entry that is appended after another's Append has returned
-// comes after it.
+// Append adds an entry, which is one JSON value. When it returns nil, the entry is durable and
+// counts. An entry that is appended after another's Append has returned comes after it.
 //
-// The error wraps [ErrLost] if the lease was lost in the meantime, as far as this process
-// has noticed: then the entry does not count, or only by chance. After an error of the
-// store or of ctx it may count or not, so that an entry appended again may be there
-// twice.
+// The error wraps [ErrLost] if this process has noticed that the lease was lost in the meantime:
+// then the entry does not count, or only by chance. After an error of the store or of ctx, it
+// may or may not count, so an entry that is appended again may be there twice.
 func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
 	if !json.Valid(content) {
 		return errors.New("an entry of the ledger is not JSON")
@@ -102,7 +98,7 @@ func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
 	}
 	ctx, cancel := r.lease.under(ctx)
 	defer cancel()
-	if err := r.lease.certain(ctx); err != nil {
+	if err := r.lease.ensureHeld(ctx); err != nil {
 		return err
 	}
 	key := entryKey(r.id, entry{r.lease.generation, r.number.Add(1)})
@@ -115,12 +111,12 @@ func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
 	return r.lease.lost()
 }
 
-// Forget removes the run's ledger, for a run that the feed's object does not name as
-// unfinished any more: it refuses others, whose entries another process may still need.
-// Nothing may be appended at the same time, nor after.
+// Forget removes the ledger of a run that the feed's object no longer names as unfinished. It
+// refuses any other run, since another process may still need its entries. Nothing may be
+// appended at the same time or afterwards.
 //
-// The entries go from the last to the first, so that what is left when the process is
-// killed is the ledger as it once was. Forgetting again goes on with it.
+// The entries are removed from the last to the first, so that if the process is killed, what is
+// left is the ledger as it once was. Forgetting again goes on from there.
 func (r *Run) Forget(ctx context.Context) error {
 	ctx, cancel := r.lease.under(ctx)
 	defer cancel()
@@ -149,8 +145,7 @@ func (r *Run) Forget(ctx context.Context) error {
 // atOnce is how many small files are read at once.
 const atOnce = 16
 
-// readEntries reads a few entries at once, since each is a request, and hands them out
-// in order.
+// readEntries reads a few entries at once, since each takes a request, and yields them in order.
 func readEntries(ctx context.Context, s Store, run string, all []entry) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for from := 0; from < len(all); from += atOnce {

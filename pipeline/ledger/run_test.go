@@ -171,8 +171,8 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// Who was stopped for longer than a lease lasts asks before anything is written: what it
-// adds would lie about in a run that is over.
+// A process that was stopped for longer than a lease lasts asks before it writes anything:
+// otherwise its entry would be left behind in a run that is over.
 func TestAppendAfterAStop(t *testing.T) {
 	in(t, func(t *testing.T) {
 		m := newMemory()
@@ -195,7 +195,7 @@ func TestAppendAfterAStop(t *testing.T) {
 	})
 }
 
-// Under a lease that is lost while the store hangs, nothing is said to be appended.
+// If the lease is lost while the store hangs, Append must not report success.
 func TestAppendDuringTheLoss(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}

@@ -23,13 +23,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a store whose versions are of the content alone, as ETags are.
+// memory is a store whose versions depend on content alone, as ETags do.
 type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	locks   map[string]bool
 	seen    map[string]bool // contents that were swapped in
-	again   bool            // one came again
+	again   bool            // one of them came again
 }
 
 func newMemory() *memory {
@@ -115,14 +115,14 @@ func (m *memory) keys(folder string) []string {
 	return keys
 }
 
-// process is a store as one process sees it, whose calls a test can fail, lose the
-// answers of, and let hang.
+// process is a store as one process sees it. A test can make its calls fail or hang, or lose
+// their answers.
 type process struct {
 	*memory
 	faults atomic.Pointer[faults]
 }
 
-// faults may fail a call before it is done, and lose its answer after. Nil: neither.
+// faults may fail a call before it is done, or lose its answer afterwards. Nil: neither.
 type faults struct{ before, after fault }
 
 type fault func(ctx context.Context, call, key string) error
@@ -203,7 +203,7 @@ func (l lockable) Lock(ctx context.Context, key string) (func(), error) {
 	return sync.OnceFunc(func() { l.die(key) }), nil
 }
 
-// die lets go of a lock, as the kernel does for a process.
+// die lets go of a lock, as the kernel does when a process dies.
 func (m *memory) die(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -248,7 +248,7 @@ func release(t *testing.T, l *ledger.Lease) {
 // nothing is a change that changes nothing but the sequence.
 func nothing(*ledger.Feed) error { return nil }
 
-// wantHeld checks that an error tells of the lease's holder.
+// wantHeld checks that an error names the lease's holder.
 func wantHeld(t *testing.T, err error, by *ledger.Lease) {
 	t.Helper()
 	var held *ledger.HeldError

@@ -180,7 +180,8 @@ func (s *lateStore) Swap(ctx context.Context, key string, content []byte, old si
 	return "", context.Cause(ctx)
 }
 
-// Whoever updates the feed keeps the lease from being renewed meanwhile.
+// While an update is under way, the lease is not renewed, so one silent connection must not hold
+// it up.
 func TestASilentUpdateIsTriedAgain(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -201,7 +202,7 @@ func TestASilentUpdateIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A write may come through though its answer does not: the change is made once.
+// A write may come through even if its answer does not: the change is made once.
 func TestASilentAnswerMakesAChangeOnce(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}
@@ -229,7 +230,7 @@ func TestASilentAnswerMakesAChangeOnce(t *testing.T) {
 	})
 }
 
-// An attempt whose time is over before the lease is lost, and whose answer comes after that.
+// An attempt runs out of time before the lease is lost, and its answer comes afterwards.
 func TestAnUpdateThatOutlastsTheLease(t *testing.T) {
 	in(t, func(t *testing.T) {
 		s := &process{memory: newMemory()}

@@ -10,25 +10,25 @@ import (
 // allTypes is the watermark of exports that named no types.
 const allTypes = "*"
 
-// mostHistory is how many moves of watermarks a feed remembers: some weeks of nights
-// with forty types, in about 200 KiB.
-const mostHistory = 1000
+// maxHistory is how many watermark moves a feed remembers: a few weeks of nightly runs with
+// forty types, in about 200 KiB.
+const maxHistory = 1000
 
 // Window is one export of a plan: these types, from that time on.
 type Window struct {
-	Types []string  // nil: all, none is named
+	Types []string  // nil: all, without naming any
 	Time  string    // the watermark, in the server's own text; "": in full
-	Since time.Time // the same as an instant; zero: in full. No overlap is taken off
+	Since time.Time // the same as an instant, with no overlap subtracted; zero: in full
 }
 
-// Since plans the exports that bring types up to date; no types are all types. Types
-// whose watermarks are the same instant share a window. Those that have none come
-// first, in one window in full of their own, so that an added type does not make the
-// others be exported again.
+// Since plans the exports that bring types up to date; no types means all types. Types whose
+// watermarks are the same instant share a window. Types without a watermark come first, in a
+// full window of their own, so that adding a type does not cause the others to be exported
+// again.
 //
-// A type's own watermark counts before that of all types. All types together go back
-// to the lowest of both, and are exported in full when exports named types up to now.
-// What cannot be read as a time counts as no watermark.
+// A type's own watermark takes precedence over that of all types. All types together go back to
+// the lowest watermark of any type, and are exported in full if exports have named types until
+// now. A watermark that cannot be read as a time counts as none.
 func (f *Feed) Since(types []string) []Window {
 	if len(types) == 0 {
 		return []Window{f.sinceAll()}
@@ -67,7 +67,7 @@ func (f *Feed) sinceAll() Window {
 	return lowest
 }
 
-// window is in full if text is no instant.
+// window returns the window that begins at text, in full if text is not an instant.
 func window(text string) Window {
 	t, err := instant(text)
 	if err != nil {
@@ -76,7 +76,7 @@ func window(text string) Window {
 	return Window{Time: text, Since: t}
 }
 
-// instant reads FHIR's instant. The zero time is none: it stands for no watermark.
+// instant parses FHIR's instant. The zero time is an error, since it stands for no watermark.
 func instant(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || t.IsZero() {
@@ -85,13 +85,13 @@ func instant(text string) (time.Time, error) {
 	return t, nil
 }
 
-// Move moves the watermarks of types, or that of all types if there are none, forward
-// to the instant to, a transactionTime in the server's own text, and notes it in the
-// history: run is the run that was published up to there, at the local time of that.
+// Move moves the watermarks of types, or that of all types if none are given, forward to the
+// instant to, a transactionTime as the server wrote it. It records this in the history: run is
+// the run that was published up to there, and at the local time when it was.
 //
-// Instants are compared, not texts. A watermark that is there already or later stays;
-// Move returns the types of those ("*": all types). If to is no instant, all stay and
-// the error says so.
+// Instants are compared, not texts. A watermark that is already there or later stays; Move
+// returns the types of those ("*": all types). If to is not an instant, all stay and the error
+// says so.
 func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string, err error) {
 	if len(types) == 0 {
 		types = []string{allTypes}
@@ -113,7 +113,7 @@ func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string
 		moved[t] = true
 		f.set(Moved{Type: t, From: from.Time, To: to, Run: run, At: at, By: ByRun})
 		if t == allTypes {
-			// All types are published up to there. A later one stays what it is.
+			// All types are published up to there. A later watermark stays as it is.
 			maps.DeleteFunc(f.Watermarks, func(t string, w Watermark) bool {
 				return t != allTypes && !window(w.Time).Since.After(target)
 			})
@@ -122,14 +122,14 @@ func (f *Feed) Move(types []string, to, run string, at time.Time) (stay []string
 	return stay, nil
 }
 
-// KeepOnly removes every watermark but those of types; without types, all of them: what run
-// has published does not bring the others up to date. A type that relied on "*" gets its value
-// as its own. The history has it.
+// KeepOnly removes every watermark except those of types, or all of them if no types are given:
+// what run has published does not bring the others up to date. A type that relied on "*" gets
+// that value as its own. The history records the removals.
 func (f *Feed) KeepOnly(types []string, run string, at time.Time) {
 	for _, t := range types {
 		if w, all := f.Watermarks[allTypes]; all {
 			if _, own := f.Watermarks[t]; !own {
-				f.Watermarks[t] = w // what counted for it up to now
+				f.Watermarks[t] = w // what has counted for it until now
 			}
 		}
 	}
@@ -141,10 +141,10 @@ func (f *Feed) KeepOnly(types []string, run string, at time.Time) {
 	maps.DeleteFunc(f.Watermarks, func(_ string, w Watermark) bool { return w.Time == "" })
 }
 
-// Set moves the watermarks of types, or that of all types if there are none, to the
-// instant to because the user wants it, backwards too; "" takes them away, so that the
-// next export is in full. All types include those that have one of their own, and those
-// that the feed never named: for a feed that names its types, give these.
+// Set moves the watermarks of types, or that of all types if none are given, to the instant to
+// because the user wants it, even backwards. If to is "", it removes them, so that the next
+// export is in full. All types includes those with a watermark of their own and those that the
+// feed has never named; for a feed that names its types, pass these.
 func (f *Feed) Set(types []string, to string, at time.Time) error {
 	if to != "" {
 		if _, err := instant(to); err != nil {
@@ -170,11 +170,12 @@ func (f *Feed) set(m Moved) {
 	w.Time, w.Run = m.To, m.Run
 	f.Watermarks[m.Type] = w
 	if _, all := f.Watermarks[allTypes]; m.To == "" && (!all || m.Type == allTypes) {
-		// Else the one of all types would count for it.
+		// If there is a watermark of all types, the empty one stays, or that one would apply to
+		// the type.
 		delete(f.Watermarks, m.Type)
 	}
 	f.History = append(f.History, m)
-	if extra := len(f.History) - mostHistory; extra > 0 {
+	if extra := len(f.History) - maxHistory; extra > 0 {
 		f.History = slices.Delete(f.History, 0, extra)
 	}
 }
