@@ -38,20 +38,20 @@ func (w *world) tryCollect(t *testing.T, feed string, c lake.Collector) (found *
 	return found, err
 }
 
-// of are the keys of all that there is of a run.
+// of returns the keys of all files of a run.
 func (w *world) of(t *testing.T, run string) []string {
 	t.Helper()
 	return slices.DeleteFunc(w.there(t, ""), func(key string) bool { return !strings.Contains(key, run) })
 }
 
-// The runs of this name were begun long ago.
+// Runs with these names began long ago.
 const (
 	dead  = "r20200102t030405678z-aaaaaa"
 	other = "r20200102t030405678z-bbbbbb"
 	lost  = "r20200102t030405678z-dddddd"
 )
 
-// What killed processes have left goes, and nothing else.
+// GC removes what killed processes have left, and nothing else.
 func TestGCRemovesOrphans(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -129,7 +129,7 @@ func TestGCRemovesOrphans(t *testing.T) {
 	}
 }
 
-// Two states over one place do not remove each other's parts.
+// Two states that share one place for parts do not remove each other's parts.
 func TestGCOfAnotherState(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -143,8 +143,8 @@ func TestGCOfAnotherState(t *testing.T) {
 	}
 }
 
-// What a killed process had sent to a ledger may come when the run is published and its ledger
-// gone. It keeps nothing else from being removed.
+// A ledger entry that a killed process had sent may arrive after the run is published and its
+// ledger is gone. It does not keep anything else from being removed.
 func TestGCRemovesLateEntries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -175,7 +175,8 @@ func TestGCRemovesLateEntries(t *testing.T) {
 	}
 }
 
-// What a killed process begins to stage may come when the run is published, and is of no part.
+// What a killed process had begun to stage may arrive after the run is published, and belongs to
+// no part.
 func TestGCDiscardsWhatIsStagedLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -221,7 +222,7 @@ func (s *stubborn) Remove(ctx context.Context, keys ...string) error {
 	return s.Dir.Remove(ctx, keys...)
 }
 
-// Where the state is apart from the parts, gc goes by what a run has left there, and so
+// If the state is apart from the parts, gc goes by what a run has left in the state, and so
 // removes that last.
 func TestGCWithTheStateApart(t *testing.T) {
 	t.Parallel()

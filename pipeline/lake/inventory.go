@@ -10,27 +10,27 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// Inventory is what there is where parts and the state are, and what feeds say of it. A
-// [Collector] finds garbage in it, and takes that out of it. It is good for many feeds, one
-// after the other: what comes to be after it was taken is not in it, and so is not removed.
+// Inventory is everything that is stored where parts and the state are, and what feeds say about
+// it. A [Collector] finds garbage in it, and takes that garbage out of it. It is good for many
+// feeds, one after the other: what appears after it was taken is not in it, and so is not
+// removed.
 //
-// What there is is listed before the feeds are read: a run is named by its feed's object
-// before it has any file, so that what is listed and is named by none then is of a run that
-// will never be live.
+// Files are listed before the feeds are read. A feed's object names a run before the run has any
+// file, so if no feed names the run of a listed file, that run will never be live.
 type Inventory struct {
 	parts   map[string][]GarbageFile // by feed
-	staged  map[string]time.Time     // of all feeds
+	staged  map[string]time.Time     // by key: when it was last written to
 	folders map[string][]GarbageFile // by run
 	feeds   []ledger.Feed
 
-	published map[string]bool   // runs that were live, or had been, before anything was listed: all their parts are here
-	tidy      map[string]bool   // runs that were live before anything was listed, with nothing left to tidy up: what is listed in their ledgers came late
-	feedOf    map[string]string // by run, of those that have a part or something staged for one
-	apart     bool              // the state is in another place than the parts
+	published map[string]bool   // runs that were live, or had been, before the listing: all their parts are here
+	tidy      map[string]bool   // runs that were live and tidied up before the listing: what is listed in their ledgers came late
+	feedOf    map[string]string // by run, for runs that have a part, published or staged
+	apart     bool              // the state is kept in another place than the parts
 }
 
-// TakeInventory lists both stores, and reads all feeds. It is good for the feeds of these
-// names, and needs some hundred bytes of memory for each of their parts, and for each file of
+// TakeInventory lists both stores, and reads all feeds. The inventory is good for the named
+// feeds. It needs a few hundred bytes of memory for each of their parts, and for each file of
 // all runs in the state.
 func (l Lake) TakeInventory(ctx context.Context, names ...string) (*Inventory, error) {
 	i := &Inventory{parts: map[string][]GarbageFile{}, staged: map[string]time.Time{}, folders: map[string][]GarbageFile{},
@@ -52,7 +52,7 @@ func (l Lake) TakeInventory(ctx context.Context, names ...string) (*Inventory, e
 	for _, name := range names {
 		wanted[name] = true
 	}
-	// mine says whether a key is of a feed that is asked for.
+	// mine reports whether a key belongs to a feed that is asked for.
 	mine := func(key string) (feed string, ok bool) {
 		k, isPart := parsePartKey(key)
 		if isPart {
@@ -112,7 +112,7 @@ func (l Lake) allFeeds(ctx context.Context) ([]ledger.Feed, error) {
 	return feeds, nil
 }
 
-// forget takes out what belongs to no feed in particular, so that it is found once.
+// forget takes out files that belong to no feed in particular, so that they are found only once.
 func (i *Inventory) forget(files []GarbageFile) {
 	for _, f := range files {
 		if f.Staged {

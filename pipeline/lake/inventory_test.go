@@ -26,7 +26,7 @@ func (l *listed) List(ctx context.Context, prefix string, each func(key string, 
 	return l.Dir.List(ctx, prefix, each)
 }
 
-// One listing serves many feeds: what is in it goes once, and what feeds have done since
+// One listing serves many feeds: what is in it is removed once, and what feeds have done since
 // stays.
 func TestGCOfManyFeeds(t *testing.T) {
 	t.Parallel()
@@ -90,8 +90,8 @@ func TestGCOfManyFeeds(t *testing.T) {
 	}
 }
 
-// A run that was published after all was listed, and is dropped when gc comes to its feed, is
-// not forgotten before its parts are removed.
+// A run that was published after the listing, and is dropped when gc gets to its feed, is not
+// forgotten before its parts are removed.
 func TestGCOfWhatWasNotListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -11,13 +11,14 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// NewRunID names a run by its start, to the millisecond, so that names sort as runs
-// began, and by chance, for two of one moment.
+// NewRunID names a run after its start, to the millisecond, so that names sort in the order in
+// which runs began. A random suffix tells apart two runs of the same moment.
 func NewRunID(t time.Time) string {
 	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
 }
 
-// runTime is when a run began, by its name; not ok of a name that [NewRunID] does not give.
+// runTime returns when a run began, according to its name. It is not ok for a name that
+// [NewRunID] does not give.
 func runTime(run string) (t time.Time, ok bool) {
 	const stamp = "r20060102t150405"
 	if len(run) < len(stamp) {
@@ -28,9 +29,9 @@ func runTime(run string) (t time.Time, ok bool) {
 	return t, err == nil
 }
 
-// FileName names a file of a run, behind a letter that says what it is: the nth, of a process
-// that holds the feed's lease in a generation. No two processes ever have the same one:
-// whatever an old holder of the lease still does, it does to its own files.
+// FileName names a file of a run: a letter that says what it is, its number n, and the
+// generation in which the process holds the feed's lease. No two processes ever use the same
+// name: whatever an old holder of the lease still does, it does to its own files.
 func FileName(letter string, n, generation int64) string {
 	return fmt.Sprintf("%s%05d-%d-%s", letter, n, generation, randomHex(4))
 }
@@ -41,7 +42,7 @@ func randomHex(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-// PartKey is where a part is published. Engines see the folders as columns.
+// PartKey is where a part is published. Query engines see the folders as columns.
 type PartKey struct {
 	Type   string // of its resources; [columnar.Deleted] for tombstones
 	Source string
@@ -54,7 +55,7 @@ func (k PartKey) String() string {
 	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet", columnar.LayoutPath, k.Type, k.Source, k.Feed, k.Run, k.Name)
 }
 
-// parsePartKey takes a part's key apart; not ok of a key that no run gives to a part.
+// parsePartKey takes a part's key apart. It is not ok for a key that no run gives to a part.
 func parsePartKey(key string) (k PartKey, ok bool) {
 	at := strings.Split(key, "/")
 	if len(at) != 6 {
@@ -69,21 +70,22 @@ func parsePartKey(key string) (k PartKey, ok bool) {
 	return k, ofSource && ofFeed && ofRun && isParquet
 }
 
-// runOf is the run that a key names which is a part's or looks like one, "" if it names none.
+// runOf returns the run that the key of a part, or one that looks like it, names; "" if it names
+// none.
 func runOf(key string) string {
 	_, after, _ := strings.Cut(key, "/kiln_run=")
 	run, _, _ := strings.Cut(after, "/")
 	return run
 }
 
-// PartsKey is the key of the list of a published run's parts.
+// PartsKey returns the key of the list of a published run's parts.
 func PartsKey(run string) string { return ledger.Folder(run) + "parts.json" }
 
-// ReportKey is the key of a run's report.
+// ReportKey returns the key of a run's report.
 func ReportKey(run string) string { return ledger.Folder(run) + reportName }
 
-// QuarantineKey is the key of a file of lines that could not become rows. It holds patient
-// data, and so is not with the parts.
+// QuarantineKey returns the key of a file of lines that could not become rows. The file holds
+// patient data, so it is not kept with the parts.
 func QuarantineKey(run, name string) string {
 	return ledger.Folder(run) + quarantineFolder + name + ".ndjson"
 }
@@ -95,7 +97,7 @@ const (
 	ledgerFolder     = "ledger/"
 )
 
-// folderOf is the run whose folder a key is in, and the rest of the key.
+// folderOf returns the run whose folder a key is in, and the rest of the key.
 func folderOf(key string) (run, rest string) {
 	run, rest, _ = strings.Cut(strings.TrimPrefix(key, ledger.RunsFolder), "/")
 	return run, rest

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Whoever reads a key finds what whoever made it has put in.
+// Parsing a key returns what it was made from.
 func TestKeysComeBack(t *testing.T) {
 	t.Parallel()
 	want := PartKey{Type: "Patient", Source: "bison", Feed: "members", Run: "r20261120t020000000z-5c01d2", Name: "p00001-4-8f0eccfd"}

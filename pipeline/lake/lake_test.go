@@ -55,17 +55,17 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// a is what a run is to be.
+// a describes a run to publish.
 type a struct {
 	feed  string // default: members
 	kind  ledger.Kind
-	types []string // of which it has a resource each; default: Patient
+	types []string // one resource of each; default: Patient
 	asked []string // the types that it asked for; default: all
 
 	partial bool
 }
 
-// publish publishes a run as a run does: its parts, its report, and then all of it by one write
+// publish publishes as a real run does: its parts, its report, and then all of it by one write
 // of the feed's object.
 func (w *world) publish(t *testing.T, what a) *lake.Report {
 	t.Helper()
@@ -112,7 +112,7 @@ func (w *world) putManifests(t *testing.T, feed string) {
 	must(t, w.under(t, feed, func(lease *ledger.Lease) error { return w.PutManifests(lease.Context(), lease) }))
 }
 
-// parquet is a part with one resource, or a tombstone.
+// parquet returns a part with one resource, or one tombstone.
 func parquet(t *testing.T, resourceType string) []byte {
 	t.Helper()
 	var part bytes.Buffer
@@ -155,7 +155,7 @@ func (w *world) feed(t *testing.T, name string) ledger.Feed {
 	return f
 }
 
-// live are the keys of what is live of feeds, sorted.
+// live returns the keys of all that is live of feeds, sorted.
 func (w *world) live(t *testing.T, feeds ...string) []string {
 	t.Helper()
 	var keys []string
@@ -169,7 +169,7 @@ func (w *world) live(t *testing.T, feeds ...string) []string {
 	return keys
 }
 
-// there are the keys of all files whose names end so.
+// there returns the keys of all files that end in suffix.
 func (w *world) there(t *testing.T, suffix string) []string {
 	t.Helper()
 	var keys []string
@@ -187,7 +187,7 @@ func (w *world) put(t *testing.T, s lake.Store, key string) {
 	must(t, s.Put(t.Context(), key, []byte("x")))
 }
 
-// A run that has published nothing is in no list: only its report is there.
+// A run that has published nothing gets no list of parts, only a report.
 func TestPutReport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,7 +12,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// LivePart is a part that readers of a feed are to see.
+// LivePart is a part that readers of a feed should see.
 type LivePart struct {
 	Feed   string `json:"feed"`
 	Source string `json:"source"`
@@ -20,12 +20,12 @@ type LivePart struct {
 	Part
 }
 
-// Live are the parts of a feed's live runs, oldest run first, as the feed was when it was
-// read ([ledger.Read]): all of a run or none of it, whatever is published meanwhile. For
-// some of the runs, leave the others out of f.Runs.
+// Live returns the parts of a feed's live runs, oldest run first, as the feed was when it was
+// read ([ledger.Read]): all of a run or none of it, whatever is published in the meantime. To
+// get only some of the runs, leave the others out of f.Runs.
 //
-// Nothing but the runs' lists is read. If one is gone, gc has removed the run since; the
-// error wraps [fs.ErrNotExist], and the feed is to be read again. An error ends it.
+// Only the runs' lists are read. If one is gone, gc has removed the run since: the error wraps
+// [fs.ErrNotExist], and the feed must be read again. An error ends the sequence.
 func (l Lake) Live(ctx context.Context, f ledger.Feed) iter.Seq2[LivePart, error] {
 	return func(yield func(LivePart, error) bool) {
 		for some := range slices.Chunk(f.Runs, 8*readers) {
@@ -51,11 +51,11 @@ type LiveRun struct {
 	List []Part
 }
 
-// readers is how many small files of the state are read at once: a feed has as many runs as
+// readers is how many small files of the state are read at once. A feed has as many runs as
 // nights, and each costs a request.
 const readers = 16
 
-// LiveRuns reads which parts runs have, in the order of the runs. Errors are those of
+// LiveRuns reads the parts of runs, in the order of the runs. Errors are those of
 // [Lake.PartsOf].
 func (l Lake) LiveRuns(ctx context.Context, runs []ledger.PublishedRun) ([]LiveRun, error) {
 	all := make([]LiveRun, len(runs))
@@ -77,8 +77,8 @@ type partList struct {
 	Parts []Part `json:"parts"`
 }
 
-// PartsOf reads which parts a published run has. The error wraps [fs.ErrNotExist] if there is
-// no list of them, or is a [*ledger.DamagedError], or the store's.
+// PartsOf reads the list of a published run's parts. The error wraps [fs.ErrNotExist] if there
+// is no such list, or is a [*ledger.DamagedError], or the store's.
 func (l Lake) PartsOf(ctx context.Context, run string) ([]Part, error) {
 	key := PartsKey(run)
 	content, _, err := l.State.Load(ctx, key)

@@ -16,13 +16,14 @@ import (
 	"fhirkiln/sink"
 )
 
-// PutManifests makes the symlink manifests of a feed, by which Athena, Trino and Presto
-// know what is live, say what its object says. What they say already is not written
-// again. It is done under the feed's lease, after each change of what is live.
+// PutManifests brings the symlink manifests of a feed, from which Athena, Trino and Presto know
+// what is live, in line with the feed's object. Manifests that are right already are not written
+// again. It is called under the feed's lease, after each change of what is live.
 //
-// A process that was stopped meanwhile, and has lost its lease, knows what was live once: it
-// writes none that another one has written since it was read. The error is then
-// [ledger.ErrLost]. A content may come again, as that of no parts does: then it is wanted, too.
+// A process that was stopped in between, and has lost its lease, only knows what was live once:
+// it does not overwrite a manifest that another process has written since it was read. The error
+// is then [ledger.ErrLost]. The same content may come again, as that of no parts does: then it
+// is wanted again, too.
 func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
 	named, err := l.named(ctx, lease.Feed())
 	if err != nil {
@@ -37,7 +38,7 @@ func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
 		if err != nil || len(stale) == 0 {
 			return err
 		}
-		if err := lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil { // is it ours still?
+		if err := lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil { // is the lease still ours?
 			return err
 		}
 		group, gctx := errgroup.WithContext(ctx)
@@ -51,15 +52,15 @@ func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
 		if err := group.Wait(); !errors.Is(err, sink.ErrChanged) {
 			return err
 		}
-		// What a killed process had sent has come late, or the lease is lost.
+		// A late write of a killed process has arrived, or the lease is lost.
 	}
 }
 
 // writers is how many files are written, or removed, at once.
 const writers = 8
 
-// named are the keys of a feed's live parts by the key of the manifest that is to name them.
-// Types of which nothing is live any more have a manifest that says so.
+// named returns the keys of a feed's live parts, by the key of the manifest that is to name
+// them. Types of which nothing is live anymore have a manifest that says so.
 func (l Lake) named(ctx context.Context, f ledger.Feed) (map[string][]string, error) {
 	named := map[string][]string{}
 	for p, err := range l.Live(ctx, f) {
@@ -77,8 +78,8 @@ func (l Lake) named(ctx context.Context, f ledger.Feed) (map[string][]string, er
 	})
 }
 
-// stale are the manifests, with their versions, that do not say what they are to name, which
-// says decides. One that is not there says nothing, and has no version.
+// stale returns the manifests, with their versions, that do not name what they should, as
+// decided by says. A manifest that is not there is stale, and has no version.
 func (l Lake) stale(ctx context.Context, named map[string][]string, says func(there []byte, parts []string) bool) (map[string]sink.Version, error) {
 	var mu sync.Mutex
 	stale := map[string]sink.Version{}

@@ -11,7 +11,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// The symlink manifests name what is live, and are empty of types of which nothing is.
+// Symlink manifests name what is live. For types of which nothing is live, they are empty.
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -33,7 +33,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// late is a store where something happens after a file was read, or before one is swapped, once.
+// late is a store in which something happens once, after a file is read or before one is
+// swapped.
 type late struct {
 	*sink.Dir
 	loaded, swaps func()
@@ -58,7 +59,7 @@ func once(do *func()) {
 
 const manifest = "_fhirkiln/athena/Patient/members.txt"
 
-// swap replaces a file whatever it is.
+// swap replaces a file, whatever its version.
 func (w *world) swap(t *testing.T, key string, content []byte) {
 	t.Helper()
 	_, version, err := w.dir.Load(t.Context(), key)
@@ -67,7 +68,7 @@ func (w *world) swap(t *testing.T, key string, content []byte) {
 	must(t, err)
 }
 
-// What a killed process had sent may come late. Whoever has the lease puts it right.
+// A killed process's write may arrive late. The holder of the lease puts it right.
 func TestAManifestThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -80,8 +81,8 @@ func TestAManifestThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// A process that was stopped and has lost its lease leaves the manifests as they are, at
-// whatever instant it lost it.
+// A process that was stopped and has lost its lease leaves the manifests as they are, whenever
+// it lost it.
 func TestManifestsOfALostLease(t *testing.T) {
 	t.Parallel()
 	for name, written := range map[string]bool{"when it has read, and another has yet to write": false, "when it writes, and another has written": true} {

@@ -10,15 +10,15 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// OldestLive is a time that no live resource of these types was exported before; no types are
-// all types. It is zero if none of them is live. What was deleted at the server since then is
-// what readers may see though it is gone.
+// OldestLive returns a time before which no live resource of these types was exported; no types
+// means all types. It is zero if none of them is live. Resources deleted at the server since
+// then are the ones that readers may still see.
 //
 // Lists and reports that are gone or damaged make it earlier, if anything. Errors are the
 // store's.
 func (l Lake) OldestLive(ctx context.Context, f ledger.Feed, types []string) (time.Time, error) {
 	runs, err := l.LiveRuns(ctx, f.Runs)
-	unread := unreadable(err) // then each may have parts of any type
+	unread := unreadable(err) // if so, each run may have parts of any type
 	if err != nil && !unread {
 		return time.Time{}, err
 	}
@@ -44,9 +44,9 @@ func unreadable(err error) bool {
 	return damaged || errors.Is(err, fs.ErrNotExist)
 }
 
-// exportedFrom is the lowest transactionTime of a run's exports, or when the run began if that
-// is earlier: servers give times that are still to come. Where one cannot be read, it is a day
-// before the run began, since clocks differ.
+// exportedFrom returns the lowest transactionTime of a run's exports, or when the run began if
+// that is earlier, since servers give times that are still in the future. A transactionTime that
+// cannot be read counts as a day before the run began, since clocks differ.
 func (l Lake) exportedFrom(ctx context.Context, run ledger.PublishedRun) (time.Time, error) {
 	began := run.Published
 	for _, id := range append([]string{run.Run}, run.Replaces...) {
@@ -68,8 +68,9 @@ func (l Lake) exportedFrom(ctx context.Context, run ledger.PublishedRun) (time.T
 	return from, err
 }
 
-// transactionTimes are a run's lowest one; of a compaction, which has that of its newest run,
-// those of all exports, "" if its report does not say.
+// transactionTimes returns a run's lowest transactionTime. A compaction has only that of its
+// newest run, so for a compaction it returns those of all exports, or "" if its report does not
+// say.
 func (l Lake) transactionTimes(ctx context.Context, run ledger.PublishedRun) ([]string, error) {
 	if run.Kind != ledger.KindCompaction {
 		return []string{run.TransactionTime}, nil

@@ -8,8 +8,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// What is live is as old as its oldest export, also of a compaction, and where that did not
-// say, older than the run.
+// What is live is as old as its oldest export, also in a compaction; if the export has no time,
+// it counts as older than the run.
 func TestOldestLive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

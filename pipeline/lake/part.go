@@ -20,8 +20,8 @@ type Part struct {
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
 
-	// FullFooter says that the part has as many row groups as readers like, so that it is not
-	// to be merged with others however small it is.
+	// FullFooter says that the part has as many row groups as readers like, so it is not merged
+	// with others, however small it is.
 	FullFooter bool `json:"full_footer,omitempty"`
 }
 
@@ -33,7 +33,7 @@ type PartChangedError struct {
 
 func (e *PartChangedError) Error() string { return e.Key + ": " + e.Why }
 
-// OpenPart opens a live part. One that is not there is a [*PartChangedError].
+// OpenPart opens a live part. If it is not there, the error is a [*PartChangedError].
 func (l Lake) OpenPart(ctx context.Context, key string) (sink.Reader, error) {
 	f, err := l.Parts.Open(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -43,7 +43,7 @@ func (l Lake) OpenPart(ctx context.Context, key string) (sink.Reader, error) {
 }
 
 // Check compares a file's bytes with the part that was published. Parquet has no checksums of
-// its headers and footer: who writes rows anew has to look. Errors are a [*PartChangedError]
+// its headers and footer, so whoever rewrites rows must check. Errors are a [*PartChangedError]
 // and the store's.
 func (p Part) Check(f sink.Reader) error {
 	if f.Size() != p.Bytes {

@@ -12,20 +12,20 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// Report is what a run did. It holds no URL unredacted and no patient data.
+// Report is what a run did. It holds no unredacted URL and no patient data.
 type Report struct {
 	Run      string      `json:"run"`
 	Feed     string      `json:"feed"`
 	Source   string      `json:"source"`
 	Purpose  string      `json:"purpose,omitempty"`
 	Kind     ledger.Kind `json:"kind,omitempty"`
-	Resumed  bool        `json:"resumed,omitempty"` // the run was begun by a process before
+	Resumed  bool        `json:"resumed,omitempty"` // an earlier process began the run
 	Layout   string      `json:"layout"`
 	Started  time.Time   `json:"started"`
 	Finished time.Time   `json:"finished"`
 
-	// Phases are what the run's time went into, as far as its last process was at work. Its
-	// exports go through them one after the other.
+	// Phases is where the run's time went, as far as its last process is concerned. Its exports
+	// go through the phases one after the other.
 	Phases []PhaseReport `json:"phases,omitempty"`
 
 	Status ledger.Status `json:"status"`          // or [StatusFailed]
@@ -40,30 +40,30 @@ type Report struct {
 	NDJSONBytes  int64 `json:"ndjson_bytes"`  // uncompressed
 	ParquetBytes int64 `json:"parquet_bytes"` // published
 
-	// Duplicates are resources of one type, id and meta.versionId (where there is one) that
-	// came more than once in the run, each time but the first. All are published; the views
-	// of current data show one. Nil: not known, since the run was resumed by another
-	// process, or had more than 3 million resources.
+	// Duplicates counts resources with the same type, id and meta.versionId (where there is one)
+	// that came more than once in the run: each time but the first. All are published; the views
+	// of current data show one. Nil: not known, since the run was resumed by another process, or
+	// had more than 3 million resources.
 	Duplicates *int64 `json:"duplicates,omitempty"`
 
-	// Attachments are rows that hold a URL of an attachment at the server of the export.
+	// Attachments counts rows that hold a URL of an attachment at the export's server.
 	Attachments int64 `json:"attachments,omitempty"`
 
 	Members *MembersReport `json:"members,omitempty"` // of the feed's groups
 
-	// Watermarks are what the feed is complete up to after the run, by resource type; "*"
-	// is every type. Held says why the run did not move them.
+	// Watermarks are the times up to which the feed is complete after the run, by resource type;
+	// "*" is every type. Held says why the run did not move them.
 	Watermarks map[string]string `json:"watermarks,omitempty"`
 	Held       string            `json:"watermark_held,omitempty"`
 
-	// Retired is what came of the feed's wish that what a full run lacks counts as deleted; nil
-	// where there was nothing to do.
+	// Retired is what came of retiring what a full run lacks; nil if the feed does not want that
+	// or there was nothing to do.
 	Retired *RetireReport `json:"retired,omitempty"`
 
-	// Filters are what was asked for beside types and groups: hashes, to be compared.
+	// Filters are what was asked for besides types and groups, as hashes to compare.
 	Filters map[string]string `json:"filters,omitempty"`
 
-	// GroupSearch is what the groups were searched by, "" if they were not: a hash.
+	// GroupSearch is a hash of what the groups were searched by, "" if they were not.
 	GroupSearch string `json:"group_search,omitempty"`
 
 	// Moved is how the run moved the watermarks.
@@ -72,7 +72,7 @@ type Report struct {
 	// ExportKept is why the server's exports are left there, "" if they are not.
 	ExportKept string `json:"export_kept,omitempty"`
 
-	// Replaces are the runs that a compaction was made of. Its exports are theirs.
+	// Replaces are the runs that a compaction was made from. Its exports are theirs.
 	Replaces []string `json:"replaces,omitempty"`
 
 	Exports []ExportReport `json:"exports"`
@@ -81,16 +81,16 @@ type Report struct {
 	Parts   []Part         `json:"parts"`
 	Issues  Issues         `json:"issues,omitempty"`
 
-	// Quarantine are the keys of the files that hold the quarantined lines: NDJSON, an
-	// object a line, with file, line, offset, reason and bytes (base64).
+	// Quarantine are the keys of the files with the quarantined lines: NDJSON, one object per
+	// line, with file, line, offset, reason and bytes (base64).
 	Quarantine []string `json:"quarantine,omitempty"`
 }
 
-// StatusFailed is the status of a run that published nothing: its report has it, and no feed's
-// object.
+// StatusFailed is the status of a run that published nothing. It stands in reports, never in a
+// feed's object.
 const StatusFailed ledger.Status = "failed"
 
-// JSON is the report as it is kept.
+// JSON returns the report as it is stored.
 func (r *Report) JSON() ([]byte, error) {
 	b, err := json.MarshalIndent(r, "", "  ")
 	return append(b, '\n'), err
@@ -106,7 +106,7 @@ func (l Lake) Report(ctx context.Context, run string) (*Report, error) {
 	}
 	var r Report
 	err = json.Unmarshal(content, &r)
-	if err == nil && r.Run != run { // as of null and {}
+	if err == nil && r.Run != run { // for example null, or {}
 		err = errors.New("it is not of this run")
 	}
 	if err != nil {
@@ -115,8 +115,8 @@ func (l Lake) Report(ctx context.Context, run string) (*Report, error) {
 	return &r, nil
 }
 
-// PutReport writes what a run has published beside it, for people and for gc: its report, and
-// the list of its parts if there is anything of it to be live.
+// PutReport writes down, for people and for gc, what a run has published: its report, and the
+// list of its parts if any of it is to be live.
 func (l Lake) PutReport(ctx context.Context, r *Report) error {
 	parts, err := json.MarshalIndent(partList{Run: r.Run, Parts: r.Parts}, "", "  ")
 	if err != nil {
@@ -129,7 +129,7 @@ func (l Lake) PutReport(ctx context.Context, r *Report) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.State.Put(gctx, ReportKey(r.Run), report) })
 	if r.Empty() {
-		return group.Wait() // the run is not among the feed's, and gc may remove what it has but its report
+		return group.Wait() // the run will not be among the feed's, and gc may remove all that it has except its report
 	}
 	group.Go(func() error {
 		if err := l.State.Put(gctx, PartsKey(r.Run), append(parts, '\n')); err != nil {
@@ -140,5 +140,6 @@ func (l Lake) PutReport(ctx context.Context, r *Report) error {
 	return group.Wait()
 }
 
-// Empty says whether the run has left nothing that could be live: neither parts nor quarantine.
+// Empty reports whether the run has left nothing that could be live: neither parts nor
+// quarantine.
 func (r *Report) Empty() bool { return len(r.Parts) == 0 && len(r.Quarantine) == 0 }

@@ -10,7 +10,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// What is no report of the run is damaged, also where it is JSON.
+// Anything that is not the run's report is damaged, even if it is JSON.
 func TestDamagedReport(t *testing.T) {
 	t.Parallel()
 	dir, err := sink.OpenDir(t.TempDir())

@@ -2,12 +2,11 @@ package lake
 
 import "time"
 
-// MembersReport counts the patients of a feed's groups. Who they are is in the state
-// alone.
+// MembersReport counts the patients of a feed's groups. Only the state says who they are.
 type MembersReport struct {
 	Listed int `json:"listed"`
-	New    int `json:"new"`  // not there at the run before
-	Left   int `json:"left"` // there at the run before, and not now
+	New    int `json:"new"`  // not there at the previous run
+	Left   int `json:"left"` // there at the previous run, but not now
 }
 
 // PhaseReport is how long a run was in a phase.
@@ -52,7 +51,7 @@ type TypeReport struct {
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
 }
 
-// FileReport is the last word on one output file.
+// FileReport is the final result of one output file.
 type FileReport struct {
 	Type        string `json:"type"`
 	Deleted     bool   `json:"deleted,omitempty"`
@@ -62,23 +61,23 @@ type FileReport struct {
 	Quarantined int64  `json:"quarantined,omitempty"`
 	Bytes       int64  `json:"bytes"`
 	Lines       int64  `json:"lines"`
-	XXH128      string `json:"xxh128"` // of the plain bytes
+	XXH128      string `json:"xxh128"` // of the uncompressed bytes
 	Attempts    int    `json:"attempts"`
-	Duplicates  *int64 `json:"duplicates,omitempty"` // that came before, here or in another file; see [Report]
+	Duplicates  *int64 `json:"duplicates,omitempty"` // resources that had come before, in this file or another; see [Report]
 }
 
 // RetireReport is what came of retiring what a full run lacks.
 type RetireReport struct {
-	// Resources are how many count as deleted now: they were current, and the full run had
-	// them no more.
+	// Resources is how many count as deleted now: they were current, and the full run no longer
+	// had them.
 	Resources int64 `json:"resources"`
 
-	// Skipped is why nothing was retired, though it was asked for. Refused says that too
-	// much would have been, so that the run is partial.
+	// Skipped is why nothing was retired although it was asked for. Refused says that too much
+	// would have been retired, which makes the run partial.
 	Skipped string `json:"skipped,omitempty"`
 	Refused bool   `json:"refused,omitempty"`
 
-	// Spared are how many of the feed's live runs were not looked at, since they are of other
+	// Spared is how many of the feed's live runs were not looked at because they are of other
 	// groups or filters: what they have brought stays.
 	Spared int `json:"spared_runs,omitempty"`
 }
@@ -88,13 +87,13 @@ type IssueReport struct {
 	Severity string `json:"severity"`
 	Code     string `json:"code"`
 	Count    int64  `json:"count"`
-	Failed   bool   `json:"failed,omitempty"` // something is missing, by its severity
+	Failed   bool   `json:"failed,omitempty"` // its severity says that something is missing
 }
 
 // Issues are the issues of a server's error files, by severity and code.
 type Issues []IssueReport
 
-// Add counts issues, together with those of the same severity and code.
+// Add counts issues together with those of the same severity and code.
 func (c *Issues) Add(i IssueReport) {
 	for n := range *c {
 		if seen := &(*c)[n]; seen.Severity == i.Severity && seen.Code == i.Code {
@@ -105,7 +104,7 @@ func (c *Issues) Add(i IssueReport) {
 	*c = append(*c, i)
 }
 
-// Failed is how many issues say that something is missing.
+// Failed returns how many issues say that something is missing.
 func (c Issues) Failed() int64 {
 	var n int64
 	for _, i := range c {

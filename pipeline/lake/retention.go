@@ -11,19 +11,19 @@ import (
 
 // Retention says which of a feed's runs stay live.
 type Retention struct {
-	// Runs is how many published runs stay live, and Days for how many days they do. A run is
-	// dropped when neither keeps it. The last full run and all after it stay in any case, so
-	// that a feed that is never exported in full keeps all; so do runs with types that the
-	// last full one had not asked for. What the last full run lacks goes with the older ones.
-	// 0 and 0: all stay.
+	// Runs is how many published runs stay live, and Days is for how many days they do. A run is
+	// dropped when neither keeps it. The last full run and all runs after it always stay, so a
+	// feed that is never exported in full keeps everything. So do runs with types that the last
+	// full one had not asked for. What the last full run lacks goes with the older runs. 0 and
+	// 0: all stay.
 	Runs int
 	Days int
 }
 
-// Droppable are the live runs that need not be kept: those before the last full run without
-// a fault, that neither rule keeps, and that hold no type which that full run had not asked
-// for. Tombstones stay where a run before them does: a deleted resource of it would be
-// current again. Without a rule, and of a feed without a full run, there are none.
+// Droppable returns the live runs that need not be kept: those before the last full run without
+// a fault that neither rule keeps, and that hold no type which the full run had not asked for.
+// Tombstones stay if a run before them does: otherwise resources of that run which they delete
+// would be current again. Without a rule, or for a feed without a full run, there are none.
 func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now time.Time) ([]string, error) {
 	if keep.Runs <= 0 && keep.Days <= 0 {
 		return nil, nil
@@ -35,7 +35,7 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 	}
 	var asked func(resourceType string) bool
 	var gone []string
-	kept := false // one before is
+	kept := false // an earlier run is kept
 	for i := range max(full, 0) {
 		r := f.Runs[i]
 		newer -= runsIn(r)
@@ -63,9 +63,9 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 	return gone, nil
 }
 
-// CurrentRuns are a feed's live runs, with those of their parts alone that may hold what is
-// current: all since the last full run without a fault, and of earlier runs the types which
-// that run had not asked for.
+// CurrentRuns returns a feed's live runs with only those of their parts that may hold what is
+// current: all parts since the last full run without a fault, and from earlier runs the types
+// that the full run had not asked for.
 func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error) {
 	full := lastFull(f)
 	var asked func(resourceType string) bool
@@ -85,9 +85,9 @@ func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error)
 	return runs, nil
 }
 
-// Compacted is the run that takes the place of others, oldest first, with the same rows: for
-// retention it is all of them. When it was published, and what parts it has, is for the caller
-// to add.
+// Compacted returns the run that takes the place of others, oldest first, with the same rows.
+// For retention it stands for all of them. The caller adds when it was published and what parts
+// it has.
 func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 	made := ledger.PublishedRun{Run: run, Kind: ledger.KindCompaction, Status: ledger.StatusPublished}
 	for _, r := range of {
@@ -104,10 +104,10 @@ func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 	return made
 }
 
-// runsIn is how many runs a live one stands for, compactions not counted.
+// runsIn returns how many runs a live one stands for, not counting compactions.
 func runsIn(r ledger.PublishedRun) int { return max(1, r.Holds) }
 
-// newestIn is when the newest of them was published.
+// newestIn returns when the newest of them was published.
 func newestIn(r ledger.PublishedRun) time.Time {
 	if r.Newest.IsZero() {
 		return r.Published
@@ -115,7 +115,7 @@ func newestIn(r ledger.PublishedRun) time.Time {
 	return r.Newest
 }
 
-// lastFull is the place of a feed's last full run without a fault, -1 if there is none.
+// lastFull returns the index of a feed's last full run without a fault, -1 if there is none.
 func lastFull(f ledger.Feed) int {
 	for i := len(f.Runs) - 1; i >= 0; i-- {
 		if holdsFull(f.Runs[i]) {
@@ -125,13 +125,13 @@ func lastFull(f ledger.Feed) int {
 	return -1
 }
 
-// holdsFull says whether all that a feed had at one time is in the run.
+// holdsFull reports whether the run holds all that the feed had at one time.
 func holdsFull(r ledger.PublishedRun) bool {
 	return r.Kind == ledger.KindFull && r.Status == ledger.StatusPublished || r.Full
 }
 
-// typesOf says which types a full run has brought: those that it asked for and those
-// that it got.
+// typesOf returns a function that reports whether a full run has brought a type: the types that
+// it asked for and those that it got.
 func (l Lake) typesOf(ctx context.Context, run string) (func(string) bool, error) {
 	report, err := l.Report(ctx, run)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// nightly publishes runs, a night each, and returns which of them are live, by their number.
+// nightly publishes runs, one per night, and returns the numbers of those that are live.
 func (w *world) nightly(t *testing.T, runs ...a) []int {
 	t.Helper()
 	number := map[string]int{}
@@ -28,7 +28,7 @@ func (w *world) nightly(t *testing.T, runs ...a) []int {
 	return live
 }
 
-// TestRetention says which of a feed's runs stay live.
+// TestRetention checks which of a feed's runs stay live.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	const basic, patient, deleted = "Basic", "Patient", columnar.Deleted
@@ -69,8 +69,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// What may be current is what came since the last full run, and types that it had not asked
-// for.
+// What may be current is what came since the last full run, and types that it had not asked for.
 func TestCurrentRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -89,7 +88,7 @@ func TestCurrentRuns(t *testing.T) {
 	}
 }
 
-// A compaction is for retention what it was made of.
+// For retention, a compaction is what it was made from.
 func TestCompacted(t *testing.T) {
 	t.Parallel()
 	day := func(n int) time.Time { return time.Date(2026, 3, n, 0, 0, 0, 0, time.UTC) }

@@ -15,29 +15,29 @@ import (
 
 // survey finds the garbage of a feed.
 type survey struct {
-	there  *Inventory
-	lake   Lake
-	feed   ledger.Feed // as it is now
-	before time.Time   // what ceased to be live, or began, after it stays
-	found  *Garbage
+	inventory *Inventory
+	lake      Lake
+	feed      ledger.Feed // as it is now
+	before    time.Time   // what ceased to be live, or began, after this time stays
+	found     *Garbage
 
 	parts    map[string]GarbageFile // of the feed, by key
-	working  map[string]bool        // unfinished runs, and those that have ended but are not tidied up, of all feeds
+	working  map[string]bool        // of all feeds: runs that are unfinished, or that have ended but are not tidied up
 	live     map[string]bool        // live runs
 	dropped  map[string]time.Time
 	replaced map[string]bool            // runs whose rows live on in others
-	named    map[string]map[string]bool // keys in parts.json, of live runs that it was read of
-	members  map[string]bool            // keys of the feeds' lists
+	named    map[string]map[string]bool // keys in parts.json, by live run, where it was read
+	members  map[string]bool            // keys of the feeds' lists of members
 }
 
 // find adds what it finds to found, and takes it out of the inventory.
 func (s *survey) find(ctx context.Context) error {
 	s.sort()
 	for _, r := range s.feed.Dropped {
-		// One that is not tidied up keeps its files, and so its entry: without it nobody would
-		// ever remove them.
-		// Nor is one forgotten here that may have parts that were not listed.
-		if !r.At.After(s.before) && !s.working[r.Run] && s.there.published[r.Run] {
+		// A run that is not tidied up keeps its files, and so its entry: without the entry
+		// nobody would ever remove them. Nor is a run forgotten here if it may have parts that
+		// were not listed.
+		if !r.At.After(s.before) && !s.working[r.Run] && s.inventory.published[r.Run] {
 			s.found.Runs = append(s.found.Runs, r.Run)
 		} else {
 			s.found.Waiting++
@@ -48,13 +48,13 @@ func (s *survey) find(ctx context.Context) error {
 			s.add(s.parts[key], why)
 		}
 	}
-	for _, run := range slices.Sorted(maps.Keys(s.there.folders)) {
+	for _, run := range slices.Sorted(maps.Keys(s.inventory.folders)) {
 		if err := s.folder(ctx, run); err != nil {
 			return err
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.there.staged)) {
-		if !s.mayDiscard(key) || s.there.staged[key].After(s.before) {
+	for _, key := range slices.Sorted(maps.Keys(s.inventory.staged)) {
+		if !s.mayDiscard(key) || s.inventory.staged[key].After(s.before) {
 			continue
 		}
 		late, err := s.late(ctx, key)
@@ -65,7 +65,7 @@ func (s *survey) find(ctx context.Context) error {
 			s.add(GarbageFile{Key: key, Staged: true}, OfNoRun)
 		}
 	}
-	s.there.forget(s.found.Files)
+	s.inventory.forget(s.found.Files)
 	return nil
 }
 
@@ -75,23 +75,23 @@ func (s *survey) add(f GarbageFile, why GarbageReason) {
 	s.found.Bytes += f.Bytes
 }
 
-// isPart says whether a key is one that runs of the feed give to their parts.
+// isPart reports whether a key is one that the feed's runs give to their parts.
 func (s *survey) isPart(key string) bool {
 	k, ok := parsePartKey(key)
 	return ok && k.Source == s.feed.Source && k.Feed == s.feed.Name
 }
 
-// mayDiscard says whether what is staged under a key may be this feed's: a part of its, or
+// mayDiscard reports whether what is staged under a key may be this feed's: one of its parts, or
 // something in the folder of any run.
 func (s *survey) mayDiscard(key string) bool {
 	return s.isPart(key) || strings.HasPrefix(key, ledger.RunsFolder)
 }
 
-// sort finds this feed's parts, and what all feeds name. Of this feed it goes by what it
-// is now, of others by what they were after all was listed.
+// sort collects this feed's parts, and what all feeds name. It goes by this feed as it is now,
+// and by the others as they were after everything was listed.
 func (s *survey) sort() {
 	s.parts = map[string]GarbageFile{}
-	for _, f := range s.there.parts[s.feed.Name] {
+	for _, f := range s.inventory.parts[s.feed.Name] {
 		if s.isPart(f.Key) {
 			s.parts[f.Key] = f
 		}
@@ -99,14 +99,14 @@ func (s *survey) sort() {
 	s.working, s.live, s.replaced, s.members = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	s.dropped, s.named = map[string]time.Time{}, map[string]map[string]bool{}
 	s.note(s.feed)
-	for _, f := range s.there.feeds {
+	for _, f := range s.inventory.feeds {
 		if f.Name != s.feed.Name {
 			s.note(f)
 		}
 	}
 }
 
-// note notes what a feed names.
+// note records what a feed names.
 func (s *survey) note(f ledger.Feed) {
 	if f.Unfinished != nil {
 		s.working[f.Unfinished.Run] = true
@@ -126,7 +126,7 @@ func (s *survey) note(f ledger.Feed) {
 	s.members[f.Members] = true
 }
 
-// dead is why the files of a run are live no more, "" if they may be.
+// dead returns why the files of a run are no longer live, "" if they may be.
 func (s *survey) dead(run string) GarbageReason {
 	at, dropped := s.dropped[run]
 	switch {
@@ -139,28 +139,30 @@ func (s *survey) dead(run string) GarbageReason {
 	return ""
 }
 
-// spared says that files of a run that no feed names stay all the same. Either it was
-// published, and its feed's object was lost or put back from before: whoever mends that wants
-// the parts. What is thrown away on purpose has no parts.json. Or the state, which is apart from
-// the parts, has no trace of it: the run may be another state's, and live there.
+// spared reports whether files of a run that no feed names stay nevertheless. There are two
+// cases. The run was published, and its feed's object was lost or an earlier one was put back:
+// whoever repairs that wants the parts. (What is thrown away on purpose has no parts.json.) Or
+// the state, which is apart from the parts, has no trace of the run: it may be another state's
+// run, and live there.
 func (s *survey) spared(run string, why GarbageReason) bool {
 	if why != OfNoRun {
 		return false
 	}
-	folder := s.there.folders[run]
-	return s.there.apart && len(folder) == 0 || slices.ContainsFunc(folder, func(f GarbageFile) bool { return f.Key == PartsKey(run) })
+	folder := s.inventory.folders[run]
+	return s.inventory.apart && len(folder) == 0 || slices.ContainsFunc(folder, func(f GarbageFile) bool { return f.Key == PartsKey(run) })
 }
 
-// old says whether a run began before the grace time. A name that says no time is no
-// run's.
+// old reports whether a run began before the grace time. A name that gives no time is not that
+// of a run.
 func (s *survey) old(run string) bool {
 	began, ok := runTime(run)
 	return ok && !began.After(s.before)
 }
 
-// late says whether what is staged under a key came there, from a process that was killed, when
-// one of the feed's live runs was published and tidied up. Of what parts.json names nothing is
-// to be discarded, since that removes what is published too; nor of other files of a live run.
+// late reports whether what is staged under a key was sent by a killed process, and arrived only
+// after the run, one of the feed's live ones, was published and tidied up. What parts.json names
+// must not be discarded, since that removes what is published too; nor must other files of a
+// live run.
 func (s *survey) late(ctx context.Context, key string) (bool, error) {
 	run := runOf(key)
 	if !s.isPart(key) || !s.tidy(run) {
@@ -182,13 +184,13 @@ func (s *survey) late(ctx context.Context, key string) (bool, error) {
 	return !s.named[run][key], nil
 }
 
-// tidy says whether a run is one of the feed's live ones, and nobody had anything to do for it
-// when its files were listed, or has now.
+// tidy reports whether a run is one of the feed's live ones, with nothing left to tidy up both
+// when its files were listed and now.
 func (s *survey) tidy(run string) bool {
-	return s.there.tidy[run] && !s.working[run] && slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
+	return s.inventory.tidy[run] && !s.working[run] && slices.ContainsFunc(s.feed.Runs, func(r ledger.PublishedRun) bool { return r.Run == run })
 }
 
-// abandoned says whether what is staged under a key is no run's.
+// abandoned reports whether what is staged under a key belongs to a dead run that is not spared.
 func (s *survey) abandoned(key string) bool {
 	run := runOf(key)
 	if strings.HasPrefix(key, ledger.RunsFolder) {
@@ -198,24 +200,24 @@ func (s *survey) abandoned(key string) bool {
 	return why != "" && !s.spared(run, why)
 }
 
-// folder finds what of a run's own folder may go: all but its report, and what is of use
-// beyond the run.
+// folder finds what may go from a run's own folder: everything except its report, and what is of
+// use beyond the run.
 func (s *survey) folder(ctx context.Context, run string) error {
 	s.lateEntries(run)
 	why := s.dead(run)
 	if why == "" || s.spared(run, why) {
 		return nil
 	}
-	if feed := s.there.feedOf[run]; feed != "" && feed != s.feed.Name {
-		return nil // which goes by this folder
+	if feed := s.inventory.feedOf[run]; feed != "" && feed != s.feed.Name {
+		return nil // the other feed's gc goes by this folder
 	}
 	var files []GarbageFile
 	report := false
-	for _, f := range s.there.folders[run] {
+	for _, f := range s.inventory.folders[run] {
 		switch _, rest := folderOf(f.Key); {
 		case strings.HasPrefix(rest, ledgerFolder) && why == OfNoRun:
-			// Tidying up removes it. Where it is left, its feed has lost its object, and may
-			// get it back.
+			// Tidying up removes the ledger. If it is still there, its feed has lost its object,
+			// and may get it back.
 			return nil
 		case rest == reportName:
 			report = true
@@ -244,20 +246,20 @@ func (s *survey) folder(ctx context.Context, run string) error {
 	return nil
 }
 
-// lateEntries finds what killed processes have sent to the ledger of one of the feed's live
-// runs, and came when that was tidied up: nobody ever opens it again.
+// lateEntries finds what killed processes had sent to the ledger of one of the feed's live runs,
+// and arrived only after that ledger was tidied up: nobody ever opens it again.
 func (s *survey) lateEntries(run string) {
 	if !s.tidy(run) {
 		return
 	}
-	for _, f := range s.there.folders[run] {
+	for _, f := range s.inventory.folders[run] {
 		if _, rest := folderOf(f.Key); strings.HasPrefix(rest, ledgerFolder) {
 			s.add(f, OfNoRun)
 		}
 	}
 }
 
-// reportedFeed is the feed that a run's report is of, "" if it does not say.
+// reportedFeed returns the feed that a run's report names, "" if it does not say.
 func (s *survey) reportedFeed(ctx context.Context, run string) (string, error) {
 	content, _, err := s.lake.State.Load(ctx, ReportKey(run))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,34 +19,35 @@ type Verification struct {
 	Feeds   int   `json:"feeds"`
 	Runs    int   `json:"runs"` // live ones
 	Parts   int   `json:"parts"`
-	Rows    int64 `json:"rows"` // decoded, every value of them
+	Rows    int64 `json:"rows"` // with every value decoded
 	Bytes   int64 `json:"bytes"`
-	NotLive int   `json:"not_live"` // parts of runs that are not finished yet, or live no longer: no problem
+	NotLive int   `json:"not_live"` // parts of runs that are unfinished or no longer live: not a problem
 
-	// What the problems are about, for what helps differs: objects of feeds, lists of parts
-	// and reports of runs, parts, symlink manifests.
+	// How many problems are about feeds' objects, about runs' lists of parts and reports, about
+	// parts, and about symlink manifests: what helps differs.
 	FeedProblems     int `json:"feed_problems,omitempty"`
 	RunProblems      int `json:"run_problems,omitempty"`
 	PartProblems     int `json:"part_problems,omitempty"`
 	ManifestProblems int `json:"manifest_problems,omitempty"`
 
-	Problems  []string `json:"problems"`  // what does not agree with what was published
-	Unclaimed []string `json:"unclaimed"` // parts that are of no run of any feed
+	Problems  []string `json:"problems"`  // where something differs from what was published
+	Unclaimed []string `json:"unclaimed"` // parts that belong to no run of any feed
 }
 
-// Verify reads all that is live back and holds it against what its feeds and runs say:
-// every part of a live run is there, has the size, the SHA-256, the schema and the rows
-// that it was published with, and each of its rows turns back into a resource; the
-// numbers of the feed, of the run's list of parts and of its report agree; and the symlink
-// manifests of a feed that nobody works at name what is live. each, if not
-// nil, is called before each part, the nth of some. What runs and gc change in the meantime
-// may count as a problem.
+// Verify reads back everything that is live and compares it with what feeds and runs say. Every
+// part of a live run must be there, with the size, the SHA-256, the schema and the rows that it
+// was published with, and each of its rows must turn back into a resource. The numbers of the
+// feed, of the run's list of parts and of its report must agree. The symlink manifests of a feed
+// that nobody is working on must name what is live. each, if not nil, is called before each
+// part, with its number n and how many there are. What runs and gc change in the meantime may
+// count as a problem.
 //
-// An error is one of reading; what was found wrong is in the Verification.
+// An error means that reading failed; what was found wrong is in the Verification.
 func (l Lake) Verify(ctx context.Context, each func(key string, n, of int)) (*Verification, error) {
 	v := &verifier{lake: l, each: each, unclaimed: map[string]bool{}, notLive: map[string]bool{}}
 	v.Problems, v.Unclaimed = []string{}, []string{}
-	// The parts before the feeds: whatever is published after this is of no interest.
+	// List the parts before reading the feeds: whatever is published after this is of no
+	// interest.
 	err := l.Parts.List(ctx, "", func(key string, _ int64) error {
 		if strings.HasSuffix(key, ".parquet") && !InState(key) {
 			v.unclaimed[key] = true
@@ -78,12 +79,12 @@ func (l Lake) Verify(ctx context.Context, each func(key string, n, of int)) (*Ve
 	return &v.Verification, nil
 }
 
-// countParts counts the live parts of feeds, as well as can be: it is for people who wait.
+// countParts counts the live parts of feeds as well as it can, for people who are waiting.
 func countParts(ctx context.Context, state ledger.Store, feeds []string) (n int) {
 	for _, name := range feeds {
 		f, err := ledger.Read(ctx, state, name)
 		if err != nil {
-			continue // which is for the verification to say
+			continue // the verification will report it
 		}
 		for _, run := range f.Runs {
 			n += int(run.Parts)
@@ -97,13 +98,13 @@ type verifier struct {
 	Verification
 	lake  Lake
 	each  func(key string, n, of int)
-	n, of int // parts that were begun, and that there are
+	n, of int // parts begun, and parts in all
 
 	unclaimed map[string]bool // keys of parts that no live run has named yet
-	notLive   map[string]bool // runs that are under way, or live no longer
+	notLive   map[string]bool // runs that are under way, or no longer live
 }
 
-// problem adds one to those of a kind.
+// problem records a problem, and counts it as one of a kind.
 func (v *verifier) problem(of *int, format string, args ...any) {
 	*of++
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
@@ -171,9 +172,8 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 	return nil
 }
 
-// report checks that the numbers of a run's report agree with each other and with its
-// list of parts: what was read is in the parts or in quarantine, and is what the manifest
-// said.
+// report checks that the numbers of a run's report agree with each other and with its list of
+// parts: what was read is in the parts or in quarantine, and is what the manifest said.
 func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []Part) error {
 	content, _, err := v.lake.State.Load(ctx, ReportKey(run.Run))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -192,13 +192,13 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		v.problem(&v.RunProblems, "run %s: parts.json and report.json do not name the same parts", run.Run)
 	}
 	if run.Kind == ledger.KindCompaction {
-		return nil // of parts, not of files
+		return nil // it was made from parts, not from files
 	}
 	var read, quarantined, rows int64
 	for _, f := range r.Files {
 		read += f.Resources
 		quarantined += f.Quarantined
-		// Of Bundles of deletions, and of organized files, some servers count the lines.
+		// For Bundles of deletions, and for organized files, some servers count the lines.
 		if f.Count != nil && *f.Count != f.Resources+f.Quarantined && *f.Count != f.Lines {
 			v.problem(&v.RunProblems, "run %s: a file of %s held %d resources, the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
 		}
@@ -207,7 +207,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		rows += p.Rows
 	}
 	if r.Retired != nil {
-		rows -= r.Retired.Resources // came of no file
+		rows -= r.Retired.Resources // these came from no file
 	}
 	if read != r.Resources || quarantined != r.Quarantined || rows != r.Resources {
 		v.problem(&v.RunProblems, "run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",

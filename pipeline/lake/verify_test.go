@@ -74,7 +74,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	})
 }
 
-// A part may be what was published to the byte, and still be unreadable.
+// A part may match what was published to the byte, and still be unreadable.
 func TestVerifyFindsWhatIsUnreadable(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -104,7 +104,7 @@ func TestVerifyFindsWhatIsUnreadable(t *testing.T) {
 	}
 }
 
-// What a run has noted of itself does not agree.
+// A run's own records contradict each other.
 func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -161,8 +161,8 @@ func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 	})
 }
 
-// Symlink manifests are to name what is live, wherever the lake is looked at, once nobody works
-// at the feed.
+// Symlink manifests must name what is live, wherever the lake is looked at, once nobody is
+// working on the feed.
 func TestVerifyFindsStaleManifests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,10 +13,10 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// manifests checks that a feed's symlink manifests name what is live. Whoever works at the
-// feed, or has died over it, has yet to write them, so that then there is nothing to say.
+// manifests checks that a feed's symlink manifests name what is live. If a process is working on
+// the feed, or has died while it did, it has yet to write them, so there is nothing to report.
 func (v *verifier) manifests(ctx context.Context, name string) error {
-	f, err := ledger.Read(ctx, v.lake.State, name) // again: the parts took their time
+	f, err := ledger.Read(ctx, v.lake.State, name) // again: reading the parts took time
 	if unreadable(err) || err == nil && f.Lease != nil {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (v *verifier) manifests(ctx context.Context, name string) error {
 	}
 	named, err := v.lake.named(ctx, f)
 	if unreadable(err) {
-		return nil // which was said of the run
+		return nil // the run's problems already say so
 	}
 	if err != nil {
 		return err
@@ -48,8 +48,8 @@ func (v *verifier) manifests(ctx context.Context, name string) error {
 	return nil
 }
 
-// names says whether a manifest names these parts and no others, wherever they are: a lake
-// may be looked at where it was copied or mounted to.
+// names reports whether a manifest names exactly these parts, wherever they are: a lake may be
+// verified where it was copied or mounted to.
 func names(manifest []byte, parts []string) bool {
 	var keys []string
 	for line := range bytes.Lines(manifest) {

@@ -11,24 +11,23 @@ import (
 	"fhirkiln/columnar/ddl"
 )
 
-// script is what a template is given.
+// script is the data that a template gets.
 type script struct {
 	S3         bool
 	Tombstones bool
 	Feeds      string // the feeds' objects
 	Parts      string // the runs' lists of parts
 	Deleted    string // where tombstones are
-	DeletedAt  string // a pattern of their parts' paths; of Spark alone
-	Base       string // what has a folder for each type; of Spark alone
+	DeletedAt  string // a pattern of their parts' paths; Spark only
+	Base       string // the folder of the types' folders; Spark only
 	Prefix     string // of a part's key
 	IDSpace    string // an expression over kiln_feed and kiln_source
 	Never      string // an instant before all others
 	Types      []typeViews
-	Clashes    []Clash // types that no view is of
+	Clashes    []Clash // types without a view
 
-	// functions make literals and names of what is above: text and name are the
-	// engine's own; instant makes a point in time, null for none, of an expression
-	// that is a text.
+	// functions make literals and names of the above: text and name are the engine's own;
+	// instant turns a text expression into a point in time, or null if it is none.
 	functions template.FuncMap
 	text      func(string) string
 }
@@ -36,19 +35,19 @@ type script struct {
 // typeViews are the views of a resource type.
 type typeViews struct {
 	Name, Current string
-	Rows          string // what both read; not of DuckDB
+	Rows          string // what both views read; not for DuckDB
 	Folder        string // where its parts are
-	Columns       string // a list for SELECT; not of DuckDB
-	Qualified     string // the same, each with p. before it; of Athena alone
-	DDL           string // the same with their types; of Athena alone
+	Columns       string // a list for SELECT; not for DuckDB
+	Qualified     string // the same, each with p. before it; Athena only
+	DDL           string // the same with their types; Athena only
 }
 
-// pattern is a FHIR instant (https://hl7.org/fhir/R4/datatypes.html#instant). Engines
-// read more than that as a time: days, the word now, and what has no zone, as one of
-// the session's own.
+// pattern matches a FHIR instant (https://hl7.org/fhir/R4/datatypes.html#instant). Engines
+// accept more than that as a time: days, the word now, and times without a zone, which they read
+// in the session's own.
 const pattern = `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})`
 
-// idSpace is an expression, for the ids of a row.
+// idSpace returns an SQL expression for the id space of a row.
 func (s *script) idSpace(of map[string]string) string {
 	const source = "kiln_source"
 	if len(of) == 0 {
@@ -64,10 +63,10 @@ func (s *script) idSpace(of map[string]string) string {
 
 func (s *script) duckDB(root, state string, types []string) {
 	s.text = quoted("'")
-	// What would be a wildcard is put into brackets.
+	// Brackets around a wildcard make it literal.
 	glob := strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace
-	s.Feeds, s.Parts = below(glob(state), feedsFolder, "*.json"), below(glob(state), runsFolder, "*", "parts.json")
-	s.Deleted = below(glob(root), columnar.LayoutPath, deletedFolder, partsGlob)
+	s.Feeds, s.Parts = joinPath(glob(state), feedsFolder, "*.json"), joinPath(glob(state), runsFolder, "*", "parts.json")
+	s.Deleted = joinPath(glob(root), columnar.LayoutPath, deletedFolder, partsGlob)
 	s.Never = "-9223372036854775807"
 	s.functions = template.FuncMap{
 		"text": s.text, "name": quoted(`"`),
@@ -77,7 +76,7 @@ func (s *script) duckDB(root, state string, types []string) {
 	}
 	for _, name := range types {
 		s.Types = append(s.Types, typeViews{Name: name, Current: "current_" + name,
-			Folder: below(glob(root), columnar.LayoutPath, name, partsGlob)})
+			Folder: joinPath(glob(root), columnar.LayoutPath, name, partsGlob)})
 	}
 }
 
@@ -89,13 +88,13 @@ func (s *script) spark(root, state string, types []string) {
 		escapes = append(escapes, string(c), `\`+string(c))
 	}
 	glob := strings.NewReplacer(escapes...).Replace
-	s.Feeds, s.Parts = below(glob(state), feedsFolder, "*.json"), below(glob(state), runsFolder, "*", "parts.json")
-	s.Base = below(root, columnar.LayoutPath)
-	s.Deleted = below(glob(root), columnar.LayoutPath, deletedFolder)
+	s.Feeds, s.Parts = joinPath(glob(state), feedsFolder, "*.json"), joinPath(glob(state), runsFolder, "*", "parts.json")
+	s.Base = joinPath(root, columnar.LayoutPath)
+	s.Deleted = joinPath(glob(root), columnar.LayoutPath, deletedFolder)
 	if !s.Tombstones && len(types) > 0 {
-		s.Deleted = below(glob(root), columnar.LayoutPath, "{"+deletedFolder+","+types[0]+"}")
+		s.Deleted = joinPath(glob(root), columnar.LayoutPath, "{"+deletedFolder+","+types[0]+"}")
 	}
-	s.DeletedAt = "%" + below("", columnar.LayoutPath, deletedFolder, "%")
+	s.DeletedAt = "%" + joinPath("", columnar.LayoutPath, deletedFolder, "%")
 	s.Never = "-9223372036854775807"
 	instant := func(e string) string {
 		return fmt.Sprintf("CASE WHEN %[1]s RLIKE %[2]s THEN try_to_timestamp(%[1]s) END", e, s.text("^"+pattern+"$"))
@@ -106,19 +105,19 @@ func (s *script) spark(root, state string, types []string) {
 	}
 	for _, t := range types {
 		s.Types = append(s.Types, typeViews{Name: t, Current: "current_" + t, Rows: "kiln_rows_" + t,
-			Folder: below(glob(root), columnar.LayoutPath, t), Columns: columns(t, name)})
+			Folder: joinPath(glob(root), columnar.LayoutPath, t), Columns: columns(t, name)})
 	}
 }
 
 func (s *script) athena(root, state string, types []string) {
 	s.text = quoted("'")
 	lower := func(quote string) func(string) string {
-		quote1 := quoted(quote)
-		return func(name string) string { return quote1(strings.ToLower(name)) }
+		wrap := quoted(quote)
+		return func(name string) string { return wrap(strings.ToLower(name)) }
 	}
 	name := lower(`"`)
-	s.Feeds = below(state, feedsFolder, "")
-	s.Deleted = below(root, manifestFolder(deletedFolder), "")
+	s.Feeds = joinPath(state, feedsFolder, "")
+	s.Deleted = joinPath(root, manifestFolder(deletedFolder), "")
 	s.Never = "TIMESTAMP '0001-01-01 00:00:00 UTC'"
 	s.functions = template.FuncMap{
 		"text": s.text, "name": name, "hiveText": hiveText, "hiveName": lower("`"),
@@ -135,13 +134,13 @@ func (s *script) athena(root, state string, types []string) {
 	}
 	for _, t := range types {
 		s.Types = append(s.Types, typeViews{Name: t, Current: "current_" + t, Rows: "kiln_rows_" + t,
-			Folder: below(root, manifestFolder(t), ""), Columns: columns(t, name),
+			Folder: joinPath(root, manifestFolder(t), ""), Columns: columns(t, name),
 			Qualified: columns(t, func(column string) string { return "p." + name(column) }),
 			DDL:       strings.Join(ddl.AthenaColumns(columnar.LayoutOf(t)), ",\n  ")})
 	}
 }
 
-// columns are those of a type's layout, as a list for SELECT.
+// columns returns the columns of a type's layout as a list for SELECT.
 func columns(resourceType string, name func(string) string) string {
 	var all []string
 	for _, f := range columnar.LayoutOf(resourceType).Fields {
@@ -150,12 +149,12 @@ func columns(resourceType string, name func(string) string) string {
 	return strings.Join(all, ", ")
 }
 
-// quoted puts a text between quotes. A quote within it is doubled.
+// quoted returns a function that puts quotes around a text and doubles any quote in it.
 func quoted(quote string) func(string) string {
 	return func(s string) string { return quote + strings.ReplaceAll(s, quote, quote+quote) + quote }
 }
 
-// hiveText is a text literal of Hive's kind, which Spark's is too: with escapes.
+// hiveText returns a text literal in Hive's syntax, which is also Spark's: with escapes.
 func hiveText(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

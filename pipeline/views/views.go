@@ -1,19 +1,17 @@
-// Package views writes SQL: views over what a sink holds, for query engines.
+// Package views writes SQL views, for query engines, over what a sink holds.
 //
 // The common path:
 //
 //	err := views.Write(os.Stdout, views.Options{Engine: views.DuckDB, Root: "s3://lake/claims", Types: types, Tombstones: true})
 //
-// For each resource type T there is a view T, which has every version of every
-// resource that is live, and a view current_T, which has the newest version of each
-// resource that was not deleted since. docs/current.md says what that means. Each
-// engine's script is a template beside this file.
+// For each resource type T there is a view T, with every live version of every resource, and a
+// view current_T, with the newest version of each resource that was not deleted since.
+// docs/current.md says what that means. Each engine's script is a template beside this file.
 //
-// A row is live if the object of its feed names its run. Parts of a run that is being
-// published, or that gc will remove, lie in the same folders, so no view trusts a
-// folder. DuckDB asks the feeds' objects in each query, Spark once in each session.
-// Athena is told by symlink manifests, which every run that publishes keeps
-// ([ManifestKey], [Manifest]).
+// A row is live if its feed's object names its run. Parts of a run that is being published, or
+// that gc will remove, are in the same folders, so no view trusts a folder. DuckDB reads the
+// feeds' objects in each query, Spark once per session. Athena goes by symlink manifests, which
+// every run that publishes keeps up to date ([ManifestKey], [Manifest]).
 package views
 
 import (
@@ -38,29 +36,29 @@ const (
 	Athena Engine = "athena" // engine version 3, and Trino: tables in AWS Glue, and views over them
 )
 
-// Options say what the views are over. Engine is required.
+// Options say what the views cover. Engine is required.
 type Options struct {
 	Engine Engine
 
-	// Root is the sink's: a URL or a path, as the engine spells it. Athena wants s3://.
-	// Default s3://BUCKET/PREFIX, to be replaced by who reads it.
+	// Root is the sink's location, a URL or a path as the engine spells it. Athena requires
+	// s3://. Default s3://BUCKET/PREFIX, for the reader to replace.
 	Root string
 
-	// State is what has the folder _fhirkiln with the feeds' objects in it, spelled as
-	// Root is. Default Root.
+	// State is where the folder _fhirkiln with the feeds' objects is, spelled as Root is.
+	// Default Root.
 	State string
 
-	// Types are the resource types that have parts, in any order. DuckDB and Spark
-	// refuse a view of a type that has none. [Clashes] says which of them are left out.
+	// Types are the resource types that have parts, in any order. DuckDB and Spark refuse a view
+	// of a type that has none. [Clashes] says which types are left out.
 	Types []string
 
-	// Tombstones says that there are parts of tombstones. Where it is false and live
-	// ones come later, views for DuckDB end with an error that says so; those for other
-	// engines take them in.
+	// Tombstones says that there are parts of tombstones. If it is false and live ones come
+	// later, views for DuckDB fail with an error that says so; those for other engines include
+	// them.
 	Tombstones bool
 
-	// IDSpaces are the id spaces of those feeds that were given one. That of all others
-	// is their source.
+	// IDSpaces are the id spaces of the feeds that were given one. That of any other feed is its
+	// source.
 	IDSpaces map[string]string
 }
 
@@ -69,9 +67,9 @@ type OptionsError struct{ Reason string }
 
 func (e *OptionsError) Error() string { return e.Reason }
 
-// Write writes the views to w, as a script that may be run any number of times. It
-// depends on o alone, and has no time in it. Errors are an [*OptionsError], before
-// anything is written, and w's.
+// Write writes the views to w, as a script that may be run any number of times. The script
+// depends only on o, and has no time in it. Errors are an [*OptionsError], before anything is
+// written, and w's.
 func Write(w io.Writer, o Options) error {
 	s, err := newScript(o)
 	if err != nil {
@@ -101,21 +99,21 @@ const (
 	partsGlob     = "*/*/*/*.parquet" // below a type: source, feed, run
 )
 
-// defaultRoot stands where people put their own.
+// defaultRoot is for people to replace with their own.
 const defaultRoot = "s3://BUCKET/PREFIX"
 
-// Clash is a resource type that no view is of, since its name differs from that of
-// another in case alone: engines do not mind the case of a view's name. A server's slip
-// (PATIENT) is a type of its own in the files, and must not cost all others their views.
+// Clash is a resource type without a view, because its name differs from that of another only in
+// case: engines ignore the case of a view's name. A server's slip (PATIENT) is a type of its own
+// in the files, and must not cost all others their views.
 type Clash struct{ LeftOut, Kept string }
 
-// Clashes are those among types. What is kept is the type that R4 knows, else the first.
+// Clashes returns the clashes among types. The type that R4 knows is kept, else the first.
 func Clashes(types []string) []Clash {
 	_, clashes := distinct(types)
 	return clashes
 }
 
-// distinct sorts types, and parts those that views are of from the others.
+// distinct sorts types, and separates those that get views from those that clash.
 func distinct(types []string) (kept []string, clashes []Clash) {
 	types = slices.Compact(slices.Sorted(slices.Values(types)))
 	isR4 := func(name string) bool { return slices.Contains(fhir.R4().ResourceTypes(), name) }
@@ -142,7 +140,7 @@ func isTypeName(name string) bool {
 	})
 }
 
-// checkPlace returns a location without slashes at its end, "" for the root of a disk.
+// checkPlace returns a location without trailing slashes, "" for the root of a disk.
 func checkPlace(e Engine, place string) (string, error) {
 	if strings.ContainsFunc(place, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return "", &OptionsError{"a location has a control character in it"}
@@ -153,8 +151,8 @@ func checkPlace(e Engine, place string) (string, error) {
 	return strings.TrimRight(place, "/"), nil
 }
 
-// below joins a location and a path.
-func below(place string, path ...string) string {
+// joinPath joins a location and a path.
+func joinPath(place string, path ...string) string {
 	return strings.Join(append([]string{place}, path...), "/")
 }
 
@@ -176,7 +174,7 @@ func newScript(o Options) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{S3: strings.HasPrefix(root, "s3"), Prefix: below(root, ""), Tombstones: o.Tombstones, Clashes: clashes}
+	s := &script{S3: strings.HasPrefix(root, "s3"), Prefix: joinPath(root, ""), Tombstones: o.Tombstones, Clashes: clashes}
 	switch o.Engine {
 	case DuckDB:
 		s.duckDB(root, state, types)

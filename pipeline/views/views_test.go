@@ -30,7 +30,7 @@ func write(t *testing.T, o views.Options) string {
 }
 
 // TestGolden compares with testdata.
-// To write it anew: go test ./pipeline/views -run TestGolden -update
+// To rewrite it: go test ./pipeline/views -run TestGolden -update
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, engine := range engines {
@@ -58,8 +58,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestEveryType wants what the views rank by in every layout, those of types that R4
-// does not know too, and holds Athena's statements to their limit
+// TestEveryType checks that every layout has what the views rank by, even for types that R4 does
+// not know, and that Athena's statements stay below its limit
 // (https://docs.aws.amazon.com/athena/latest/ug/service-limits.html).
 func TestEveryType(t *testing.T) {
 	t.Parallel()
@@ -159,7 +159,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestClashes has types whose names engines take for one.
+// TestClashes has types whose names are the same to engines.
 func TestClashes(t *testing.T) {
 	t.Parallel()
 	types := []string{"PATIENT", "Basic", "Zebra", "Patient", "ZEBRA", "PatienT", "Zebra"}
