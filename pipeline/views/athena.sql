@@ -1,17 +1,17 @@
 -- Views of what fhirkiln published, for Athena (engine version 3), and for Trino over the same Glue catalog.
 --
---   patient, ...              every version of every resource that is live
---   current_patient, ...      of each resource the newest version, unless it was deleted since
+--   patient, ...              every live version of every resource
+--   current_patient, ...      the newest version of each resource, unless it was deleted since
 --   kiln_tombstones           what servers said was deleted
---   kiln_runs, kiln_parts     the runs that are live, and their files
+--   kiln_runs, kiln_parts     the live runs, and their files
 --
--- The tables have no partitions. Which files they are of is said by symlink manifests, which each run
--- writes when it has published: nothing is to be repaired or refreshed. The script is printed anew for
--- a resource type that is new, and after a change of id_space.
+-- The tables have no partitions. Symlink manifests name their files, and each run writes those after it
+-- publishes: there is nothing to repair or refresh. Print the script again for a new resource type, and
+-- after a change of id_space.
 --
 -- Athena runs one statement at a time. Names are in lower case, as Glue keeps them: queries may write
--- them in any case. A name that is a keyword or begins with an underscore stands between backticks in
--- DDL and between double quotes in queries. Times are UTC, to the millisecond.
+-- them in any case. A name that is a keyword or begins with an underscore needs backticks in
+-- DDL and double quotes in queries. Times are UTC, to the millisecond.
 {{- range .Clashes}}
 --
 -- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
@@ -61,8 +61,8 @@ FROM (
   FROM {{name .Rows}}
 );
 
--- Rows are found again by file, line and id, since Athena has no row numbers: a resource that stands
--- on the same line of two output files whose URLs are one without their query comes out twice.
+-- Rows are matched by file, line and id, since Athena has no row numbers. A resource comes out twice if it
+-- is on the same line of two output files whose URLs differ only in their query.
 CREATE OR REPLACE VIEW {{name .Current}} AS
 WITH part AS (
   SELECT *, "$path" AS kiln_file, {{partitions `"$path"`}}

@@ -1,23 +1,23 @@
 -- Views of what fhirkiln published, for Spark SQL from version 3.5.
 --
---   `Patient`, ...            every version of every resource that is live
---   `current_Patient`, ...    of each resource the newest version, unless it was deleted since
+--   `Patient`, ...            every live version of every resource
+--   `current_Patient`, ...    the newest version of each resource, unless it was deleted since
 --   kiln_tombstones           what servers said was deleted
---   kiln_runs, kiln_parts     the runs that are live, and their files
+--   kiln_runs, kiln_parts     the live runs, and their files
 --
--- They are temporary: run this script in each session. A session sees the runs as they were then,
--- until it runs the script again, whatever is published meanwhile. It is printed anew for a resource
--- type that is new, and after a change of id_space. At least one run must have been published.
+-- The views are temporary: run this script in each session. The session sees the runs as they were
+-- then, until it runs the script again, whatever is published in the meantime. Print the script again
+-- for a new resource type, and after a change of id_space. At least one run must have been published.
 {{- if .S3}}
 --
--- Outside of EMR and Databricks, S3 is s3a://, and the credentials are Hadoop's: fs.s3a.*.
+-- Outside EMR and Databricks, S3 is s3a://, and the credentials are Hadoop's: fs.s3a.*.
 {{- end}}
 {{- range .Clashes}}
 --
 -- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
 {{- end}}
 
--- Times before 1900 end a query of Spark before 4.0, unless it is told that they are not in the Julian calendar.
+-- Before 4.0, Spark fails on times before 1900 unless it is told that they are not in the Julian calendar.
 SET spark.sql.parquet.datetimeRebaseModeInRead=CORRECTED;
 
 CREATE OR REPLACE TEMPORARY VIEW kiln_feeds (
@@ -36,7 +36,7 @@ FROM (
   FROM kiln_feeds
 ) LATERAL VIEW explode(runs) x AS r;
 
--- This is the moment that the session sees. Files are listed later, when all of these runs are whole.
+-- The session sees the runs of this moment. Files are listed later, when all these runs are complete.
 CACHE TABLE kiln_runs;
 {{if .Types}}{{if .Tombstones}}
 CREATE OR REPLACE TEMPORARY VIEW kiln_tombstones AS
@@ -44,7 +44,7 @@ SELECT resourceType, id, __origin, kiln_source, d.kiln_feed, d.kiln_run, {{.IDSp
 FROM parquet.{{name .Deleted}} d
 LEFT SEMI JOIN kiln_runs r ON d.kiln_feed = r.kiln_feed AND d.kiln_run = r.kiln_run;
 {{else}}
--- There were no tombstones when this was printed. Spark cannot read a folder that is not there, but one of two.
+-- There were no tombstones when this was printed. Spark cannot read a folder that does not exist, but it can if only one of two does not.
 CREATE OR REPLACE TEMPORARY VIEW kiln_rows_deleted (
   resourceType STRING, id STRING,
   `__origin` STRUCT<source: STRING, feed: STRING, run: STRING, file: STRING, line: BIGINT, transactionTime: STRING>,
@@ -90,7 +90,7 @@ WITH version AS (
   FROM (SELECT * FROM ranked WHERE place = 1) n LEFT ANTI JOIN gone g
     ON n.kiln_id_space = g.kiln_id_space AND n.id = g.id AND n.exported <= g.deleted
 )
--- By a hash join, since a sort-merge join would sort the wide rows.
+-- A hash join, since a sort-merge join would sort the wide rows.
 SELECT /*+ SHUFFLE_HASH(k) */ {{.Columns}},
   kiln_feed, kiln_run, kiln_source, kiln_id_space
 FROM {{name .Rows}} v LEFT SEMI JOIN kept k ON v.kiln_file = k.kiln_file AND v.kiln_row = k.kiln_row;

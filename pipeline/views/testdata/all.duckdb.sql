@@ -1,20 +1,20 @@
 -- Views of what fhirkiln published, for DuckDB from version 1.4.
 --
---   "Patient", ...            every version of every resource that is live
---   "current_Patient", ...    of each resource the newest version, unless it was deleted since
+--   "Patient", ...            every live version of every resource
+--   "current_Patient", ...    the newest version of each resource, unless it was deleted since
 --   kiln_tombstones           what servers said was deleted
---   kiln_runs, kiln_parts     the runs that are live, and their files
+--   kiln_runs, kiln_parts     the live runs, and their files
 --
--- Which runs are live is read from the feeds' objects by every query, so the views stay right when
--- other runs are published. They are printed anew for a resource type that is new,
+-- Every query reads from the feeds' objects which runs are live, so the views stay right when
+-- more runs are published. Print them again for a new resource type,
 -- and after a change of id_space.
 --
--- A query sees the runs as they were when its transaction began. Several queries see the same runs
--- between BEGIN TRANSACTION and COMMIT, if those are less than an hour apart.
+-- A query sees the runs as they were when its transaction began. To see the same runs in several
+-- queries, put them between BEGIN TRANSACTION and COMMIT, less than an hour apart.
 --
--- S3 wants the extension httpfs and a secret. This one takes the credentials that the AWS CLI has:
+-- S3 needs the extension httpfs and a secret. This one takes the AWS CLI's credentials:
 --   INSTALL aws; CREATE SECRET (TYPE s3, PROVIDER credential_chain);
--- and this one is for a server of your own:
+-- and this one is for your own server:
 --   CREATE SECRET (TYPE s3, KEY_ID '...', SECRET '...', ENDPOINT 'localhost:9000', URL_STYLE 'path', USE_SSL false);
 
 CREATE OR REPLACE VIEW kiln_runs AS
@@ -40,9 +40,9 @@ WITH object AS (
   FROM entry
 )
 -- The files of a type are listed when a query is planned, a moment before this is read. A run that is
--- published in between might be listed in part, so what counts is the transaction's begin: runs that
--- are published later are not live yet, and those that are retired later still are. A time that is
--- more than an hour ahead comes from a wrong clock, and is not minded.
+-- published in between might be listed in part, so what counts is the start of the transaction: runs
+-- published later are not live yet, and runs retired later still are. A time that is more than an hour
+-- ahead comes from a wrong clock, and is ignored.
 SELECT * EXCLUDE (is_retired, retired)
 FROM run
 WHERE coalesce(epoch_us(published) - epoch_us(now()) NOT BETWEEN 1 AND 3600000000, true)
@@ -78,7 +78,7 @@ CREATE OR REPLACE VIEW "current_Basic" AS
 SELECT * EXCLUDE (filename, file_row_number), CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
 FROM read_parquet('s3://lake/claims/r4-core-1/Basic/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
   filename = true, file_row_number = true)
--- What follows is narrow: which rows are the current ones.
+-- The following is narrow: it finds which rows are current.
 SEMI JOIN (
   WITH live AS MATERIALIZED (
     SELECT kiln_feed, kiln_run FROM kiln_runs
@@ -119,7 +119,7 @@ CREATE OR REPLACE VIEW "current_Patient" AS
 SELECT * EXCLUDE (filename, file_row_number), CASE kiln_feed WHEN 'history' THEN 'acme' WHEN 'members' THEN 'acme' ELSE kiln_source END AS kiln_id_space
 FROM read_parquet('s3://lake/claims/r4-core-1/Patient/*/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false,
   filename = true, file_row_number = true)
--- What follows is narrow: which rows are the current ones.
+-- The following is narrow: it finds which rows are current.
 SEMI JOIN (
   WITH live AS MATERIALIZED (
     SELECT kiln_feed, kiln_run FROM kiln_runs
