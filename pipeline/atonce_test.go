@@ -14,8 +14,8 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// atOnce is a server that answers each kick-off with a manifest, of so many files of a patient
-// each, whose URLs no other manifest has.
+// atOnce is a server that answers each kick-off with a manifest. Each manifest has the given
+// number of files, of one patient each, at URLs that no other manifest has.
 type atOnce struct {
 	pipeline.Server
 	files    int
@@ -41,9 +41,9 @@ type lineStream struct{ *strings.Reader }
 func (s lineStream) Close() error            { return nil }
 func (s lineStream) Stats() bulk.StreamStats { return bulk.StreamStats{Bytes: s.Size(), Attempts: 1} }
 
-// A manifest that comes with the answer to a kick-off may be too long for one entry of the
-// ledger. A process that dies after the first one is followed by another export, of which
-// nothing is known before.
+// A manifest that comes with the answer to a kick-off may be too long for one ledger entry. If
+// the process dies after the first entry, another export is started, about which nothing is
+// known before.
 func TestDyingWhileAManifestIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	const files = 10_001

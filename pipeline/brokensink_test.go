@@ -87,11 +87,11 @@ func (s brokenStaging) Finish(ctx context.Context) (sink.Receipt, error) {
 	return s.Staging.Finish(ctx)
 }
 
-// A store that fails at any step fails the run, unless that is published by then. The next one
-// goes on from there; another export is begun only if the first one could not be written down.
+// A store that fails at any step fails the run, unless it is published by then. The next run
+// goes on from there; it starts another export only if the first one could not be recorded.
 func TestABrokenSink(t *testing.T) {
 	t.Parallel()
-	// How often a run takes each step, of writes and puts the first times.
+	// How often a run takes each step; for writes and puts, only the first times are tried.
 	for step, times := range map[string]int64{"stage": 3, "write": 5, "finish": 3, "confirm": 3, "publish": 3, "put": 5, "swap": 6} {
 		for after := range times {
 			t.Run(fmt.Sprint(step, " ", after), func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestABrokenSink(t *testing.T) {
 					}
 				}
 
-				w.Sink = w.dir // which heals
+				w.Sink = w.dir // which works again
 				next, nextErr := pipeline.Run(t.Context(), w.Options)
 				if nextErr != nil {
 					t.Fatalf("the run after: %v", nextErr)

@@ -15,8 +15,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// What a process leaves that died at any of its writes can be canceled, also when the
-// canceling one dies: nothing of the run is left, and what is live stays.
+// Cancel works on what a process that died at any of its writes has left, even if the canceling
+// process dies too: nothing of the run is left, and what is live stays.
 func TestCancelAnywhere(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T) *world {
@@ -75,7 +75,7 @@ func TestCancelAnywhere(t *testing.T) {
 	}
 }
 
-// A feed that nobody ran is not made by canceling it, and one that is held is left alone.
+// Canceling does not create a feed that has never run, and leaves one that is held alone.
 func TestCancelNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
@@ -98,8 +98,8 @@ func TestCancelNothing(t *testing.T) {
 	}
 }
 
-// A server that lets go of exports slowly is asked about all of them; one that is mute holds
-// nobody for long.
+// A server that deletes exports slowly is asked about all of them. A mute one does not hold
+// anybody up for long.
 func TestCancelAtASlowServer(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -111,7 +111,7 @@ func TestCancelAtASlowServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newPractice(t, "a: 1", "b: 2", "c: 3", "d: 3") // each is asked for its members first
+			c := newPractice(t, "a: 1", "b: 2", "c: 3", "d: 3") // the members of each group are listed first
 			allow := c.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Skip: 7, Times: bulktest.Always, Do: bulktest.Respond(400, nil, "")})
 			if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
 				t.Fatal("the fourth group was exported")
@@ -124,7 +124,7 @@ func TestCancelAtASlowServer(t *testing.T) {
 				if err != nil || server.asked != test.asked || canceled.Deleted != test.deleted || canceled.Kept != test.kept {
 					t.Errorf("asked %d times: %+v, error %v", server.asked, canceled, err)
 				}
-				// What a mute server was not told, it is told when there is another run.
+				// What a mute server could not be told, it is told at the next run.
 				if left := len(c.ledgers(t)); (left > 0) != (test.kept > 0) {
 					t.Errorf("%d files are left of the ledger", left)
 				}
@@ -141,7 +141,7 @@ func TestCancelAtASlowServer(t *testing.T) {
 	}
 }
 
-// slowServer takes its time to delete an export, and can do nothing else.
+// slowServer takes its time to delete an export. It can do nothing else.
 type slowServer struct {
 	pipeline.Server
 	each  time.Duration
@@ -158,7 +158,7 @@ func (s *slowServer) Delete(ctx context.Context, _ bulk.Job) error {
 	}
 }
 
-// A server that is down at a run's end is told later what it need not keep.
+// A server that is down at the end of a run is told later what it need not keep.
 func TestExportsAreDeletedLaterAtAServerThatIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})

@@ -21,10 +21,10 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// clinic is a server that tests change between runs. Its transactionTime is the night's.
+// clinic is a server that tests change between runs. Its transactionTime is that of the night.
 type clinic struct {
 	*world
-	seen int // kick-offs that asked has told
+	seen int // how many kick-offs asked has returned
 
 	mu                     sync.Mutex
 	night                  time.Time
@@ -52,7 +52,7 @@ func (c *clinic) now() time.Time {
 	return c.night
 }
 
-// then lets nights go by, and changes the data.
+// then lets nights pass, and changes the data.
 func (c *clinic) then(nights int, data ...bulktest.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,8 +72,8 @@ func (c *clinic) run(t *testing.T) *lake.Report {
 	return report
 }
 
-// asked are the exports that the server was asked for since the last call, but for what
-// all have in common.
+// asked returns the exports that the server was asked for since the last call, without what all
+// have in common.
 func (c *clinic) asked(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -126,7 +126,7 @@ func (c *clinic) wantAsked(t *testing.T, want ...string) {
 	}
 }
 
-// wantMarks wants watermarks, by type, as days of the month.
+// wantMarks checks the watermarks, by type, given as days of the month.
 func (c *clinic) wantMarks(t *testing.T, want map[string]string) {
 	t.Helper()
 	got := map[string]string{}
@@ -142,7 +142,7 @@ func updated(typ, id, when string) string {
 	return `{"resourceType":"` + typ + `","id":"` + id + `","meta":{"lastUpdated":"` + when + `"}}`
 }
 
-// wantRows wants rows with these ids in the live runs.
+// wantRows checks the ids of the rows in the live runs.
 func (c *clinic) wantRows(t *testing.T, want ...string) {
 	t.Helper()
 	got := []string{}
@@ -158,10 +158,10 @@ func (c *clinic) wantRows(t *testing.T, want ...string) {
 	}
 }
 
-// What an export asks for that lists members, behind its group.
+// What an export that lists members asks for, after its group.
 const listing = " type=Patient elements=id"
 
-// groupsOf are Group resources, "a: 1 2" being group a with two patients.
+// groupsOf returns Group resources; "a: 1 2" is group a with two patients.
 func groupsOf(groups ...string) bulktest.File {
 	var lines []string
 	for _, g := range groups {
@@ -175,8 +175,8 @@ func groupsOf(groups ...string) bulktest.File {
 	return bulktest.Lines("Group", lines...)
 }
 
-// newPractice is a server with three patients, who have not changed for long, and these
-// groups.
+// newPractice is a server with these groups, and with three patients who have not changed for a
+// long time.
 func newPractice(t *testing.T, groups ...string) *clinic {
 	t.Helper()
 	c := newClinic(t, practice(groups...)...)

@@ -21,15 +21,15 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// nightly is a world after a full run and some nights, each of which had the same
-// resources again, and a deletion.
+// nightly is a world after a full run and some nights, each of which brought the same resources
+// again, and a deletion.
 func nightly(t *testing.T, nights int) *world {
 	t.Helper()
 	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/9"}}]}`
 	var exports atomic.Int64
 	w := newWorld(t, bulktest.Options{
 		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 20)...), bulktest.Lines("Basic", resources("Basic", 0, 5)...)},
-		// Before the resources' own times, so that each night has them.
+		// Before the resources' own times, so that each night has all of them.
 		TransactionTime: func() time.Time {
 			return time.Date(2025, 12, 1, int(exports.Add(1)), 0, 0, 0, time.UTC)
 		},
@@ -43,7 +43,7 @@ func nightly(t *testing.T, nights int) *world {
 	return w
 }
 
-// liveRows are the rows of what is live, with every column of theirs, sorted.
+// liveRows returns the rows of what is live, with all of their columns, sorted.
 func (w *world) liveRows(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -108,7 +108,7 @@ func (w *world) verify(t *testing.T) {
 	}
 }
 
-// wantCompacted holds a feed after a compaction against the one before.
+// wantCompacted compares a feed after a compaction with the one before.
 func (w *world) wantCompacted(t *testing.T, before ledger.Feed, rows []string) {
 	t.Helper()
 	after := w.feed(t)
@@ -160,7 +160,7 @@ func TestCompactMergesNights(t *testing.T) {
 		t.Errorf("parts after gc (-live +there):\n%s", diff)
 	}
 
-	// Nights go on, and what they bring is merged with the compaction.
+	// More nights follow, and what they bring is merged with the compaction.
 	w.Feed.Request.Since = time.Time{}
 	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
 		t.Fatal(err)
@@ -175,8 +175,8 @@ func TestCompactMergesNights(t *testing.T) {
 	}
 }
 
-// Parts that are not of the types asked for, or large, stay as they are, under another
-// name; full runs are not mixed.
+// Parts that are large, or not of the requested types, stay as they are under another name. Full
+// runs are not mixed.
 func TestCompactSome(t *testing.T) {
 	t.Parallel()
 	w := nightly(t, 2)
@@ -238,7 +238,7 @@ func TestCompactLeavesUnfinishedRunsAlone(t *testing.T) {
 	}
 }
 
-// A part that is damaged ends the compaction, and nothing has changed.
+// A damaged part ends the compaction, which has changed nothing.
 func TestCompactOfDamagedParts(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(content []byte) []byte{
@@ -299,7 +299,7 @@ func (w *world) content(t *testing.T, key string) []byte {
 	return content
 }
 
-// Parts whose footers are full are large, whatever they have of bytes.
+// A part with a full footer counts as large, however few bytes it has.
 func TestCompactLeavesFullFooters(t *testing.T) {
 	t.Parallel()
 	w := nightly(t, 2)
@@ -315,8 +315,8 @@ func TestCompactLeavesFullFooters(t *testing.T) {
 	}
 }
 
-// A compaction that dies at any of its writes has changed nothing that readers see, or
-// all; the next compaction or run cleans up.
+// A compaction that dies at any of its writes has changed either nothing or everything that
+// readers see. The next compaction or run cleans up.
 func TestCompactDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	counting := nightly(t, 2)

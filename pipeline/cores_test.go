@@ -14,8 +14,8 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// However many cores convert one large file, each of its lines is published once, or in
-// quarantine, and the report says the same.
+// However many cores convert one large file, each of its lines is published once or put into
+// quarantine once, and the report is the same.
 func TestCores(t *testing.T) {
 	t.Parallel()
 	var lines []string

@@ -17,12 +17,12 @@ import (
 
 var errDead = errors.New("the process is dead")
 
-// mortalStore dies at its nth call: that call is done or not, nobody hears of it, and
+// mortalStore dies at its nth call. That call may or may not be done, nobody learns which, and
 // nothing is done after it. To the store it looks as if the process had been killed.
 type mortalStore struct {
 	*sink.Dir
 	lives atomic.Int64
-	last  bool // the call at which it dies is done
+	last  bool // whether the call at which it dies is done
 }
 
 func (m *mortalStore) call(do func() error) error {
@@ -102,7 +102,7 @@ func (s *mortalStaging) Abort(ctx context.Context) error {
 	return s.m.call(func() error { return s.Staging.Abort(ctx) })
 }
 
-// countCalls returns how many calls of w's store, at each of which it may die, do makes.
+// countCalls returns how many calls do makes to w's store. The store may die at each of them.
 func countCalls(w *world, do func()) int64 {
 	const lives = 1 << 40
 	calls := &mortalStore{Dir: w.dir}
@@ -113,9 +113,9 @@ func countCalls(w *world, do func()) int64 {
 	return lives - calls.lives.Load()
 }
 
-// A process that dies at any of its writes, and is started again, leaves the same rows
-// as one that does not die, and the server is not asked for a second export; but for one that
-// answers with the manifest itself, which is asked again if that was not written down.
+// A process that dies at any of its writes, and is started again, leaves the same rows as one
+// that does not die, and asks the server for no second export. The exception is a server that
+// answers with the manifest itself: it is asked again if that was not recorded.
 func TestDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	data := bulktest.Files{
@@ -126,10 +126,10 @@ func TestDyingAnywhere(t *testing.T) {
 	want := map[string][]string{"Patient": resources("Patient", 0, 2000), "Observation": resources("Observation", 0, 20)}
 	for name, test := range map[string]struct {
 		faults []string
-		step   int64 // so many calls from one death to the next
-		twice  int64 // how many processes at most may be followed by a second export
+		step   int64 // how many calls lie between one death and the next
+		twice  int64 // at most how many processes may be followed by a second export
 	}{
-		"at a status URL": {nil, 1, 1}, // the one that dies between the server's answer and its record
+		"at a status URL": {nil, 1, 1}, // only if the process dies between the server's answer and its record
 		"at once":         {[]string{"kickoff-200-manifest"}, 3, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,8 +199,8 @@ type lateData func() []bulktest.File
 
 func (d lateData) Files() []bulktest.File { return d() }
 
-// Attachments that lie at the server go with its export. That it stays is remembered also
-// by who cleans up after a process that died while it removed its ledger.
+// Attachments that are at the server go with its export. Even a process that cleans up after
+// another one, which died while it removed its ledger, knows that the export must stay.
 func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T) *world {
@@ -226,7 +226,7 @@ func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
 		w.Sink = dying
 		_, _ = pipeline.Run(t.Context(), w.Options)
 		if len(w.feed(t).Ended) == 0 {
-			continue // it is not published yet, or all is done
+			continue // either it is not published yet, or everything is done
 		}
 		cleaning++
 		w.Sink = w.dir
@@ -238,8 +238,8 @@ func TestDyingWhileCleaningUpKeepsAttachments(t *testing.T) {
 	}
 }
 
-// Every export that a dying process has begun is deleted at the server by who goes on,
-// lists of members, which end before the run does, among them.
+// Every export that a dying process has started is deleted at the server by the process that
+// goes on. This includes exports of lists of members, which end before the run does.
 func TestDyingLeavesNoExport(t *testing.T) {
 	t.Parallel()
 	data := bulktest.Files{

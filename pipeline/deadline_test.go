@@ -14,8 +14,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// An export that is overdue is given up, though no run has waited for it for that long:
-// otherwise each night would go on with it, and wait in vain.
+// An overdue export is given up, even if no single run has waited for it that long: otherwise
+// each night would go on with it, and wait in vain.
 func TestAnOverdueExportIsGivenUp(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, oneOfEach()...)
@@ -34,8 +34,8 @@ func TestAnOverdueExportIsGivenUp(t *testing.T) {
 	c.wantTidy(t)
 }
 
-// One that the server has finished meanwhile is not overdue, and one that is younger than
-// the deadline is waited for.
+// An export that the server has finished in the meantime is not overdue, and one that is younger
+// than the deadline is waited for.
 func TestAnExportThatIsReadyIsNotOverdue(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, oneOfEach()...)
@@ -51,8 +51,8 @@ func TestAnExportThatIsReadyIsNotOverdue(t *testing.T) {
 	c.wantTidy(t)
 }
 
-// stopWaiting makes the server work at its export until heal is called, and stops a run
-// that waits for it; again does so with another run.
+// stopWaiting makes the server work at its export until heal is called, and stops a run that
+// waits for it. again does the same to another run.
 func (c *clinic) stopWaiting(t *testing.T) (heal, again func()) {
 	t.Helper()
 	var stop atomic.Pointer[context.CancelCauseFunc]

@@ -24,7 +24,7 @@ func TestDuplicatesAreCounted(t *testing.T) {
 		},
 		Deleted: bulktest.Files{bulktest.Lines("Bundle", `{"resourceType":"Bundle","id":"1"}`, `{"resourceType":"Bundle","id":"1"}`)},
 	})
-	w.Workers = 1 // so that it is known which file comes first
+	w.Workers = 1 // so that the order of the files is known
 	report, err := pipeline.Run(t.Context(), w.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestDuplicatesAreCounted(t *testing.T) {
 	}
 }
 
-// Of a run that was begun by another process it is not known what came before.
+// If another process has begun the run, it is not known what came before.
 func TestDuplicatesOfAResumedRunAreNotKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})

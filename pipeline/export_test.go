@@ -6,8 +6,8 @@ import (
 	"fhirkiln/bulk"
 )
 
-// A run publishes only what is whole, whatever has kept the rest from being staged: that may be
-// a fault of this program, which would lose rows in silence.
+// A run publishes only if everything is staged, whatever has kept the rest from it. A fault in
+// this program may have, and rows would be lost silently.
 func TestNothingIsPublishedUnstaged(t *testing.T) {
 	t.Parallel()
 	file := func(converted bool) *exportFile {

@@ -16,7 +16,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// oneOfEach is data that any failure leaves some good parts of.
+// oneOfEach is data of which some good parts remain after any failure.
 func oneOfEach() bulktest.Files {
 	return bulktest.Files{
 		bulktest.Lines("Patient", resources("Patient", 0, 20)...),
@@ -31,7 +31,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 		data  bulktest.Files
 		fault bulktest.Fault
 		check func(error) bool
-		heal  func(w *world) // beside that the fault is over; the next run then succeeds
+		heal  func(w *world) // besides removing the fault; the next run then succeeds
 	}{
 		"a line is not JSON": {
 			data: append(oneOfEach(), bulktest.Lines("Coverage", resource("Coverage", 1), `{"resourceType":"Coverage","id":"2"`, resource("Coverage", 3))),
@@ -80,7 +80,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 			w.wantUnseen(t)
 
 			remove()
-			if test.heal == nil { // going on cannot help: another export is asked for
+			if test.heal == nil { // resuming cannot help: another export is requested
 				if _, err := pipeline.Run(t.Context(), w.Options); err == nil || !test.check(err) {
 					t.Fatalf("error of the second run: %v", err)
 				}
@@ -106,7 +106,7 @@ func TestAFailedFileFailsTheRun(t *testing.T) {
 	}
 }
 
-// Counts of a manifest that no export has are wrong counts, and nothing worse.
+// Counts that no export can have are wrong counts, and nothing worse.
 func TestCountsBeyondMeasure(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int64{5e15, 9e15, math.MaxInt64} {
@@ -135,7 +135,7 @@ func isKind(want transport.Kind) func(error) bool {
 	}
 }
 
-// A user's cancel throws everything away; after any other end the run is resumed.
+// Canceling by the user throws everything away. After any other end, the run is resumed.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -175,13 +175,13 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A run that is told to end while the server makes up its mind about the kick-off knows the
-// export that comes of it.
+// A run that is told to end while the server is still deciding about the kick-off learns of the
+// export that results.
 func TestEndingAmidAKickOff(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		cause             error
-		deletes, kickOffs int // of the first run, of both
+		deletes, kickOffs int // deletes of the first run, kick-offs of both
 	}{
 		"given up": {fmt.Errorf("interrupted: %w", pipeline.ErrGiveUp), 1, 2},
 		"stopped":  {errors.New("the node is drained"), 0, 1},
@@ -193,7 +193,7 @@ func TestEndingAmidAKickOff(t *testing.T) {
 			w.server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
 				cancel(test.cause)
 				time.Sleep(50 * time.Millisecond)
-				next.ServeHTTP(rw, r.WithContext(context.WithoutCancel(r.Context()))) // begun is begun
+				next.ServeHTTP(rw, r.WithContext(context.WithoutCancel(r.Context()))) // once begun, it goes on
 			}})
 			if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, test.cause) {
 				t.Fatalf("error %v", err)
@@ -237,8 +237,8 @@ func TestACutFileIsMended(t *testing.T) {
 	}
 }
 
-// An export is deleted if the server itself says that it failed: a 404 may be a gateway's,
-// and the export be complete in a minute.
+// An export is deleted only if the server itself says that it failed: a 404 may be a gateway's,
+// and the export may be complete in a minute.
 func TestOnlyAFailedExportIsDeleted(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

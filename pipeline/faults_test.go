@@ -10,7 +10,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// What servers put into files ends as rows, in quarantine, or fails the run; nothing
+// Whatever servers put into files becomes rows, goes to quarantine, or fails the run. Nothing
 // goes missing.
 func TestFileFaults(t *testing.T) {
 	t.Parallel()

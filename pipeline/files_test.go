@@ -34,7 +34,7 @@ func convertFiles(t *testing.T, files map[string][]string) (*lake.Report, error)
 	return pipeline.Convert(t.Context(), found, w.Options)
 }
 
-// Local files in which types are mixed share parts, whatever each begins with.
+// Local files with mixed types share parts, whatever type each begins with.
 func TestConvertOfMixedFiles(t *testing.T) {
 	t.Parallel()
 	types := []string{"Patient", "Observation", "Condition", "Device", "Encounter"}
@@ -59,7 +59,7 @@ func TestConvertOfMixedFiles(t *testing.T) {
 	}
 }
 
-// A part for each type of a file has room beside those that are open.
+// There is room for a part of each of a file's types besides the parts that are open.
 func TestConvertOfMixedFilesOfManyTypes(t *testing.T) {
 	t.Parallel()
 	madeUp := func(prefix string, n int) (lines []string) {
@@ -77,7 +77,7 @@ func TestConvertOfMixedFilesOfManyTypes(t *testing.T) {
 	}
 }
 
-// A file of zstd --long=28 is none that is damaged, and fetching it again does not help.
+// A file made by zstd --long=28 is not a damaged one, and fetching it again does not help.
 func TestConvertOfAWideWindow(t *testing.T) {
 	t.Parallel()
 	var packed bytes.Buffer
@@ -85,7 +85,7 @@ func TestConvertOfAWideWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3000 { // more than a block, for a small file has no window
+	for range 3000 { // more than a block, since a small file has no window
 		if _, err := z.Write([]byte(strings.Join(resources("Patient", 0, 10), "\n") + "\n")); err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func (w *world) gc(t *testing.T, g pipeline.GCOptions) *lake.Garbage {
 	return found
 }
 
-// everything is all files of the sink but those that come and go with a lease.
+// everything returns all files of the sink except those that come and go with a lease.
 func (w *world) everything(t *testing.T) []string {
 	t.Helper()
 	return slices.DeleteFunc(w.files(t, ""), func(name string) bool { return strings.HasSuffix(name, ".lock") })
@@ -128,7 +128,7 @@ func TestGCRemovesDroppedRuns(t *testing.T) {
 	}
 }
 
-// A dropped run that is not tidied up yet stays known, so that its parts go later.
+// A dropped run that is not tidied up yet stays listed, so that its parts are removed later.
 func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
@@ -168,8 +168,8 @@ func TestGCOfARunThatIsNotTidy(t *testing.T) {
 	}
 }
 
-// What an unfinished run has staged and noted is not garbage, however old, and to
-// whichever feed gc comes.
+// What an unfinished run has staged and recorded is not garbage, however old it is and whichever
+// feed is collected.
 func TestGCKeepsUnfinishedRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{
@@ -204,11 +204,11 @@ func TestGCKeepsUnfinishedRuns(t *testing.T) {
 	}
 }
 
-// A run that was staged when all was listed, and is published when gc comes to its feed, keeps
+// A run that was staged when files were listed, and is published when gc gets to its feed, keeps
 // its parts.
 func TestGCWhileARunPublishes(t *testing.T) {
 	t.Parallel()
-	began := time.Now().Add(-30 * time.Hour) // and was cut off, and goes on today
+	began := time.Now().Add(-30 * time.Hour) // it was cut off then, and is resumed today
 	w := newWorld(t, bulktest.Options{TransactionTime: func() time.Time { return began },
 		Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
 	o := w.Options
@@ -267,7 +267,7 @@ func TestGCIsOneAtATime(t *testing.T) {
 	}
 }
 
-// A gc that dies at any of its writes is done by the next.
+// If gc dies at any of its writes, the next gc finishes the work.
 func TestGCDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T) *world {

@@ -18,7 +18,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// unlocked is a store without locks, as S3 is, in which something happens before a part is
+// unlocked is a store without locks, as S3 is. In it something happens before a part is
 // confirmed or an object is put.
 type unlocked struct {
 	pipeline.State
@@ -69,7 +69,7 @@ func (w *world) wantLive(t *testing.T, n int) {
 	}
 }
 
-// silence makes the feed's lease one that has been silent for its time, as others see it.
+// silence makes the feed's lease look to others as if it had been silent for its TTL.
 func (w *world) silence(ctx context.Context) error {
 	key := ledger.FeedKey(w.Feed.Name)
 	raw, version, err := w.dir.Load(ctx, key)
@@ -89,8 +89,8 @@ func (w *world) silence(ctx context.Context) error {
 	return err
 }
 
-// A run is given up, or ends, after another process has taken it over. What is staged is that
-// one's, and the run goes on with it.
+// A run is given up, or ends, after another process has taken it over. What is staged belongs to
+// that process, which goes on with the run.
 func TestGivingUpWhatIsAnothers(t *testing.T) {
 	t.Parallel()
 	for name, cause := range map[string]error{"given up": pipeline.ErrGiveUp, "stopped": errDead} {
@@ -132,8 +132,8 @@ func TestGivingUpWhatIsAnothers(t *testing.T) {
 	}
 }
 
-// A run is given up, and its machine falls asleep as it writes that down. Another process takes
-// the run over, publishes it, and what wakes up then leaves it alone.
+// A run is given up, and its machine falls asleep while that is being recorded. Another process
+// takes the run over and publishes it. The process that wakes up leaves it alone.
 func TestGivingUpAsleep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
@@ -163,8 +163,8 @@ func TestGivingUpAsleep(t *testing.T) {
 	w.wantLive(t, 1)
 }
 
-// A feed's object of amid a run, which has been published since, is put back. Nothing of that
-// run is removed, so that the right object can still be put back after all.
+// An earlier object of the feed is put back, from the middle of a run that has been published
+// since. Nothing of that run is removed, so that the right object can still be put back.
 func TestPuttingBackAnEarlierObject(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
@@ -196,8 +196,8 @@ func TestPuttingBackAnEarlierObject(t *testing.T) {
 	w.wantLive(t, 1)
 }
 
-// A run whose ledger cannot be read is thrown away to its end, also by a process that is
-// killed while it does so.
+// A run whose ledger cannot be read is thrown away completely, even if the process is killed
+// while it does so.
 func TestAbandoningIsDoneByTheNext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
@@ -229,7 +229,7 @@ func TestAbandoningIsDoneByTheNext(t *testing.T) {
 	w.wantLive(t, 1)
 }
 
-// Where the state is apart from the parts, gc still knows what a run has staged that was
+// If the state is apart from the parts, gc still recognizes what was staged by a run that was
 // thrown away unread.
 func TestAbandoningWithTheStateApart(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// matched is data whose Groups have other ids each time, but the identifier npi.
+// matched is data whose Groups have other ids each time, except for the identifier npi.
 type matched struct{ month atomic.Int64 }
 
 func (m *matched) Files() []bulktest.File {
@@ -31,7 +31,7 @@ func (m *matched) Files() []bulktest.File {
 	}
 }
 
-// groupsAsked are the groups of all kick-offs.
+// groupsAsked returns the groups of all kick-offs.
 func (w *world) groupsAsked() (groups []string) {
 	for _, r := range w.requests(bulktest.KickOffEndpoint) {
 		groups = append(groups, strings.Split(r.Path, "/")[3])
@@ -66,7 +66,7 @@ func TestGroupsAreSearchedOnceARun(t *testing.T) {
 	}
 }
 
-// A resumed run keeps its groups, whatever the search would find by then.
+// A resumed run keeps its groups, whatever the search would find by now.
 func TestAResumedRunKeepsItsGroups(t *testing.T) {
 	t.Parallel()
 	for name, ignore := range map[string]bool{"with lists of members": false, "without": true} {
@@ -96,8 +96,8 @@ func TestAResumedRunKeepsItsGroups(t *testing.T) {
 	}
 }
 
-// A run whose group the server has matched anew meanwhile cannot be brought to an end, and
-// neither can one of a group that the config does not name any more.
+// A run cannot be finished if the server has matched its group anew in the meantime, or if the
+// config no longer names the group.
 func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
 	t.Parallel()
 	refuse := func(w *world, group string) {
@@ -126,7 +126,7 @@ func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
 			w.Feed.GroupSearch, w.Feed.IgnoreNewMembers = "", true
 			change(w, data)
 			report, err := pipeline.Run(t.Context(), w.Options)
-			if err != nil || report.Resumed { // it is, in vain, and another one begins
+			if err != nil || report.Resumed { // it is resumed, in vain, and another one begins
 				t.Fatalf("resumed: %v, error %v", report.Resumed, err)
 			}
 			if diff := cmp.Diff(resources("Patient", 0, 2), w.published(t)["Patient"]); diff != "" {
@@ -137,7 +137,7 @@ func TestAResumedRunWhoseGroupIsGone(t *testing.T) {
 	}
 }
 
-// A run whose groups are there is kept, whatever its server says for a while.
+// A run whose groups exist is kept, whatever its server says for a while.
 func TestAResumedRunIsKeptWhereItsGroupsAreThere(t *testing.T) {
 	t.Parallel()
 	w, _ := searching(t)

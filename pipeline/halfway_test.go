@@ -15,10 +15,10 @@ import (
 	"fhirkiln/transport"
 )
 
-// An export that fails after it told of files is asked for again. Nothing of it is kept.
+// An export that fails after it told of files is requested again. Nothing of it is kept.
 func TestAnExportThatFailsHalfWay(t *testing.T) {
 	t.Parallel()
-	for _, partBytes := range []int64{0, 1} { // whole files at the end, and parts at once
+	for _, partBytes := range []int64{0, 1} { // whole files at the end, or parts at once
 		w := newWorld(t, bulktest.Options{Data: bulktest.Files{
 			bulktest.Lines("Patient", resources("Patient", 0, 1000)...), bulktest.Lines("Observation", resources("Observation", 0, 1000)...),
 		}})
@@ -43,8 +43,8 @@ func TestAnExportThatFailsHalfWay(t *testing.T) {
 	}
 }
 
-// Of several exports one fails halfway. It alone is asked for again, and what of it was in parts
-// and in quarantine is in neither any more.
+// Of several exports, one fails halfway. Only that one is requested again, and what was in parts
+// and in quarantine of it is no longer in either.
 func TestOneOfSeveralExportsFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	var others strings.Builder
@@ -59,7 +59,7 @@ func TestOneOfSeveralExportsFailsHalfWay(t *testing.T) {
 	})})
 	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Skip: 1, Times: bulktest.Always, Do: func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
 		switch {
-		case c.kickOffs() > 2: // the one that is asked for again
+		case c.kickOffs() > 2: // the one that is requested again
 			next.ServeHTTP(rw, r)
 		case c.ledgersHold(t, `"quarantine":[`):
 			bulktest.Outcome(http.StatusInternalServerError, "processing", "the job failed")(rw, r, next)
@@ -85,7 +85,7 @@ func TestOneOfSeveralExportsFailsHalfWay(t *testing.T) {
 	c.wantTidy(t)
 }
 
-// A history that fails halfway leaves nothing staged in the run that goes on without it.
+// A history export that fails halfway leaves nothing staged in the run that goes on without it.
 func TestAHistoryFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")

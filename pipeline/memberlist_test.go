@@ -15,8 +15,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// A list of members that cannot be read ends the run, with the place, and without what
-// stands there.
+// A list of members that cannot be read ends the run. The error names the place, but does not
+// quote what is there.
 func TestDamagedListOfMembers(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{`{"resourceType":"Patient","id":"Planted" "x"}`, `["Planted"]`, `{"resourceType":"Patient","name":"Planted"}`, `{"id":"Planted/1"}`} {
@@ -38,8 +38,8 @@ func TestDamagedListOfMembers(t *testing.T) {
 	}
 }
 
-// A list of members that was kept and is damaged since is named. That of a run that was cut off
-// goes with the run; that of the feed is to be restored, or forgotten.
+// If a stored list of members is damaged, the error names it. The list of an interrupted run is
+// thrown away with the run; the feed's list must be restored or forgotten.
 func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(list []byte) []byte{
@@ -108,7 +108,7 @@ func TestAKeptListOfMembersIsDamaged(t *testing.T) {
 	}
 }
 
-// Where manifests do not tell types, what is no Patient is no member.
+// If manifests do not give types, a resource other than a Patient is not a member.
 func TestNewMembersOfUntypedFiles(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")
@@ -127,7 +127,7 @@ func TestNewMembersOfUntypedFiles(t *testing.T) {
 	c.wantRows(t, "1", "2", "c1", "c2", "3", "c3")
 }
 
-// What a server wants besides, it wants for the list too.
+// Whatever else a server requires, it requires for the list too.
 func TestNewMembersAreAskedForAsAllElseIs(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")

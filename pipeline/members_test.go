@@ -39,7 +39,7 @@ func TestNewMembers(t *testing.T) {
 		t.Errorf("exports in the report: %+v", report.Exports)
 	}
 
-	// Who was away has missed changes.
+	// A patient who was away has missed changes.
 	c.then(1, practice("a: 1 2 3")...)
 	wantMembers(t, c.run(t), 3, 1, 0)
 	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/1", "/Group/a since=2026-03-02T02")
@@ -52,7 +52,7 @@ func TestNewMembers(t *testing.T) {
 		t.Errorf("lists of members %q, want the last one alone", lists)
 	}
 
-	// A list that is not kept up to date is worth nothing.
+	// A list that is not kept up to date is worthless.
 	c.Feed.IgnoreNewMembers = true
 	c.then(1, practice("a: 1 2")...)
 	if report := c.run(t); report.Members != nil {
@@ -72,7 +72,8 @@ func TestMembersOfSeveralGroups(t *testing.T) {
 	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing, "/Group/a", "/Group/b")
 	c.wantRows(t, "1", "c1", "1", "2", "c1", "c2")
 
-	// Who is new in two groups is asked for once, and who goes to another is not new.
+	// A patient who is new in two groups is requested once, and one who moves to another group
+	// is not new.
 	c.then(1, practice("a: 2 3", "b: 1 3")...)
 	wantMembers(t, c.run(t), 3, 1, 0)
 	c.wantAsked(t, "/Group/a"+listing, "/Group/b"+listing, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02", "/Group/b since=2026-03-01T02")
@@ -89,8 +90,8 @@ func refusePost(c *clinic) {
 		When: func(r *http.Request) bool { return r.Method == http.MethodPost }})
 }
 
-// Where each group is exported in full for its new members, the run is as good as a full one:
-// the runs before it need not be kept.
+// If each group is exported in full for its new members, the run is as good as a full one: the
+// runs before it need not be kept.
 func TestNewMembersInEachGroupMakeARunFull(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -116,8 +117,8 @@ func TestNewMembersInEachGroupMakeARunFull(t *testing.T) {
 	}
 }
 
-// The group of a new member is exported in full where patients cannot be named, and
-// since the watermark for what was deleted. Other groups are not.
+// If patients cannot be named, the group of a new member is exported in full, and also since the
+// watermark, for deletes. Other groups are not.
 func TestServersThatDoNotExportPatientsByName(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1", "b: 2")
@@ -133,7 +134,7 @@ func TestServersThatDoNotExportPatientsByName(t *testing.T) {
 	c.wantTidy(t)
 }
 
-// That the credentials are refused says nothing of what the server can.
+// Refused credentials say nothing about what the server can do.
 func TestAHistoryWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1")
@@ -151,7 +152,7 @@ func TestAHistoryWithoutCredentials(t *testing.T) {
 	c.wantAsked(t, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
 }
 
-// A history that fails after the server took it is not half published.
+// A history export that fails after the server accepted it is not half published.
 func TestAHistoryThatFails(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")
@@ -164,7 +165,7 @@ func TestAHistoryThatFails(t *testing.T) {
 	c.wantRows(t, "1", "2", "c1", "c2", "1", "2", "3", "c1", "c2", "c3")
 }
 
-// Servers that send the history of new members under _since too have it twice.
+// If a server sends the history of new members under _since too, they have it twice.
 func TestServersThatSendHistory(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")
@@ -183,8 +184,8 @@ func TestServersThatSendHistory(t *testing.T) {
 	c.wantRows(t, "1", "2", "c1", "c2", "3", "c3", "3", "c3")
 }
 
-// What a run did not bring of a new member because the server reports errors, the next
-// one asks for, as it does of all else.
+// If the server reports errors, the next run asks again for what this one did not bring of a new
+// member, as it does for everything else.
 func TestErrorsHoldNewMembers(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")
@@ -199,8 +200,8 @@ func TestErrorsHoldNewMembers(t *testing.T) {
 	c.wantAsked(t, "/Group/a"+listing, "/Group/a patient=Patient/3", "/Group/a since=2026-03-01T02")
 }
 
-// A type that was left out for a while is exported in full, since of members who are new
-// since then nothing of it was asked for.
+// A type that was left out for a while is exported in full, since nothing of it was requested
+// for members who have become new in the meantime.
 func TestATypeThatComesBack(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1 2")
@@ -219,7 +220,8 @@ func TestATypeThatComesBack(t *testing.T) {
 }
 
 // An export that is older than the list of members lacks those who have joined in between. It
-// brings no type up to date: they are known by then, and nobody would ask for their history.
+// brings no type up to date: by then these members are known, and nobody would ask for their
+// history.
 func TestAnExportOlderThanTheListOfMembers(t *testing.T) {
 	t.Parallel()
 	for _, ignored := range []bool{false, true} { // in that one night

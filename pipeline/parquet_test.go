@@ -16,7 +16,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// encodings says how the live parts of each type are encoded: codecs, bloom filters, and
+// encodings returns how the live parts of each type are encoded: codecs, Bloom filters, and
 // whether a Patient's family name has statistics.
 func (w *world) encodings(t *testing.T) map[string][]string {
 	t.Helper()
@@ -58,15 +58,15 @@ func (w *world) encodings(t *testing.T) map[string][]string {
 	return all
 }
 
-// TestParquet has each night write with other options, tombstones that no server sent
-// among it, and then merges what is of different codecs.
+// TestParquet writes each night with other options, including tombstones that no server sent,
+// and then merges parts of different codecs.
 func TestParquet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{}})
 	w.Full, w.Feed.Retire = true, true
 	file := func(gone int) bulktest.Files {
 		var lines []string
-		for i := range 400 { // a twentieth goes and comes back
+		for i := range 400 { // a twentieth goes away and comes back
 			if i%20 != gone {
 				lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"Patient-%d","name":[{"family":"Family-%03d"}]}`, i, i))
 			}
@@ -101,8 +101,8 @@ func TestParquet(t *testing.T) {
 	}
 }
 
-// TestCompactRecompresses merges parts of different codecs: the new ones have what is
-// asked for then, and the same rows.
+// TestCompactRecompresses merges parts of different codecs: the new parts have the codec that is
+// asked for, and the same rows.
 func TestCompactRecompresses(t *testing.T) {
 	t.Parallel()
 	w := nightly(t, 0)
@@ -124,8 +124,8 @@ func TestCompactRecompresses(t *testing.T) {
 	}
 }
 
-// TestParquetIsChecked wants a codec that there is not, or a level that it has not, to
-// end a run before the server is asked.
+// TestParquetIsChecked checks that an unknown codec, or a level that a codec does not have, ends
+// a run before the server is asked.
 func TestParquetIsChecked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: patientsBut(1)})

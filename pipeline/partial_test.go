@@ -14,8 +14,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// tellEarly has the server tell of all files with 202 until each was fetched, and of what
-// end makes of that after. It looks at the sink before.
+// tellEarly has the server answer with 202 and all files until that many are fetched, and then
+// with end. In between, it checks that nothing is visible in the sink.
 func tellEarly(t *testing.T, w *world, files int64, end bulktest.Behavior) (fetched *atomic.Int64, remove func()) {
 	t.Helper()
 	fetched = new(atomic.Int64)
@@ -57,7 +57,7 @@ func TestFilesAreConvertedWhileTheExportRuns(t *testing.T) {
 	w.wantTidy(t)
 }
 
-// A server that takes back what it told of is not to be trusted with that export.
+// A server that takes back what it has told of is not trusted with that export.
 func TestAFileThatIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
@@ -86,7 +86,7 @@ func TestAFileThatIsTakenBack(t *testing.T) {
 	w.wantTidy(t)
 }
 
-// Files that are organized by patient have a header before each block.
+// Files organized by patient have a header before each block.
 func TestOrganizedOutput(t *testing.T) {
 	t.Parallel()
 	for name, counted := range map[string]int{"headers are counted": 4, "headers are not counted": 2} {
@@ -118,7 +118,7 @@ func TestOrganizedOutput(t *testing.T) {
 	}
 }
 
-// Rows that hold URLs of attachments at the server are worth nothing without its export.
+// Rows that hold URLs of attachments at the server are worthless without its export.
 func TestKeepJob(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -175,8 +175,8 @@ func TestKeepJob(t *testing.T) {
 	}
 }
 
-// Links that differ in their query alone are told apart by it, in whatever order the server
-// tells of them.
+// Links that differ only in their query are told apart by it, in whatever order the server tells
+// of them.
 func TestFilesToldApartByTheirQuery(t *testing.T) {
 	t.Parallel()
 	for name, last := range map[string]int{"all": 3, "one is gone": 2} {
@@ -187,8 +187,8 @@ func TestFilesToldApartByTheirQuery(t *testing.T) {
 	}
 }
 
-// testToldApart has a server that tells of the last two of three files at first, and of the
-// first of them in the end, as many as it says.
+// testToldApart has a server that first tells of the last two of three files, and in the end of
+// the first ones, last of them.
 func testToldApart(t *testing.T, last int) {
 	t.Helper()
 	w := newWorld(t, bulktest.Options{Data: bulktest.Files{

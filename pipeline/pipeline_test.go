@@ -41,7 +41,7 @@ type world struct {
 	pipeline.Options
 }
 
-// section is data that changes: it is asked for at each kick-off.
+// section is data that changes: it is called at each kick-off.
 type section func() []bulktest.File
 
 func (s section) Files() []bulktest.File { return s() }
@@ -83,7 +83,7 @@ func newWorld(t *testing.T, o bulktest.Options) *world {
 	return w
 }
 
-// lake is what is published in the world's folder.
+// lake returns the lake in the world's folder.
 func (w *world) lake() lake.Lake { return lake.Lake{Parts: w.dir, State: w.dir} }
 
 // published returns the resources of every published part, by the folder below the
@@ -93,7 +93,7 @@ func (w *world) published(t *testing.T) map[string][]string {
 	return w.rows(t, func(string) bool { return true })
 }
 
-// live is published, of runs that the feed names.
+// live is like published, but only for runs that the feed names.
 func (w *world) live(t *testing.T) map[string][]string {
 	t.Helper()
 	runs := w.feed(t).Runs
@@ -156,7 +156,7 @@ func (w *world) files(t *testing.T, suffix string) []string {
 	var names []string
 	err := fs.WalkDir(os.DirFS(w.dir.String()), ".", func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a run that is under way prunes empty folders
+			return nil // a run in progress prunes empty folders
 		}
 		if err == nil && !d.IsDir() && strings.HasSuffix(name, suffix) {
 			names = append(names, name)
@@ -205,14 +205,15 @@ func (w *world) feed(t *testing.T) ledger.Feed {
 	return feed
 }
 
-// requests are those that the server got at an endpoint, of those only which where says.
+// requests returns the requests that the server got at an endpoint and for which every where
+// holds.
 func (w *world) requests(at bulktest.Endpoint, where ...func(bulktest.Request) bool) []bulktest.Request {
 	return slices.DeleteFunc(w.server.Requests(), func(r bulktest.Request) bool {
 		return r.Endpoint != at || slices.ContainsFunc(where, func(is func(bulktest.Request) bool) bool { return !is(r) })
 	})
 }
 
-// kickOffs is how many exports the server was asked for.
+// kickOffs returns how many exports the server was asked for.
 func (w *world) kickOffs() int { return len(w.requests(bulktest.KickOffEndpoint)) }
 
 func (w *world) wantDeleted(t *testing.T, want int) {
@@ -361,7 +362,7 @@ func TestPartsAreFilledWithWholeFiles(t *testing.T) {
 	}
 }
 
-// Parts are closed between row groups, so that small ones want small row groups.
+// Parts are closed only between row groups, so small parts need small row groups.
 func TestSmallPartsOfALargeFile(t *testing.T) {
 	t.Parallel()
 	const partBytes = 64 << 10

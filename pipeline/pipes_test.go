@@ -16,7 +16,7 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// What is looked at in a pipe before the conversion would be gone.
+// Whatever were read from a pipe before the conversion would be lost.
 func TestConvertPipe(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -40,7 +40,7 @@ func TestConvertPipe(t *testing.T) {
 	}
 }
 
-// silent is a stdin that brings some lines, and then nothing for as long as its writer lives.
+// silent is a stdin that yields some lines, and then nothing for as long as its writer lives.
 type silent struct {
 	io.Reader
 	asked   func()

@@ -18,7 +18,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// publishLog is a store that knows what was published in it.
+// publishLog is a store that records what was published in it.
 type publishLog struct {
 	*sink.Dir
 	mu   sync.Mutex
@@ -32,8 +32,8 @@ func (l *publishLog) Publish(ctx context.Context, r sink.Receipt) error {
 	return l.Dir.Publish(ctx, r)
 }
 
-// What was staged may be gone when the run goes on, for stores abort uploads that are old. That
-// is found out before any of the other parts is published, and another export is begun.
+// What was staged may be gone when the run is resumed, since stores abort old uploads. The run
+// finds that out before it publishes any of the other parts, and starts another export.
 func TestPartsThatAreStagedNoMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
@@ -68,10 +68,10 @@ func TestPartsThatAreStagedNoMore(t *testing.T) {
 }
 
 // muteStore writes the feed's object when a run is added to it, and tells nobody: the answer is
-// lost, and who looks at the object next gets none either.
+// lost, and whoever looks at the object next gets no answer either.
 type muteStore struct {
 	*sink.Dir
-	swaps atomic.Int64 // such ones
+	swaps atomic.Int64 // those that add a run
 	mute  atomic.Bool
 }
 
@@ -93,7 +93,8 @@ func (m *muteStore) Load(ctx context.Context, key string) ([]byte, sink.Version,
 	return m.Dir.Load(ctx, key)
 }
 
-// The one write by which a run counts may come through unheard. The run counts then, once.
+// The one write by which a run counts may come through without an answer. The run then counts,
+// once.
 func TestPublishingUnheard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})

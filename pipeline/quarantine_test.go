@@ -62,7 +62,7 @@ func TestBadLinesGoToQuarantine(t *testing.T) {
 	}
 }
 
-// A file that breaks off within its last line was cut; a bad line that is whole is only bad.
+// A file that breaks off within its last line was cut. A bad line that is whole is only bad.
 func TestLastLines(t *testing.T) {
 	t.Parallel()
 	for last, cut := range map[string]bool{

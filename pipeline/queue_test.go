@@ -9,7 +9,7 @@ import (
 	"fhirkiln/bulk"
 )
 
-// What takes longest is begun first, and a worker stays with its type.
+// The largest work begins first, and a worker stays with its type.
 func TestQueueDealsMostWorkFirst(t *testing.T) {
 	t.Parallel()
 	file := func(typ string, count, bytes int64) queuedFile {

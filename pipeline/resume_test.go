@@ -40,8 +40,8 @@ func (c *clinic) cutOff(t *testing.T, nth int) {
 	}
 }
 
-// What a run is about stays as it was when it began, whatever the feed asks for by the
-// time that it goes on. What has changed is the next one's.
+// What a run is about stays as it was when the run began, whatever the feed asks for when it is
+// resumed. The next run takes up the changes.
 func TestGoingOnAfterTheFeedChanged(t *testing.T) {
 	t.Parallel()
 	const both, since = " type=Patient,Condition", " since=2026-03-02T02"
@@ -96,8 +96,8 @@ func (c *clinic) wantGroupsAsked(t *testing.T, want ...string) {
 	c.wantAsked(t, want...)
 }
 
-// A file of which a part is converted is resumed only if its begin proves to be the
-// same; else the server is asked for another export.
+// A file that is partly converted is resumed only if its beginning proves to be the same;
+// otherwise the server is asked for another export.
 func TestGoingOnInAFile(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{"Patient": resources("Patient", 0, 2000)}
@@ -156,7 +156,7 @@ func TestGoingOnInAFile(t *testing.T) {
 	}
 }
 
-// ledgersHold says whether a text is in an entry of runs' ledgers.
+// ledgersHold reports whether a text is in an entry of the runs' ledgers.
 func (w *world) ledgersHold(t *testing.T, text string) bool {
 	t.Helper()
 	return slices.ContainsFunc(w.ledgers(t), func(name string) bool {
@@ -165,7 +165,7 @@ func (w *world) ledgersHold(t *testing.T, text string) bool {
 	})
 }
 
-// editLedgers changes all entries of runs' ledgers.
+// editLedgers changes all entries of the runs' ledgers.
 func (w *world) editLedgers(t *testing.T, edit func([]byte) []byte) {
 	t.Helper()
 	for _, name := range w.ledgers(t) {
@@ -312,8 +312,8 @@ func TestASecondRunIsTurnedAway(t *testing.T) {
 	w.wantTidy(t)
 }
 
-// Some servers take no other export until the one before is deleted. A run of several then
-// deletes those that it has fetched, and no others.
+// Some servers accept no other export until the previous one is deleted. A run with several
+// exports then deletes those that it has fetched, and no others.
 func TestOneExportUntilItIsDeleted(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, practice("a: 1 2", "b: 3")...)
@@ -339,7 +339,7 @@ func TestOneExportUntilItIsDeleted(t *testing.T) {
 	c.wantTidy(t)
 	c.wantDeleted(t, 4) // two lists of members, two exports
 
-	c.KeepJob = pipeline.KeepAlways // which such a server cannot do with more than one
+	c.KeepJob = pipeline.KeepAlways // impossible with such a server and more than one export
 	c.then(1)
 	if _, err := pipeline.Run(t.Context(), c.Options); err == nil {
 		t.Error("exports that are to be kept were deleted")

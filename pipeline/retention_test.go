@@ -11,14 +11,15 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// A run drops those before it that need not be kept, by what they and it have reported.
+// A run drops those runs before it that need not be kept, going by what they and it have
+// reported.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	data := bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 5)...), bulktest.Lines("Basic", resources("Basic", 0, 2)...)}
 	const full, inc = true, false
 	for name, tt := range map[string]struct {
 		runs  []bool
-		runs2 []bool // after what last does
+		runs2 []bool // run after last is called
 		last  func(w *world)
 		live  int
 	}{
@@ -60,7 +61,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// The days of a compaction are those of what it was made of.
+// The days of a compaction are those of the runs that it was made from.
 func TestRetentionDaysOfCompactedRuns(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
@@ -79,7 +80,7 @@ func TestRetentionDaysOfCompactedRuns(t *testing.T) {
 	}
 }
 
-// A compaction stands for the runs that it was made of.
+// A compaction stands for the runs that it was made from.
 func TestRetentionCountsCompactedRuns(t *testing.T) {
 	t.Parallel()
 	for keep, live := range map[int]int{1: 1, 2: 2, 4: 2} {

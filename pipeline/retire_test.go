@@ -20,7 +20,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// serve gives the feed another server, which has these files, on the nth of November.
+// serve gives the feed another server that has these files, on the nth of November.
 func (w *world) serve(t *testing.T, n int, o bulktest.Options) {
 	t.Helper()
 	o.TransactionTime = func() time.Time { return time.Date(2026, 11, n, 0, 0, 0, 0, time.UTC) }
@@ -40,7 +40,7 @@ func (w *world) serve(t *testing.T, n int, o bulktest.Options) {
 	w.server, w.Server = server, pipeline.Client(c)
 }
 
-// patientsBut are n patients without some of them.
+// patientsBut returns n patients, without some of them.
 func patientsBut(n int, gone ...int) bulktest.Files {
 	var lines []string
 	for i := range n {
@@ -59,7 +59,7 @@ func buried(ids ...int) []string {
 	return lines
 }
 
-// twoFulls runs the feed in full, with forty patients, and again with what is given.
+// twoFulls runs the feed in full with forty patients, and then again with the given files.
 func twoFulls(t *testing.T, second bulktest.Options, between func(w *world)) (*world, *lake.Report, error) {
 	t.Helper()
 	w := newWorld(t, bulktest.Options{})
@@ -94,7 +94,7 @@ func TestRetire(t *testing.T) {
 	w.verify(t)
 	w.wantTidy(t)
 
-	// What is retired is not retired again; what comes back may be.
+	// What is retired is not retired again. If it comes back, it may be.
 	w.serve(t, 6, bulktest.Options{Data: patientsBut(40, 7)})
 	if report, err = pipeline.Run(t.Context(), w.Options); err != nil || report.Retired.Resources != 0 {
 		t.Errorf("a second time: %+v, %v", report.Retired, err)
@@ -104,7 +104,7 @@ func TestRetire(t *testing.T) {
 		t.Errorf("of the one that came back: %+v, %v", report.Retired, err)
 	}
 
-	// So it is after a compaction.
+	// The same holds after a compaction.
 	if _, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestRetire(t *testing.T) {
 	w.verify(t)
 }
 
-// Absence deletes nothing, unless it is asked for, and the run can tell.
+// Absence deletes nothing unless that is asked for and the run can tell.
 func TestRetireIsCareful(t *testing.T) {
 	t.Parallel()
 	outcome := `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`
@@ -159,7 +159,7 @@ func TestRetireIsCareful(t *testing.T) {
 	}
 }
 
-// A run that dies anywhere retires the same, once.
+// Wherever a run dies, the same is retired, and only once.
 func TestRetireDyingAnywhere(t *testing.T) {
 	t.Parallel()
 	counting := func(w *world) *mortalStore {
@@ -174,7 +174,7 @@ func TestRetireDyingAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := 1<<40 - calls.lives.Load()
-	for n := max(all-30, 1); n <= all; n++ { // before it retires, it is a run like others
+	for n := max(all-30, 1); n <= all; n++ { // before it retires, it is a run like any other
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			w, _, err := twoFulls(t, second, func(w *world) {
@@ -207,7 +207,8 @@ func TestRetireDyingAnywhere(t *testing.T) {
 	}
 }
 
-// Another feed of the same ids may have what this one lacks, as long as its own full runs do.
+// Another feed with the same ids may still have what this one lacks, as far as its own last full
+// run does.
 func TestRetireSparesOtherFeeds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{})
@@ -242,7 +243,7 @@ func TestRetireSparesOtherFeeds(t *testing.T) {
 		t.Errorf("%d are retired that no feed has any more, want 1", n)
 	}
 
-	// What the other feed's last full run had not asked for is there still.
+	// What the other feed's last full run did not ask for is still there.
 	run("others")
 	w.Feed.Request.Types = []string{"Basic"}
 	run("others", 5)
@@ -252,7 +253,7 @@ func TestRetireSparesOtherFeeds(t *testing.T) {
 	}
 }
 
-// A live part that is gone does not make full runs fail for ever.
+// A live part that is gone does not make full runs fail forever.
 func TestRetireWithAPartGone(t *testing.T) {
 	t.Parallel()
 	w, report, err := twoFulls(t, bulktest.Options{Data: patientsBut(40, 3)}, func(w *world) {
@@ -270,8 +271,8 @@ func TestRetireWithAPartGone(t *testing.T) {
 	w.wantTidy(t)
 }
 
-// Groups that a search finds have other ids each month; those that were named and are so no
-// longer are not the feed's any more.
+// Groups that a search finds have other ids each month. Groups that were named, and no longer
+// are, are not the feed's anymore.
 func TestRetireOfGroups(t *testing.T) {
 	t.Parallel()
 	const search = "Group?identifier=urn:npi|1%7C5"

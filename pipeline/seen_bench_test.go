@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkSeen is what a row costs beyond its way to Parquet, which is some 10 µs for an
-// Observation and 100 for an ExplanationOfBenefit.
+// BenchmarkSeen measures what a row costs on top of its way to Parquet, which is some 10 µs for
+// an Observation and 100 for an ExplanationOfBenefit.
 func BenchmarkSeen(b *testing.B) {
 	s := newSeen(maxSeen)
 	var id []byte

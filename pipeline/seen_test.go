@@ -9,7 +9,8 @@ import (
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	s := newSeen(1 << 20)
-	// Four workers see the same: whoever comes first, three times in four it was there.
+	// Four workers look up the same resources: whoever comes first, three of four find each one
+	// there.
 	const each = 20_000
 	var all sync.WaitGroup
 	again := make([]int64, 4)

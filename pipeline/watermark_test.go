@@ -65,7 +65,7 @@ func TestWatermarksByType(t *testing.T) {
 	c.wantTidy(t)
 }
 
-// Servers tell of deletes under _since alone: a full run asks for them too.
+// Servers report deletes only under _since, so a full run asks for them too.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z"), updated("Patient", "2", "2026-01-01T00:00:00Z")))
@@ -99,8 +99,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// What was deleted since rows became live is asked for even where no run has moved the
-// watermark yet, or somebody has taken it away.
+// Deletes since rows became live are requested even if no run has moved the watermark yet, or
+// somebody has removed it.
 func TestDeletesWithoutAWatermark(t *testing.T) {
 	t.Parallel()
 	const long = "2026-01-01T00:00:00Z"
@@ -152,7 +152,7 @@ func TestDeletesWithoutAWatermark(t *testing.T) {
 	}
 }
 
-// What was deleted while its type was left out is asked for when that comes back.
+// Deletes from the time when their type was left out are requested when the type comes back.
 func TestDeletesOfATypeThatComesBack(t *testing.T) {
 	t.Parallel()
 	c := newPractice(t, "a: 1", "b: 2")
@@ -199,7 +199,7 @@ func TestChangedFilters(t *testing.T) {
 		t.Fatalf("error %v, report %+v", err, report)
 	}
 	c.wantAsked(t)
-	// What was exported with other filters is no reason to keep a later watermark.
+	// That something was exported with other filters is no reason to keep a later watermark.
 	c.then(-2)
 	c.Full = true
 	c.run(t)
@@ -212,7 +212,7 @@ func TestChangedFilters(t *testing.T) {
 	c.wantAsked(t, "/Patient since=2026-02-28T02")
 }
 
-// What --full has begun is resumed without it.
+// A run begun with --full is resumed without it.
 func TestChangedFiltersAfterAFailure(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
@@ -230,10 +230,10 @@ func TestChangedFiltersAfterAFailure(t *testing.T) {
 	if report := c.run(t); !report.Resumed {
 		t.Errorf("report %+v", report)
 	}
-	c.wantAsked(t, "", "since=2026-03-01T02") // which asks for what was deleted
+	c.wantAsked(t, "", "since=2026-03-01T02") // to learn of deletes
 }
 
-// What changed at the end itself is in neither of two exports that it divides.
+// What changes at the end itself is in neither of the two exports that it divides.
 func TestUntilBoundsTheWatermark(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-02-01T00:00:00Z"), updated("Patient", "2", "2026-02-02T00:00:00Z"), updated("Patient", "3", "2026-02-03T00:00:00Z")))
@@ -251,8 +251,8 @@ func TestUntilBoundsTheWatermark(t *testing.T) {
 	c.wantMarks(t, map[string]string{"*": "01"})
 }
 
-// A transactionTime that is no step forward leaves the watermark where it is. The rows
-// are published.
+// A transactionTime that is no step forward leaves the watermark where it is, but the rows are
+// published.
 func TestTransactionTimes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -297,7 +297,8 @@ func TestTransactionTimes(t *testing.T) {
 	}
 }
 
-// What was still to come when the server said it is so for good, however long the run takes.
+// A transactionTime that was in the future when the server sent it stays so, however long the
+// run takes.
 func TestATransactionTimeThatIsPassedMeanwhile(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
@@ -312,7 +313,7 @@ func TestATransactionTimeThatIsPassedMeanwhile(t *testing.T) {
 	c.wantMarks(t, map[string]string{"*": "01T02:00:00Z"})
 }
 
-// One of years ahead would make every later version of a resource look old.
+// A transactionTime that is years ahead would make every later version of a resource look old.
 func TestATransactionTimeOfAnotherAge(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
@@ -326,7 +327,7 @@ func TestATransactionTimeOfAnotherAge(t *testing.T) {
 	c.wantMarks(t, map[string]string{"*": "01"})
 }
 
-// A full run that is due is not done every night because the server reports errors.
+// A full run that is due is not repeated every night because the server reports errors.
 func TestServerErrorsDoNotMakeEveryNightFull(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
@@ -371,8 +372,8 @@ func TestQuarantineWithinLimitsMovesTheWatermark(t *testing.T) {
 	c.wantMarks(t, map[string]string{"*": "01"})
 }
 
-// A sink that does not hold what the watermarks are about gets no part of what has changed
-// since, but everything.
+// A sink that does not hold what the watermarks are about never gets just the changes since, but
+// everything.
 func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
@@ -390,7 +391,7 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	if _, err := pipeline.Run(t.Context(), c.Options); !errors.As(err, &wrong) || !strings.Contains(wrong.Hint, "--full") || len(c.asked(t)) > 0 {
 		t.Errorf("error %v", err)
 	}
-	// Nor does a run get there that had begun before.
+	// A run that had begun before is not resumed there either.
 	c.Sink = c.dir
 	c.cutOff(t, 1)
 	c.Sink = other
@@ -406,7 +407,7 @@ func TestAnotherSinkIsNotBroughtUpToDate(t *testing.T) {
 	c.run(t)
 }
 
-// A run that brought nothing but bad lines says nothing of the sink.
+// A run that brought only bad lines says nothing about the sink.
 func TestALastRunWithoutPartsSaysNothingOfTheSink(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))

@@ -13,8 +13,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// The watermark is set for what the next run asks for, and noted; a run that was cut off
-// would move it on, so that it is refused.
+// SetWatermark sets what the next run asks for, and records it. It refuses if there is an
+// interrupted run, which would move the watermark on.
 func TestSetWatermark(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})

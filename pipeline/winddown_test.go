@@ -17,7 +17,7 @@ import (
 )
 
 // watchedStore tells a test when a staged file is finished or aborted, and when something is
-// put. What the test has an error for is not done. Nil has none.
+// put. If the test has an error for a call, the call is not done. A nil func has none.
 type watchedStore struct {
 	pipeline.State
 	finish, abort func(ctx context.Context, key string) error
@@ -65,7 +65,7 @@ func (s *watchedStaging) Abort(ctx context.Context) error {
 	return s.Staging.Abort(ctx)
 }
 
-// wantBounded checks that what ctx's end does not stop is stopped by time.
+// wantBounded checks that what the end of ctx does not stop is stopped by time.
 func wantBounded(t *testing.T, ctx context.Context, most time.Duration, what string) {
 	t.Helper()
 	if end, ok := ctx.Deadline(); !ok || time.Until(end) > most || ctx.Err() != nil {
@@ -73,8 +73,8 @@ func wantBounded(t *testing.T, ctx context.Context, most time.Duration, what str
 	}
 }
 
-// A store that is silent does not keep a run for ever that throws away what it has half
-// staged: whoever has told it to end kills it if it does not.
+// A run that throws away what it has half staged is not held up forever by a silent store:
+// whoever told it to end kills it if it does not.
 func TestCleaningUpIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -134,8 +134,8 @@ func TestCleaningUpIsBounded(t *testing.T) {
 	}
 }
 
-// What fails first is what a run says, and it stops the others, however long it takes to throw
-// away what it has half staged.
+// A run reports its first failure, which stops its other goroutines, however long it takes to
+// throw away what is half staged.
 func TestTheFirstFailureIsTold(t *testing.T) {
 	t.Parallel()
 	first, second := errors.New("the first failure"), errors.New("a failure of cleaning up")
@@ -165,7 +165,7 @@ func TestTheFirstFailureIsTold(t *testing.T) {
 			store := &watchedStore{
 				finish: func(ctx context.Context, key string) error {
 					all.Done()
-					all.Wait() // none has ended before
+					all.Wait() // none has ended before this
 					if strings.Contains(key, "/Patient/") {
 						return first
 					}
@@ -212,7 +212,7 @@ func (s *watchedServer) Delete(ctx context.Context, job bulk.Job) error {
 	return s.Server.Delete(ctx, job)
 }
 
-// Nor does a server that is silent, which is told to delete an export.
+// Neither is it held up by a silent server that is told to delete an export.
 func TestDeletingIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
