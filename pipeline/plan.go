@@ -76,8 +76,8 @@ func (r *run) windows(full bool) []ledger.Window {
 }
 
 // missedDeletes returns windows for types without a watermark whose deletes may not have been
-// reported: they begin at the oldest live rows of those types. There are such rows if all runs
-// of the type were partial, if later runs left it out, or if somebody removed its watermark.
+// reported: since the oldest live rows of those types. A type has such rows if all its runs were
+// partial, if later runs left it out, or if somebody removed its watermark.
 func (r *run) missedDeletes(ctx context.Context) ([]ledger.Window, error) {
 	feed, start := r.lease.Feed(), r.Feed.Request.Since
 	var windows []ledger.Window
@@ -207,8 +207,8 @@ func checkFilters(o Options, feed ledger.Feed) error {
 }
 
 // checkSink looks for a part of the newest live run that has any, before a run that fetches only
-// changes. A sink without it is not the one that the watermarks are about, for example because
-// the state is kept elsewhere and sink.url has changed. It would then hold nothing but the
+// changes. If the part is missing, this is not the sink that the watermarks are about: the state
+// may be kept elsewhere, and sink.url may have changed. The sink would then hold nothing but the
 // changes since.
 func (r *run) checkSink(ctx context.Context, kind ledger.Kind) error {
 	if kind != ledger.KindIncremental {

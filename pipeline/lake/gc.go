@@ -42,7 +42,7 @@ type Garbage struct {
 	Feed   string `json:"feed"`
 	DryRun bool   `json:"dry_run,omitempty"`
 
-	// Dropped are the runs that [Retention] has taken out of the live ones just now. Their files
+	// Dropped are the runs that [Retention] has just taken out of the live ones. Their files
 	// stay for the grace time.
 	Dropped []string `json:"retired,omitempty"`
 

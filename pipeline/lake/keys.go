@@ -17,7 +17,7 @@ func NewRunID(t time.Time) string {
 	return "r" + strings.Replace(t.UTC().Format("20060102t150405.000z"), ".", "", 1) + "-" + randomHex(3)
 }
 
-// runTime returns when a run began, according to its name. It is not ok for a name that
+// runTime returns when a run began, according to its name; ok is false for a name that
 // [NewRunID] does not give.
 func runTime(run string) (t time.Time, ok bool) {
 	const stamp = "r20060102t150405"
@@ -55,7 +55,7 @@ func (k PartKey) String() string {
 	return fmt.Sprintf("%s/%s/kiln_source=%s/kiln_feed=%s/kiln_run=%s/%s.parquet", columnar.LayoutPath, k.Type, k.Source, k.Feed, k.Run, k.Name)
 }
 
-// parsePartKey takes a part's key apart. It is not ok for a key that no run gives to a part.
+// parsePartKey takes a part's key apart; ok is false for a key that no run gives to a part.
 func parsePartKey(key string) (k PartKey, ok bool) {
 	at := strings.Split(key, "/")
 	if len(at) != 6 {
@@ -70,8 +70,8 @@ func parsePartKey(key string) (k PartKey, ok bool) {
 	return k, ofSource && ofFeed && ofRun && isParquet
 }
 
-// runOf returns the run that the key of a part, or one that looks like it, names; "" if it names
-// none.
+// runOf returns the run that is named in the key of a part, or in a key that looks like one; ""
+// if there is none.
 func runOf(key string) string {
 	_, after, _ := strings.Cut(key, "/kiln_run=")
 	run, _, _ := strings.Cut(after, "/")

@@ -9,9 +9,9 @@
 //	}
 //	found, err := l.Verify(ctx, nil)
 //
-// What is live is what the feeds' objects name: runs, each of which has a list of its parts and
-// a report. Anything else is either work under way or garbage. Package pipeline publishes runs;
-// how it makes their parts does not concern this package.
+// The feeds' objects name the runs that are live. Each run has a list of its parts and a report.
+// Anything else is either work under way or garbage. Package pipeline publishes runs; how it
+// makes their parts does not concern this package.
 package lake
 
 import (
@@ -23,8 +23,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// Lake is a place where feeds publish. It holds nothing but the two stores, which may be the
-// same one. Some methods need only one of them.
+// Lake is a place where feeds publish. It holds only the two stores, which may be the same one.
+// Some methods need only one of them.
 type Lake struct {
 	Parts Store // what analysts read: parts, and what says which of them are live
 	State State // feeds' objects, and a folder for each run

@@ -14,16 +14,17 @@ type Retention struct {
 	// Runs is how many published runs stay live, and Days is for how many days they do. A run is
 	// dropped when neither keeps it. The last full run and all runs after it always stay, so a
 	// feed that is never exported in full keeps everything. So do runs with types that the last
-	// full one had not asked for. What the last full run lacks goes with the older runs. 0 and
-	// 0: all stay.
+	// full run did not ask for. What the last full run lacks goes with the older runs. 0 and 0:
+	// all stay.
 	Runs int
 	Days int
 }
 
 // Droppable returns the live runs that need not be kept: those before the last full run without
-// a fault that neither rule keeps, and that hold no type which the full run had not asked for.
-// Tombstones stay if a run before them does: otherwise resources of that run which they delete
-// would be current again. Without a rule, or for a feed without a full run, there are none.
+// a fault that neither rule keeps and that hold no type which the full run did not ask for. A
+// run with tombstones stays if a run before it does: otherwise, resources of the earlier run
+// that they delete would be current again. Without a rule, or for a feed without a full run,
+// there are none.
 func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now time.Time) ([]string, error) {
 	if keep.Runs <= 0 && keep.Days <= 0 {
 		return nil, nil
@@ -63,9 +64,9 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 	return gone, nil
 }
 
-// CurrentRuns returns a feed's live runs with only those of their parts that may hold what is
-// current: all parts since the last full run without a fault, and from earlier runs the types
-// that the full run had not asked for.
+// CurrentRuns returns a feed's live runs with only those parts that may hold what is current:
+// all parts since the last full run without a fault and, from earlier runs, the types that the
+// full run did not ask for.
 func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error) {
 	full := lastFull(f)
 	var asked func(resourceType string) bool

@@ -104,7 +104,7 @@ type verifier struct {
 	notLive   map[string]bool // runs that are under way, or no longer live
 }
 
-// problem records a problem, and counts it as one of a kind.
+// problem records a problem and counts it by kind.
 func (v *verifier) problem(of *int, format string, args ...any) {
 	*of++
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))

@@ -113,7 +113,7 @@ func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 	return newLease(ctx, a, taken), nil
 }
 
-// acquisition takes a lease. The [Lease] goes on using it.
+// acquisition holds what taking a lease needs. The [Lease] embeds it.
 type acquisition struct {
 	opts   Options
 	store  Store

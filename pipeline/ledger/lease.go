@@ -23,8 +23,8 @@ type Lease struct {
 	ctx context.Context
 	end context.CancelCauseFunc
 
-	// alive ends when ctx does, but outlives the caller's context: the lease is kept while the
-	// run winds down.
+	// alive ends when ctx does, except that it outlives the caller's context: the lease is kept
+	// while the run winds down.
 	alive context.Context
 	kill  context.CancelCauseFunc
 

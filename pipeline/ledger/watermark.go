@@ -143,8 +143,8 @@ func (f *Feed) KeepOnly(types []string, run string, at time.Time) {
 
 // Set moves the watermarks of types, or that of all types if none are given, to the instant to
 // because the user wants it, even backwards. If to is "", it removes them, so that the next
-// export is in full. All types includes those with a watermark of their own and those that the
-// feed has never named; for a feed that names its types, pass these.
+// export is in full. All types means also those with a watermark of their own, and those that
+// the feed has never named; for a feed that names its types, pass those it names.
 func (f *Feed) Set(types []string, to string, at time.Time) error {
 	if to != "" {
 		if _, err := instant(to); err != nil {
