@@ -130,7 +130,7 @@ func (f *Field) lexemeOf() *Field {
 func (a *assembler) skipAll(f *Field) {
 	a.skip(f)
 	for f.List {
-		if a.repeats(f) < int(f.rep) {
+		if a.repLevel(f) < int(f.rep) {
 			return
 		}
 		a.skip(f)

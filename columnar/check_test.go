@@ -306,27 +306,27 @@ func walkLeaves(node *parquet.Column, f func(*parquet.Column)) {
 	}
 }
 
-// extremes are the least and the greatest of values, and how many are null.
-func extremes(values []parquet.Value) (least, most parquet.Value, nulls int64) {
+// extremes returns the min and max of values, and how many of them are null.
+func extremes(values []parquet.Value) (minValue, maxValue parquet.Value, nulls int64) {
 	for _, v := range values {
 		if v.IsNull() {
 			nulls++
 			continue
 		}
-		if least.IsNull() || order(v, least) < 0 {
-			least = v
+		if minValue.IsNull() || order(v, minValue) < 0 {
+			minValue = v
 		}
-		if most.IsNull() || order(v, most) > 0 {
-			most = v
+		if maxValue.IsNull() || order(v, maxValue) > 0 {
+			maxValue = v
 		}
 	}
-	return least, most, nulls
+	return minValue, maxValue, nulls
 }
 
 // checkStatistics compares a chunk's statistics with its values.
 func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *format.ColumnMetaData, identifying bool) {
 	t.Helper()
-	least, most, nulls := extremes(values)
+	minValue, maxValue, nulls := extremes(values)
 	s := m.Statistics
 	if s.NullCount != nulls || m.NumValues != int64(len(values)) {
 		t.Errorf("%v has %d values and %d nulls; the statistics say %d and %d", c.Path(), len(values), nulls, m.NumValues, s.NullCount)
@@ -339,9 +339,9 @@ func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *for
 	}
 	numeric := c.Type().Kind() != parquet.ByteArray && c.Type().Kind() != parquet.Boolean
 	switch {
-	case s.MinValue != nil && (!bytes.Equal(s.MinValue, least.Bytes()) || !bytes.Equal(s.MaxValue, most.Bytes())):
-		t.Errorf("%v has bounds %x and %x, and its values are from %x to %x", c.Path(), s.MinValue, s.MaxValue, least.Bytes(), most.Bytes())
-	case s.MinValue == nil && (numeric && !identifying || c.Required()) && !least.IsNull():
+	case s.MinValue != nil && (!bytes.Equal(s.MinValue, minValue.Bytes()) || !bytes.Equal(s.MaxValue, maxValue.Bytes())):
+		t.Errorf("%v has bounds %x and %x, and its values are from %x to %x", c.Path(), s.MinValue, s.MaxValue, minValue.Bytes(), maxValue.Bytes())
+	case s.MinValue == nil && (numeric && !identifying || c.Required()) && !minValue.IsNull():
 		t.Errorf("%v has no bounds", c.Path())
 	}
 }

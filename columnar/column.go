@@ -37,13 +37,13 @@ type encoding uint8
 const (
 	inDictionary encoding = iota
 	plainOnce             // PLAIN in this row group alone: the next one tries a dictionary again
-	plainEver             // PLAIN in all row groups to come; booleans always
+	plainAlways           // PLAIN in all row groups to come; booleans always
 )
 
 // openPage holds the values that are in no page yet. Its slots and rows follow the chunk's.
 type openPage struct {
 	values  int
-	index   []int32 // the values, as places in the dictionary
+	index   []int32 // the values, as indices into the dictionary
 	plain   []byte  // or PLAIN-encoded; a byte for each boolean
 	trial   int     // number of values at which to check next whether the dictionary pays
 	settled settled
@@ -80,7 +80,7 @@ func newColumn(f *Field, l *Layout, o *Options) column {
 	case Decimal:
 		c.fixed = 16
 	case Boolean:
-		c.encoding = plainEver // all in one page, a bit each
+		c.encoding = plainAlways // all in one page, a bit each
 	}
 	return c
 }
@@ -92,7 +92,7 @@ func (c *column) reset() {
 		c.encoding = inDictionary
 	}
 	switch {
-	case c.plainly():
+	case c.isPlain():
 		c.dict = nil
 	case c.dict != nil:
 		c.dict.reset()
@@ -102,8 +102,8 @@ func (c *column) reset() {
 	c.chunk = chunk{pages: c.chunk.pages[:0], hashes: c.chunk.hashes[:0]}
 }
 
-// plainly reports whether the values to come are PLAIN-encoded.
-func (c *column) plainly() bool { return c.encoding != inDictionary }
+// isPlain reports whether the values to come are PLAIN-encoded.
+func (c *column) isPlain() bool { return c.encoding != inDictionary }
 
 // finish appends p, which is the open page encoded, to the finished pages and empties the open
 // page. rows is how many rows of the row group the finished pages now cover.
@@ -124,11 +124,11 @@ func (c *chunk) indexed() bool {
 	return slices.ContainsFunc(c.pages, func(p page) bool { return p.encoding == format.RLEDictionary })
 }
 
-// leaveDictionary gives up the dictionary for the open page and all that follow. Finished pages
+// giveUpDictionary gives up the dictionary for the open page and all that follow. Finished pages
 // keep it, but only with the values that they know: others may come from a line that turns out
-// not to be JSON, and must not reach the file. Places become invalid, so call it through
-// rowGroup.leaveDictionary, which begins a new epoch.
-func (c *column) leaveDictionary(to encoding) {
+// not to be JSON, and must not reach the file. Indices become invalid, so call it through
+// rowGroup.giveUpDictionary, which begins a new epoch.
+func (c *column) giveUpDictionary(to encoding) {
 	o := &c.open
 	size := 0
 	for _, i := range o.index {

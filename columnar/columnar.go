@@ -37,8 +37,8 @@
 // Resources of a type look much alike, so what came before is not parsed again. A shredder
 // remembers which member follows which. A column guesses its next text. A struct remembers
 // recent objects and what each did to the row group (echoes), and a column of dates the starts
-// of its dates (starts). Echoes and starts refer to a value by its place, which is its index in
-// a column's dictionary. When places change, the row group begins a new epoch, and both are
+// of its dates (starts). Echoes and starts refer to a value by its index in a column's
+// dictionary. When indices become invalid, the row group begins a new epoch, and both are
 // forgotten. See rowGroup for the rules that keep undo and echoes correct.
 //
 // All of this, up to the file writer, is a lane. Lines arrive in blocks, and if Options.Cores has

@@ -15,8 +15,8 @@ import (
 //
 // Errors come from the reader, from Create or from a part. Canceling ctx ends Copy.
 func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
-	if w.wrong != nil {
-		return 0, w.wrong
+	if w.optionsErr != nil {
+		return 0, w.optionsErr
 	}
 	c := copier{rowCursor: &r.cursor}
 	l := w.lanes[0]

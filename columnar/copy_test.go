@@ -100,15 +100,15 @@ func TestCopyMerges(t *testing.T) {
 		want = append(want, texts(rows(t, p))...)
 	}
 	for _, tt := range []struct {
-		o           columnar.Options
-		parts, most int
+		o                  columnar.Options
+		minParts, maxParts int
 	}{
 		{columnar.Options{}, 1, 1},
 		{columnar.Options{RowGroupBytes: 2000}, 1, 1},
 		{columnar.Options{RowGroupBytes: 2000, TargetBytes: 20_000}, 2, 500},
 	} {
 		again := copied(t, tt.o, parts...)
-		if len(again) < tt.parts || len(again) > tt.most {
+		if len(again) < tt.minParts || len(again) > tt.maxParts {
 			t.Errorf("%+v: %d parts", tt.o, len(again))
 		}
 		var got []string

@@ -25,11 +25,11 @@ func (c *Cores) Use() (done func()) {
 		return func() {}
 	}
 	c.busy.Add(1)
-	return sync.OnceFunc(c.leave)
+	return sync.OnceFunc(c.release)
 }
 
-// spare takes an idle core, to be given back by leave. It returns false if there is none.
-func (c *Cores) spare() bool {
+// tryTake takes an idle core, to be given back by release. It returns false if there is none.
+func (c *Cores) tryTake() bool {
 	for c != nil {
 		busy := c.busy.Load()
 		if busy >= c.all {
@@ -45,5 +45,5 @@ func (c *Cores) spare() bool {
 // crowded reports whether more cores are in use than there are.
 func (c *Cores) crowded() bool { return c.busy.Load() > c.all }
 
-// leave gives a core back.
-func (c *Cores) leave() { c.busy.Add(-1) }
+// release gives a core back.
+func (c *Cores) release() { c.busy.Add(-1) }

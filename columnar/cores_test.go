@@ -11,22 +11,22 @@ func TestCores(t *testing.T) {
 	t.Parallel()
 	c := NewCores(2)
 	done := c.Use()
-	if !c.spare() || c.spare() || c.crowded() {
+	if !c.tryTake() || c.tryTake() || c.crowded() {
 		t.Error("of two cores, not one is to spare while one is used")
 	}
 	again := c.Use()
-	if !c.crowded() || c.spare() {
+	if !c.crowded() || c.tryTake() {
 		t.Error("three use two cores, and it is not crowded")
 	}
 	again()
 	again()
 	done()
-	if !c.spare() || c.spare() {
+	if !c.tryTake() || c.tryTake() {
 		t.Error("of two cores, not one is to spare when others are done")
 	}
 	var none *Cores
 	defer none.Use()()
-	if none.spare() {
+	if none.tryTake() {
 		t.Error("no cores have one to spare")
 	}
 }

@@ -128,8 +128,8 @@ func (c *rowCursor) level(f *Field) int {
 	return c.entryIn(c.levelColumn[f.stream]).DefinitionLevel()
 }
 
-// repeats returns the repetition level of the next entry below a list, 0 at the end of the row.
-func (c *rowCursor) repeats(f *Field) int {
+// repLevel returns the repetition level of the next entry below a list, 0 at the end of the row.
+func (c *rowCursor) repLevel(f *Field) int {
 	column := c.levelColumn[f.stream]
 	v, err := c.columns[column].peek()
 	if err != nil && !errors.Is(err, io.EOF) && c.err == nil {
@@ -139,7 +139,7 @@ func (c *rowCursor) repeats(f *Field) int {
 }
 
 // another reports whether a list has an element after the one that was read last.
-func (c *rowCursor) another(f *Field) bool { return c.repeats(f) == int(f.rep) }
+func (c *rowCursor) another(f *Field) bool { return c.repLevel(f) == int(f.rep) }
 
 // skip passes over one entry of f in every column below it.
 func (c *rowCursor) skip(f *Field) {

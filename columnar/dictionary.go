@@ -156,9 +156,9 @@ func (d *dictionary) findOrAdd(v []byte) (i uint32, ok bool) {
 	return i, true
 }
 
-// inRuns reports whether the values of a page, given by their places, come in runs and then
-// hardly come back. zstd makes a run of values as small as a run of places, and with a dictionary
-// the place of each new value costs extra. known is how many values the pages before have.
+// inRuns reports whether the values of a page, given by their indices, come in runs and then
+// hardly come back. zstd makes a run of values as small as a run of indices, and with a dictionary
+// the index of each new value costs extra. known is how many values the pages before have.
 func (d *dictionary) inRuns(index []int32, known int) bool {
 	values := len(d.values) - known
 	if values*longRun <= len(index) || len(d.plain) >= longValue*len(d.values) {

@@ -6,11 +6,11 @@ import "slices"
 // reference to the patient. Such an object is only compared, and what it did to the columns is
 // replayed. The output is the same as if every object were read.
 
-// op is one change to a row group. rowGroup.again replays it.
+// op is one change to a row group. rowGroup.replay replays it.
 type op struct {
 	field *Field
 	kind  opKind
-	arg   uint32 // a definition level, or a place in the column's dictionary
+	arg   uint32 // a definition level, or an index into the column's dictionary
 }
 
 type opKind uint8
@@ -20,8 +20,8 @@ const (
 	opFirstElement        // with a definition level
 	opNextElement         // with a definition level
 	opLeaf
-	opPlace     // with a place in the dictionary
-	opLeafPlace // opLeaf, then opPlace
+	opIndex     // with an index into the dictionary
+	opLeafIndex // opLeaf, then opIndex
 	opTrue      // bool
 	opFalse     // bool
 	opOnce      // cannot be replayed: it did more than an op records
@@ -40,15 +40,15 @@ func (g *rowGroup) note(f *Field, kind opKind, arg uint32) {
 // addNote records an op, up to maxNotes since noting began. At that number, some may be missing.
 func (g *rowGroup) addNote(f *Field, kind opKind, arg uint32) {
 	switch n := len(g.notes); {
-	case kind == opPlace && n > 0 && g.notes[n-1].kind == opLeaf:
-		g.notes[n-1] = op{f, opLeafPlace, arg}
+	case kind == opIndex && n > 0 && g.notes[n-1].kind == opLeaf:
+		g.notes[n-1] = op{f, opLeafIndex, arg}
 	case n < maxNotes:
 		g.notes = append(g.notes, op{f, kind, arg})
 	}
 }
 
-// again replays ops that were noted in this epoch, in another slot of the same field.
-func (g *rowGroup) again(ops []op) {
+// replay repeats ops that were noted in this epoch, in another slot of the same field.
+func (g *rowGroup) replay(ops []op) {
 	for i := range ops {
 		o := &ops[i]
 		switch f := o.field; o.kind {
@@ -60,10 +60,10 @@ func (g *rowGroup) again(ops []op) {
 			g.nextElement(f, uint8(o.arg))
 		case opLeaf:
 			g.leaf(f)
-		case opPlace:
-			g.placeAgain(f, &g.columns[f.column], o.arg)
-		case opLeafPlace:
-			g.placeAgain(f, g.leaf(f), o.arg)
+		case opIndex:
+			g.addKnownIndex(f, &g.columns[f.column], o.arg)
+		case opLeafIndex:
+			g.addKnownIndex(f, g.leaf(f), o.arg)
 		case opTrue, opFalse:
 			g.bool(f, &g.columns[f.column], o.kind == opTrue)
 		}
@@ -92,7 +92,7 @@ const (
 	echoTrial = 64
 )
 
-// begin starts an epoch and forgets everything: the places in ops of an earlier epoch are invalid.
+// begin starts an epoch and forgets everything: the indices in ops of an earlier epoch are invalid.
 func (e *echoes) begin(epoch int) {
 	if e.objects == nil {
 		e.objects = newDictionary(0, roomyGrowth)
@@ -162,7 +162,7 @@ func (s *shredder) nested(f *Field, i int) int {
 		return s.object(f, i)
 	}
 	if end := i + len(e.guess); e.guess != nil && end <= len(s.line) && string(s.line[i:end]) == string(e.guess) {
-		g.again(e.hit())
+		g.replay(e.hit())
 		return end
 	}
 	e.misses++

@@ -26,17 +26,17 @@ type page struct {
 //
 // Pages are version 1, which every reader knows: levels and values are compressed together.
 type pageEncoder struct {
-	compress  compressor
-	closely   compressor // for base64
-	most      int        // maximum bytes of a page before compression; Parquet has 32 bits for it
-	strides   *strides   // nil unless pages are Zstandard frames
-	other     []byte     // scratch: the same page, compressed in another way
-	protocol  thrift.CompactProtocol
-	raw       []byte // a page before compression
-	packed    []byte // and after
-	used      []bool
-	nullPages map[nullPageKey]page // of the row group that is being encoded
-	err       error                // set if a page is larger than most; it must not be written
+	compress       compressor
+	compressBase64 compressor // for base64
+	maxPage        int        // maximum bytes of a page before compression; Parquet has 32 bits for it
+	strides        *strides   // nil unless pages are Zstandard frames
+	other          []byte     // scratch: the same page, compressed in another way
+	protocol       thrift.CompactProtocol
+	raw            []byte // a page before compression
+	packed         []byte // and after
+	used           []bool
+	nullPages      map[nullPageKey]page // of the row group that is being encoded
+	err            error                // set if a page is larger than maxPage; it must not be written
 }
 
 var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
@@ -57,12 +57,12 @@ type nullPageKey struct {
 
 // newPageEncoder returns a pageEncoder. Codec.Check must accept the level.
 func newPageEncoder(c Codec, level int) *pageEncoder {
-	e := &pageEncoder{compress: newCompressor(c, level), most: math.MaxInt32, nullPages: map[nullPageKey]page{}}
-	e.closely = e.compress
+	e := &pageEncoder{compress: newCompressor(c, level), maxPage: math.MaxInt32, nullPages: map[nullPageKey]page{}}
+	e.compressBase64 = e.compress
 	if c == Zstd {
 		e.strides = new(strides)
 		if level == 0 {
-			e.closely = newCompressor(c, base64Level)
+			e.compressBase64 = newCompressor(c, base64Level)
 		}
 	}
 	return e
@@ -101,8 +101,8 @@ func (g *rowGroup) cutPage(e *pageEncoder, f *Field, more bool) {
 		rep = nil
 	}
 	alone := !more && len(c.chunk.pages) == 0
-	if alone && !c.plainly() && c.open.values > 0 && c.hardlyRepeats() {
-		g.leaveDictionary(c, plainOnce)
+	if alone && !c.isPlain() && c.open.values > 0 && c.hardlyRepeats() {
+		g.giveUpDictionary(c, plainOnce)
 	}
 	var p page
 	if c.open.values == 0 {
@@ -192,25 +192,25 @@ func (e *pageEncoder) runsAlone(f *Field, def, rep []byte) bool {
 // dataPage encodes a column's open page.
 func (e *pageEncoder) dataPage(f *Field, c *column, def, rep []byte) page {
 	e.raw = appendLevels(e.raw[:0], f, def, rep, false)
-	encoding, of := format.Plain, pageValues{}
+	encoding, values := format.Plain, pageValues{}
 	switch {
 	case f.Type == Boolean:
 		e.raw = appendBits(e.raw, c.open.plain)
-	case !c.plainly():
+	case !c.isPlain():
 		encoding = format.RLEDictionary
 		width := indexWidth(len(c.dict.values))
 		e.raw = append(e.raw, byte(width))
 		e.raw = appendIndices(e.raw, c.open.index, width)
 	default:
-		of = pageValues{start: len(e.raw), fixed: c.fixed, packing: &c.packing, base64: c.base64}
+		values = pageValues{start: len(e.raw), fixed: c.fixed, packing: &c.packing, base64: c.base64}
 		e.raw = append(e.raw, c.open.plain...)
 	}
-	return e.page(encoding, len(def), len(def)-c.open.values, of)
+	return e.page(encoding, len(def), len(def)-c.open.values, values)
 }
 
 // page makes a data page of e.raw.
-func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageValues) page {
-	return e.finish(encoding, of, func(h *format.PageHeader) {
+func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, values pageValues) page {
+	return e.finish(encoding, values, func(h *format.PageHeader) {
 		h.Type = format.DataPage
 		h.DataPageHeader = thrift.New(format.DataPageHeader{
 			NumValues: int32(slots), Encoding: encoding,
@@ -224,20 +224,20 @@ func (e *pageEncoder) page(encoding format.Encoding, slots, nulls int, of pageVa
 func (e *pageEncoder) dictionaryPage(c *column) page {
 	d := c.dict
 	e.raw = append(e.raw[:0], d.plain...)
-	of := pageValues{fixed: c.fixed, packing: new(packing), base64: c.base64}
-	return e.finish(format.Plain, of, func(h *format.PageHeader) {
+	values := pageValues{fixed: c.fixed, packing: new(packing), base64: c.base64}
+	return e.finish(format.Plain, values, func(h *format.PageHeader) {
 		h.Type = format.DictionaryPage
 		h.DictionaryPageHeader = thrift.New(format.DictionaryPageHeader{NumValues: int32(len(d.values)), Encoding: format.Plain})
 	})
 }
 
 // finish compresses e.raw and puts a header before it, which kind completes.
-func (e *pageEncoder) finish(encoding format.Encoding, of pageValues, kind func(*format.PageHeader)) page {
-	if len(e.raw) > e.most {
+func (e *pageEncoder) finish(encoding format.Encoding, values pageValues, kind func(*format.PageHeader)) page {
+	if len(e.raw) > e.maxPage {
 		e.err = errLargePage
 		return page{encoding: encoding}
 	}
-	e.pack(of)
+	e.pack(values)
 	compressed := e.packed
 	header := format.PageHeader{
 		UncompressedPageSize: int32(len(e.raw)),

@@ -19,5 +19,5 @@ func (w *Writer) EchoHits() (n int) {
 	return n
 }
 
-// SetMostPage has pages of more bytes be too large for w.
-func (w *Writer) SetMostPage(n int) { w.lanes[0].encoder.most = n }
+// SetMaxPage makes w treat pages of more than n bytes as too large.
+func (w *Writer) SetMaxPage(n int) { w.lanes[0].encoder.maxPage = n }

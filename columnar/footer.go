@@ -73,7 +73,7 @@ func (f *fileWriter) parquet(n int) format.RowGroup {
 			Type: field.physical(), PathInSchema: field.parquetPath(), Codec: d.codec, NumValues: c.values,
 			Encoding:              d.encodings,
 			TotalUncompressedSize: c.raw, TotalCompressedSize: c.size, DataPageOffset: c.at, DictionaryPageOffset: d.dict,
-			Statistics:        format.Statistics{NullCount: d.nulls, MinValue: d.bounds.least, MaxValue: d.bounds.most},
+			Statistics:        format.Statistics{NullCount: d.nulls, MinValue: d.bounds.min, MaxValue: d.bounds.max},
 			BloomFilterOffset: d.bloom.at, BloomFilterLength: d.bloom.length,
 		}
 		if d.nulls < c.values {

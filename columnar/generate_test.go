@@ -199,7 +199,7 @@ func (g *generator) pick(from ...string) string { return from[g.r.IntN(len(from)
 
 // primitive is a valid value of one of FHIR's primitive types, as JSON.
 func (g *generator) primitive(name string) string {
-	n := func(most int) int { return g.r.IntN(most) }
+	n := func(limit int) int { return g.r.IntN(limit) }
 	switch name {
 	case "boolean":
 		return g.pick("true", "false")

@@ -44,11 +44,11 @@ func TestIDsAreSmall(t *testing.T) {
 			}
 		}
 		groups := int64(len(open(t, part).RowGroups()))
-		for path, most := range map[string]int64{
+		for path, limit := range map[string]int64{
 			"id": rows * each / 10, "identifier.list.element.value": rows * 7 / 10 * each / 10, "subject.reference": (patients+groups)*each/10 + 50*groups,
 		} {
-			if sizes[path] > most {
-				t.Errorf("%d row groups: %s takes %d bytes, more than %d", groups, path, sizes[path], most)
+			if sizes[path] > limit {
+				t.Errorf("%d row groups: %s takes %d bytes, more than %d", groups, path, sizes[path], limit)
 			}
 		}
 	}

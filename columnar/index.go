@@ -35,7 +35,7 @@ func (f *fileWriter) pageIndex() {
 		g := &f.groups[i]
 		g.columnIndex, g.offsetIndex = make([]span, len(g.chunks)), make([]span, len(g.chunks))
 		for j := range g.chunks {
-			if d := g.chunks[j].own; d != nil && d.bounds.least != nil {
+			if d := g.chunks[j].own; d != nil && d.bounds.min != nil {
 				pages := f.pagesOf(&g.chunks[j])
 				index := marshal(columnIndex(f.layout.columns[j], pages))
 				fixNullPages(index, len(pages))
@@ -101,12 +101,12 @@ func columnIndex(field *Field, pages []indexedPage) *format.ColumnIndex {
 		p := &pages[i]
 		index.NullPages = append(index.NullPages, p.empty)
 		index.NullCounts = append(index.NullCounts, int64(p.nulls))
-		index.MinValues = append(index.MinValues, p.bounds.least)
-		index.MaxValues = append(index.MaxValues, p.bounds.most)
+		index.MinValues = append(index.MinValues, p.bounds.min)
+		index.MaxValues = append(index.MaxValues, p.bounds.max)
 		if p.empty {
 			continue
 		}
-		if last != nil && (field.compare(last.least, p.bounds.least) > 0 || field.compare(last.most, p.bounds.most) > 0) {
+		if last != nil && (field.compare(last.min, p.bounds.min) > 0 || field.compare(last.max, p.bounds.max) > 0) {
 			index.BoundaryOrder = format.Unordered
 		}
 		last = &p.bounds

@@ -130,20 +130,20 @@ func checkPageIndex(t failer, f *parquet.File, group int, c *parquet.Column, pag
 	}
 	var before []parquet.Value
 	for i, page := range pages {
-		least, most, nulls := extremes(page)
-		if index.NullPages[i] != least.IsNull() || index.NullCounts[i] != nulls {
+		minValue, maxValue, nulls := extremes(page)
+		if index.NullPages[i] != minValue.IsNull() || index.NullCounts[i] != nulls {
 			t.Errorf("%v, page %d: %d nulls; the index says %d, and %v", c.Path(), i, nulls, index.NullCounts[i], index.NullPages[i])
 		}
-		if least.IsNull() {
+		if minValue.IsNull() {
 			continue
 		}
-		if !bytes.Equal(index.MinValues[i], least.Bytes()) || !bytes.Equal(index.MaxValues[i], most.Bytes()) {
-			t.Errorf("%v, page %d: the index says %x to %x, the values are from %x to %x", c.Path(), i, index.MinValues[i], index.MaxValues[i], least.Bytes(), most.Bytes())
+		if !bytes.Equal(index.MinValues[i], minValue.Bytes()) || !bytes.Equal(index.MaxValues[i], maxValue.Bytes()) {
+			t.Errorf("%v, page %d: the index says %x to %x, the values are from %x to %x", c.Path(), i, index.MinValues[i], index.MaxValues[i], minValue.Bytes(), maxValue.Bytes())
 		}
-		if before != nil && index.BoundaryOrder == format.Ascending && (order(before[0], least) > 0 || order(before[1], most) > 0) {
+		if before != nil && index.BoundaryOrder == format.Ascending && (order(before[0], minValue) > 0 || order(before[1], maxValue) > 0) {
 			t.Errorf("%v: the pages do not ascend", c.Path())
 		}
-		before = []parquet.Value{least, most}
+		before = []parquet.Value{minValue, maxValue}
 	}
 }
 
@@ -225,8 +225,8 @@ func TestPagesAreBounded(t *testing.T) {
 	for _, index := range open(t, part).OffsetIndexes() {
 		for _, p := range index.PageLocations {
 			pages++
-			if most := int32(pageBytes/16*(4+idBytes) + 200); p.CompressedPageSize > most {
-				t.Errorf("a page that begins with row %d has %d bytes, more than %d", p.FirstRowIndex, p.CompressedPageSize, most)
+			if limit := int32(pageBytes/16*(4+idBytes) + 200); p.CompressedPageSize > limit {
+				t.Errorf("a page that begins with row %d has %d bytes, more than %d", p.FirstRowIndex, p.CompressedPageSize, limit)
 			}
 		}
 	}
@@ -252,8 +252,8 @@ func TestRowGroupsOfWhatDoesNotCompress(t *testing.T) {
 	check(t, part)
 	groups := open(t, part).Metadata().RowGroups
 	for i, g := range groups {
-		if most := int64(rowGroup/4 + page + dictionary); g.TotalCompressedSize > most {
-			t.Errorf("row group %d has %d bytes, more than %d", i, g.TotalCompressedSize, most)
+		if limit := int64(rowGroup/4 + page + dictionary); g.TotalCompressedSize > limit {
+			t.Errorf("row group %d has %d bytes, more than %d", i, g.TotalCompressedSize, limit)
 		}
 	}
 	if len(groups) < 5 {

@@ -104,7 +104,7 @@ func (in *intake) leave(l *lane, b block) (ok bool) {
 // in.mu.
 func (in *intake) help(ctx context.Context) {
 	w := in.w
-	if in.lines.ended() || len(in.idle) == 0 && w.blocks < w.laneBlocks*len(w.lanes) || !w.options.Cores.spare() {
+	if in.lines.ended() || len(in.idle) == 0 && w.blocks < w.laneBlocks*len(w.lanes) || !w.options.Cores.tryTake() {
 		return
 	}
 	var l *lane
@@ -115,7 +115,7 @@ func (in *intake) help(ctx context.Context) {
 		w.lanes = append(w.lanes, l)
 	}
 	in.others.Go(func() {
-		defer w.options.Cores.leave()
+		defer w.options.Cores.release()
 		in.run(ctx, l, true)
 	})
 }

@@ -94,7 +94,7 @@ func TestOddPatients(t *testing.T) {
 
 		// Numbers that are not integers.
 		{"an int", `"multipleBirthInteger":2147483647`, columns{"multipleBirthInteger": "2147483647"}},
-		{"the least int", `"multipleBirthInteger":-2147483648`, columns{"multipleBirthInteger": "-2147483648"}},
+		{"the smallest int", `"multipleBirthInteger":-2147483648`, columns{"multipleBirthInteger": "-2147483648"}},
 		{"an int that is too large", `"multipleBirthInteger":2147483648`, columns{"__residual": `{"/multipleBirthInteger":2147483648}`}},
 		{"an int that is too small", `"multipleBirthInteger":-2147483649`, columns{"__residual": `{"/multipleBirthInteger":-2147483649}`}},
 		{"a huge int", `"multipleBirthInteger":123456789012345678901234567890`, columns{"__residual": `{"/multipleBirthInteger":123456789012345678901234567890}`}},

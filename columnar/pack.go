@@ -34,7 +34,7 @@ func (e *pageEncoder) pack(v pageValues) {
 	p := v.packing
 	compress := e.compress
 	if v.base64 {
-		compress = e.closely
+		compress = e.compressBase64
 	}
 	compressWhole := func() { e.packed = compress(e.packed[:0], e.raw) }
 	if e.strides == nil || p == nil || len(e.raw) < minStrided {
@@ -59,7 +59,7 @@ func (e *pageEncoder) pack(v pageValues) {
 	}
 	compressWhole()
 	p.strides = false
-	if 5*len(e.packed) < 2*how.letters(len(e.raw)-v.start) {
+	if 5*len(e.packed) < 2*how.literals(len(e.raw)-v.start) {
 		return // coding byte by byte hardly ever gets this small
 	}
 	if e.other = e.strides.frame(e.other[:0], e.raw, how); len(e.other) < len(e.packed) {

@@ -50,16 +50,16 @@ func TestLargeValues(t *testing.T) {
 	for _, size := range []int64{0, 5 << 20} {
 		parts := roundTrip(t, columnar.Options{RowGroupBytes: size}, lines...)
 		check(t, parts[0])
-		if n := mostPages(t, parts[0]); size == 0 && n < 4 {
+		if n := maxPages(t, parts[0]); size == 0 && n < 4 {
 			t.Errorf("no column has more than %d pages", n)
 		}
 	}
 }
 
-// mostPages returns how many data pages the column with the most of them has.
-func mostPages(t *testing.T, p finishedPart) int {
+// maxPages returns how many data pages the column with the most of them has.
+func maxPages(t *testing.T, p finishedPart) int {
 	t.Helper()
-	most := 0
+	found := 0
 	for _, g := range open(t, p).RowGroups() {
 		for _, c := range g.ColumnChunks() {
 			pages, n := c.Pages(), 0
@@ -74,10 +74,10 @@ func mostPages(t *testing.T, p finishedPart) int {
 				parquet.Release(page)
 			}
 			pages.Close()
-			most = max(most, n)
+			found = max(found, n)
 		}
 	}
-	return most
+	return found
 }
 
 // Dictionaries that are given up early, or late, and one that stays.
@@ -126,7 +126,7 @@ func TestLargePage(t *testing.T) {
 	t.Parallel()
 	m := memory{}
 	w := columnar.NewWriter(columnar.Options{Create: m.create})
-	w.SetMostPage(1000)
+	w.SetMaxPage(1000)
 	_, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(`{"resourceType":"Basic","id":"`+strings.Repeat("1", 1001)+`"}`), 0), &origin)
 	if err == nil {
 		_, err = w.Close()

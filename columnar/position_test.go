@@ -23,7 +23,7 @@ type taken struct {
 	read columnar.ReadStats
 
 	early     bool // several lanes begin at once
-	rowGroups int  // most that a call of part has made
+	rowGroups int  // maximum that one call of part made
 }
 
 // part fills one part from lines and adds it. It says whether there is more.
@@ -105,19 +105,19 @@ func TestResumeProperty(t *testing.T) {
 	}
 }
 
-// drawNDJSON writes some lines to b: resources of up to so many random bytes, and other things
-// that servers send.
-func drawNDJSON(t *rapid.T, b *bytes.Buffer, mostLines, mostBytes int) {
+// drawNDJSON writes up to maxLines lines to b: resources of up to maxBytes random bytes each, and
+// other things that servers send.
+func drawNDJSON(t *rapid.T, b *bytes.Buffer, maxLines, maxBytes int) {
 	random := rand.NewChaCha8([32]byte{})
 	if rapid.Bool().Draw(t, "byte order mark") {
 		b.WriteString("\uFEFF")
 	}
-	for i := range rapid.IntRange(0, mostLines).Draw(t, "lines") {
+	for i := range rapid.IntRange(0, maxLines).Draw(t, "lines") {
 		switch rapid.IntRange(0, 5).Draw(t, "kind") {
 		case 0:
 			b.WriteString(rapid.SampledFrom([]string{"", " ", "\r", "\uFEFF", "[]", "{", strings.Repeat("x", 4000)}).Draw(t, "odd"))
 		default:
-			text := make([]byte, rapid.IntRange(0, mostBytes).Draw(t, "text"))
+			text := make([]byte, rapid.IntRange(0, maxBytes).Draw(t, "text"))
 			_, _ = random.Read(text) // so that it stays as large when it is compressed
 			fmt.Fprintf(b, `{"resourceType":%q,"id":"%d","data":"%x"}`, rapid.SampledFrom([]string{"Linkage", "Basic"}).Draw(t, "type"), i, text)
 		}

@@ -13,13 +13,13 @@ import (
 // tombstones as lines of a deleted file: a Bundle with one entry for each. A Reader belongs to one
 // goroutine.
 type Reader struct {
-	file   *parquet.File
-	layout *Layout
-	group  int       // index of the next row group
-	cursor rowCursor // of the row group before it
-	inside bool      // cursor has a row group open
-	left   int64     // rows of it still to come
-	join   assembler
+	file      *parquet.File
+	layout    *Layout
+	group     int       // index of the next row group
+	cursor    rowCursor // of the row group before it
+	inside    bool      // cursor has a row group open
+	left      int64     // rows of it still to come
+	assembler assembler
 }
 
 // NewReader opens a part. It returns an error if the part was not written with this layout.
@@ -42,7 +42,7 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 		return nil, fmt.Errorf("the columns of the file are not those of %s for %s (its schema has hash %.12s, not %.12s)", LayoutName, resourceType, hash, l.Hash())
 	}
 	reader := &Reader{file: file, layout: l}
-	reader.join.rowCursor = &reader.cursor
+	reader.assembler.rowCursor = &reader.cursor
 	return reader, nil
 }
 
@@ -59,7 +59,7 @@ func (r *Reader) Next() ([]byte, error) {
 	if err := r.row(); err != nil {
 		return nil, err
 	}
-	line, err := r.join.resource()
+	line, err := r.assembler.resource()
 	if err == nil {
 		err = r.cursor.err
 	}

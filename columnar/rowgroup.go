@@ -41,7 +41,7 @@ type stream struct {
 	// def has an entry for each element.
 	seen int
 	def  []byte // definition level of each slot
-	rep  []byte // repetition level of each slot; only for lists and the root, see repeats
+	rep  []byte // repetition level of each slot; only for lists and the root, see repLevels
 }
 
 func newRowGroup(l *Layout, o *Options, s *workspace) *rowGroup {
@@ -91,14 +91,14 @@ func (g *rowGroup) catchUp(f *Field, n int) {
 	}
 	s.def = append(roomFor(s.def, to-s.seen, g.growth), around.def[s.seen:to]...)
 	if f.List {
-		s.rep = append(roomFor(s.rep, to-s.seen, g.growth), g.repeats(f.parent)[s.seen:to]...)
+		s.rep = append(roomFor(s.rep, to-s.seen, g.growth), g.repLevels(f.parent)[s.seen:to]...)
 	}
 	s.seen = to
 }
 
-// repeats returns the repetition levels of a struct's slots: those of the list around it, or of
+// repLevels returns the repetition levels of a struct's slots: those of the list around it, or of
 // the root. Structs on the path to an open slot are caught up, so they have as many slots.
-func (g *rowGroup) repeats(f *Field) []byte {
+func (g *rowGroup) repLevels(f *Field) []byte {
 	for !f.List && f.parent != nil {
 		f = f.parent
 	}
@@ -151,11 +151,11 @@ func (g *rowGroup) nextElement(f *Field, def uint8) {
 // firstElement opens the slot of a list's first element, or the one that says the list is empty.
 func (g *rowGroup) firstElement(f *Field, def uint8) {
 	g.catchUp(f, 1)
-	repeats := g.repeats(f.parent)
+	reps := g.repLevels(f.parent)
 	s := &g.streams[f.stream]
 	push(&s.def, def, g.growth)
-	// repeats[s.seen] is that of the parent's open slot: catchUp has covered all earlier ones.
-	push(&s.rep, repeats[s.seen], g.growth)
+	// reps[s.seen] is that of the parent's open slot: catchUp has covered all earlier ones.
+	push(&s.rep, reps[s.seen], g.growth)
 	s.seen++
 	g.note(f, opFirstElement, uint32(def))
 }

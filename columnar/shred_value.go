@@ -101,7 +101,7 @@ func (s *shredder) start(f *Field, n int, date []byte) {
 	c := &s.rows.columns[f.column]
 	if at, ok := c.knownStart(s.rows.epoch); ok {
 		s.slot(f.start, n)
-		s.rows.placeAgain(f.start, &s.rows.columns[f.start.column], at)
+		s.rows.addKnownIndex(f.start, &s.rows.columns[f.start.column], at)
 	} else if start, ok := startOf(date); ok {
 		s.set(f.start, n, s.timestamp(start))
 		c.learnStart(s.rows.epoch, &s.rows.columns[f.start.column])

@@ -12,12 +12,12 @@ import (
 func TestOneRowSize(t *testing.T) {
 	t.Parallel()
 	world := population.New(population.Options{Seed: 7, Patients: 3})
-	for name, most := range map[string]int64{"Patient": 30_000, "Observation": 68_000, "ExplanationOfBenefit": 155_000} {
+	for name, limit := range map[string]int64{"Patient": 30_000, "Observation": 68_000, "ExplanationOfBenefit": 155_000} {
 		line, _, _ := strings.Cut(string(columnar.NDJSONOf(t, world, name, 0, 3)), "\n")
 		part := roundTrip(t, columnar.Options{}, line)[0]
 		t.Logf("a file of one %s has %d bytes", name, part.Bytes)
-		if part.Bytes > most {
-			t.Errorf("a file of one %s has %d bytes, more than %d", name, part.Bytes, most)
+		if part.Bytes > limit {
+			t.Errorf("a file of one %s has %d bytes, more than %d", name, part.Bytes, limit)
 		}
 	}
 }

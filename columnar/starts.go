@@ -1,34 +1,34 @@
 package columnar
 
-// starts remembers the starts of dates that came before, by their indices in the two columns'
+// starts remembers the starts of dates that came before, as indices into the two columns'
 // dictionaries. A date that comes again is not parsed, and its start is not looked up.
 type starts struct {
-	places []uint32 // by a date's index: 1 + the index of its start; 0 if that is not known
-	epoch  int      // of the row group, in which the indices are valid
+	indices []uint32 // by a date's index: 1 + the index of its start; 0 if that is not known
+	epoch   int      // of the row group, in which the indices are valid
 }
 
 // knownStart returns the dictionary index of the start of the date that was just added to c.
 func (c *column) knownStart(epoch int) (at uint32, ok bool) {
 	s := &c.starts
-	if c.plainly() || s.epoch != epoch || int(c.dict.last) >= len(s.places) {
+	if c.isPlain() || s.epoch != epoch || int(c.dict.last) >= len(s.indices) {
 		return 0, false
 	}
-	at = s.places[c.dict.last]
+	at = s.indices[c.dict.last]
 	return at - 1, at > 0
 }
 
 // learnStart remembers what was just added to start as the start of the date that was just added
 // to c.
 func (c *column) learnStart(epoch int, start *column) {
-	if c.plainly() || start.plainly() {
+	if c.isPlain() || start.isPlain() {
 		return
 	}
 	s := &c.starts
 	if s.epoch != epoch {
-		s.places, s.epoch = s.places[:0], epoch
+		s.indices, s.epoch = s.indices[:0], epoch
 	}
-	if n := int(c.dict.last) + 1 - len(s.places); n > 0 {
-		s.places = append(s.places, make([]uint32, n)...)
+	if n := int(c.dict.last) + 1 - len(s.indices); n > 0 {
+		s.indices = append(s.indices, make([]uint32, n)...)
 	}
-	s.places[c.dict.last] = start.dict.last + 1
+	s.indices[c.dict.last] = start.dict.last + 1
 }

@@ -12,8 +12,8 @@ import (
 
 // bounds are the min and max of some values, for statistics.
 type bounds struct {
-	least, most []byte // nil before the first value, and once a value was too long
-	unbounded   bool   // a value was too long
+	min, max  []byte // nil before the first value, and once a value was too long
+	unbounded bool   // a value was too long
 }
 
 // maxBound is the maximum length of a text in statistics, which every reader of the file has to
@@ -23,27 +23,27 @@ const maxBound = 256
 // widen extends the bounds to a value of f, which it copies.
 func (b *bounds) widen(f *Field, v []byte) {
 	if b.unbounded = b.unbounded || len(v) > maxBound; b.unbounded {
-		b.least, b.most = nil, nil
+		b.min, b.max = nil, nil
 		return
 	}
 	switch {
-	case b.least == nil:
-		b.least = slices.Clone(v)
-		b.most = b.least
-	case f.compare(v, b.most) > 0:
-		b.most = slices.Clone(v)
-	case f.compare(v, b.least) < 0:
-		b.least = slices.Clone(v)
+	case b.min == nil:
+		b.min = slices.Clone(v)
+		b.max = b.min
+	case f.compare(v, b.max) > 0:
+		b.max = slices.Clone(v)
+	case f.compare(v, b.min) < 0:
+		b.min = slices.Clone(v)
 	}
 }
 
 // merge extends the bounds to other bounds of f.
 func (b *bounds) merge(f *Field, other bounds) {
 	if b.unbounded = b.unbounded || other.unbounded; b.unbounded {
-		b.least, b.most = nil, nil
-	} else if other.least != nil {
-		b.widen(f, other.least)
-		b.widen(f, other.most)
+		b.min, b.max = nil, nil
+	} else if other.min != nil {
+		b.widen(f, other.min)
+		b.widen(f, other.max)
 	}
 }
 
@@ -70,7 +70,7 @@ func (b *bounds) widenByIndices(f *Field, d *dictionary, index []int32, used []b
 func (e *pageEncoder) sumUp(f *Field, c *column, alone bool) (b bounds) {
 	switch {
 	case c.open.values == 0:
-	case c.plainly():
+	case c.isPlain():
 		if c.bounded {
 			c.plainValues(func(v []byte) { b.widen(f, v) })
 			c.chunk.bounds.merge(f, b)

@@ -34,8 +34,8 @@ const (
 	blockBytes = 128 << 10
 )
 
-// letters returns how many literals there are in values of this many bytes in total.
-func (f stride) letters(bytes int) int { return bytes / f.size * (f.size - f.same) }
+// literals returns how many literals there are in values of this many bytes in total.
+func (f stride) literals(bytes int) int { return bytes / f.size * (f.size - f.same) }
 
 // find reports how the values of a page are alike. The values begin at start and have size bytes
 // each. ok is false if they have too little in common, are too few, or are too large for a frame.

@@ -100,8 +100,8 @@ func TestUUIDs(t *testing.T) {
 	for _, form := range []string{"%s", "Patient/%s", "https://fhir.example/r4/Encounter/%s", "%s/_history/1"} {
 		plain := uuids(r, form, 10_000)
 		frame, ok := wantStrides(t, new(strides), plain, 0, plainSize(plain, 0))
-		if most := 10_000 * 39 / 2; !ok || len(frame) > most { // 16 bytes are random, the rest is for four dashes
-			t.Errorf("%q: %d bytes for 10,000 UUIDs, more than %d", form, len(frame), most)
+		if limit := 10_000 * 39 / 2; !ok || len(frame) > limit { // 16 bytes are random, the rest is for four dashes
+			t.Errorf("%q: %d bytes for 10,000 UUIDs, more than %d", form, len(frame), limit)
 		}
 	}
 }

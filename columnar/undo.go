@@ -3,8 +3,8 @@ package columnar
 import "encoding/binary"
 
 // undo takes back what the open row has put into the columns and their dictionaries. What is
-// written is then as if the row had never been, except that a column that has left its dictionary
-// stays without it. undo looks at every field below the structs that the row has reached, and at
+// written is then as if the row had never been, except that a column that has given up its
+// dictionary stays without it. undo looks at every field below the structs that the row has reached, and at
 // the values that their columns got since the last undo: it is meant for lines that turn out not
 // to be JSON halfway through.
 func (g *rowGroup) undo() {
@@ -71,7 +71,7 @@ func (c *column) undo(f *Field, n int) {
 	o := &c.open
 	o.values -= n
 	k := &o.settled
-	if c.plainly() {
+	if c.isPlain() {
 		k.plain = c.plainEnd(f)
 		o.plain = o.plain[:k.plain]
 	} else {

@@ -21,27 +21,27 @@ func (c *column) matchGuess(line []byte, i int) int {
 	return end + 1
 }
 
-// place adds a value of the open slot that is in the column's dictionary at index i.
-func (g *rowGroup) place(f *Field, c *column, i uint32) {
+// addIndex adds a value of the open slot that is in the column's dictionary at index i.
+func (g *rowGroup) addIndex(f *Field, c *column, i uint32) {
 	c.open.values++
 	push(&c.open.index, int32(i), g.growth)
 	if len(c.open.index) >= c.open.trial {
 		g.mark(f)
 	}
-	g.note(f, opPlace, i)
+	g.note(f, opIndex, i)
 }
 
-// placeAgain is place for a value whose index i the caller remembers. It counts as dictionary.add
-// does, and leaves the guess of the next value alone.
-func (g *rowGroup) placeAgain(f *Field, c *column, i uint32) {
+// addKnownIndex is addIndex for a value whose index i the caller remembers. It counts as
+// dictionary.add does, and leaves the guess of the next value alone.
+func (g *rowGroup) addKnownIndex(f *Field, c *column, i uint32) {
 	c.dict.adds++
-	g.place(f, c, i)
+	g.addIndex(f, c, i)
 }
 
 // addGuessed adds the text that the column guesses.
 func (g *rowGroup) addGuessed(f *Field, c *column) {
 	i, another := c.dict.addGuessed()
-	g.place(f, c, i)
+	g.addIndex(f, c, i)
 	if another {
 		c.guess = c.dict.guess()
 	}
@@ -52,10 +52,10 @@ func (g *rowGroup) addGuessed(f *Field, c *column) {
 // columns that no object's notes contain and of which no refused line has a value of its own.
 func (g *rowGroup) repeat(f *Field) bool {
 	c := &g.columns[f.column]
-	if c.plainly() || c.dict == nil || len(c.dict.values) == 0 {
+	if c.isPlain() || c.dict == nil || len(c.dict.values) == 0 {
 		return false
 	}
-	g.placeAgain(f, g.leaf(f), c.dict.last)
+	g.addKnownIndex(f, g.leaf(f), c.dict.last)
 	return true
 }
 
@@ -65,16 +65,16 @@ func (g *rowGroup) bytes(f *Field, c *column, v []byte) { g.text(f, c, scannedTe
 // text is bytes for a text. A text without escapes may be what the column guesses later.
 func (g *rowGroup) text(f *Field, c *column, t scannedText) {
 	v := t.bytes
-	if !c.plainly() {
+	if !c.isPlain() {
 		if c.dict == nil {
 			g.space.beginColumn(c, g.growth)
 		}
 		if i, ok := c.dict.add(v, t.asIs, t.missed); ok {
-			g.place(f, c, i)
+			g.addIndex(f, c, i)
 			c.guess = c.dict.guess()
 			return
 		}
-		g.leaveDictionary(c, plainEver)
+		g.giveUpDictionary(c, plainAlways)
 	}
 	g.note(f, opOnce, 0)
 	c.open.values++
@@ -127,21 +127,21 @@ func (g *rowGroup) bool(f *Field, c *column, v bool) {
 	c.open.plain = append(c.open.plain, b)
 }
 
-// leaveDictionary makes a column leave its dictionary. It begins a new epoch: nobody may use an
-// index into that dictionary that they remember.
-func (g *rowGroup) leaveDictionary(c *column, to encoding) {
-	c.leaveDictionary(to)
+// giveUpDictionary makes a column give up its dictionary. It begins a new epoch, because
+// remembered indices into that dictionary are invalid now.
+func (g *rowGroup) giveUpDictionary(c *column, to encoding) {
+	c.giveUpDictionary(to)
 	g.epoch++
 }
 
 // staysOpen reports whether a column's open page, which is marked, takes more rows. The column
-// leaves its dictionary first if the page shows that it does not pay. This is decided between
+// gives up its dictionary first if the page shows that it does not pay. This is decided between
 // rows, so that refused lines have no influence on it.
 func (g *rowGroup) staysOpen(c *column) bool {
-	if !c.plainly() && c.dict.inRuns(c.open.index, c.chunk.known) {
-		g.leaveDictionary(c, plainEver)
+	if !c.isPlain() && c.dict.inRuns(c.open.index, c.chunk.known) {
+		g.giveUpDictionary(c, plainAlways)
 	}
-	if c.plainly() {
+	if c.isPlain() {
 		return len(c.open.plain) < g.pageBytes
 	}
 	c.open.trial = min(2*len(c.open.index), g.pageIndices)

@@ -18,7 +18,7 @@ import (
 // After an error from Append or Close the parts are unfinished and must be thrown away.
 type Writer struct {
 	options    Options
-	wrong      error // what is wrong with the options
+	optionsErr error // what is wrong with the options
 	tombstones bool
 	lanes      []*lane    // the first is that of Append's own goroutine
 	blocks     int        // how many the lanes have had
@@ -49,7 +49,7 @@ func (w *Writer) reset(o Options, tombstones bool) {
 	w.options, w.tombstones = o, tombstones
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
 	w.full.Store(false)
-	if w.wrong = o.Codec.Check(o.Level); w.wrong == nil {
+	if w.optionsErr = o.Codec.Check(o.Level); w.optionsErr == nil {
 		w.lanes = []*lane{newLane(w)}
 	}
 }
@@ -62,8 +62,8 @@ func (w *Writer) reset(o Options, tombstones bool) {
 // statistics cover what came before. Canceling ctx ends Append. All its goroutines have ended when
 // it returns.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (ReadStats, error) {
-	if w.wrong != nil {
-		return ReadStats{}, w.wrong
+	if w.optionsErr != nil {
+		return ReadStats{}, w.optionsErr
 	}
 	in := &intake{w: w, origin: origin, idle: slices.Clone(w.lanes[1:]), lines: lines}
 	in.run(ctx, w.lanes[0], false)

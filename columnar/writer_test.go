@@ -143,7 +143,7 @@ func TestReaderFails(t *testing.T) {
 // and each type keeps its order.
 func TestFullProperty(t *testing.T) {
 	t.Parallel()
-	mostParts := 0
+	maxParts := 0
 	rapid.Check(t, func(t *rapid.T) {
 		var (
 			random = rand.NewChaCha8([32]byte{})
@@ -168,10 +168,10 @@ func TestFullProperty(t *testing.T) {
 			t.Errorf("%d resources and %d bytes were read, not %d and %d", read.Resources, read.Bytes, len(lines), len(input))
 		}
 		same(t, want, byType(t, parts))
-		mostParts = max(mostParts, len(parts))
+		maxParts = max(maxParts, len(parts))
 	})
-	if mostParts <= 3 {
-		t.Errorf("no case took more than %d parts: the test covers too little", mostParts)
+	if maxParts <= 3 {
+		t.Errorf("no case took more than %d parts: the test covers too little", maxParts)
 	}
 }
 
