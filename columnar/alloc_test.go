@@ -30,7 +30,7 @@ func TestRowsDoNotAllocate(t *testing.T) {
 // checkAllocations fails if lines, appended again and again, allocate memory for each.
 func checkAllocations(t *testing.T, resourceType string, lines [][]byte) {
 	t.Helper()
-	w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 40, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
+	w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 30, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
 	ndjson := bytes.Repeat(append(bytes.Join(lines, []byte("\n")), '\n'), 10)
 	origin := &Origin{Source: "s", Feed: "f", Run: "r", File: "1.ndjson", TransactionTime: "2026-01-01T00:00:00Z"}
 	n := testing.AllocsPerRun(3, func() {

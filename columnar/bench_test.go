@@ -103,7 +103,7 @@ func BenchmarkShred(b *testing.B) {
 	for _, name := range benchmarkTypes {
 		b.Run(name, func(b *testing.B) {
 			data := sample(b, name, shredBytes)
-			w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 40, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
+			w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 30, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})
 			origin := &Origin{Source: "s", Feed: "f", Run: "r", File: "1.ndjson"}
 			shred := func() int64 {
 				read, err := w.Append(b.Context(), NewLines(bytes.NewReader(data), 0), origin)

@@ -229,11 +229,11 @@ func (g *generator) primitive(name string) string {
 	case "oid":
 		return `"urn:oid:1.2.3.` + strconv.Itoa(n(9)) + `"`
 	case "uuid":
-		return fmt.Sprintf(`"urn:uuid:%08x-0000-4000-8000-000000000000"`, n(1<<31))
+		return fmt.Sprintf(`"urn:uuid:%08x-0000-4000-8000-000000000000"`, g.r.Int64N(1<<31))
 	case "code":
 		return g.pick(`"active"`, `"final"`, `"a b"`, fmt.Sprintf(`"%d-%d"`, n(99999), n(10)))
 	case "id":
-		return fmt.Sprintf(`"%x-%d"`, n(1<<31), n(100))
+		return fmt.Sprintf(`"%x-%d"`, g.r.Int64N(1<<31), n(100))
 	case "xhtml":
 		return `"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + g.pick("a &lt; b", `a\n\tb`, `<p>x<\/p>`) + `</div>"`
 	}
