@@ -2,15 +2,12 @@ package columnar_test
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"maps"
-	"math/big"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -194,32 +191,6 @@ func checkValues(t failer, f *parquet.File, group int) {
 	})
 }
 
-// lifeDates are the fields that tell when people were born and died, and how old they are.
-var lifeDates = regexp.MustCompile(`^(__)?(birthDate|born|deceased|age(Age|Range)$)`)
-
-// bundleURLs are the fields of a Bundle's links and entries that are URLs.
-var bundleURLs = map[string]bool{"url": true, "fullUrl": true, "location": true}
-
-// identifyingColumns are the columns of a layout, by their place, that identify people.
-func identifyingColumns(l *columnar.Layout) map[int]bool {
-	found, n := map[int]bool{}, 0
-	var walk func(fields []*columnar.Field, within bool)
-	walk = func(fields []*columnar.Field, within bool) {
-		for _, f := range fields {
-			is := within || slices.Contains([]string{"HumanName", "Address", "ContactPoint", "Identifier",
-				"Location.position"}, f.FHIR) || l.ResourceType == "Bundle" && bundleURLs[f.Name] || lifeDates.MatchString(f.Name)
-			if f.Type == columnar.Struct {
-				walk(f.Fields, is)
-				continue
-			}
-			found[n] = is
-			n++
-		}
-	}
-	walk(l.Fields, false)
-	return found
-}
-
 // chunkPages reads a column chunk page by page.
 func chunkPages(t failer, chunk parquet.ColumnChunk, rows int64) (all [][]parquet.Value) {
 	t.Helper()
@@ -304,69 +275,4 @@ func walkLeaves(node *parquet.Column, f func(*parquet.Column)) {
 	for _, child := range node.Columns() {
 		walkLeaves(child, f)
 	}
-}
-
-// extremes returns the min and max of values, and how many of them are null.
-func extremes(values []parquet.Value) (minValue, maxValue parquet.Value, nulls int64) {
-	for _, v := range values {
-		if v.IsNull() {
-			nulls++
-			continue
-		}
-		if minValue.IsNull() || order(v, minValue) < 0 {
-			minValue = v
-		}
-		if maxValue.IsNull() || order(v, maxValue) > 0 {
-			maxValue = v
-		}
-	}
-	return minValue, maxValue, nulls
-}
-
-// checkStatistics compares a chunk's statistics with its values.
-func checkStatistics(t failer, c *parquet.Column, values []parquet.Value, m *format.ColumnMetaData, identifying bool) {
-	t.Helper()
-	minValue, maxValue, nulls := extremes(values)
-	s := m.Statistics
-	if s.NullCount != nulls || m.NumValues != int64(len(values)) {
-		t.Errorf("%v has %d values and %d nulls; the statistics say %d and %d", c.Path(), len(values), nulls, m.NumValues, s.NullCount)
-	}
-	if s.Min != nil || s.Max != nil {
-		t.Errorf("%v has bounds of the old sort, which are not defined for it", c.Path())
-	}
-	if (s.MinValue == nil) != (s.MaxValue == nil) {
-		t.Errorf("%v has the bounds %q and %q", c.Path(), s.MinValue, s.MaxValue)
-	}
-	numeric := c.Type().Kind() != parquet.ByteArray && c.Type().Kind() != parquet.Boolean
-	switch {
-	case s.MinValue != nil && (!bytes.Equal(s.MinValue, minValue.Bytes()) || !bytes.Equal(s.MaxValue, maxValue.Bytes())):
-		t.Errorf("%v has bounds %x and %x, and its values are from %x to %x", c.Path(), s.MinValue, s.MaxValue, minValue.Bytes(), maxValue.Bytes())
-	case s.MinValue == nil && (numeric && !identifying || c.Required()) && !minValue.IsNull():
-		t.Errorf("%v has no bounds", c.Path())
-	}
-}
-
-// order compares two values as Parquet's TypeDefinedOrder does for the types of the
-// layout.
-func order(a, b parquet.Value) int {
-	switch a.Kind() {
-	case parquet.FixedLenByteArray:
-		return signed(a.ByteArray()).Cmp(signed(b.ByteArray()))
-	case parquet.ByteArray:
-		return bytes.Compare(a.ByteArray(), b.ByteArray())
-	case parquet.Boolean:
-		return 0
-	case parquet.Int32:
-		return cmp.Compare(a.Int32(), b.Int32())
-	}
-	return cmp.Compare(a.Int64(), b.Int64())
-}
-
-// signed reads a number of two's complement.
-func signed(b []byte) *big.Int {
-	n := new(big.Int).SetBytes(b)
-	if b[0]&0x80 != 0 {
-		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
-	}
-	return n
 }

@@ -2,17 +2,12 @@ package columnar_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
-	"math/rand/v2"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"fhirkiln/columnar"
@@ -48,24 +43,6 @@ func checkIndexPlace(t failer, file []byte, meta *format.FileMetaData, at int64)
 		}
 	}
 	return at
-}
-
-// checkBloomFilterPlace checks that a chunk's bloom filter, if it has one, is at an
-// offset of the file, and returns its end.
-func checkBloomFilterPlace(t failer, file []byte, m *format.ColumnMetaData, at int64) int64 {
-	t.Helper()
-	if m.BloomFilterOffset == 0 && m.BloomFilterLength == 0 {
-		return at
-	}
-	if m.BloomFilterOffset != at || m.BloomFilterLength < 32 {
-		t.Errorf("%v: the bloom filter is at %d, not %d, and has %d bytes", m.PathInSchema, m.BloomFilterOffset, at, m.BloomFilterLength)
-	}
-	var header format.BloomFilterHeader
-	err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(bytes.NewReader(file[at:]))).Decode(&header)
-	if err != nil || bits.OnesCount32(uint32(header.NumBytes)) != 1 {
-		t.Errorf("%v: the bloom filter has %d bytes, which is no power of two: %v", m.PathInSchema, header.NumBytes, err)
-	}
-	return at + int64(m.BloomFilterLength)
 }
 
 // checkBooleans checks the list that a column index begins with as those readers do that hold
@@ -207,188 +184,5 @@ func TestPageIndex(t *testing.T) {
 	f := open(t, roundTrip(t, columnar.Options{}, indexLines(50)...)[0])
 	if len(f.ColumnIndexes()) > 0 || len(f.OffsetIndexes()) > 0 {
 		t.Error("a file without several pages has a page index")
-	}
-}
-
-// A page is closed when it is large enough, also where a column leaves its dictionary with
-// more than a page.
-func TestPagesAreBounded(t *testing.T) {
-	t.Parallel()
-	const pageBytes, idBytes = 800, 64
-	var lines []string
-	for i := range 8000 { // the first 4096 in a dictionary, whose open page has 45 then
-		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"%0*d"}`, idBytes, i))
-	}
-	part := roundTrip(t, columnar.Options{PageBytes: pageBytes, Codec: columnar.None}, lines...)[0]
-	check(t, part)
-	pages := 0
-	for _, index := range open(t, part).OffsetIndexes() {
-		for _, p := range index.PageLocations {
-			pages++
-			if limit := int32(pageBytes/16*(4+idBytes) + 200); p.CompressedPageSize > limit {
-				t.Errorf("a page that begins with row %d has %d bytes, more than %d", p.FirstRowIndex, p.CompressedPageSize, limit)
-			}
-		}
-	}
-	if pages < 100 {
-		t.Errorf("%d pages", pages)
-	}
-}
-
-// What does not become smaller, as attachments in line, makes smaller row groups: all their
-// pages are in memory.
-func TestRowGroupsOfWhatDoesNotCompress(t *testing.T) {
-	t.Parallel()
-	const rowGroup, page, dictionary = 4_000_000, 100_000, 1 << 20
-	var lines []string
-	for i := range 200 {
-		data := make([]byte, 30_000)
-		for n := range data {
-			data[n] = byte(rand.Uint32())
-		}
-		lines = append(lines, fmt.Sprintf(`{"resourceType":"Binary","id":"%d","data":"%s"}`, i, base64.StdEncoding.EncodeToString(data)))
-	}
-	part := roundTrip(t, columnar.Options{RowGroupBytes: rowGroup, PageBytes: page}, lines...)[0]
-	check(t, part)
-	groups := open(t, part).Metadata().RowGroups
-	for i, g := range groups {
-		if limit := int64(rowGroup/4 + page + dictionary); g.TotalCompressedSize > limit {
-			t.Errorf("row group %d has %d bytes, more than %d", i, g.TotalCompressedSize, limit)
-		}
-	}
-	if len(groups) < 5 {
-		t.Errorf("%d row groups", len(groups))
-	}
-}
-
-// Every codec and level is read back.
-func TestCodecs(t *testing.T) {
-	t.Parallel()
-	lines := append(indexLines(300), newGenerator(1, 0.5).nasty("Observation", 20))
-	sizes := map[string]int64{}
-	for _, tt := range []struct {
-		codec columnar.Codec
-		level int
-		want  format.CompressionCodec
-	}{
-		{"", 0, format.Zstd}, {columnar.Zstd, 1, format.Zstd}, {columnar.Zstd, 3, format.Zstd}, {columnar.Zstd, 22, format.Zstd}, {columnar.Snappy, 0, format.Snappy},
-		{columnar.Gzip, 0, format.Gzip}, {columnar.Gzip, 1, format.Gzip}, {columnar.Gzip, 9, format.Gzip}, {columnar.None, 0, format.Uncompressed},
-	} {
-		part := roundTrip(t, columnar.Options{Codec: tt.codec, Level: tt.level, RowGroupBytes: 50_000}, lines...)[0]
-		check(t, part)
-		for _, g := range open(t, part).Metadata().RowGroups {
-			for _, c := range g.Columns {
-				if c.MetaData.Codec != tt.want {
-					t.Fatalf("%s: a chunk has the codec %v", tt.codec, c.MetaData.Codec)
-				}
-			}
-		}
-		sizes[fmt.Sprint(tt.codec, tt.level)] = part.Bytes
-	}
-	if sizes["none0"] <= sizes["snappy0"] || sizes["gzip1"] <= sizes["gzip9"] || sizes["zstd1"] <= sizes["zstd22"] || sizes["zstd1"] != sizes["0"] {
-		t.Errorf("the sizes are %v", sizes)
-	}
-	for _, tt := range []struct {
-		codec columnar.Codec
-		level int
-		want  string
-	}{
-		{"lzo", 0, `"lzo" is no codec; there are zstd, snappy, gzip and none`}, {columnar.Zstd, 23, "zstd has the levels 1 to 22, not 23"},
-		{columnar.Zstd, -1, "zstd has the levels 1 to 22, not -1"}, {columnar.Gzip, 10, "gzip has the levels 1 to 9, not 10"},
-		{columnar.Snappy, 1, "snappy has no levels"}, {columnar.None, 1, "none has no levels"},
-	} {
-		w := columnar.NewWriter(columnar.Options{Codec: tt.codec, Level: tt.level, Create: memory{}.create})
-		_, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(lines[0]), 0), nil)
-		if again := tt.codec.Check(tt.level); err == nil || err.Error() != tt.want || again == nil || again.Error() != tt.want {
-			t.Errorf("%s of level %d: %v, and %v", tt.codec, tt.level, err, again)
-		}
-	}
-}
-
-// A part is closed before its footer is more than readers take, however small it is else.
-func TestFootersAreBounded(t *testing.T) {
-	t.Parallel()
-	const n = 150
-	lines := make([]string, n)
-	for i := range lines {
-		lines[i] = fmt.Sprintf(`{"resourceType":"ExplanationOfBenefit","id":"%d"}`, i)
-	}
-	parts := roundTrip(t, columnar.Options{RowGroupBytes: 1}, lines...)
-	groups := 0
-	for _, p := range parts {
-		here := len(open(t, p).RowGroups())
-		groups += here
-		if by := open(t, p).Metadata().CreatedBy; !regexp.MustCompile(`^[a-z]+ version [0-9]+[.][0-9]+[.][0-9]+ \(build [^)]+\)$`).MatchString(by) {
-			t.Errorf("created by %q, which parquet-mr does not read", by)
-		}
-		if p.FullFooter != (here > 100) {
-			t.Errorf("the footer of %d row groups is full: %t", here, p.FullFooter)
-		}
-		if size := binary.LittleEndian.Uint32(p.parquet[len(p.parquet)-8:]); size > 10<<20 || here > 120 {
-			t.Errorf("the footer of %d row groups has %d bytes", here, size)
-		}
-	}
-	if len(parts) != 2 || groups < n {
-		t.Errorf("%d parts have %d row groups", len(parts), groups)
-	}
-}
-
-// The bloom filter has every id, and few others.
-func TestBloomFilter(t *testing.T) {
-	t.Parallel()
-	var lines []string
-	for i := range 6000 { // the first 2000 in a dictionary
-		lines = append(lines, fmt.Sprintf(`{"resourceType":"Basic","id":"%d"}`, i-i%2*max(0, 1-i/2000)), `{"resourceType":"Basic"}`)
-	}
-	for _, o := range []columnar.Options{{BloomFilter: true}, {BloomFilter: true, RowGroupBytes: 100_000, PageBytes: 1000}} {
-		part := roundTrip(t, o, lines...)[0]
-		check(t, part)
-		others, asked := 0, 0
-		for i, g := range open(t, part).RowGroups() {
-			var ids map[string]bool
-			for _, chunk := range g.ColumnChunks() {
-				name := open(t, part).Schema().Columns()[chunk.Column()]
-				filter := chunk.BloomFilter()
-				if (filter != nil) != (strings.Join(name, ".") == "id") {
-					t.Fatalf("row group %d, %v: a bloom filter is there: %v", i, name, filter != nil)
-				}
-				if filter == nil {
-					continue
-				}
-				ids = map[string]bool{}
-				for _, page := range chunkPages(t, chunk, g.NumRows()) {
-					for _, v := range page {
-						if v.IsNull() {
-							continue
-						}
-						ids[v.String()] = true
-						if ok, err := filter.Check(v); !ok || err != nil {
-							t.Fatalf("row group %d does not have the id %v: %v", i, v, err)
-						}
-					}
-				}
-				for n := range 2000 {
-					asked++
-					if ok, _ := filter.Check(parquet.ByteArrayValue(fmt.Append(nil, "x", n))); ok {
-						others++
-					}
-				}
-			}
-			if len(ids) < 100 {
-				t.Errorf("row group %d has %d ids", i, len(ids))
-			}
-		}
-		if others*25 > asked {
-			t.Errorf("the filters seem to have %d of %d ids that are not there", others, asked)
-		}
-	}
-	parts, _, _ := bury(t, columnar.Options{BloomFilter: true}, bundle(deletion("Patient/1")))
-	check(t, parts[0])
-	if filter := open(t, parts[0]).RowGroups()[0].ColumnChunks()[1].BloomFilter(); filter == nil {
-		t.Error("tombstones have no bloom filter")
-	}
-	// No id, no filter.
-	if filter := open(t, roundTrip(t, columnar.Options{BloomFilter: true}, `{"resourceType":"Basic"}`)[0]).RowGroups()[0].ColumnChunks()[1].BloomFilter(); filter != nil {
-		t.Error("there is a bloom filter of nothing")
 	}
 }
