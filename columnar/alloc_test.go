@@ -9,15 +9,15 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// Once its memory has grown, a row group takes rows without any more: scanning and
-// shredding allocate nothing. It is not parallel, since what others allocate would count.
+// Once its memory has grown, a row group takes rows without more of it: scanning and shredding
+// allocate nothing. The test is not parallel, because other tests' allocations would count.
 func TestRowsDoNotAllocate(t *testing.T) {
 	world := population.New(population.Options{Seed: 1, Patients: 5})
 	for _, f := range world.Files() {
 		lines := bytes.Split(bytes.TrimSpace(NDJSONOf(t, world, f.Type, 0, 5)), []byte("\n"))
 		checkAllocations(t, f.Type, lines[:min(len(lines), 200)])
 	}
-	// What is rare: numbers that are long or have an exponent, escapes, what has no column.
+	// Rare cases: long numbers, exponents, escapes, members without a column.
 	checkAllocations(t, "Observation", [][]byte{
 		[]byte(`{"resourceType":"Observation","valueQuantity":{"value":81.21999999999999},"component":[{"valueQuantity":{"value":-1e-3}},{"valueQuantity":{"value":1e99}}]}`),
 		[]byte(`{"resourceType":"Observation","id":"1","subject":{"reference":"Pat\u0069ent\/1","id":"x"},"extra":{"a":[1,null]},"_status":{"id":"7"},"\u0069ssued":"2026"}`),
@@ -27,7 +27,7 @@ func TestRowsDoNotAllocate(t *testing.T) {
 	checkAllocations(t, "Task", [][]byte{[]byte(`{"resourceType":"Task","input":[{"valueQuantity":{"value":1.50}},{"valueString":"a\tb"},{"valueDateTime":"2026"}]}`)})
 }
 
-// checkAllocations fails if lines, appended again and again, allocate memory for each.
+// checkAllocations fails if appending lines over and over allocates memory for each line.
 func checkAllocations(t *testing.T, resourceType string, lines [][]byte) {
 	t.Helper()
 	w := NewWriter(Options{RowGroupBytes: 1 << 60, PageBytes: 1 << 30, Create: func(context.Context, string) (io.Writer, error) { return io.Discard, nil }})

@@ -12,10 +12,10 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// benchmarkTypes are of very different shapes: many columns, few, and long texts.
+// benchmarkTypes have very different shapes: many columns, few columns, long texts.
 var benchmarkTypes = []string{"ExplanationOfBenefit", "Observation", "Claim", "Encounter", "Patient", "DocumentReference"}
 
-// sample is NDJSON of one type, at least so many bytes of it if there are.
+// sample returns NDJSON of one type: at least size bytes, if there are that many.
 func sample(b *testing.B, resourceType string, size int) []byte {
 	b.Helper()
 	const people = 2000
@@ -46,7 +46,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is all of the way to Parquet: scanning, shredding, encoding.
+// BenchmarkAppend is the whole way to Parquet: scanning, shredding, encoding.
 func BenchmarkAppend(b *testing.B) {
 	for _, name := range benchmarkTypes {
 		b.Run(name, func(b *testing.B) {
@@ -67,7 +67,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkOneFile is a large file on all cores: run it with -cpu 1,2,4.
+// BenchmarkOneFile converts a large file on all cores. Run it with -cpu 1,2,4.
 func BenchmarkOneFile(b *testing.B) {
 	for _, name := range benchmarkTypes[:2] {
 		b.Run(name, func(b *testing.B) {
@@ -93,12 +93,12 @@ func BenchmarkOneFile(b *testing.B) {
 	}
 }
 
-// shredBytes is how much is shredded before a row group begins anew: a part of what one
-// has. With less, dictionaries are in their infancy all the time.
+// shredBytes is how much is shredded before the row group starts over: a fraction of a real row
+// group. With less, dictionaries would never grow beyond their beginnings.
 const shredBytes = 8 << 20
 
-// BenchmarkShred is scanning and shredding alone: the rows are thrown away. It counts
-// allocations for each resource.
+// BenchmarkShred measures scanning and shredding alone: the rows are thrown away. It counts
+// allocations per resource.
 func BenchmarkShred(b *testing.B) {
 	for _, name := range benchmarkTypes {
 		b.Run(name, func(b *testing.B) {
@@ -127,7 +127,7 @@ func BenchmarkShred(b *testing.B) {
 	}
 }
 
-// BenchmarkTokens is what jsontext takes to read the same, for comparison.
+// BenchmarkTokens measures jsontext reading the same, for comparison.
 func BenchmarkTokens(b *testing.B) {
 	for _, name := range benchmarkTypes {
 		b.Run(name, func(b *testing.B) {

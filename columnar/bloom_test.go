@@ -14,7 +14,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// The bloom filter has every id, and few others.
+// The bloom filter has every id, and seems to have few others.
 func TestBloomFilter(t *testing.T) {
 	t.Parallel()
 	var lines []string
@@ -74,8 +74,8 @@ func TestBloomFilter(t *testing.T) {
 	}
 }
 
-// checkBloomFilterPlace checks that a chunk's bloom filter, if it has one, is at an
-// offset of the file, and returns its end.
+// checkBloomFilterPlace checks that a chunk's bloom filter, if it has one, is at offset at of the
+// file. It returns where the filter ends, or at if there is none.
 func checkBloomFilterPlace(t failer, file []byte, m *format.ColumnMetaData, at int64) int64 {
 	t.Helper()
 	if m.BloomFilterOffset == 0 && m.BloomFilterLength == 0 {

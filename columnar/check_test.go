@@ -21,8 +21,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// check looks into all of a part: its bytes, pages, levels, values and statistics. What
-// it compares with comes from the specification of Parquet, not from the package.
+// check checks everything in a part: its bytes, pages, levels, values and statistics. What it
+// expects comes from Parquet's specification, not from the package.
 func check(t failer, p finishedPart) {
 	t.Helper()
 	f := open(t, p)
@@ -66,14 +66,14 @@ func check(t failer, p finishedPart) {
 	}
 }
 
-// checkPages walks the pages of a column chunk that begins at an offset of the file,
-// and returns where it ends.
+// checkPages walks the pages of a column chunk that begins at offset at of the file. It returns
+// where the chunk ends.
 func checkPages(t failer, name string, file []byte, at int64, m *format.ColumnMetaData) int64 {
 	t.Helper()
 	start, end := at, at+m.TotalCompressedSize
 	var values, nulls, uncompressed int64
 	var encodings []format.Encoding
-	pages := map[format.PageEncodingStats]int32{} // but for Count
+	pages := map[format.PageEncodingStats]int32{} // counts; Count itself is left out of the keys
 	for first := true; at < end; first = false {
 		header, size := pageHeader(t, file[at:end])
 		body := file[at+size : at+size+int64(header.CompressedPageSize)]
@@ -156,7 +156,7 @@ func uncompress(c format.CompressionCodec, b []byte) ([]byte, error) {
 	return nil, fmt.Errorf("the codec %v is not checked here", c)
 }
 
-// pageHeader reads the page header that b begins with, and its size.
+// pageHeader returns the page header that b begins with, and its size.
 func pageHeader(t failer, b []byte) (*format.PageHeader, int64) {
 	t.Helper()
 	r := bytes.NewReader(b)
@@ -164,7 +164,7 @@ func pageHeader(t failer, b []byte) (*format.PageHeader, int64) {
 	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(struct{ io.Reader }{r})).Decode(header); err != nil {
 		t.Fatalf("reading a page header: %v", err)
 	}
-	// The reader may buffer; what the header takes is told by writing it again.
+	// The reader may read ahead, so the header's size is found by encoding it again.
 	again, err := thrift.Marshal(new(thrift.CompactProtocol), header)
 	if err != nil || !bytes.HasPrefix(b, again) {
 		t.Fatalf("a page header is not what it says: %v", err)
@@ -172,7 +172,7 @@ func pageHeader(t failer, b []byte) (*format.PageHeader, int64) {
 	return header, int64(len(again))
 }
 
-// checkValues reads the values of a row group.
+// checkValues reads and checks the values of a row group.
 func checkValues(t failer, f *parquet.File, group int) {
 	t.Helper()
 	g := f.RowGroups()[group]
@@ -229,10 +229,10 @@ func chunkPages(t failer, chunk parquet.ColumnChunk, rows int64) (all [][]parque
 	return all
 }
 
-// level is what a column's entry says of one of the structs and lists above it.
+// level is what an entry of a column says about one of the structs and lists above it.
 type level struct{ rep, def int }
 
-// checkLevels compares what the leaves below a node say of it: all the same.
+// checkLevels checks that all leaves below a node say the same about it. It returns what they say.
 func checkLevels(t failer, node *parquet.Column, columns [][]parquet.Value) []level {
 	t.Helper()
 	var first []level

@@ -12,7 +12,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Every codec and level is read back.
+// Files of every codec and level are read back.
 func TestCodecs(t *testing.T) {
 	t.Parallel()
 	lines := append(indexLines(300), newGenerator(1, 0.5).nasty("Observation", 20))
@@ -56,7 +56,8 @@ func TestCodecs(t *testing.T) {
 	}
 }
 
-// Notes in base64 are compressed more closely than all else, unless a level is asked for.
+// Unless a level is asked for, notes in base64 are compressed at a higher level than everything
+// else.
 func TestNotesInBase64AreSmall(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -64,7 +65,7 @@ func TestNotesInBase64AreSmall(t *testing.T) {
 	for i := range words {
 		words[i] = base64.RawStdEncoding.EncodeToString(fmt.Append(nil, r.Uint32()))[:4+r.IntN(8)]
 	}
-	var once, twice []string // the others are in dictionaries
+	var once, twice []string // those that occur twice are in dictionaries
 	for i := range 300 {
 		var note strings.Builder
 		for range 400 {

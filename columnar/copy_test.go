@@ -13,7 +13,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// copied makes parts of the rows of parts, as many as it takes.
+// copied copies the rows of parts into new parts, as many as it takes.
 func copied(t failer, o columnar.Options, parts ...finishedPart) []finishedPart {
 	t.Helper()
 	var all []finishedPart
@@ -49,8 +49,8 @@ func copied(t failer, o columnar.Options, parts ...finishedPart) []finishedPart 
 	return append(all, m.finish(t, w)...)
 }
 
-// TestCopy wants of every type, and of all that is odd in JSON, the same file again:
-// every value, every null, and the origin.
+// TestCopy checks that copying gives the same file again, with every value, every null and the
+// origin, for every type and for all kinds of odd JSON.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	for _, name := range everyType() {
@@ -81,8 +81,8 @@ func TestCopyOfTombstones(t *testing.T) {
 
 const resourceLine = `{"resourceType":"Patient","id":"x","active":true}`
 
-// TestCopyMerges wants the rows of several parts in their order, each with its own
-// origin, in parts and row groups of the size that is asked for.
+// TestCopyMerges checks that the rows of several parts come in order, each with its own origin, in
+// parts and row groups of the requested size.
 func TestCopyMerges(t *testing.T) {
 	t.Parallel()
 	var parts []finishedPart
@@ -137,7 +137,7 @@ func TestCopyIsCanceled(t *testing.T) {
 	}
 }
 
-// texts are rows as text.
+// texts returns rows as text.
 func texts(rows []row) []string {
 	var all []string
 	for _, r := range rows {

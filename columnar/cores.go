@@ -9,7 +9,7 @@ import (
 // all of them, and many files, each with its own goroutine, get one each. Nobody ever waits for a
 // core: whoever has work does it, and Writers are the first to give way.
 //
-// A nil Cores has none to spare. Safe for concurrent use.
+// A nil Cores has no idle cores. A Cores is safe for concurrent use.
 type Cores struct {
 	all  int64
 	busy atomic.Int64
@@ -28,7 +28,7 @@ func (c *Cores) Use() (done func()) {
 	return sync.OnceFunc(c.release)
 }
 
-// tryTake takes an idle core, to be given back by release. It returns false if there is none.
+// tryTake takes an idle core, which release gives back. It returns false if there is none.
 func (c *Cores) tryTake() bool {
 	for c != nil {
 		busy := c.busy.Load()

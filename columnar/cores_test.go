@@ -31,7 +31,7 @@ func TestCores(t *testing.T) {
 	}
 }
 
-// A lane that helps gives way to who needs its core; Append's own goes on.
+// A helper gives way when others need its core. Append's own lane goes on.
 func TestLanesGiveWay(t *testing.T) {
 	t.Parallel()
 	const ndjson = `{"resourceType":"Patient"}` + "\n" + `{"resourceType":"Patient"}`
@@ -51,8 +51,8 @@ func TestLanesGiveWay(t *testing.T) {
 	}
 }
 
-// A helper that has begun a row group gives way when that is worth what it costs, and then at
-// once: otherwise a part would have row groups of a row.
+// A helper that has begun a row group gives way as soon as that row group is worth its cost.
+// Otherwise a part would have row groups of one row.
 func TestHelpersEndWhatTheyBegin(t *testing.T) {
 	t.Parallel()
 	const line, block, blocks = `{"resourceType":"Patient"}` + "\n", 100, 5

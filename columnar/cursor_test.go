@@ -11,7 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// mixedGroup is a row group with columns of another one.
+// mixedGroup is a row group with some columns of another one.
 type mixedGroup struct {
 	parquet.RowGroup
 	chunks []parquet.ColumnChunk
@@ -19,8 +19,8 @@ type mixedGroup struct {
 
 func (g mixedGroup) ColumnChunks() []parquet.ColumnChunk { return g.chunks }
 
-// Columns that do not agree on how many elements a row has are an error, and never nulls: a
-// byte of a page's header, which no checksum covers, would lose a value.
+// Columns that disagree on how many elements a row has are an error; they are never read as nulls.
+// Otherwise one wrong byte in a page's header, which no checksum covers, could lose a value.
 func TestColumnsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	read := func(lines ...string) *Reader {

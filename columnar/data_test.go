@@ -13,7 +13,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Synthetic data of real size and shape comes back.
+// Synthetic data of realistic size and shape comes back.
 func TestPopulation(t *testing.T) {
 	t.Parallel()
 	world := population.New(population.Options{Seed: 7, Patients: 12})
@@ -57,7 +57,7 @@ func TestSynthea(t *testing.T) {
 	}
 }
 
-// checkFile converts a file into small parts, so that it takes several.
+// checkFile converts a file into several small parts, and checks that its resources come back.
 func checkFile(t *testing.T, r io.Reader) {
 	t.Helper()
 	b, err := io.ReadAll(r)

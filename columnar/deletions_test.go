@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A Bundle of very many entries needs the memory of its line, and little more.
+// A Bundle with very many entries needs little more memory than its line.
 func TestLargeBundle(t *testing.T) {
 	t.Parallel()
 	const entries = 200_000

@@ -13,7 +13,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// encodings are how the values of a part's column stand in its row groups: "plain",
+// encodings returns how a column's values are encoded in each row group of a part: "plain",
 // "dictionary" or "both".
 func encodings(t *testing.T, p finishedPart, path string) (all []string) {
 	t.Helper()
@@ -37,8 +37,8 @@ func encodings(t *testing.T, p finishedPart, path string) (all []string) {
 	return all
 }
 
-// Values that come in runs and then no more are PLAIN; those that alternate, come back, or are
-// long or come very often in a row have a dictionary.
+// Values that come in runs and do not come back are PLAIN-encoded. Values that alternate or come
+// back, long values, and values that come very often in a row have a dictionary.
 func TestDictionaryOfRuns(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -55,7 +55,7 @@ func TestDictionaryOfRuns(t *testing.T) {
 		{"one", func(int) string { return "given" }, "dictionary"},
 		{"runs of long values", func(i int) string { return fmt.Sprintf("urn:uuid:00000000-0000-4000-8000-%012d", i/3) }, "dictionary"},
 	} {
-		for _, rows := range []int{300, 5000} { // one page, and more than a dictionary has to show its worth
+		for _, rows := range []int{300, 5000} { // one page; and more values than dictionaryTrial
 			var lines []string
 			for i := range rows {
 				lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","name":[{"given":["%s"]}]}`, tt.value(i)))
@@ -69,7 +69,7 @@ func TestDictionaryOfRuns(t *testing.T) {
 	}
 }
 
-// runsOf are lines whose dates begin to come in runs when pages with a dictionary are finished.
+// runsOf returns lines whose dates come in runs only after some pages with a dictionary are finished.
 func runsOf(rows int) (lines []string) {
 	for i := range rows {
 		day := i % 5
@@ -82,8 +82,8 @@ func runsOf(rows int) (lines []string) {
 	return lines
 }
 
-// A column may leave its dictionary for that when it has pages with one. Then it does without
-// in the row groups to come.
+// A column whose values begin to come in runs gives up its dictionary even if it has finished
+// pages with it. It has no dictionary in the row groups that follow, either.
 func TestDictionaryIsLeftForRuns(t *testing.T) {
 	t.Parallel()
 	o := columnar.Options{Codec: columnar.None, PageBytes: 5000, RowGroupBytes: 1 << 20, IdentifyingBounds: true}
@@ -98,7 +98,7 @@ func TestDictionaryIsLeftForRuns(t *testing.T) {
 	checkAlike(t, "runs", o, lines)
 }
 
-// Lines that are refused have no say in whether values come in runs.
+// Refused lines have no influence on whether values count as coming in runs.
 func TestSpoiledLinesAndRuns(t *testing.T) {
 	t.Parallel()
 	var good, all []string

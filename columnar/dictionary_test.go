@@ -13,13 +13,13 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Dictionaries that are given up early, or late, and one that stays.
+// Dictionaries that are given up early or late, and one that is kept.
 func TestDictionaries(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	var lines []string
 	for i := range n {
-		// The id never repeats, the language always, the div for the first half.
+		// The id never repeats; the language always does, and the div only in the first half.
 		div := strings.Repeat(fmt.Sprintf("%d ", i%97), 60)
 		if i > n/2 {
 			div = fmt.Sprint(strings.Repeat("y", 200), i)

@@ -12,8 +12,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// apart makes each of a line's objects another one, by white space in it: none comes again
-// as the same bytes, and none says anything else.
+// apart adds random white space to each of a line's objects, so that none repeats byte for byte,
+// but none means anything else.
 func apart(r *rand.Rand, line string) string {
 	var b strings.Builder
 	within := false
@@ -21,7 +21,7 @@ func apart(r *rand.Rand, line string) string {
 		b.WriteByte(line[i])
 		switch c := line[i]; {
 		case within && c == '\\':
-			return line // hardly one has escapes
+			return line // few lines have escapes
 		case c == '"':
 			within = !within
 		case c == '{' && !within:
@@ -31,8 +31,8 @@ func apart(r *rand.Rand, line string) string {
 	return b.String()
 }
 
-// checkAlike fails if lines make another file where their objects come again as the same
-// bytes than where none does.
+// checkAlike fails if lines whose objects repeat byte for byte make a different file than the same
+// lines without such repeats.
 func checkAlike(t *testing.T, what string, o columnar.Options, lines []string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 3))
@@ -53,13 +53,13 @@ func checkAlike(t *testing.T, what string, o columnar.Options, lines []string) {
 	}
 }
 
-// Objects that come again do to the columns what they would do if they were read.
+// Replaying a repeated object does to the columns what reading it would do.
 func TestObjectsThatComeAgain(t *testing.T) {
 	t.Parallel()
 	world, types := population.New(population.Options{Seed: 2, Patients: 20}), 0
 	for _, f := range world.Files() {
 		lines := strings.Split(strings.TrimSpace(string(columnar.NDJSONOf(t, world, f.Type, 0, 20))), "\n")
-		lines = slices.DeleteFunc(lines, func(l string) bool { // white space in those is kept
+		lines = slices.DeleteFunc(lines, func(l string) bool { // their white space is kept
 			return strings.Contains(l, `xtension":`) || strings.Contains(l, `"contained":`)
 		})
 		if len(lines) < 10 {
@@ -73,7 +73,7 @@ func TestObjectsThatComeAgain(t *testing.T) {
 	}
 }
 
-// What comes again is not read.
+// Repeated objects are not read.
 func TestEchoesHit(t *testing.T) {
 	t.Parallel()
 	w := columnar.NewWriter(columnar.Options{Create: memory{}.create})
@@ -90,7 +90,7 @@ func TestEchoesHit(t *testing.T) {
 	}
 }
 
-// An object may be too large to be noted; those in it may come again all the same.
+// An object may be too large to be noted. The objects in it may still repeat.
 func TestLargeObjectsAndSmallOnes(t *testing.T) {
 	t.Parallel()
 	concepts := strings.Repeat(`{"code":"a","display":"A"},`, 5000) + strings.Repeat(`{"code":"b","display":"B"},`, 3) + `{"code":"c"}`
@@ -101,8 +101,8 @@ func TestLargeObjectsAndSmallOnes(t *testing.T) {
 	checkAlike(t, "ValueSet", columnar.Options{}, lines)
 }
 
-// An object that has come before is read again once a column of its has left the
-// dictionary, and that happens when it would if each object were read.
+// A repeated object is read once one of its columns has given up its dictionary. The column does
+// that at the same point as if every object were read.
 func TestObjectsAfterTheirDictionary(t *testing.T) {
 	t.Parallel()
 	var lines []string
@@ -125,8 +125,8 @@ func TestObjectsAfterTheirDictionary(t *testing.T) {
 	checkAlike(t, "Patient", columnar.Options{PageBytes: 2000}, lines)
 }
 
-// checkEchoes fails if resources that have most of their objects in common do not come
-// back, whatever is in those, and whatever is between them.
+// checkEchoes fails if resources that share most of their objects do not come back, whatever the
+// objects contain, and whatever comes between the resources.
 func checkEchoes(t failer, seed uint64) {
 	t.Helper()
 	g := newGenerator(seed, []float64{0.05, 0.1, 0.2}[seed%3])
@@ -152,7 +152,7 @@ func checkEchoes(t failer, seed uint64) {
 	for _, p := range roundTrip(t, columnar.Options{RowGroupBytes: 1 << 40, PageBytes: 500}, lines...) {
 		check(t, p)
 	}
-	// The same among lines that are taken back when half of them is read.
+	// The same lines again, among lines that are undone when half of each is read.
 	var mixed []string
 	for i, line := range lines {
 		mixed = append(mixed, line, bad[i])
@@ -160,7 +160,7 @@ func checkEchoes(t failer, seed uint64) {
 	checkRefused(t, seed, mixed)
 }
 
-// TestEchoes takes a few seeds, FuzzEchoes as many as there is time for.
+// TestEchoes tries a few seeds; FuzzEchoes tries as many as there is time for.
 func TestEchoes(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(80) {

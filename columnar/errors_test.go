@@ -14,7 +14,7 @@ import (
 
 var errFull = errors.New("no space left")
 
-// filling takes some bytes, then no more.
+// filling accepts some bytes, and then no more.
 type filling struct{ left int }
 
 func (f *filling) Write(p []byte) (int, error) {
@@ -27,14 +27,14 @@ func (f *filling) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Wherever the part's writer fails, what it says comes back.
+// Wherever a part's writer fails, its error comes back.
 func TestPartFails(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	random := rand.NewChaCha8([32]byte{})
 	for range 60 {
 		text := make([]byte, 2000)
-		_, _ = random.Read(text) // so that it stays as large when it is compressed
+		_, _ = random.Read(text) // so that compression does not shrink it
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","text":"%x"}`, text))
 	}
 	input := ndjson(lines...)
@@ -86,7 +86,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// A file that never ends is left soon after the context is canceled.
+// Append stops reading an endless file soon after its context is canceled.
 func TestCanceledMidway(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped by a signal")

@@ -12,13 +12,13 @@ import (
 	"fhirkiln/fhir"
 )
 
-// everyType is all types of R4 and two that it does not know.
+// everyType returns all types of R4, and two that it does not know.
 func everyType() []string {
 	return slices.Concat(fhir.R4().ResourceTypes(), []string{"DomainResource", "Foo"})
 }
 
-// Resources with every element filled come back, and every column has been of use. The
-// schema is what the layout says, and the footer has no bounds of what identifies people.
+// Resources with every element filled come back, and every column has a value somewhere. The
+// schema is the layout's, and the footer has no bounds for columns that identify people.
 func TestEveryType(t *testing.T) {
 	t.Parallel()
 	for seed, name := range everyType() {
@@ -29,7 +29,7 @@ func TestEveryType(t *testing.T) {
 			if _, has := lookup(name).Element("contained"); !has { // Binary, Bundle, Parameters
 				maps.DeleteFunc(unused, func(path string, _ bool) bool { return strings.HasPrefix(path, "__contained.") })
 			}
-			for turn := 0; len(unused) > 0; turn++ { // rare choices need more of them
+			for turn := 0; len(unused) > 0; turn++ { // rare choices need more turns
 				if turn == 200 {
 					t.Fatalf("these columns never have a value: %v", unused)
 				}
@@ -61,7 +61,7 @@ func TestEveryType(t *testing.T) {
 				for _, path := range slices.Sorted(maps.Keys(unused)) {
 					g.only = append(g.only, strings.NewReplacer(".list.element", "", "__", "").Replace(path))
 					if strings.HasPrefix(path, "__extension.") || strings.HasPrefix(path, "__contained.") {
-						g.only = nil // they are filled from anywhere
+						g.only = nil // anything may fill them
 						break
 					}
 				}
@@ -70,7 +70,7 @@ func TestEveryType(t *testing.T) {
 	}
 }
 
-// columnPaths are the paths of a layout's columns in Parquet.
+// columnPaths returns the paths of a layout's columns in Parquet.
 func columnPaths(l *columnar.Layout) map[string]bool {
 	paths := map[string]bool{}
 	var walk func(at string, fields []*columnar.Field)
@@ -90,8 +90,7 @@ func columnPaths(l *columnar.Layout) map[string]bool {
 	return paths
 }
 
-// compareFields checks that what the layout says is what parquet-go finds in a file:
-// names, types, ids.
+// compareFields checks that parquet-go finds the layout's names, types and ids in a file.
 func compareFields(t *testing.T, node *parquet.Column, fields []*columnar.Field) {
 	t.Helper()
 	if len(node.Columns()) != len(fields) || len(fields) == 0 {

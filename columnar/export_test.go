@@ -1,13 +1,13 @@
 package columnar
 
-// SetBlock makes l's blocks small, so that a short file has many. It must be called
+// SetBlock sets the size of l's blocks, so that a short file can have many. It must be called
 // before l is used.
 func (l *Lines) SetBlock(size int) { l.size = size }
 
-// SetLaneBlocks makes w's lanes begin early, so that a short file has several.
+// SetLaneBlocks makes w start lanes early, so that a short file has several. See laneBlocks.
 func (w *Writer) SetLaneBlocks(n int) { w.laneBlocks = n }
 
-// EchoHits is how many objects w's lanes have not read, in row groups that are open.
+// EchoHits returns how many objects w's lanes have replayed instead of read, in open row groups.
 func (w *Writer) EchoHits() (n int) {
 	for _, l := range w.lanes {
 		for _, s := range l.shares {

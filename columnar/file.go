@@ -84,7 +84,7 @@ func (f *fileWriter) rowGroup(g *rowGroup, e *pageEncoder, last bool) error {
 // for each, and Trino reads no footer of more than 15 MB (parquet.max-footer-read-size).
 const maxChunks = 100_000
 
-// full reports whether the file has at least so many bytes, or maxChunks column chunks.
+// full reports whether the file has at least that many bytes, or maxChunks column chunks.
 func (f *fileWriter) full(bytes int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

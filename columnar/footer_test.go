@@ -14,7 +14,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// filled is a part's file before its footer, of so many row groups of 20 rows.
+// filled returns a part's file before its footer. It has groups row groups of 20 rows each.
 func filled(t *testing.T, resourceType string, groups int, o Options) (*Writer, *fileWriter, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
@@ -32,11 +32,11 @@ func filled(t *testing.T, resourceType string, groups int, o Options) (*Writer, 
 	return w, w.parts[resourceType].file, &out
 }
 
-// TestFooterIsParquets wants the footer, which is written piece by piece, to be what
-// package thrift writes of the whole.
+// TestFooterIsParquets checks that the footer, which is written piece by piece, equals what package
+// thrift makes of the whole.
 func TestFooterIsParquets(t *testing.T) {
 	t.Parallel()
-	for _, groups := range []int{1, 14, 15, 200} { // a list of 15 has a longer head
+	for _, groups := range []int{1, 14, 15, 200} { // a list of 15 has a longer header
 		for _, o := range []Options{{}, {PageBytes: 60, BloomFilter: true, OmitFieldIDs: true}} {
 			o.RowGroupBytes = 20 * 40
 			w, _, out := filled(t, "Basic", groups, o)
@@ -60,8 +60,8 @@ func TestFooterIsParquets(t *testing.T) {
 	}
 }
 
-// TestFootersAreKeptSmall: what is kept of a row group takes a small part of what
-// Parquet's own structures would, whatever the number of columns.
+// What is kept about a row group takes a fraction of the memory of Parquet's own structures,
+// however many columns there are.
 func TestFootersAreKeptSmall(t *testing.T) {
 	t.Parallel()
 	if kept, whole := unsafe.Sizeof(chunkMeta{}), unsafe.Sizeof(format.ColumnChunk{}); kept*10 > whole {

@@ -10,14 +10,14 @@ import (
 	"fhirkiln/fhir"
 )
 
-// generator makes resources of FHIR's elements. It knows R4 from package fhir, and
-// nothing of the layout.
+// generator makes resources from FHIR's elements. It knows R4 from package fhir, and nothing about
+// the layout.
 type generator struct {
 	r      *rand.Rand
-	fill   float64        // how likely an element is there
-	only   []string       // if not nil, what is on the way to these paths alone, and surely
-	path   string         // of the object that is being made, with a dot at the end
-	choice map[string]int // which type comes next of a choice at a path: each has its turn
+	fill   float64        // probability of an element
+	only   []string       // if not nil, exactly the elements on the way to these paths
+	path   string         // of the object being made, with a dot at the end
+	choice map[string]int // by path: which of a choice's types comes next; they take turns
 	out    []byte
 }
 
@@ -25,8 +25,8 @@ func newGenerator(seed uint64, fill float64) *generator {
 	return &generator{r: rand.New(rand.NewPCG(seed, 1)), fill: fill, choice: map[string]int{}}
 }
 
-// resource makes a resource; one of a type that R4 does not know has the elements that
-// all have, and one more.
+// resource makes a resource. One of a type that R4 does not know has the elements of
+// DomainResource, and one more.
 func (g *generator) resource(name string) string {
 	g.out = g.out[:0]
 	g.object(name, lookup(name), nil)
@@ -43,7 +43,7 @@ func lookup(name string) *fhir.Type {
 
 func (g *generator) chance(p float64) bool { return g.r.Float64() < p }
 
-// object writes an object of a type. within are the types of the path down to it.
+// object writes an object of a type. within has the types on the path down to it.
 func (g *generator) object(resourceType string, typ *fhir.Type, within []*fhir.Type) {
 	within = append(within[:len(within):len(within)], typ)
 	g.out = append(g.out, '{')
@@ -93,7 +93,7 @@ func (g *generator) member(e *fhir.Element, within []*fhir.Type) fhir.Member {
 		}
 		turn = g.choice[path] % len(e.Types)
 		g.choice[path]++
-		if g.chance(0.1) { // so that choices do not march in step
+		if g.chance(0.1) { // so that choices are not in step
 			g.choice[path]++
 		}
 	}
@@ -101,8 +101,8 @@ func (g *generator) member(e *fhir.Element, within []*fhir.Type) fhir.Member {
 	return m
 }
 
-// wants says whether an element is to be there. Even if all are wanted, what is within
-// its own kind again is so less and less, or there would be no end.
+// wants decides whether to write an element. Even if all are wanted, an element within one of its
+// own type becomes less and less likely, or there would be no end.
 func (g *generator) wants(e *fhir.Element, within []*fhir.Type) bool {
 	if g.only != nil {
 		return slices.ContainsFunc(g.only, func(path string) bool { return strings.HasPrefix(path, g.path+e.Name) })
@@ -155,7 +155,7 @@ func (g *generator) values(count int, value func()) {
 	g.out = append(g.out, ',')
 }
 
-// closing writes a closing bracket, over the last comma if there is one.
+// closing writes a closing bracket, in place of the last comma if there is one.
 func (g *generator) closing(bracket byte) {
 	if last := len(g.out) - 1; g.out[last] == ',' {
 		g.out[last] = bracket
@@ -179,7 +179,7 @@ func (g *generator) value(typ *fhir.Type, within []*fhir.Type) {
 	}
 }
 
-// sibling writes the object beside a primitive, or a null.
+// sibling writes the "_x" of a primitive x: an object, or null.
 func (g *generator) sibling(within []*fhir.Type) {
 	if g.chance(0.3) {
 		g.out = append(g.out, "null"...)
@@ -197,7 +197,7 @@ func (g *generator) sibling(within []*fhir.Type) {
 
 func (g *generator) pick(from ...string) string { return from[g.r.IntN(len(from))] }
 
-// primitive is a valid value of one of FHIR's primitive types, as JSON.
+// primitive returns a valid value of one of FHIR's primitive types, as JSON.
 func (g *generator) primitive(name string) string {
 	n := func(limit int) int { return g.r.IntN(limit) }
 	switch name {
@@ -240,7 +240,7 @@ func (g *generator) primitive(name string) string {
 	return g.text()
 }
 
-// decimal is a number in one of the forms that people and programs write.
+// decimal returns a number in one of the forms that people and programs write.
 func (g *generator) decimal() string {
 	n := g.r.IntN
 	switch n(4) {
@@ -255,7 +255,7 @@ func (g *generator) decimal() string {
 	return strconv.FormatFloat(float64(n(1_000_000))/1000, 'f', -1, 64)
 }
 
-// text is a JSON string with something odd in it now and then.
+// text returns a JSON string, now and then with something odd in it.
 func (g *generator) text() string {
 	return `"` + g.pick("", "Springfield", "Main Street", "weight", "two words") +
 		g.pick("", "", " "+strconv.Itoa(g.r.IntN(1000)), `\u00e9t\u00e9`, "\u00e9\u4e16", "\U0001F600", `\ud83d\ude00`, `\"q\"\\`, `\/`, `\n`, `\u0000`, "\u007f", "\u2028") + `"`

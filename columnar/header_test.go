@@ -9,7 +9,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Headers of blocks are passed over where that is asked for, and nothing else is.
+// SkipHeaders skips the headers of blocks, and nothing else.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	const patient = `{"resourceType":"Patient","id":"1"}`

@@ -8,8 +8,8 @@ import (
 	"fhirkiln/fhir"
 )
 
-// No footer tells when people were born or died: of all columns of R4 with such a name, only
-// these have bounds, which say nothing of the kind.
+// No footer tells when people were born or died. Of all columns of R4 whose names suggest it, only
+// the harmless ones have bounds.
 func TestDatesOfLifeHaveNoBounds(t *testing.T) {
 	t.Parallel()
 	harmless := map[string]bool{
@@ -44,7 +44,7 @@ func TestDatesOfLifeHaveNoBounds(t *testing.T) {
 	}
 }
 
-// Nor do footers tell who people are or where they live, by other names.
+// Nor do footers tell who people are or where they live, in columns with other names.
 func TestIdentifyingColumns(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]bool{

@@ -9,8 +9,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// Ids and references to them take hardly more room than what they tell: 16 bytes, and what
-// their dashes and a letter's code cost. So it is in each row group, and in dictionaries.
+// Ids and references to them take hardly more room than their information: 16 bytes, plus what
+// dashes and the coding of letters cost. This holds in every row group, and in dictionaries.
 func TestIDsAreSmall(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 9))

@@ -13,8 +13,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// checkIndexPlace checks that the page index begins at an offset of the file, that it is
-// there for all chunks or none, and returns its end.
+// checkIndexPlace checks that the page index begins at offset at of the file and is there for all
+// chunks or none. It returns where the index ends.
 func checkIndexPlace(t failer, file []byte, meta *format.FileMetaData, at int64) int64 {
 	t.Helper()
 	for i, g := range meta.RowGroups {
@@ -45,8 +45,8 @@ func checkIndexPlace(t failer, file []byte, meta *format.FileMetaData, at int64)
 	return at
 }
 
-// checkBooleans checks the list that a column index begins with as those readers do that hold
-// to Thrift's specification.
+// checkBooleans checks the list that a column index begins with, as readers that follow Thrift's
+// specification do.
 func checkBooleans(t failer, index []byte) {
 	t.Helper()
 	if index[0] != 1<<4|9 || index[1]&15 != 1 {
@@ -64,7 +64,7 @@ func checkBooleans(t failer, index []byte) {
 	}
 }
 
-// checkPageIndex compares what the page index says of a chunk with its pages.
+// checkPageIndex compares what the page index says about a chunk with its pages.
 func checkPageIndex(t failer, f *parquet.File, group int, c *parquet.Column, pages [][]parquet.Value) {
 	t.Helper()
 	chunk := f.Metadata().RowGroups[group].Columns[c.Index()]
@@ -124,8 +124,8 @@ func checkPageIndex(t failer, f *parquet.File, group int, c *parquet.Column, pag
 	}
 }
 
-// indexLines are Observations whose columns have several pages: numbers of both signs,
-// texts, some that come seldom, codes that repeat.
+// indexLines returns Observations whose columns have several pages: numbers of both signs, texts,
+// rare values, and codes that repeat.
 func indexLines(n int) []string {
 	var lines []string
 	for i := range n {
@@ -140,7 +140,7 @@ func indexLines(n int) []string {
 	return lines
 }
 
-// Chunks of several pages have an index that is right, and rows are found by it.
+// Chunks of several pages have a correct index, and readers find rows by it.
 func TestPageIndex(t *testing.T) {
 	t.Parallel()
 	const n = 3000
@@ -160,7 +160,7 @@ func TestPageIndex(t *testing.T) {
 		if indexed < 4 || rowGroup == 0 && (ascending < 1 || ascending == indexed) {
 			t.Errorf("%d column indexes have several pages, and %d of them ascend: the test covers too little", indexed, ascending)
 		}
-		// parquet-go goes to a row by the index.
+		// parquet-go finds a row by the index.
 		first := 0
 		for _, g := range f.RowGroups() {
 			for _, row := range []int64{0, 1, g.NumRows() / 2, g.NumRows() - 1} {
@@ -180,7 +180,7 @@ func TestPageIndex(t *testing.T) {
 			first += int(g.NumRows())
 		}
 	}
-	// Where no chunk has two pages there is no index.
+	// If no chunk has two pages, there is no index.
 	f := open(t, roundTrip(t, columnar.Options{}, indexLines(50)...)[0])
 	if len(f.ColumnIndexes()) > 0 || len(f.OffsetIndexes()) > 0 {
 		t.Error("a file without several pages has a page index")

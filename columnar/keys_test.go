@@ -52,7 +52,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("keys of tombstones (-want +got):\n%s", diff)
 	}
 
-	// Whoever has enough may stop, and a damaged file is an error.
+	// Iteration may stop early. A damaged file is an error.
 	p := parts[0]
 	r, err := columnar.NewReader(bytes.NewReader(p.parquet), int64(len(p.parquet)))
 	if err != nil {

@@ -146,8 +146,8 @@ func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error)
 	return s, nil
 }
 
-// endRow closes a row that was made of so many bytes of NDJSON, and writes a row group if one is
-// large enough.
+// endRow closes a row that was made of that many bytes of NDJSON, and writes a row group if one
+// is large enough.
 func (l *lane) endRow(s *share, bytes int) error {
 	s.rows.endRow(l.encoder)
 	s.pending += int64(bytes)

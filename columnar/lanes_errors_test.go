@@ -14,13 +14,13 @@ import (
 	"fhirkiln/columnar"
 )
 
-// What fails in any lane comes back from Append, and nothing goes on behind it.
+// A failure in any lane comes back from Append, and no lane goes on after Append has returned.
 func TestLanesFail(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	const patient = `{"resourceType":"Patient","id":"1"}` + "\n"
 	good := strings.Repeat(patient, 300)
-	// Far more is behind the failure than other lanes do until the slowest one has met it.
+	// Far more lines follow the failure than other lanes convert before the slowest one meets it.
 	const behind = 200_000
 	text := func(s string) func() io.Reader {
 		return func() io.Reader {
@@ -33,7 +33,7 @@ func TestLanesFail(t *testing.T) {
 		input  func() io.Reader
 		option func(o *columnar.Options)
 		want   error
-		rows   int64 // that there are at least
+		rows   int64 // at least
 	}{
 		{"the reader", func() io.Reader { return io.MultiReader(strings.NewReader(good), iotest.ErrReader(broken)) }, nil, broken, 300},
 		{"a line", text(good + "[]\n"), nil, nil, 200},
@@ -78,7 +78,7 @@ func TestLanesFail(t *testing.T) {
 	}
 }
 
-// repeated is a text without end.
+// repeated returns a reader of text, over and over.
 func repeated(text string) io.Reader {
 	at := 0
 	return readerFunc(func(p []byte) (int, error) {

@@ -23,15 +23,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// coresToSpare are as many as any test makes use of.
+// coresToSpare is as many cores as any test makes use of.
 const coresToSpare = 7
 
-// Whatever works at a file, and wherever its lines are cut into blocks, each line becomes
-// one row or goes to quarantine once; so it is if another process goes on where a part was
-// full.
+// However many lanes work on a file, and wherever it is cut into blocks, each line becomes one row
+// or goes to quarantine once. The same holds if another process resumes where a part was full.
 func TestLanesProperty(t *testing.T) {
 	t.Parallel()
-	several, full := 0, 0 // parts that several lanes have made; that are full of them
+	several, full := 0, 0 // parts that several lanes have made; parts that lanes have filled
 	rapid.Check(t, func(t *rapid.T) {
 		var (
 			input  bytes.Buffer
@@ -86,13 +85,14 @@ func TestLanesProperty(t *testing.T) {
 	}
 }
 
-// each has one function for all goroutines.
+// each returns an Options.Each with one function for all goroutines.
 func each(f func(resourceType string, id, version []byte)) func() func(string, []byte, []byte) {
 	return func() func(string, []byte, []byte) { return f }
 }
 
-// yielding lets the other lanes in at each row, and time to begin at a lane's first one: else
-// it would be for the scheduler to say whether several make rows at all.
+// yielding returns an Options.Each that yields to other lanes at each row, and gives them time to
+// start at a lane's first row. Otherwise it would be up to the scheduler whether several lanes make
+// rows at all.
 func yielding(f func(resourceType string, id, version []byte)) func() func(string, []byte, []byte) {
 	return func() func(string, []byte, []byte) {
 		begun := false
@@ -108,7 +108,7 @@ func yielding(f func(resourceType string, id, version []byte)) func() func(strin
 	}
 }
 
-// lanesOf are options with which lanes start early, and lines that they share.
+// lanesOf returns a Writer whose lanes start early, and lines for them to share.
 func lanesOf(t failer, o columnar.Options, r io.Reader) (*columnar.Writer, *columnar.Lines) {
 	t.Helper()
 	o.Cores = columnar.NewCores(coresToSpare)
@@ -122,7 +122,7 @@ func lanesOf(t failer, o columnar.Options, r io.Reader) (*columnar.Writer, *colu
 	return columnar.NewWriter(o), lines
 }
 
-// What Each returns belongs to one goroutine at a time: so the counters need not be atomic.
+// What Each returns belongs to one goroutine at a time, so the counters need not be atomic.
 func TestLanesCallTheirOwn(t *testing.T) {
 	t.Parallel()
 	var all []*int64
@@ -150,8 +150,8 @@ func TestLanesCallTheirOwn(t *testing.T) {
 	}
 }
 
-// Lines that are too long are read to their end by one lane while others work, and what
-// the caller gives is called by one at a time.
+// One lane reads a line that is too long to its end while others work. The caller's functions are
+// called one at a time.
 func TestLanesLongLines(t *testing.T) {
 	t.Parallel()
 	const max, count = 100, 200
@@ -212,8 +212,8 @@ func number(s string) (n int) {
 	return n
 }
 
-// Several files in turn go on in the lanes' row groups, so that there is one for each
-// lane and not for each file.
+// Several files in turn continue the lanes' row groups, so that there is one row group for each
+// lane and not one for each file.
 func TestLanesGoOn(t *testing.T) {
 	t.Parallel()
 	m := memory{}
@@ -232,7 +232,7 @@ func TestLanesGoOn(t *testing.T) {
 	}
 }
 
-// Small files have no lanes, nor have files that are converted while nobody has cores.
+// Small files get no other lanes, nor do files that are converted while no core is idle.
 func TestNoLanes(t *testing.T) {
 	t.Parallel()
 	want := roundTrip(t, columnar.Options{}, patients(500)...)[0]

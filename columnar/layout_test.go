@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write fieldids.txt and testdata/layouts.txt anew")
 
-// allLayouts are the layouts of all types that R4 knows, of those that it does not, and
-// of tombstones.
+// allLayouts returns the layouts of all types that R4 knows, of types that it does not know, and of
+// tombstones.
 func allLayouts() []*Layout {
 	var all []*Layout
 	for _, name := range append(fhir.R4().ResourceTypes(), "DomainResource", Deleted) {
@@ -25,8 +25,8 @@ func allLayouts() []*Layout {
 	return all
 }
 
-// Every field has its id in the registry, no id is there twice, and nothing is there that
-// is no field: an id that was given once stays taken.
+// Every field has an id in the registry, no id is there twice, and every line in it belongs to a
+// field: an id stays taken forever.
 func TestFieldIDs(t *testing.T) {
 	t.Parallel()
 	var again []byte
@@ -74,7 +74,7 @@ func (l *Layout) fieldAt(path string) *Field {
 	return f
 }
 
-// firstLine says where two texts are not the same.
+// firstLine tells where two texts differ first.
 func firstLine(name, have, want string) string {
 	a, b := strings.Split(have, "\n"), strings.Split(want, "\n")
 	for i := range max(len(a), len(b)) {
@@ -86,8 +86,8 @@ func firstLine(name, have, want string) string {
 	return name + " is right"
 }
 
-// appendSection writes a type's section anew: the ids that it has, and new ones, above
-// all that were ever given, for fields that have none.
+// appendSection writes a type's section anew: its ids and, for fields without one, new ids above
+// all that are in the section.
 func appendSection(to []byte, l *Layout, name string) []byte {
 	known := registry{}
 	if section, ok := findSection(name); ok {
@@ -126,8 +126,8 @@ func appendSection(to []byte, l *Layout, name string) []byte {
 	return append(to, '\n')
 }
 
-// The layout is frozen: columns, their types, order and ids. What changes this list is
-// another layout, and wants another LayoutName.
+// The layout is frozen: its columns, their types, order and ids. A change to this list is another
+// layout, and needs another LayoutName.
 func TestLayoutsAreFrozen(t *testing.T) {
 	t.Parallel()
 	const name = "testdata/layouts.txt"
@@ -148,7 +148,7 @@ func TestLayoutsAreFrozen(t *testing.T) {
 	}
 }
 
-// The text is what people read and what the hash is of.
+// The text is what people read, and what the hash is made of.
 func TestText(t *testing.T) {
 	t.Parallel()
 	const want = `message Foo {
@@ -164,8 +164,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// No two fields of a struct may differ by case alone: Spark and Hive do not tell them
-// apart. Names of fhirkiln's own begin with two underscores, which no element does.
+// No two fields of a struct may differ by case alone: Spark and Hive do not tell them apart.
+// fhirkiln's own names begin with two underscores, which no element's name does.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	var walk func(path string, fields []*Field)
@@ -188,7 +188,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Types that R4 does not know share a layout but for the name, abstract types are such.
+// Types that R4 does not know have the same layout except for the name. So do abstract types.
 func TestUnknownTypes(t *testing.T) {
 	t.Parallel()
 	known := LayoutOf("DomainResource")

@@ -17,13 +17,13 @@ import (
 // bufferSize is how long a line may be before it needs a larger block.
 const bufferSize = ReadAhead
 
-// found is a line that outlives the next one.
+// found is a copy of a line, which stays valid.
 type found struct {
 	Text           string
 	Number, Offset int64
 }
 
-// all reads lines to their end; the error is nil there.
+// all reads all lines. At the end, the error is nil.
 func all(l *Lines) ([]found, error) {
 	var (
 		lines  []found
@@ -51,7 +51,7 @@ func all(l *Lines) ([]found, error) {
 	}
 }
 
-// readers are ways of giving the same bytes.
+// readers are different ways to read the same bytes.
 var readers = map[string]func(io.Reader) io.Reader{
 	"whole":             func(r io.Reader) io.Reader { return r },
 	"byte by byte":      iotest.OneByteReader,
@@ -142,7 +142,7 @@ func TestLinesMax(t *testing.T) {
 	}
 }
 
-// endless gives one line without end.
+// endless reads as one line without an end.
 type endless struct{ given int }
 
 func (r *endless) Read(p []byte) (int, error) {
@@ -175,7 +175,7 @@ func TestLinesReaderFails(t *testing.T) {
 	}{
 		{"at once", "", nil},
 		{"between lines", "a\nb\n", []found{{"a", 1, 0}, {"b", 2, 2}}},
-		// What came of a line must not pass for the line.
+		// The beginning of a line must not pass for the line.
 		{"in a line", "a\nbc", []found{{"a", 1, 0}}},
 		{"in a long line", "a\n" + strings.Repeat("b", 2*bufferSize+1), []found{{"a", 1, 0}}},
 	} {
@@ -192,7 +192,7 @@ func TestLinesReaderFails(t *testing.T) {
 	}
 }
 
-// inPieces gives a file in pieces of the sizes, over and over.
+// inPieces reads a file in pieces of these sizes, over and over.
 type inPieces struct {
 	file  *bytes.Reader
 	sizes []int
@@ -205,7 +205,7 @@ func (r *inPieces) Read(p []byte) (int, error) {
 	return r.file.Read(p[:min(size, len(p))])
 }
 
-// However lines are joined and given, the same ones come back, in their places.
+// However lines are joined and read, the same lines come back, with the same numbers and offsets.
 func TestLinesProperty(t *testing.T) {
 	t.Parallel()
 	text := rapid.Custom(func(t *rapid.T) string {
@@ -265,7 +265,7 @@ func TestLinesProperty(t *testing.T) {
 	})
 }
 
-// blocks are where a file's blocks end.
+// blocks returns where a file's blocks end.
 func blocks(t *rapid.T, l *Lines) (ends []int64) {
 	for {
 		b, err := l.block(t.Context(), nil)

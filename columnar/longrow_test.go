@@ -9,9 +9,9 @@ import (
 	"fhirkiln/columnar"
 )
 
-// A row of many elements takes memory for what it has, not for what it could have: a concept
-// of a CodeSystem has many columns, most of them null, and an entry is 24 bytes. It is not
-// parallel, since what others allocate would count.
+// A row of many elements takes memory for what it has, not for what it could have: a concept of a
+// CodeSystem has many columns, most of them null, and an entry takes 24 bytes. The test is not
+// parallel, because other tests' allocations would count.
 func TestLongRowsAreReadInPieces(t *testing.T) {
 	const concepts = 50_000
 	line := `{"resourceType":"CodeSystem","concept":[` + strings.Repeat(`{"code":"a"},`, concepts-1) + `{"code":"a"}]}`

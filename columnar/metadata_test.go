@@ -49,7 +49,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// Without field ids a file has the same columns, by name, and reads as one with them.
+// A file without field ids has the same columns, by name, and reads like one with them.
 func TestOmitFieldIDs(t *testing.T) {
 	t.Parallel()
 	for _, omit := range []bool{false, true} {
@@ -85,7 +85,7 @@ func TestSameInputSameBytes(t *testing.T) {
 	}
 }
 
-// A part is closed before its footer is more than readers take, however small it is else.
+// A part is full before its footer is larger than readers accept, however small the rest is.
 func TestFootersAreBounded(t *testing.T) {
 	t.Parallel()
 	const n = 150

@@ -33,9 +33,9 @@ type Options struct {
 	// dictionaries and pages for a thousand columns.
 	RowGroupBytes int64
 
-	// Cores lends Append more goroutines for a file of several MB, as many as it has that nobody
-	// uses. Append does not count its own; its caller may, with [Cores.Use]. Each core makes its
-	// own row groups, so rows are in the order of their lines only within a row group;
+	// Cores lends Append more goroutines for a file of several MB, one for each idle core. Append
+	// does not count its own goroutine; its caller may, with [Cores.Use]. Each core makes its own
+	// row groups, so rows are in the order of their lines only within a row group;
 	// __origin.line has the order. Default: none, and all rows are in the order of their lines.
 	Cores *Cores
 
@@ -56,7 +56,7 @@ type Options struct {
 	// Append's goroutines, one at a time. Nil: nothing is called.
 	Each func() func(resourceType string, id, version []byte)
 
-	// PageBytes is the size at which a page is closed, before compression; a value in a dictionary
+	// PageBytes is the size at which a page is cut, before compression; a value in a dictionary
 	// counts as 16 bytes. Default 512 KiB, or 32,768 values in a dictionary: a reader looking for
 	// one row reads at least a page, and the open pages of thousands of columns are in memory.
 	PageBytes int

@@ -52,13 +52,13 @@ func maxPages(t *testing.T, p finishedPart) int {
 	return found
 }
 
-// A page is closed when it is large enough, also where a column leaves its dictionary with
-// more than a page.
+// A page is cut when it is large enough, even if a column gives up its dictionary while the open
+// page has more than PageBytes of values.
 func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	const pageBytes, idBytes = 800, 64
 	var lines []string
-	for i := range 8000 { // the first 4096 in a dictionary, whose open page has 45 then
+	for i := range 8000 { // the first 4096 go into a dictionary, and 45 of them are in the open page when it is given up
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"%0*d"}`, idBytes, i))
 	}
 	part := roundTrip(t, columnar.Options{PageBytes: pageBytes, Codec: columnar.None}, lines...)[0]

@@ -69,7 +69,7 @@ func (m memory) finish(t failer, w *columnar.Writer) []finishedPart {
 // origin is the Origin of the tests' resources.
 var origin = columnar.Origin{Source: "bison", Feed: "members", Run: "r1", File: "https://payer.example/1.ndjson", TransactionTime: "2026-01-02T03:04:05Z"}
 
-// convert makes as many parts as it takes for all of r.
+// convert converts all of r into as many parts as it takes.
 func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columnar.ReadStats) {
 	t.Helper()
 	var (
@@ -96,7 +96,7 @@ func convert(t failer, o columnar.Options, r io.Reader) ([]finishedPart, columna
 	}
 }
 
-// appendTo has one Writer without a target take ndjson, up to its first error.
+// appendTo appends ndjson to a new Writer, up to the first error.
 func appendTo(m memory, ndjson string) (*columnar.Writer, columnar.ReadStats, error) {
 	w := columnar.NewWriter(columnar.Options{Create: m.create})
 	read, err := w.Append(context.Background(), columnar.NewLines(strings.NewReader(ndjson), 0), nil)
@@ -153,8 +153,8 @@ func byType(t failer, parts []finishedPart) map[string][]string {
 	return all
 }
 
-// roundTrip converts resources of one type, checks that they come back the same, in
-// their order, and returns the parts that they were in.
+// roundTrip converts resources of one type, and checks that the same resources come back in order.
+// It returns the parts that they were in.
 func roundTrip(t failer, o columnar.Options, lines ...string) []finishedPart {
 	t.Helper()
 	parts, read := convert(t, o, strings.NewReader(ndjson(lines...)))

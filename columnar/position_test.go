@@ -118,7 +118,7 @@ func drawNDJSON(t *rapid.T, b *bytes.Buffer, maxLines, maxBytes int) {
 			b.WriteString(rapid.SampledFrom([]string{"", " ", "\r", "\uFEFF", "[]", "{", strings.Repeat("x", 4000)}).Draw(t, "odd"))
 		default:
 			text := make([]byte, rapid.IntRange(0, maxBytes).Draw(t, "text"))
-			_, _ = random.Read(text) // so that it stays as large when it is compressed
+			_, _ = random.Read(text) // so that compression does not shrink it
 			fmt.Fprintf(b, `{"resourceType":%q,"id":"%d","data":"%x"}`, rapid.SampledFrom([]string{"Linkage", "Basic"}).Draw(t, "type"), i, text)
 		}
 		b.WriteString(rapid.SampledFrom([]string{"\n", "\r\n", "\n\n"}).Draw(t, "end"))

@@ -84,8 +84,8 @@ func TestMemoryOfManyTypes(t *testing.T) {
 	}
 }
 
-// What does not become smaller, as attachments in line, makes smaller row groups: all their
-// pages are in memory.
+// Rows that do not compress, such as those with inline attachments, make smaller row groups,
+// because all pages of a row group are in memory.
 func TestRowGroupsOfWhatDoesNotCompress(t *testing.T) {
 	t.Parallel()
 	const rowGroup, page, dictionary = 4_000_000, 100_000, 1 << 20

@@ -29,7 +29,7 @@ func TestRunsOfLevels(t *testing.T) {
 	}
 }
 
-// Dictionaries of the sizes at which their indices become wider.
+// Dictionaries of the sizes at which indices become wider.
 func TestWidthsOfIndices(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2, 3, 4, 5, 15, 16, 17, 255, 256, 257, 4000, 80_000} {

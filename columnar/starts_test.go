@@ -12,7 +12,7 @@ import (
 )
 
 // Repeated dates keep the start that they had the first time, whatever happens to the dictionaries
-// in between: dates or starts leave theirs, lines are refused, pages and row groups end.
+// in between: dates or starts give up theirs, lines are refused, pages and row groups end.
 func TestDatesThatComeAgain(t *testing.T) {
 	t.Parallel()
 	type date struct{ text, start string } // as it stands in the line

@@ -106,8 +106,7 @@ func extremes(values []parquet.Value) (minValue, maxValue parquet.Value, nulls i
 	return minValue, maxValue, nulls
 }
 
-// order compares two values as Parquet's TypeDefinedOrder does for the types of the
-// layout.
+// order compares two values as Parquet's TypeDefinedOrder does for the layout's types.
 func order(a, b parquet.Value) int {
 	switch a.Kind() {
 	case parquet.FixedLenByteArray:
@@ -122,7 +121,7 @@ func order(a, b parquet.Value) int {
 	return cmp.Compare(a.Int64(), b.Int64())
 }
 
-// signed reads a number of two's complement.
+// signed returns a big-endian number in two's complement.
 func signed(b []byte) *big.Int {
 	n := new(big.Int).SetBytes(b)
 	if b[0]&0x80 != 0 {
@@ -131,7 +130,7 @@ func signed(b []byte) *big.Int {
 	return n
 }
 
-// identifyingColumns are the columns of a layout, by their place, that identify people.
+// identifyingColumns returns which columns of a layout, by index, identify people.
 func identifyingColumns(l *columnar.Layout) map[int]bool {
 	found, n := map[int]bool{}, 0
 	var walk func(fields []*columnar.Field, within bool)
@@ -151,8 +150,8 @@ func identifyingColumns(l *columnar.Layout) map[int]bool {
 	return found
 }
 
-// lifeDates are the fields that tell when people were born and died, and how old they are.
+// lifeDates matches the fields that tell when people were born and died, and how old they were.
 var lifeDates = regexp.MustCompile(`^(__)?(birthDate|born|deceased|age(Age|Range)$)`)
 
-// bundleURLs are the fields of a Bundle's links and entries that are URLs.
+// bundleURLs has the fields of a Bundle's links and entries that are URLs.
 var bundleURLs = map[string]bool{"url": true, "fullUrl": true, "location": true}

@@ -38,8 +38,8 @@ func wantStrides(t interface {
 	return frame, true
 }
 
-// Values of any size round-trip, with an equal run of any length that may go on in the next value,
-// behind levels of any length.
+// Values of any size round-trip, with a run of equal bytes of any length that may wrap around into
+// the next value, after levels of any length.
 func TestStrides(t *testing.T) {
 	t.Parallel()
 	var s strides

@@ -25,8 +25,8 @@ type member struct {
 	value *tree
 }
 
-// parse reads one JSON value. What RFC 8259 allows passes: duplicate names and escaped
-// lone surrogates too, and nesting of any depth that the package takes.
+// parse reads one JSON value. It accepts what RFC 8259 allows, duplicate names and escaped lone
+// surrogates included, and nesting of any depth that the package accepts.
 func parse(text string) (*tree, error) {
 	if !utf8.ValidString(text) {
 		return nil, fmt.Errorf("it is not valid UTF-8")
@@ -87,7 +87,7 @@ func (v *tree) get(name string) *tree {
 	return nil
 }
 
-// String writes the value as it was, less white space.
+// String returns the value as it was written, without white space.
 func (v *tree) String() string {
 	var b strings.Builder
 	v.write(&b)

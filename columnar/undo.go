@@ -4,9 +4,9 @@ import "encoding/binary"
 
 // undo takes back what the open row has put into the columns and their dictionaries. What is
 // written is then as if the row had never been, except that a column that has given up its
-// dictionary stays without it. undo looks at every field below the structs that the row has reached, and at
-// the values that their columns got since the last undo: it is meant for lines that turn out not
-// to be JSON halfway through.
+// dictionary stays without it. undo looks at every field below the structs that the row has
+// reached, and at the values that their columns got since the last undo: it is meant for lines
+// that turn out not to be JSON halfway through.
 func (g *rowGroup) undo() {
 	g.rows--
 	root := &g.streams[g.layout.root.stream]

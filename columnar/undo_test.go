@@ -103,7 +103,7 @@ func checkRefused(t failer, seed uint64, lines []string) {
 	}
 }
 
-// TestSpoiledLines tries a few seeds, FuzzSpoiledLines as many as there is time for.
+// TestSpoiledLines tries a few seeds; FuzzSpoiledLines tries as many as there is time for.
 func TestSpoiledLines(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
@@ -111,8 +111,8 @@ func TestSpoiledLines(t *testing.T) {
 	}
 }
 
-// A line that is not JSON leaves nothing in a part, even if a column leaves its dictionary within
-// the line and finished pages keep theirs. Pages are closed after that as before.
+// A line that is not JSON leaves nothing in a part, even if a column gives up its dictionary within
+// the line while finished pages keep it. Later pages are cut as before.
 func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
 	t.Parallel()
 	const trial, pageBytes = 4096, 1000
@@ -120,7 +120,7 @@ func TestSpoiledLineLeavesTheDictionary(t *testing.T) {
 	add := func(given string) {
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","name":[{"given":[%s]}]}`, given))
 	}
-	for i := range trial { // half of them are new: one more half, and the dictionary is left
+	for i := range trial { // half of them are new: a few more new ones, and the column gives up its dictionary
 		add(fmt.Sprintf(`"given-%d"`, i%(trial/2)))
 	}
 	good := len(lines)

@@ -157,7 +157,7 @@ func TestFullProperty(t *testing.T) {
 		for i := range rapid.IntRange(0, 12).Draw(t, "lines") {
 			resourceType := rapid.SampledFrom([]string{"Linkage", "Binary", "Basic"}).Draw(t, "type")
 			text := make([]byte, rapid.IntRange(0, 4000).Draw(t, "text"))
-			_, _ = random.Read(text) // so that it stays as large when it is compressed
+			_, _ = random.Read(text) // so that compression does not shrink it
 			line := fmt.Sprintf(`{"resourceType":%q,"id":"%d","data":"%x"}`, resourceType, i, text)
 			lines = append(lines, line)
 			want[resourceType] = append(want[resourceType], line)

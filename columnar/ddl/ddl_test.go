@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var formats = []ddl.Format{ddl.Parquet, ddl.DuckDB, ddl.Spark, ddl.Athena, ddl.JSON}
 
-// types are all that R4 knows and one that it does not.
+// types returns all types that R4 knows, and one that it does not know.
 func types() []string { return append(fhir.R4().ResourceTypes(), "NoSuchThing") }
 
 func write(t *testing.T, resourceType string, f ddl.Format, location string) string {
@@ -32,8 +32,8 @@ func write(t *testing.T, resourceType string, f ddl.Format, location string) str
 	return b.String()
 }
 
-// TestPatient compares with testdata.
-// To write it anew: go test ./columnar/ddl -run TestPatient -update
+// TestPatient compares each format with testdata.
+// To rewrite it: go test ./columnar/ddl -run TestPatient -update
 func TestPatient(t *testing.T) {
 	t.Parallel()
 	for f, name := range map[ddl.Format]string{
@@ -78,8 +78,8 @@ func TestEveryTypeInEveryFormat(t *testing.T) {
 	}
 }
 
-// unclosed returns the brackets that are open at the end of a text, or the one that
-// closes nothing.
+// unclosed returns the brackets that are still open at the end of a text, or the one that closes
+// nothing.
 func unclosed(t *testing.T, text string, f ddl.Format) string {
 	t.Helper()
 	var open []string
@@ -98,8 +98,7 @@ func unclosed(t *testing.T, text string, f ddl.Format) string {
 	return strings.Join(open, "")
 }
 
-// TestLocation has the odd ones, too: with quotes, with backslashes, with slashes to
-// spare.
+// TestLocation includes odd locations: with quotes, with backslashes, with too many slashes.
 func TestLocation(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

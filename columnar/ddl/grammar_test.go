@@ -12,9 +12,8 @@ import (
 	"fhirkiln/columnar/ddl"
 )
 
-// TestHiveColumns reads the columns of Spark's and Athena's tables with a parser of
-// its own, since neither engine can be asked here: every name must be quoted, and the
-// types must be the layout's.
+// TestHiveColumns reads the columns of Spark's and Athena's tables with a parser of its own, since
+// neither engine is available here. Every name must be quoted, and the types must be the layout's.
 func TestHiveColumns(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -55,7 +54,7 @@ func TestHiveColumns(t *testing.T) {
 	}
 }
 
-// hiveType is the type of a field as the parser gives it.
+// hiveType returns the type of a field in the form that the parser returns.
 func hiveType(f *columnar.Field) string {
 	text := map[columnar.Type]string{
 		columnar.String: "string", columnar.Boolean: "boolean", columnar.Int: "int", columnar.Long: "bigint",
@@ -76,14 +75,14 @@ func hiveType(f *columnar.Field) string {
 
 func quote(name string) string { return "`" + name + "`" }
 
-// TestAthenaLimits holds the tables to what AWS allows
+// TestAthenaLimits checks that the tables stay within AWS's limits
 // (https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html,
-// https://docs.aws.amazon.com/athena/latest/ug/service-limits.html), and looks for
-// names that differ in nothing but case: for Glue, Hive and Spark those are one.
+// https://docs.aws.amazon.com/athena/latest/ug/service-limits.html), and that no names differ by
+// case alone: Glue, Hive and Spark do not tell them apart.
 func TestAthenaLimits(t *testing.T) {
 	t.Parallel()
 	const maxName, maxType, maxQuery = 255, 131072, 262144
-	var typeOf, query string // whose is the longest
+	var typeOf, query string // the column with the longest type, and the type with the longest DDL
 	var typeBytes, queryBytes int
 	for _, typ := range types() {
 		text := write(t, typ, ddl.Athena, "")
@@ -135,7 +134,7 @@ type hiveParser struct {
 	err     error    // the first
 }
 
-// parseTable reads the columns of a CREATE TABLE that begins so.
+// parseTable reads the columns of a CREATE TABLE that begins with these tokens.
 func parseTable(t *testing.T, text string, f ddl.Format, begin ...string) *hiveParser {
 	t.Helper()
 	p := &hiveParser{tokens: lex(t, text, f)}
@@ -227,8 +226,8 @@ func (p *hiveParser) fail(want, got string) {
 	}
 }
 
-// lex cuts a text into tokens, without its comments and white space, as the format's
-// engine does: a backslash escapes in all but DuckDB's literals.
+// lex splits a text into tokens as the format's engine does, and drops comments and white space. A
+// backslash is an escape in all literals except DuckDB's.
 func lex(t *testing.T, text string, f ddl.Format) []string {
 	t.Helper()
 	var all []string
@@ -244,7 +243,7 @@ func lex(t *testing.T, text string, f ddl.Format) []string {
 			}
 			continue
 		case c == '\'' || c == '"' || c == '`':
-			for i++; i < len(text) && text[i] != c; i++ { // a doubled quote makes two tokens of one, which is fine here
+			for i++; i < len(text) && text[i] != c; i++ { // a doubled quote splits the token in two, which is fine here
 				if text[i] == '\\' && c != '`' && f != ddl.DuckDB {
 					i++
 				}
