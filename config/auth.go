@@ -5,98 +5,97 @@ import (
 	"strings"
 )
 
-// AuthType says how access tokens are got.
+// AuthType says how to get access tokens.
 type AuthType string
 
 const (
-	// AuthClientCredentials gets tokens from a token endpoint with a client id
-	// and secret (RFC 6749, 4.4).
+	// AuthClientCredentials gets tokens from a token endpoint with a client id and secret
+	// (RFC 6749, 4.4).
 	AuthClientCredentials AuthType = "client_credentials"
-	// AuthPrivateKeyJWT does so with a signed assertion instead of a secret (SMART
-	// Backend Services).
+	// AuthPrivateKeyJWT is AuthClientCredentials with a signed assertion instead of a
+	// secret (SMART Backend Services).
 	AuthPrivateKeyJWT AuthType = "private_key_jwt"
 	// AuthOneUpUser gets the token of a user of 1upHealth's user management.
 	AuthOneUpUser AuthType = "oneup_user"
 	// AuthOneUpHeaders sends 1upHealth's client headers with each request.
 	AuthOneUpHeaders AuthType = "oneup_headers"
-	// AuthBearer sends one token that the user has got by other means.
+	// AuthBearer sends a token that the user obtained by other means.
 	AuthBearer AuthType = "bearer"
 	// AuthNone sends no credentials.
 	AuthNone AuthType = "none"
 )
 
-// oneUpAll is the oneup_user_id of all of a client's users.
+// oneUpAll is the oneup_user_id that stands for all of a client's users.
 const oneUpAll = "client"
 
-// Auth is how to get access tokens. Which fields are filled depends on Type.
+// Auth says how to get access tokens. Type decides which fields are used.
 type Auth struct {
-	// client_credentials asks a token endpoint with an id and a secret, private_key_jwt with an id and a private key (SMART Backend Services), oneup_user and oneup_headers are 1upHealth's for users, bearer sends a token of yours, none sends nothing.
+	// client_credentials asks a token endpoint with a client id and a secret, private_key_jwt with a client id and a private key (SMART Backend Services). oneup_user and oneup_headers are 1upHealth's for users. bearer sends a token that you provide, none sends nothing.
 	Type AuthType `yaml:"type" jsonschema:"required,enum=client_credentials,enum=private_key_jwt,enum=oneup_user,enum=oneup_headers,enum=bearer,enum=none"`
 
-	// URL of the token endpoint. With type oneup_user it may be left out: https://auth.1up.health/oauth2/token.
+	// URL of the token endpoint. Optional with type oneup_user, where the default is https://auth.1up.health/oauth2/token.
 	TokenURL string `yaml:"token_url" want:"a URL such as https://auth.example.org/token"`
-	// Asks the FHIR server for the token endpoint (.well-known/smart-configuration), instead of token_url.
+	// Asks the FHIR server for the token endpoint (.well-known/smart-configuration). Replaces token_url.
 	Discover bool `yaml:"discover" jsonschema:"default=false"`
-	// HTTP method of the token request. POST is the standard (RFC 6749, 3.2); GET sends the same form as the body of a GET, as 1upHealth's page prints it.
+	// HTTP method of the token request. POST is the standard (RFC 6749, 3.2); GET sends the same form as the body of a GET, as 1upHealth's page shows it.
 	TokenMethod string `yaml:"token_method" jsonschema:"enum=GET,enum=POST,default=POST"`
-	// Where the token request says client_id and client_secret: in the form, or in the header as HTTP Basic.
+	// Where the token request sends client_id and client_secret: in the form, or in the header as HTTP Basic.
 	ClientAuth string `yaml:"client_auth" jsonschema:"enum=form,enum=basic,default=form"`
 	// The client id that the server's owner gave you.
 	ClientID string `yaml:"client_id"`
 	// The client secret that the server's owner gave you.
 	ClientSecret Secret `yaml:"client_secret"`
-	// Scopes to ask for, as the server's owner writes them, blanks between them. Left out: none is sent.
+	// Scopes to request, as the server's owner writes them, separated by blanks. If left out, none is sent.
 	Scope string `yaml:"scope"`
-	// Fails when the server grants less than scope. Otherwise another scope than the asked one is a warning.
+	// Fails if the server grants less than scope. Otherwise a granted scope that differs is only a warning.
 	RequireScope bool `yaml:"require_scope" jsonschema:"default=false"`
 
-	// The private key that signs: a JWK, a JWK Set or PEM. RSA (RS384) or EC on P-384 (ES384).
+	// The private key to sign with: a JWK, a JWK Set or PEM. RSA (RS384) or EC on P-384 (ES384).
 	PrivateKey Secret `yaml:"private_key"`
-	// Id (kid) under which the server knows the key. Needed with PEM, and where several keys of a set could sign.
+	// Id (kid) under which the server knows the key. Required for PEM, and if several keys of a set could sign.
 	KeyID string `yaml:"key_id"`
-	// Registered URL of your JWK Set, sent as jku where the server wants it.
+	// Registered URL of your JWK Set, sent as jku. Set it if the server requires that.
 	JKU string `yaml:"jku" want:"a URL such as https://client.example.org/jwks.json"`
 
 	// Your own id of the user whose data is exported.
 	AppUserID string `yaml:"app_user_id"`
 	// 1upHealth's number of the user, or client for all of your client's users.
 	OneUpUserID string `yaml:"oneup_user_id" jsonschema:"pattern=^([0-9]+|client)$" want:"a number, or client"`
-	// A code that was got elsewhere. It is good once, for two hours.
+	// A code obtained elsewhere. It can be used once, within two hours.
 	Code Secret `yaml:"code"`
-	// A refresh token that was got elsewhere.
+	// A refresh token obtained elsewhere.
 	RefreshToken Secret `yaml:"refresh_token"`
-	// File that keeps the refresh token from run to run, which the server replaces each time. Only fhirkiln should write it. Left out: it is kept in the state, under _fhirkiln/tokens.
+	// File that keeps the refresh token from run to run, because the server replaces it each time. Only fhirkiln should write it. If left out, the refresh token is kept in the state, under _fhirkiln/tokens.
 	RefreshTokenStore string `yaml:"refresh_token_store"`
-	// URL that gives codes. Left out: https://api.1up.health/user-management/v1/user/auth-code.
+	// URL to get codes from. Default: https://api.1up.health/user-management/v1/user/auth-code.
 	CodeURL string `yaml:"code_url" want:"a URL such as https://api.1up.health/user-management/v1/user/auth-code"`
-	// How the requests of type oneup_user spell things, should 1upHealth spell them otherwise.
+	// Names in the requests of type oneup_user, in case 1upHealth changes them.
 	Names Names `yaml:"names"`
 
 	// The access token to send.
 	Token Secret `yaml:"token"`
 
-	// TokenFile is where Token comes from, "" if it stands in the config. It may be another
-	// one there by the time that a server refuses it.
+	// TokenFile is the file that Token comes from, or "" if Token is in the config itself.
+	// By the time a server refuses Token, the file may hold another one.
 	TokenFile string `yaml:"-"`
 }
 
-// Names are names of parameters and grant types. Empty is the default.
+// Names are the names of parameters and grant types. Empty names have defaults.
 type Names struct {
-	// The parameter that holds app_user_id where a code is asked for. Left out: app_user_id.
+	// The parameter that holds app_user_id when asking for a code. Default: app_user_id.
 	User string `yaml:"user"`
-	// The parameter that holds client_secret where a code is asked for. Left out: client_secret.
+	// The parameter that holds client_secret when asking for a code. Default: client_secret.
 	CodeSecret string `yaml:"code_secret"`
-	// The parameter that holds client_secret where a token is asked for. Left out: client_secret.
+	// The parameter that holds client_secret when asking for a token. Default: client_secret.
 	TokenSecret string `yaml:"token_secret"`
-	// The grant_type with a code. Left out: authorization_code.
+	// The grant_type sent with a code. Default: authorization_code.
 	CodeGrant string `yaml:"code_grant"`
-	// The grant_type with a refresh token. Left out: refresh_token.
+	// The grant_type sent with a refresh token. Default: refresh_token.
 	RefreshGrant string `yaml:"refresh_grant"`
 }
 
-// keysOf lists the keys that a type of authentication needs, those that it can take
-// besides, and those of which it needs at least one. token_url is needed where discover
-// is not set.
+// keysOf lists the keys that a type of authentication needs, those that it also takes, and
+// those of which it needs at least one. token_url is not needed if discover is set.
 func keysOf(t AuthType) (needs, takes, oneOf []string) {
 	switch t {
 	case AuthClientCredentials:
@@ -115,11 +114,11 @@ func keysOf(t AuthType) (needs, takes, oneOf []string) {
 	return nil, nil, nil
 }
 
-// authValue is what a key of [Auth] holds.
+// authValue is the value of a key of [Auth].
 type authValue struct {
 	name, text string
 	secret     bool
-	fallback   bool // text is "" here, but it is never missing: it has a default
+	fallback   bool // the key has a default, so it is never missing, though text is ""
 }
 
 func (a *Auth) values() []authValue {
@@ -155,7 +154,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.TokenFile = d.secretFiles[join(path, "token")]
 	d.checkInHeaders(path, a)
 	if a.Type == "" {
-		return // said already
+		return // already reported
 	}
 	needs, takes, oneOf := keysOf(a.Type)
 	if a.Discover && slices.Contains(takes, "discover") {
@@ -190,7 +189,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	d.checkUser(path, a, oneOf)
 }
 
-// checkUser is what 1upHealth's types need besides: to know whose data is asked for.
+// checkUser checks that 1upHealth's types say whose data to ask for.
 func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
 	has := 0
 	for _, v := range a.values() {
@@ -206,7 +205,7 @@ func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
 	}
 }
 
-// checkInHeaders looks at what goes into HTTP headers.
+// checkInHeaders checks values that are sent in HTTP headers.
 func (d *decoder) checkInHeaders(path string, a *Auth) {
 	inHeader := map[string]string{"token": a.Token.Reveal()}
 	if a.Type == AuthOneUpHeaders {

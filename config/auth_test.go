@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A key that a type does not use is a slip: a secret under it would be sent to nobody.
+// A key that a type does not use is a mistake: a secret under it would never be sent.
 func TestAuthKeysOfOtherTypes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -4,34 +4,34 @@
 //
 //	cfg, err := config.Load("config.yaml", os.LookupEnv)
 //	if err != nil {
-//		return err // [Errors] prints every problem on a line of its own: file:line:column: path: what, and what is allowed
+//		return err // [Errors] prints one problem per line: file:line:column: path: what is wrong; what is allowed
 //	}
 //	for _, feed := range cfg.Feeds { // in the order of the file
 //		source := cfg.Sources[feed.Source]
 //		...
 //	}
 //
-// What comes back is decoded, expanded, checked and has its defaults filled
-// in: callers need not check anything again. The other packages of the project
-// take plain options, so a Go program can do without a file.
+// The result is decoded, expanded, checked, and has its defaults filled in: callers need not
+// check anything again. The project's other packages take plain options, so a Go program can
+// do without a file.
 //
 // # How a file is read
 //
-// The structs of this package are the one table of what the file may hold:
-// names, defaults, allowed values and patterns stand in their tags, the
-// explanations in their comments. The decoder walks the YAML nodes by them, and
-// config.schema.json, which editors use, is generated from them.
+// The structs of this package are the only definition of what the file may hold. Their tags
+// have names, defaults, allowed values and patterns; their comments explain the keys. The
+// decoder walks the YAML nodes by them, and config.schema.json, which editors use, is
+// generated from them.
 //
 //   - A scalar is its text as written: the group id 00123 stays 00123.
-//   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the
-//     raw bytes, so that no value of a variable can change the document. $$ is
-//     one $. A variable that is not set is a problem.
-//   - A key that holds a [Secret] has a twin with the suffix _file, which names
-//     a file that holds the value.
+//   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the raw bytes, so
+//     no value of a variable can change the document. $$ is a single $. A variable that is
+//     not set is a problem.
+//   - A key that holds a [Secret] has a twin with the suffix _file, which names a file that
+//     holds the value.
 //   - Relative paths start at the folder of the config file.
 //   - An empty text counts as not given.
-//   - Anchors, aliases and merge keys (<<) work. Top-level keys that begin with
-//     x- are ignored: a place for anchors.
+//   - Anchors, aliases and merge keys (<<) work. Top-level keys that begin with x- are
+//     ignored, as a place for anchors.
 package config
 
 import (
@@ -44,30 +44,30 @@ import (
 	"strings"
 )
 
-// maxFileSize bounds the config file, in bytes. Forty payers with thousands of
-// groups each need about one MiB.
+// maxFileSize is the maximum size of the config file, in bytes. Forty payers with thousands of
+// groups each need about 1 MiB.
 const maxFileSize = 4 << 20
 
 // Config is the whole file, valid and with defaults filled in.
 type Config struct {
 	// The servers to export from. The name becomes part of paths and logs.
 	Sources map[string]Source `yaml:"sources" jsonschema:"required" want:"at least one source"`
-	// What is kept in sync, each from one source. The name becomes part of paths and logs.
+	// What to keep in sync, each from one source. The name becomes part of paths and logs.
 	Feeds []Feed `yaml:"feeds" jsonschema:"required" want:"at least one feed"`
 	// Where the Parquet goes.
 	Sink Sink `yaml:"sink" jsonschema:"required" want:"a mapping with url"`
-	// Where fhirkiln keeps what it must remember from run to run. Left out: in the sink.
+	// Where fhirkiln keeps what it must remember from run to run. Default: in the sink.
 	State State `yaml:"state"`
-	// Feeds that run at once, where a command runs several. Most of a run is waiting for the server, so that several cost little more than one.
+	// How many feeds run at once, if a command runs several. Most of a run is waiting for the server, so several cost little more than one.
 	Parallel int `yaml:"parallel" jsonschema:"minimum=1,maximum=256,default=4"`
-	// What fhirkiln says about its work. Flags of the command line win over it.
+	// Logging. Command-line flags take precedence.
 	Log Log `yaml:"log"`
 
-	// Warnings are things that work but deserve a look, sorted by line.
+	// Warnings are settings that work but deserve a look, sorted by line.
 	Warnings []Problem `yaml:"-"`
 }
 
-// Feed returns the feed of that name, and whether there is one.
+// Feed returns the feed with the given name, and whether there is one.
 func (c *Config) Feed(name string) (Feed, bool) {
 	for _, f := range c.Feeds {
 		if f.Name == name {
@@ -77,25 +77,25 @@ func (c *Config) Feed(name string) (Feed, bool) {
 	return Feed{}, false
 }
 
-// Log says how much is logged, and how.
+// Log says how much to log, and how.
 type Log struct {
-	// Text for people, json for log collectors: one line an event either way.
+	// text for people, json for log collectors. Either way, one line per event.
 	Format string `yaml:"format" jsonschema:"enum=text,enum=json,default=text"`
-	// The least important level that is still logged.
+	// The lowest level to log.
 	Level string `yaml:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info"`
 }
 
-// Load reads the file at path, as [Parse] does. A file that cannot be read is
-// an error of its own; every other error is [Errors].
+// Load is like [Parse] for the file at path. If the file cannot be read, it returns that
+// error; every other error is an [Errors].
 //
-// env looks up environment variables; [os.LookupEnv] is the usual one.
+// env looks up environment variables; it is usually [os.LookupEnv].
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	return load(path, env, false)
 }
 
-// LoadPlaces is Load for who talks to no server: it passes over what is wrong with sources,
-// so that nobody needs a payer's secrets to read what was published. Sources and feeds may be
-// left out. Sources is nil.
+// LoadPlaces is like [Load], for callers that contact no server. It ignores problems with
+// sources, so that nobody needs a payer's secrets to read what was published. The file may
+// leave out sources and feeds. Sources of the result is nil.
 func LoadPlaces(path string, env func(string) (string, bool)) (*Config, error) {
 	return load(path, env, true)
 }
@@ -113,19 +113,18 @@ func load(path string, env func(string) (string, bool), places bool) (*Config, e
 	return parse(path, data, filepath.Dir(path), env, places)
 }
 
-// Parse decodes data, expands variables, reads secret files and groups files, checks everything
-// and fills in defaults. It reports all problems that it finds, not the first
-// one alone: the error, when there is one, is [Errors].
+// Parse decodes data, expands variables, reads secret files and groups files, checks
+// everything and fills in defaults. It reports all problems that it finds, not just the first:
+// its error is always an [Errors].
 //
-// name stands for the file in messages. dir is the folder that relative paths
-// start at. env looks up environment variables. No message ever holds a secret,
-// nor the value of a variable: messages quote the file, and only keys that hold
-// no secret.
+// name is the file's name in messages. dir is the folder that relative paths start at. env
+// looks up environment variables. No message ever holds a secret or the value of a variable:
+// messages quote only the file, and only the values of keys that hold no secret.
 func Parse(name string, data []byte, dir string, env func(string) (string, bool)) (*Config, error) {
 	return parse(name, data, dir, env, false)
 }
 
-// parse is Parse, or that for [LoadPlaces].
+// parse is [Parse]; if places is set, for [LoadPlaces].
 func parse(name string, data []byte, dir string, env func(string) (string, bool), places bool) (*Config, error) {
 	d := &decoder{
 		file:        name,
@@ -156,8 +155,8 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 	return cfg, nil
 }
 
-// check is what no single value shows: how values go together. It also brings
-// them into the form that callers get.
+// check checks how values go together, which no single value shows. It also brings them into
+// the form that callers get.
 func (d *decoder) check(cfg *Config) {
 	for name, s := range cfg.Sources {
 		d.checkSource(join("sources", name), &s)

@@ -13,7 +13,7 @@ import (
 	"fhirkiln/config"
 )
 
-// variables is an environment for tests.
+// variables returns an environment for tests.
 func variables(pairs ...string) func(string) (string, bool) {
 	values := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -25,12 +25,12 @@ func variables(pairs ...string) func(string) (string, bool) {
 	}
 }
 
-// parse parses a document of the folder dir.
+// parse parses a document in the folder dir.
 func parse(doc, dir string, pairs ...string) (*config.Config, error) {
 	return config.Parse("config.yaml", []byte(doc), dir, variables(pairs...))
 }
 
-// minimal has what every file must have; tests replace parts of it.
+// minimal has only what every file must have. Tests replace parts of it.
 const minimal = `sources:
   s:
     fhir: https://fhir.example.org/r4
@@ -43,7 +43,7 @@ sink:
   url: /data
 `
 
-// feed is a feed with all defaults but for what set says.
+// feed returns a feed with all defaults, changed by set.
 func feed(name, source string, set func(*config.Feed)) config.Feed {
 	f := config.Feed{
 		Name:           name,
@@ -276,7 +276,7 @@ log: {format: json, level: debug}
 		Parallel: 8,
 		Log:      config.Log{Format: "json", Level: "debug"},
 	}
-	// Secrets print alike, so cmp must look into them.
+	// All secrets print the same, so cmp must compare what is inside.
 	reveal := cmp.Transformer("reveal", func(s config.Secret) string { return s.Reveal() })
 	if diff := cmp.Diff(want, got, reveal); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -320,7 +320,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestAuthTypes has one source for each type that TestParseFillsEverything has not.
+// TestAuthTypes covers the types that TestParseFillsEverything does not.
 func TestAuthTypes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -414,7 +414,7 @@ func writeFile(t *testing.T, path, content string, mode os.FileMode) {
 	}
 }
 
-// Who only reads what was published needs none of the sources' secrets, but all else.
+// Reading what was published needs none of the sources' secrets, but everything else.
 func TestLoadPlaces(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.yaml")

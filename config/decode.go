@@ -12,41 +12,40 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A decoder fills structs from YAML nodes and collects what is wrong. It walks
-// nodes itself, since decoding into structs by the YAML library loses the
-// columns of wrong values, all positions of missing ones, and the text of
-// numbers.
+// A decoder fills structs from YAML nodes and collects problems. It walks the nodes itself,
+// because decoding into structs with the YAML library loses the columns of wrong values, the
+// positions of missing ones, and the text of numbers.
 type decoder struct {
 	file, dir string
 	env       func(string) (string, bool)
 	problems  []Problem
 	warnings  []Problem
 	steps     int                      // how many more nodes may be visited
-	tags      map[reflect.Type][]field // of the struct types that were met: forty payers have many feeds
+	tags      map[reflect.Type][]field // by struct type, read once: forty payers have many feeds
 
-	// at has where each given value stands, by path; of mappings, where their
-	// key does. failed has the paths that have a problem already, so that checks
-	// of values which belong together do not report what follows from it.
+	// at maps the path of each given value to its position, for mappings to that of their
+	// key. failed has the paths that already have a problem, so that checks of related
+	// values do not report its consequences.
 	at     map[string]position
 	failed map[string]bool
 
-	secretFiles map[string]string // where secrets come from, by the path of their key
+	secretFiles map[string]string // the files that secrets come from, by the path of their key
 }
 
-// problem records what is wrong with the value at path. The message must not
-// hold an expanded value, nor anything of a secret.
+// problem records what is wrong with the value at path. The message must hold no expanded
+// value and no part of a secret.
 func (d *decoder) problem(p position, path, format string, args ...any) {
 	d.failed[path] = true
 	d.problems = append(d.problems, Problem{d.file, p.line, p.column, path, fmt.Sprintf(format, args...)})
 }
 
-// problemAt is problem for a value that has been visited, or is missing: it
-// stands where the value does, else where the closest mapping around it does.
+// problemAt is problem for a value that has been visited or is missing. Its position is that
+// of the value, or else that of the innermost mapping around it.
 func (d *decoder) problemAt(path, format string, args ...any) {
 	d.problem(d.where(path), path, format, args...)
 }
 
-// warnAt is problemAt for what works but deserves a look.
+// warnAt is like problemAt, for settings that work but deserve a look.
 func (d *decoder) warnAt(path, format string, args ...any) {
 	p := d.where(path)
 	d.warnings = append(d.warnings, Problem{d.file, p.line, p.column, path, fmt.Sprintf(format, args...)})
@@ -62,14 +61,14 @@ func (d *decoder) where(path string) position {
 	return position{1, 1}
 }
 
-// given reports whether the key at path stands in the file.
+// given reports whether the file has the key at path.
 func (d *decoder) given(path string) bool {
 	_, ok := d.at[path]
 	return ok
 }
 
-// object fills the struct v from a mapping; n is nil when the mapping is not
-// there, which leaves the defaults.
+// object fills the struct v from a mapping. If n is nil, there is no mapping, and v gets its
+// defaults.
 func (d *decoder) object(n *yaml.Node, path string, v reflect.Value) {
 	fields, known := d.tags[v.Type()]
 	if !known {
@@ -109,7 +108,7 @@ func (d *decoder) object(n *yaml.Node, path string, v reflect.Value) {
 	}
 }
 
-// absent reports a required value, and gives the default to any other.
+// absent reports a required value as missing, and sets any other to its default.
 func (d *decoder) absent(path string, f field, v reflect.Value) {
 	_, isTime := v.Interface().(time.Time)
 	switch {
@@ -120,12 +119,12 @@ func (d *decoder) absent(path string, f field, v reflect.Value) {
 		d.object(nil, path, v)
 	case f.fallback != "":
 		if err := set(v, f.fallback, f); err != nil {
-			panic(fmt.Sprintf("config: the default of %s: %v", path, err)) // a wrong tag, which every test meets
+			panic(fmt.Sprintf("config: the default of %s: %v", path, err)) // a wrong tag, which every test finds
 		}
 	}
 }
 
-// value fills v, of any type that a field may have, from a node.
+// value fills v from a node. v may have any type that a field can have.
 func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 	_, isTime := v.Interface().(time.Time)
 	switch {
@@ -154,8 +153,8 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 	}
 }
 
-// named fills a map or a slice of structs that have a Name from a mapping of
-// names; a slice keeps the order of the file.
+// named fills a map or a slice of structs that have a Name from a mapping by name. A slice
+// keeps the order of the file.
 func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 	entries, ok := d.mapping(n, path)
 	if ok && len(entries) == 0 {
@@ -169,7 +168,7 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 		d.at[child] = e.at
 		if !isName(e.key) {
 			d.problem(e.at, child, "not a name; want a lower-case letter, then lower-case letters, digits and -, %d in all at most", maxName)
-			d.failed[child] = false // the settings under it deserve their checks
+			d.failed[child] = false // still check the settings under it
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
 		elem.FieldByName("Name").SetString(e.key)
@@ -182,8 +181,8 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 	}
 }
 
-// items lists the values of a list with their paths. It must not be empty, since
-// leaving the key out says the same more clearly.
+// items yields the values of a list with their paths. The list must not be empty: leaving the
+// key out says the same more clearly.
 func (d *decoder) items(n *yaml.Node, path string, f field) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if n.Kind != yaml.SequenceNode {
@@ -218,7 +217,7 @@ func (d *decoder) mappings(n *yaml.Node, path string, f field, v reflect.Value) 
 	}
 }
 
-// list fills a list of texts, none of which may stand in it twice.
+// list fills a list of texts, which must all be different.
 func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 	seen := map[string]string{} // text to path
 	for child, item := range d.items(n, path, f) {
@@ -242,7 +241,7 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 	}
 }
 
-// secret takes a secret from its key or from the file that its twin names.
+// secret takes a secret from its key, or from the file that the key's twin names.
 func (d *decoder) secret(entries map[string]entry, f field, path string) Secret {
 	pathOfFile := path + "_file"
 	plain := field{want: "a text"}
@@ -282,7 +281,7 @@ func (d *decoder) warnExposed(path string) {
 	d.warnAt(path, "every user of this machine can read the file; chmod 600 would keep them out")
 }
 
-// checkExposed warns of a secret's file, if it is there, that is not read here.
+// checkExposed warns if a secret's file that this package does not read exists and is exposed.
 func (d *decoder) checkExposed(path, file string) {
 	if file == "" {
 		return
@@ -292,7 +291,7 @@ func (d *decoder) checkExposed(path, file string) {
 	}
 }
 
-// text returns the text of a scalar, expanded, and whether it could.
+// text returns the expanded text of a scalar, and whether there were no problems.
 func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
 	switch {
 	case !d.step(n):

@@ -14,7 +14,7 @@ import (
 
 const example = "../config.yaml"
 
-// TestExample loads config.yaml as it is, without any variable set.
+// TestExample loads config.yaml as is, with no variable set.
 func TestExample(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load(example, variables())
@@ -39,8 +39,8 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// TestExampleUncommented takes away the # of every setting that is commented
-// out, as the head of config.yaml tells users to, and loads the result.
+// TestExampleUncommented removes the # of every setting that is commented out, as the head of
+// config.yaml tells users to, and loads the result.
 func TestExampleUncommented(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(example)
@@ -88,7 +88,7 @@ func TestExampleUncommented(t *testing.T) {
 		t.Errorf("warnings: %v", cfg.Warnings)
 	}
 
-	// What is shown for an optional setting is its default, or an example.
+	// For an optional setting, config.yaml shows the default or an example.
 	active, err := config.Load(example, variables())
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestExampleUncommented(t *testing.T) {
 		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
 	}
 	parquet := active.Sink.Parquet
-	parquet.CompressionLevel, parquet.RowGroupMiB = 1, 256 // which hang on other values
+	parquet.CompressionLevel, parquet.RowGroupMiB = 1, 256 // their defaults depend on other values
 	if diff := cmp.Diff(parquet, cfg.Sink.Parquet); diff != "" {
 		t.Errorf("the defaults that config.yaml shows are not those of the code (-code +file):\n%s", diff)
 	}
@@ -107,7 +107,7 @@ func TestExampleUncommented(t *testing.T) {
 	}
 }
 
-// TestRunningExample loads the config of the CronJob that docs/running.md shows.
+// TestRunningExample loads the config of the CronJob in docs/running.md.
 func TestRunningExample(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../docs/running.md")

@@ -2,13 +2,12 @@ package config
 
 import "strings"
 
-// expand replaces ${VAR} and ${VAR:-default} in one value, and $$ by $. Any
-// other $ stays as it is. What a variable holds is not expanded again. The
-// default counts when the variable is unset or empty, as in a shell; it ends at
-// the first }.
+// expand replaces ${VAR} and ${VAR:-default} in a value, and $$ with $. Any other $ stays as it
+// is. The value of a variable is not expanded again. The default applies if the variable is
+// unset or empty, as in a shell; it ends at the first }.
 //
-// Each fault is a text for the user. It names variables, but never quotes the
-// value, which may be a secret.
+// Each fault is a message for the user. It names variables, but never quotes the value, which
+// may be a secret.
 func expand(value string, env func(string) (string, bool)) (expanded string, faults []string) {
 	var out strings.Builder
 	for rest := value; ; {

@@ -8,10 +8,10 @@ import (
 	"fhirkiln/spelling"
 )
 
-// checkFilters is what is asked for besides level and groups.
+// checkFilters checks what a feed asks for besides level and groups.
 func (d *decoder) checkFilters(path string, f *Feed) {
 	for i, t := range f.Types {
-		// Servers have types of later versions, and of their own: only what looks like a slip is one.
+		// Servers have types of later versions, and their own. Report only what looks like a typo.
 		if best := spelling.Nearest(t, fhir.R4().ResourceTypes()); best != "" && best != t {
 			d.problemAt(fmt.Sprintf("%s[%d]", join(path, "types"), i), "%q is not a resource type, did you mean %s?", t, best)
 		}
@@ -22,7 +22,7 @@ func (d *decoder) checkFilters(path string, f *Feed) {
 	d.checkParameters(join(path, "parameters"), f.Parameters)
 }
 
-// checkOperation is what hangs on the source's kick-offs; s is zero if there is none.
+// checkOperation checks what depends on the source's kick-offs. s is zero if there is no source.
 func (d *decoder) checkOperation(path string, f *Feed, s Source) {
 	if s.Name == "" {
 		return
@@ -51,7 +51,7 @@ func (d *decoder) checkOperation(path string, f *Feed, s Source) {
 	}
 }
 
-// checkHistory is what hangs on earlier runs and on errors.
+// checkHistory checks settings about earlier runs and errors.
 func (d *decoder) checkHistory(path string, f *Feed) {
 	if d.given(join(path, "new_members")) && slices.Contains([]Level{LevelSystem, LevelPatient}, f.Level) {
 		d.problemAt(join(path, "new_members"), "is not used with level %s; want level group, or no new_members", f.Level)

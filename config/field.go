@@ -11,16 +11,16 @@ import (
 	"fhirkiln/spelling"
 )
 
-// field is what the tags of a struct field say:
+// field holds what the tags of a struct field say:
 //
 //	yaml:"key"                      the key in the file; "-" for none
 //	jsonschema:"required,default=..." and enum=, pattern=, minimum=, maximum=
-//	min:"1s" max:"1h"                 bounds of a duration; without them, more than nothing and at most a year
+//	min:"1s" max:"1h"                 bounds of a duration; default: more than 0, at most a year
 //	want:"..."                        what is allowed, in words, for messages
-//	private:"true"                    messages do not quote the value, which says something of a patient
+//	private:"true"                    messages do not quote the value, which reveals something about a patient
 //
-// The jsonschema tag serves the generator of config.schema.json as well, so that
-// editors and this decoder agree.
+// The generator of config.schema.json reads the jsonschema tag too, so editors and this decoder
+// agree.
 type field struct {
 	key      string
 	index    int
@@ -35,7 +35,7 @@ type field struct {
 	private  bool
 }
 
-// quote is a value as messages may quote it.
+// quote returns a value as messages may quote it.
 func (f field) quote(text string) string {
 	if f.private {
 		return "it"
@@ -43,7 +43,7 @@ func (f field) quote(text string) string {
 	return clip(text)
 }
 
-// near asks whether a word of the enum was meant by a text of the file, if one is near.
+// near suggests the word of the enum that the text most likely means, if there is one.
 func (f field) near(text string) string {
 	if best := spelling.Nearest(text, f.enum); best != "" && best != text {
 		return ", did you mean " + best + "?"
@@ -97,22 +97,22 @@ func fieldOf[T any](key string) field {
 			return f
 		}
 	}
-	panic("config: no field has the key " + key) // a slip in this package, which every test meets
+	panic("config: no field has the key " + key) // a bug in this package, which every test finds
 }
 
-// bound reads a bound of a duration.
+// bound parses a bound of a duration, or returns otherwise if there is no tag.
 func bound(tag string, otherwise time.Duration) time.Duration {
 	if tag == "" {
 		return otherwise
 	}
 	d, err := ParseDuration(tag)
 	if err != nil {
-		panic("config: a bound " + tag + " " + err.Error()) // a wrong tag, which every test meets
+		panic("config: a bound " + tag + " " + err.Error()) // a wrong tag, which every test finds
 	}
 	return d
 }
 
-// wanted says in words what a value may be, where no tag does.
+// wanted says in words what a value may be, for fields whose tags do not.
 func wanted(t reflect.Type, f field) string {
 	switch {
 	case len(f.enum) > 0:
@@ -133,8 +133,8 @@ func wanted(t reflect.Type, f field) string {
 	return "a text"
 }
 
-// isNamed reports whether a field of type t is written as a mapping of names to
-// settings. A slice of structs that have no Name for it is a list of mappings.
+// isNamed reports whether a field of type t is written as a mapping of names to settings. A
+// slice of structs without such a Name is written as a list of mappings.
 func isNamed(t reflect.Type) bool {
 	if t.Kind() == reflect.Map {
 		return true

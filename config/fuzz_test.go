@@ -11,9 +11,8 @@ import (
 	"fhirkiln/config"
 )
 
-// FuzzParse: whatever the file, Parse does not panic, every error has positions
-// inside the file, and no message holds what came from a variable or a secret
-// file.
+// FuzzParse checks that, whatever the file, Parse does not panic, every error has positions
+// inside the file, and no message holds anything from a variable or a secret file.
 func FuzzParse(f *testing.F) {
 	const planted = "pLaNtEd"
 	dir := f.TempDir()

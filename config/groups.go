@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// maxGroupsFile bounds a groups_file, in bytes: some hundred thousand ids.
+// maxGroupsFile is the maximum size of a groups_file, in bytes: a few hundred thousand ids.
 const maxGroupsFile = 4 << 20
 
-// checkGroups reads the groups_file and brings level and groups together.
+// checkGroups reads the groups_file and checks that level and groups fit together.
 func (d *decoder) checkGroups(path string, f *Feed) {
 	var given []string
 	for _, way := range []struct {
@@ -49,8 +49,8 @@ func (d *decoder) checkGroups(path string, f *Feed) {
 	}
 }
 
-// readGroups reads ids, one a line. An id that stands there twice is asked for once.
-// Messages quote nothing of the file, which may have been named by mistake.
+// readGroups reads ids, one per line. It returns an id that the file has twice only once.
+// Messages quote nothing from the file, which may have been named by mistake.
 func (d *decoder) readGroups(path, file string) []string {
 	data, _, err := readFile(file, maxGroupsFile)
 	if err != nil {
@@ -62,7 +62,7 @@ func (d *decoder) readGroups(path, file string) []string {
 	first := map[string]int{} // the line of each id
 	var wrong, twice []int    // lines
 	number := 0
-	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) { // as Windows writes text
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) { // Windows writes a byte order mark
 		number++
 		text, _, _ := strings.Cut(string(line), "#")
 		text = strings.TrimSpace(text)
@@ -89,7 +89,7 @@ func (d *decoder) readGroups(path, file string) []string {
 	return groups
 }
 
-// atLine names the first of some lines, and how many more there are.
+// atLine names the first of the lines, and how many more there are.
 func atLine(lines []int) string {
 	switch more := len(lines) - 1; more {
 	case 0:

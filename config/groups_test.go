@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestGroupsFile has what may stand in the file, and what no message may quote of it.
+// TestGroupsFile checks what the file may contain, and that no message quotes it.
 func TestGroupsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -51,7 +51,7 @@ func TestGroupsFile(t *testing.T) {
 	}
 }
 
-// TestWarnings has what works but does not do what it seems to.
+// TestWarnings covers settings that work but do not do what they seem to.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ keys, want string }{

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Operation is what exports at a source.
+// Operation is the operation that exports at a source.
 type Operation string
 
 const (
-	// OperationExport is that of the Bulk Data Access IG.
+	// OperationExport is the operation of the Bulk Data Access IG.
 	OperationExport Operation = "$export"
-	// OperationDaVinci is that of Da Vinci's Member Attribution List (ATR 2.1.0), which
-	// Payer Data Exchange (PDex 2.2.0) uses too. It is for groups only.
+	// OperationDaVinci is the operation of Da Vinci's Member Attribution List (ATR 2.1.0),
+	// which Payer Data Exchange (PDex 2.2.0) also uses. It is for groups only.
 	OperationDaVinci Operation = "$davinci-data-export"
 )
 
-// DeleteExport says when an export is deleted at its server, always after its data is
-// published.
+// DeleteExport says whether to delete an export at its server once its data is published. If a
+// server takes no other export until then, a run deletes it once its files are staged.
 type DeleteExport string
 
 const (
@@ -27,7 +27,7 @@ const (
 	DeleteAuto DeleteExport = "auto"
 	// DeleteAlways deletes it, whatever the rows hold.
 	DeleteAlways DeleteExport = "always"
-	// DeleteNever leaves it to the server when it goes.
+	// DeleteNever leaves it to the server when to delete it.
 	DeleteNever DeleteExport = "never"
 )
 
@@ -35,9 +35,9 @@ const (
 type Parameter struct {
 	// Name of the parameter.
 	Name string `yaml:"name" jsonschema:"required,pattern=^[A-Za-z_][A-Za-z0-9_.:-]*$" want:"the name of a parameter such as _mdm"`
-	// Its value. Left out: the parameter is not sent, not even if fhirkiln would send it of itself, as it does _outputFormat.
+	// Its value. If left out, the parameter is not sent, even if fhirkiln would otherwise send it, as it does _outputFormat.
 	Value string `yaml:"value"`
-	// FHIR's type of the value, which only a POST tells.
+	// FHIR type of the value, which is sent only with POST.
 	Type string `yaml:"type" jsonschema:"enum=string,enum=boolean,enum=integer,enum=decimal,enum=code,enum=id,enum=uri,enum=url,enum=canonical,enum=date,enum=dateTime,enum=instant,enum=Reference,default=string"`
 }
 
@@ -45,24 +45,24 @@ type Parameter struct {
 type HeaderRequests string
 
 const (
-	// HeaderKickOff is that of the kick-off alone.
+	// HeaderKickOff is the kick-off alone.
 	HeaderKickOff HeaderRequests = "kickoff"
-	// HeaderAll are all at the origins that credentials are for.
+	// HeaderAll is all requests to the origins that credentials are for.
 	HeaderAll HeaderRequests = "all"
 )
 
-// Header is a further HTTP header of a source's.
+// Header is a further HTTP header of a source.
 type Header struct {
 	// Name of the header.
 	Name string `yaml:"name" jsonschema:"required,pattern=^[A-Za-z0-9][A-Za-z0-9_.-]*$" want:"the name of a header such as x-api-key"`
-	// Its value, which nothing prints.
+	// Its value, which is never printed.
 	Value Secret `yaml:"value"`
-	// Which requests it goes with: the kick-off alone, or all at the origins of fhir and token_origins, as a gateway's API key has to.
+	// Which requests carry it: the kick-off alone, or all requests to the origins of fhir and token_origins, as a gateway's API key requires.
 	Requests HeaderRequests `yaml:"requests" jsonschema:"enum=kickoff,enum=all,default=kickoff"`
 }
 
-// keyOf is the key of a parameter that has one of its own, by which the watermark and the
-// record of a feed's filters go; "" for all others.
+// keyOf returns the key of a parameter that has its own, which the watermark and the record of
+// a feed's filters rely on, or "" for any other parameter.
 func keyOf(parameter string) string {
 	switch parameter {
 	case "_since":
@@ -101,8 +101,8 @@ func (d *decoder) checkParameters(path string, parameters []Parameter) {
 	}
 }
 
-// fitsType reports whether a value is one of a type that JSON has, too, and that a POST
-// therefore writes without quotes.
+// fitsType reports whether a value fits its FHIR type. It checks the types that JSON has too,
+// which a POST therefore writes without quotes.
 func fitsType(value, fhirType string) bool {
 	switch fhirType {
 	case "boolean":
@@ -115,8 +115,8 @@ func fitsType(value, fhirType string) bool {
 }
 
 func (d *decoder) checkHeaders(path string, headers []Header) {
-	// What is sent in each request, and what only auth may say, since credentials go to
-	// the origins alone that they are for.
+	// Headers that fhirkiln sends itself, and those that only auth may set, since credentials
+	// go only to the origins that they are for.
 	reserved := []string{"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie", "host",
 		"if-range", "proxy-authorization", "range", "te", "trailer", "transfer-encoding", "upgrade"}
 	seen := map[string]bool{}

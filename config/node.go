@@ -12,13 +12,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// aliasSteps bounds how many more nodes are visited than the file has bytes.
-// Without aliases a file has fewer nodes than bytes; with them a few lines can
-// stand for billions.
+// aliasSteps is the maximum number of visited nodes beyond the file's size in bytes. Without
+// aliases, a file has fewer nodes than bytes; with them, a few lines can stand for billions.
 const aliasSteps = 100_000
 
-// document parses the bytes and returns the node of the one document, or nil
-// after a problem.
+// document parses data and returns the node of its only document, or nil after a problem.
 func (d *decoder) document(data []byte) *yaml.Node {
 	if !d.checkBytes(data) {
 		return nil
@@ -49,8 +47,8 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	return nil
 }
 
-// checkBytes finds what YAML does not allow in a file at all; the YAML library
-// reports it without a position.
+// checkBytes finds bytes that YAML does not allow at all. The YAML library reports them without
+// a position.
 func (d *decoder) checkBytes(data []byte) bool {
 	if len(data) > maxFileSize {
 		d.problem(position{1, 1}, "", "the file is too large; want at most %d MiB", maxFileSize>>20)
@@ -76,9 +74,9 @@ func (d *decoder) checkBytes(data []byte) bool {
 	return true
 }
 
-// syntax reports what the YAML library could not parse. Of its messages only
-// the one about an unknown anchor quotes the document, and that may be a secret
-// that begins with *; so that one is said in our words.
+// syntax reports what the YAML library could not parse. Its message about an unknown anchor is
+// the only one that quotes the document, and the quoted text may be a secret that begins with
+// *, so that message is replaced by our own.
 func (d *decoder) syntax(err error, data []byte) {
 	le, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
@@ -88,7 +86,7 @@ func (d *decoder) syntax(err error, data []byte) {
 	lines := bytes.Split(data, []byte("\n"))
 	p := position{max(le.Mark.Line, 1), max(le.Mark.Column, 1)}
 	if p.line > len(lines) {
-		p = position{len(lines), 1} // the library adds a last newline where there is none
+		p = position{len(lines), 1} // the library adds a final newline if there is none
 	}
 	if le.Stage == yaml.ComposerStage {
 		d.problem(p, "", "no anchor of that name stands above; put a text that begins with * into quotes")
@@ -109,10 +107,10 @@ func (d *decoder) syntax(err error, data []byte) {
 	d.problem(p, "", "not YAML: %s%s", le.Message, hint)
 }
 
-// posOf is where a node stands.
+// posOf returns the position of a node.
 func posOf(n *yaml.Node) position { return position{n.Line, n.Column} }
 
-// resolve follows an alias to what it stands for.
+// resolve follows an alias to its node.
 func resolve(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -120,12 +118,12 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// isNull reports whether nothing stands there: a key without a value, ~ or null.
+// isNull reports whether a node is empty: a key without a value, ~ or null.
 func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 }
 
-// found names what stands there, for messages about wrong types.
+// found names the kind of a node, for messages about wrong types.
 func found(n *yaml.Node) string {
 	switch {
 	case isNull(n):
@@ -151,11 +149,10 @@ type entry struct {
 	value *yaml.Node
 }
 
-// mapping lists the entries of a mapping in the order of the file: its own, then
-// those that it takes from others by merge keys and does not have itself. No
-// key comes twice. Nothing at all is an empty mapping, as it is left when
-// everything under a key is commented out. What is no mapping is a problem, and
-// not ok.
+// mapping lists the entries of a mapping in the order of the file: first its own, then those
+// that it gets from others by merge keys and does not have itself. No key comes twice. An empty
+// node, left when everything under a key is commented out, is an empty mapping. Any other node
+// is a problem, and not ok.
 func (d *decoder) mapping(n *yaml.Node, path string) (entries []entry, ok bool) {
 	if n == nil || isNull(n) {
 		return nil, true
@@ -168,9 +165,8 @@ func (d *decoder) mapping(n *yaml.Node, path string) (entries []entry, ok bool) 
 	return entries, true
 }
 
-// collect adds the entries of n whose keys are not in seen. merging holds the
-// mappings that n is being merged into, so that a mapping which merges itself
-// ends.
+// collect adds the entries of n whose keys are not in seen. merging holds the mappings that n is
+// being merged into, so that a mapping that merges itself is detected.
 func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[string]bool, merging map[*yaml.Node]bool) {
 	merging[n] = true
 	defer delete(merging, n)
@@ -216,7 +212,7 @@ func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[
 	}
 }
 
-// step counts one visited node and reports whether to go on; it complains once.
+// step counts a visited node and reports whether to go on. It reports the problem once.
 func (d *decoder) step(n *yaml.Node) bool {
 	d.steps--
 	if d.steps == 0 {
@@ -225,7 +221,7 @@ func (d *decoder) step(n *yaml.Node) bool {
 	return d.steps > 0
 }
 
-// join appends a key to a path. Keys that would blur the path are quoted.
+// join appends a key to a path. It quotes keys that would make the path ambiguous.
 func join(path, key string) string {
 	odd := func(r rune) bool { return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 	if len(key) > 60 || strings.ContainsFunc(key, odd) {
@@ -237,11 +233,11 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// clip quotes a text of the file for a message, and shortens it.
+// clip quotes and shortens a text from the file for a message.
 func clip(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "..."
+	const maxRunes = 60
+	if r := []rune(s); len(r) > maxRunes {
+		s = string(r[:maxRunes]) + "..."
 	}
 	return fmt.Sprintf("%q", s)
 }

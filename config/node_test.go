@@ -38,7 +38,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestAnchors is a file of many payers that share nearly everything.
+// TestAnchors parses a file with many payers that share nearly everything.
 func TestAnchors(t *testing.T) {
 	t.Parallel()
 	cfg, err := parse(`
@@ -125,8 +125,8 @@ func TestAnchorProblems(t *testing.T) {
 	}
 }
 
-// TestLaughs has few lines that stand for billions of values: it must end, and
-// say why.
+// TestLaughs parses a few lines that stand for billions of values: parsing must end and say
+// why.
 func TestLaughs(t *testing.T) {
 	t.Parallel()
 	var merges strings.Builder

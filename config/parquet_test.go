@@ -7,7 +7,7 @@ import (
 	"fhirkiln/columnar"
 )
 
-// TestCompressionLevels holds what the file may say to what columnar can do.
+// TestCompressionLevels checks the levels that the file may have against those of columnar.
 func TestCompressionLevels(t *testing.T) {
 	t.Parallel()
 	for _, codec := range []columnar.Codec{columnar.Zstd, columnar.Snappy, columnar.Gzip, columnar.None} {

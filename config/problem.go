@@ -9,18 +9,18 @@ import (
 	"fhirkiln/spelling"
 )
 
-// Problem is one thing that is wrong in a config file, or, among the warnings,
-// one that deserves a look. It never holds a secret.
+// Problem is a problem in a config file or, among the warnings, something that deserves a look.
+// It never holds a secret.
 type Problem struct {
-	File    string // as it was given to [Load] or [Parse]
+	File    string // as given to [Load] or [Parse]
 	Line    int    // from 1
 	Column  int    // from 1, in characters
-	Path    string // such as sources.bison.auth.token_url or feeds.members.groups[0]; empty for the document
-	Message string // what is wrong; what is allowed
+	Path    string // such as sources.bison.auth.token_url or feeds.members.groups[0]; empty for the whole document
+	Message string // what is wrong, then what is allowed
 }
 
-// String is the problem on one line, in the form that editors and terminals
-// make clickable: file:line:column: path: message.
+// String returns the problem on one line, in the form that editors and terminals make
+// clickable: file:line:column: path: message.
 func (p Problem) String() string {
 	if p.Path == "" {
 		return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
@@ -28,11 +28,10 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Path, p.Message)
 }
 
-// Errors are all problems of one config file, sorted by line and column; there
-// is at least one.
+// Errors are all problems in a config file, at least one, sorted by line and column.
 type Errors []Problem
 
-// Error prints one problem a line.
+// Error returns the problems, one per line.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, p := range e {
@@ -41,11 +40,11 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// position is a place in the file, both numbers from 1.
+// position is a place in the file. Both numbers count from 1.
 type position struct{ line, column int }
 
-// sorted puts problems in the order of the file. A value that several places
-// take through an alias is reported once, at the first of its paths.
+// sorted puts problems in file order. A value that several places use through an alias is
+// reported once, at the first of its paths.
 func sorted(problems []Problem) []Problem {
 	key := func(p Problem) string { return p.Path[strings.LastIndexByte(p.Path, '.')+1:] }
 	slices.SortFunc(problems, func(a, b Problem) int {
@@ -62,8 +61,8 @@ func sorted(problems []Problem) []Problem {
 	})
 }
 
-// didYouMean ends a message about an unknown word with the candidate that the
-// writer most likely meant, and with all candidates.
+// didYouMean returns the end of a message about an unknown word: the candidate that was most
+// likely meant, and all candidates.
 func didYouMean(word string, candidates []string) string {
 	all := "want one of " + strings.Join(candidates, ", ")
 	if len(candidates) == 1 {

@@ -11,8 +11,7 @@ import (
 	"fhirkiln/config"
 )
 
-// TestAllProblemsAtOnce shows what a user sees: everything, in the order of the
-// file.
+// TestAllProblemsAtOnce shows what a user sees: all problems, in file order.
 func TestAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := parse(`sources:
@@ -77,7 +76,7 @@ logs: {}
 	}
 }
 
-// TestProblems has one mistake a case: minimal with a line replaced or added.
+// TestProblems has one mistake per case: minimal with a line replaced or added.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	const (
@@ -297,7 +296,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// A name becomes a folder, with more around it.
+// A name becomes part of a folder name.
 func TestLongNames(t *testing.T) {
 	t.Parallel()
 	for length, fits := range map[int]bool{100: true, 101: false} {
@@ -308,7 +307,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// A type that looks like a slip is one; others may be of a later version, or the server's own.
+// A type that looks like a typo is a problem. Other unknown types may be from a later version, or
+// the server's own.
 func TestTypes(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{"Patient": "", "Pateint": "did you mean Patient?", "ActorDefinition": "", "Zebra": ""} {

@@ -1,16 +1,16 @@
 package config
 
-// S3 says how a store that speaks S3 is reached and used. Where it says nothing of
-// credentials, they are found as all of AWS's tools find them: environment, shared
-// files, web identity (IRSA), container, machine.
+// S3 says how to reach and use a store that speaks S3. Credentials that it does not give are
+// found as all AWS tools find them: environment, shared files, web identity (IRSA), container,
+// machine.
 type S3 struct {
-	// Region of the bucket. Left out: what AWS_REGION or the profile says.
+	// Region of the bucket. Default: from AWS_REGION or the profile.
 	Region string `yaml:"region" jsonschema:"pattern=^[A-Za-z0-9_-]+$" want:"a region such as eu-central-1"`
-	// Profile of the shared AWS config and credentials files.
+	// Profile in the shared AWS config and credentials files.
 	Profile string `yaml:"profile"`
-	// URL of a store other than AWS's own, such as MinIO, Ceph or R2.
+	// URL of a store other than AWS, such as MinIO, Ceph or R2.
 	Endpoint string `yaml:"endpoint" want:"a URL such as https://minio.example.org:9000"`
-	// Puts the bucket into the path of URLs instead of the host's name. Left out: true where endpoint is given, since most such stores want it.
+	// Puts the bucket into the path of URLs instead of the host name. Default: true if endpoint is given, since most such stores need it.
 	PathStyle bool `yaml:"path_style"`
 	// Allows http:// for endpoints other than this machine. Patient data then travels unencrypted.
 	AllowHTTP bool `yaml:"allow_http" jsonschema:"default=false"`
@@ -23,18 +23,18 @@ type S3 struct {
 	SessionToken Secret `yaml:"session_token"`
 	// ARN of a role to assume with the credentials.
 	RoleARN string `yaml:"role_arn" jsonschema:"pattern=^arn:[^ ]+$" want:"an ARN such as arn:aws:iam::123456789012:role/fhirkiln"`
-	// External id that the role's owner wants to be told.
+	// External id that the role's owner requires.
 	ExternalID string `yaml:"external_id"`
 
-	// How the store encrypts what is written: bucket as its bucket is set up, s3 with keys of S3 (SSE-S3), kms with a key of KMS (SSE-KMS).
+	// How the store encrypts what is written: bucket uses the bucket's own settings, s3 keys of S3 (SSE-S3), kms a key of KMS (SSE-KMS).
 	Encryption Encryption `yaml:"encryption" jsonschema:"enum=bucket,enum=s3,enum=kms,default=bucket"`
-	// Id, ARN or alias of the key, with encryption: kms. Left out: AWS's own key for S3.
+	// Id, ARN or alias of the key, with encryption: kms. Default: AWS's own key for S3.
 	KMSKey string `yaml:"kms_key" jsonschema:"pattern=^[A-Za-z0-9:/_-]+$" want:"an id, an ARN or alias/name of a key"`
-	// Saves requests to KMS by a key of the bucket's own, with encryption: kms.
+	// Saves requests to KMS by using a bucket key, with encryption: kms.
 	BucketKey bool `yaml:"bucket_key" jsonschema:"default=false"`
-	// Checksums that the store verifies: always, or where S3 requires them, since not all stores know more. auto: always at AWS, required where endpoint is given.
+	// Checksums that the store verifies: always, or required, only where S3 requires them, since not all stores support more. auto is always on AWS, and required if endpoint is given.
 	Checksums Checksums `yaml:"checksums" jsonschema:"enum=auto,enum=always,enum=required,default=auto"`
-	// Size of the pieces, in MiB, in which a part is uploaded. A few of them for each open part are in memory.
+	// Size of the chunks, in MiB, in which a part is uploaded. Each open part holds a few in memory.
 	ChunkMiB int `yaml:"chunk_mib" jsonschema:"minimum=5,maximum=512,default=8"`
 }
 
@@ -50,11 +50,11 @@ const (
 	EncryptionKMS Encryption = "kms"
 )
 
-// Checksums says which checksums are sent along.
+// Checksums says which checksums to send.
 type Checksums string
 
 const (
-	// ChecksumsAuto is ChecksumsAlways at AWS, ChecksumsRequired elsewhere.
+	// ChecksumsAuto is ChecksumsAlways on AWS, ChecksumsRequired elsewhere.
 	ChecksumsAuto Checksums = "auto"
 	// ChecksumsAlways sends one with each upload and checks it with each download.
 	ChecksumsAlways Checksums = "always"

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// set parses a text into v and checks what the tags say of it. The error goes
-// after the text in a sentence.
+// set parses text into v and checks it against the tags. Messages put the error after the text,
+// in one sentence.
 func set(v reflect.Value, text string, f field) error {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:
@@ -60,12 +60,12 @@ func set(v reflect.Value, text string, f field) error {
 	return nil
 }
 
-// longestDuration is a year: more is a slip.
+// longestDuration is a year. Anything longer is a mistake.
 const longestDuration = 366 * 24 * time.Hour
 
-// ParseDuration is time.ParseDuration with days, as in 30d and 1d12h. A day has
-// 24 hours. Nothing is below zero; what is far too long comes out as some time above
-// [longestDuration].
+// ParseDuration is [time.ParseDuration] with days, as in 30d and 1d12h. A day has 24 hours.
+// Negative durations are errors. A duration far above [longestDuration] comes out as some
+// duration above it.
 func ParseDuration(text string) (time.Duration, error) {
 	var total time.Duration
 	rest := text
@@ -86,25 +86,24 @@ func ParseDuration(text string) (time.Duration, error) {
 	return total, nil
 }
 
-// parseInstant takes an RFC 3339 instant, or a date, which means its start in
-// UTC.
+// parseInstant parses an RFC 3339 instant, or a date, which means its start in UTC.
 func parseInstant(text string) (time.Time, error) {
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		return day, nil
 	}
 	var instant time.Time
-	// Unlike time.Parse, this one holds to RFC 3339 strictly.
+	// Unlike time.Parse, UnmarshalText follows RFC 3339 strictly.
 	if err := instant.UnmarshalText([]byte(text)); err != nil {
 		return time.Time{}, errors.New("is not an instant")
 	}
 	return instant, nil
 }
 
-// maxName is how long a name may be. Names become folders, with more around them.
+// maxName is the maximum length of a name. Names become parts of folder names.
 const maxName = 100
 
-// isName reports whether s is [a-z][a-z0-9-]* of at most maxName bytes, which is safe in
-// paths and logs.
+// isName reports whether s matches [a-z][a-z0-9-]* and has at most maxName bytes, which makes it
+// safe in paths and logs.
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		lower := 'a' <= c && c <= 'z'

@@ -21,11 +21,11 @@ const (
 	schemaFile = "../config.schema.json"
 	exampleYML = "../config.yaml"
 
-	durationPattern = `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$` // how long it may be, only the program says
+	durationPattern = `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$` // its bounds are checked only by the program
 )
 
-// TestSchema holds config.schema.json, which editors use, to the structs.
-// To write it anew: go test ./config -run TestSchema -update
+// TestSchema checks config.schema.json, which editors use, against the structs. To regenerate
+// it: go test ./config -run TestSchema -update
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	got := generateSchema(t)
@@ -45,8 +45,7 @@ func TestSchema(t *testing.T) {
 
 var update = flag.Bool("update", false, "write config.schema.json anew")
 
-// TestExampleNamesEveryKey keeps config.yaml complete: a key that is added to
-// the structs must be shown there.
+// TestExampleNamesEveryKey keeps config.yaml complete: it must show every key of the structs.
 func TestExampleNamesEveryKey(t *testing.T) {
 	t.Parallel()
 	example, err := os.ReadFile(exampleYML)
@@ -62,8 +61,8 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 }
 
-// generateSchema reflects the structs with the same tags that the decoder reads,
-// and adds what tags cannot say.
+// generateSchema reflects the structs by the same tags that the decoder reads, and adds what
+// tags cannot express.
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
 	r := &jsonschema.Reflector{
@@ -119,8 +118,8 @@ func generateSchema(t *testing.T) []byte {
 	return buf.Bytes()
 }
 
-// complete gives secrets their twins with _file, lets variables stand where a
-// text would not do, and lets numbers stand where texts do.
+// complete adds the _file twins of secrets, allows variables in place of values that are not
+// free text, and allows numbers in place of text.
 func complete(s *jsonschema.Schema, structType reflect.Type) {
 	properties := jsonschema.NewProperties()
 	for _, f := range fieldsOf(structType) {
@@ -147,8 +146,8 @@ func complete(s *jsonschema.Schema, structType reflect.Type) {
 	s.Properties = properties
 }
 
-// loosen is the schema or a variable; texts that may look like numbers or booleans may
-// stand without quotes.
+// loosen returns a schema that also allows a variable. Texts that look like numbers or booleans
+// need no quotes.
 func loosen(s *jsonschema.Schema) *jsonschema.Schema {
 	strict := s.Type != "string" || s.Pattern != "" || len(s.Enum) > 0
 	if !strict {
@@ -159,13 +158,13 @@ func loosen(s *jsonschema.Schema) *jsonschema.Schema {
 	outer := &jsonschema.Schema{Description: s.Description, Default: s.Default}
 	s.Description, s.Default = "", nil
 	outer.AnyOf = []*jsonschema.Schema{s, {Ref: "#/$defs/variable"}}
-	switch s.Type { // the same in quotes
+	switch s.Type { // allow the same in quotes
 	case "integer":
 		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Type: "string", Pattern: "^[0-9]+$"})
 	case "boolean":
 		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Enum: []any{"true", "false"}})
 	}
-	if s.Pattern == durationPattern && outer.Default == "0s" { // the one duration without a unit
+	if s.Pattern == durationPattern && outer.Default == "0s" { // the only duration without a unit
 		outer.AnyOf = append(outer.AnyOf, &jsonschema.Schema{Const: 0})
 	}
 	if s.Pattern != "" && regexp.MustCompile(s.Pattern).MatchString("1234") {
@@ -218,7 +217,7 @@ func errorRules() []*jsonschema.Schema {
 	}
 }
 
-// levelRules says which levels the compressions have that have fewer than the most.
+// levelRules bounds the levels of the compressions that have fewer than zstd.
 func levelRules() []*jsonschema.Schema {
 	var rules []*jsonschema.Schema
 	for _, c := range []Compression{CompressionSnappy, CompressionGzip, CompressionNone} {
@@ -235,7 +234,7 @@ func levelRules() []*jsonschema.Schema {
 	return rules
 }
 
-// structTypes lists t and the structs in it.
+// structTypes lists t and the structs inside it.
 func structTypes(t reflect.Type) []reflect.Type {
 	types := []reflect.Type{t}
 	for _, f := range fieldsOf(t) {
@@ -250,7 +249,7 @@ func structTypes(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// keysIn lists the keys that a mapping for t may have.
+// keysIn lists the keys that a mapping for t can have.
 func keysIn(t reflect.Type) []string {
 	var keys []string
 	for _, f := range fieldsOf(t) {

@@ -13,16 +13,16 @@ import (
 	"runtime"
 )
 
-// maxSecretSize bounds a secret file, in bytes: far more than any token, far
-// less than a file that was named by mistake.
+// maxSecretSize is the maximum size of a secret file, in bytes: far more than any token, far
+// less than a file named by mistake.
 const maxSecretSize = 64 << 10
 
-// redacted is what a secret prints as.
+// redacted is printed in place of a secret.
 const redacted = "[redacted]"
 
-// Secret is a text that no print, log or encoder shows: all of them give
-// "[redacted]". Keep it in exported fields: fmt cannot call the methods of a
-// value in an unexported one, and prints what is inside.
+// Secret is a text that fmt, loggers and encoders print as "[redacted]". Keep it in exported
+// fields: fmt cannot call the methods of a value in an unexported field, and prints the text
+// itself.
 type Secret string
 
 var (
@@ -33,8 +33,7 @@ var (
 	_ slog.LogValuer         = Secret("")
 )
 
-// Reveal returns the secret itself. Call it where the secret is sent, not
-// earlier.
+// Reveal returns the secret itself. Call it where the secret is sent, not earlier.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns "[redacted]".
@@ -55,8 +54,8 @@ func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `
 // LogValue returns "[redacted]".
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// readSecret reads a secret file: its content without one newline at the end.
-// exposed tells whether every user of the machine may read it.
+// readSecret reads a secret file, and drops a single newline at its end. exposed reports whether
+// every user of this machine can read the file.
 func readSecret(path string) (s Secret, exposed bool, err error) {
 	data, mode, err := readFile(path, maxSecretSize)
 	if err != nil {
@@ -71,16 +70,15 @@ func readSecret(path string) (s Secret, exposed bool, err error) {
 	return Secret(data), isExposed(mode), nil
 }
 
-// isExposed tells whether every user of the machine may read a file.
+// isExposed reports whether every user of this machine can read a file.
 func isExposed(mode fs.FileMode) bool {
 	return runtime.GOOS != "windows" && mode&0o004 != 0 // Windows has no such bits and reports all of them
 }
 
-// readFile reads a file of at most limit bytes that the config names. The error holds
-// neither the path nor the content: a path in a config may be a secret that was put under
-// the wrong key.
+// readFile reads a file of at most limit bytes that the config names. Its errors hold neither
+// the path nor the content: a path in a config may be a secret under the wrong key.
 func readFile(path string, limit int64) (data []byte, mode fs.FileMode, err error) {
-	// Before opening it, which would wait for a writer if it is a named pipe.
+	// Check before opening: opening a named pipe would wait for a writer.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, 0, withoutPath(err)
@@ -103,7 +101,7 @@ func readFile(path string, limit int64) (data []byte, mode fs.FileMode, err erro
 	return data, info.Mode().Perm(), nil
 }
 
-// withoutPath keeps what happened of a file system error, not where.
+// withoutPath strips the path from a file system error.
 func withoutPath(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err

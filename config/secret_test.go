@@ -16,7 +16,7 @@ import (
 	"fhirkiln/config"
 )
 
-// withAuth is a file whose source has the given lines under auth.
+// withAuth returns a file whose source has the given lines under auth.
 func withAuth(lines ...string) string {
 	return strings.Replace(minimal, "auth: {type: none}", "auth:\n      "+strings.Join(lines, "\n      "), 1)
 }
@@ -78,8 +78,8 @@ func TestSecretNeverPrints(t *testing.T) {
 	}
 }
 
-// TestSecretNotInProblems puts a secret where it is right, and mistakes around
-// it, among them those of YAML itself.
+// TestSecretNotInProblems puts a secret where it belongs, with mistakes around it, including
+// invalid YAML.
 func TestSecretNotInProblems(t *testing.T) {
 	t.Parallel()
 	const planted = "hunter2-planted"
@@ -90,7 +90,7 @@ func TestSecretNotInProblems(t *testing.T) {
 	} {
 		for _, key := range []string{"client_secret", "token", "client_secret_file"} {
 			if key == "client_secret_file" && !strings.HasPrefix(value, "${P") && value != planted {
-				continue // that key holds a path; it is here for secrets that are put under it by mistake
+				continue // this key holds a path; only secrets put there by mistake matter
 			}
 			_, err := parse(withAuth("type: oauth", key+": "+value), "", "PLANTED", planted)
 			if err == nil {
@@ -169,7 +169,7 @@ func TestSecretFileOfEveryone(t *testing.T) {
 	}
 }
 
-// Files that others than the config read are looked at too.
+// Files that other packages read are checked too.
 func TestOtherFilesOfEveryone(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -193,7 +193,7 @@ func TestOtherFilesOfEveryone(t *testing.T) {
 	}
 }
 
-// TestSecretOfTwo lets an empty variable fall back to the file.
+// TestSecretOfTwo checks that an empty variable falls back to the file.
 func TestSecretOfTwo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,31 +7,30 @@ import (
 	"time"
 )
 
-// Sink is where the Parquet goes. In a checked [Config] the URL is a local path,
-// or begins with s3:// and has no slash at its end: relative paths and file://
-// URLs are resolved.
+// Sink says where the Parquet goes. In a checked [Config], relative paths and file:// URLs are
+// resolved: URL is a local path, or begins with s3:// and does not end with a slash.
 type Sink struct {
 	// A folder, as a path or file:///path, or s3://bucket/prefix. A relative path starts at the folder of the config file.
 	URL string `yaml:"url" jsonschema:"required" want:"a path, file:///path or s3://bucket/prefix"`
-	// How to reach and use the store, where url is s3://.
+	// How to reach and use the store, if url is s3://.
 	S3 S3 `yaml:"s3"`
-	// How the Parquet is written.
+	// How to write the Parquet.
 	Parquet Parquet `yaml:"parquet"`
 }
 
-// State is where fhirkiln keeps what it must remember, some of it secret: ledgers, leases,
+// State says where fhirkiln keeps what it must remember, some of it secret: ledgers, leases,
 // manifests, quarantined lines. In a checked [Config] it is complete, as [Sink] is.
 type State struct {
-	// A folder, as a path or file:///path, or s3://bucket/prefix, in which fhirkiln makes a folder _fhirkiln for what it must remember: watermarks, links of files, quarantined lines. Left out: the sink.
+	// A folder, as a path or file:///path, or s3://bucket/prefix, in which fhirkiln creates a folder _fhirkiln for what it must remember: watermarks, links to files, quarantined lines. Default: the sink.
 	URL string `yaml:"url" want:"a path, file:///path or s3://bucket/prefix"`
-	// How to reach and use the store, where url is s3://. Left out: as the sink is, if that is on S3.
+	// How to reach and use the store, if url is s3://. Default: the sink's settings, if the sink is on S3.
 	S3 S3 `yaml:"s3"`
-	// How long another process waits after the last sign of life of one that works on a feed, before it takes over. On S3; on disk the system says at once who is alive.
+	// How long another process waits, after the last sign of life from one that is working on a feed, before it takes over. Used only on S3; on disk, the operating system knows at once who is alive.
 	LeaseTTL time.Duration `yaml:"lease_ttl" jsonschema:"default=1m" min:"1s" max:"1h"`
 }
 
-// checkState gives state what it takes from the sink. What is wrong with the sink is not
-// said again.
+// checkState checks the state and fills in what it takes from the sink. Problems with the sink
+// are not reported again.
 func (d *decoder) checkState(path string, s *State, sink Sink) {
 	own := d.given(join(path, "s3"))
 	if s.URL == "" && !d.failed[path] && !d.failed[join(path, "url")] {
@@ -47,11 +46,11 @@ func (d *decoder) checkState(path string, s *State, sink Sink) {
 	}
 }
 
-// onS3 reports whether a place is on S3, not on this machine.
+// onS3 reports whether a place is on S3 rather than on this machine.
 func onS3(place string) bool { return strings.HasPrefix(place, "s3://") }
 
-// checkPlace checks the url and s3 of a sink or a state, and returns the url in the form
-// that callers get.
+// checkPlace checks the url and s3 of a sink or a state, and returns the url in the form that
+// callers get.
 func (d *decoder) checkPlace(path, text string, s3 *S3) string {
 	place := d.checkPlaceURL(join(path, "url"), text)
 	s3Path := join(path, "s3")
@@ -62,8 +61,8 @@ func (d *decoder) checkPlace(path, text string, s3 *S3) string {
 	return place
 }
 
-// checkPlaceURL returns a path as an absolute one or one that starts at the folder of the
-// config file, and a URL without a slash at its end.
+// checkPlaceURL resolves a relative path against the folder of the config file, and returns a
+// URL without a slash at its end.
 func (d *decoder) checkPlaceURL(path, text string) string {
 	const want = "; want a path, file:///path or s3://bucket/prefix"
 	if text == "" || d.failed[path] {
@@ -103,7 +102,7 @@ func (d *decoder) checkPlaceURL(path, text string) string {
 	return text
 }
 
-// isBucket holds a bucket name to S3's rules, as far as they catch slips.
+// isBucket reports whether s follows S3's rules for bucket names, as far as they catch typos.
 func isBucket(s string) bool {
 	alien := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' }
 	return len(s) >= 3 && len(s) <= 63 && !strings.ContainsFunc(s, alien) && strings.Trim(s, "-.") == s

@@ -10,12 +10,12 @@ import (
 	"fhirkiln/config"
 )
 
-// defaultS3 is what S3 holds when the file does not name it.
+// defaultS3 is the S3 of a file that does not mention it.
 func defaultS3() config.S3 {
 	return config.S3{Encryption: config.EncryptionBucket, Checksums: config.ChecksumsAuto, ChunkMiB: 8}
 }
 
-// TestStateTakesFromSink: what state does not say of itself is the sink's.
+// TestStateTakesFromSink checks that what state leaves out comes from the sink.
 func TestStateTakesFromSink(t *testing.T) {
 	t.Parallel()
 	ofSink, ofState := defaultS3(), defaultS3()

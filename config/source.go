@@ -11,68 +11,68 @@ import (
 	"unicode"
 )
 
-// Source is a server to export from, and how to be let in.
+// Source is a server to export from, and how to get access to it.
 type Source struct {
 	// Name is the source's key in the file.
 	Name string `yaml:"-"`
 
-	// Base URL of the FHIR server, without $export, which is appended.
+	// Base URL of the FHIR server, without $export, which fhirkiln appends.
 	FHIR string `yaml:"fhir" jsonschema:"required" want:"a base URL such as https://fhir.example.org/r4"`
 	// How fhirkiln gets its access token.
 	Auth Auth `yaml:"auth" jsonschema:"required" want:"a mapping with at least type"`
-	// Further origins that credentials are for, besides that of fhir: servers hand out status URLs and files at another name of theirs.
+	// Origins that credentials are for, in addition to that of fhir. Needed if the server has status URLs or files under another name of its own.
 	TokenOrigins []string `yaml:"token_origins" jsonschema:"pattern=^https?://[^/?#@ ]+$" want:"origins such as https://files.example.org"`
-	// Origins of storage that output files lie at. Files there are fetched without credentials. Where some are given, files that need no token may lie nowhere else but there and where the credentials go.
+	// Origins of storage that holds output files. Files there are fetched without credentials. If given, files that need no token are fetched only from there and from where credentials go.
 	FileHosts []string `yaml:"file_hosts" jsonschema:"pattern=^https?://[^/?#@ ]+$" want:"origins such as https://bucket.s3.amazonaws.com"`
-	// Certificates, where the server wants one of yours or has one of its own authority.
+	// Certificates, if the server requires one of yours, or its own is from a private authority.
 	TLS TLS `yaml:"tls"`
-	// Proxy for all requests to this source, such as http://proxy.example.org:3128, with user:password@ if it wants them. Left out: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+	// Proxy for all requests to this source, such as http://proxy.example.org:3128, with user:password@ if the proxy requires it. Default: from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 	Proxy Secret `yaml:"proxy" jsonschema:"pattern=^(http|https|socks5)://"`
-	// The operation that exports. $davinci-data-export is Da Vinci's for groups of members (ATR and PDex), and tells by its exportType what the data is for.
+	// The export operation. $davinci-data-export is Da Vinci's for groups of members (ATR and PDex); its exportType says what the data is for.
 	Operation Operation `yaml:"operation" jsonschema:"enum=$export,enum=$davinci-data-export,default=$export"`
-	// HTTP method of the kick-off. Every server takes GET; some take POST, which keeps long parameters out of the URL.
+	// HTTP method of the kick-off. Every server accepts GET. Some accept POST, which keeps long parameters out of the URL.
 	Method string `yaml:"method" jsonschema:"enum=GET,enum=POST,default=GET"`
-	// Asks the server to pass over parameters that it does not support (Prefer: handling=lenient), each of which is then a warning. With false, a server that does not know a filter should refuse the export instead of ignoring it.
+	// Asks the server to ignore parameters that it does not support (Prefer: handling=lenient) and to warn of each. With false, a server that does not support a filter should refuse the export instead of ignoring the filter.
 	Lenient bool `yaml:"lenient" jsonschema:"default=false"`
-	// Asks for polls that are answered with 200 even when the export has failed (Prefer: separate-export-status, IG 3.0.0), for gateways that take a failed export for a server in trouble.
+	// Asks the server to answer polls with 200 even if the export has failed (Prefer: separate-export-status, IG 3.0.0), for gateways that mistake a failed export for a failing server.
 	SeparateStatus bool `yaml:"separate_status" jsonschema:"default=false"`
-	// How _since is written: an instant, as the standard says, or a date, as 1upHealth documents it. As a date it is the UTC day before, so that no time zone loses hours.
+	// How _since is written: instant, as in the standard, or date, as 1upHealth documents it. A date is the previous UTC day, so that no hours are lost in any time zone.
 	SinceFormat string `yaml:"since_format" jsonschema:"enum=instant,enum=date,default=instant"`
-	// How several types and elements are written: as one comma list, which some servers read alone, or as a repeated parameter, which IG 4.0.0 will want.
+	// How several types or elements are written: comma for one comma-separated list, the only form that some servers read, or repeat for a repeated parameter, which IG 4.0.0 will require.
 	ListFormat string `yaml:"list_format" jsonschema:"enum=comma,enum=repeat,default=comma"`
-	// Further parameters of every kick-off at this source. A name may stand several times.
+	// Further parameters of every kick-off at this source. The same name may appear several times.
 	Parameters []Parameter `yaml:"parameters" want:"mappings with name and value"`
 	// Further headers, of the kick-off or of all requests, such as a gateway's API key.
 	Headers []Header `yaml:"headers" want:"mappings with name and value"`
-	// Feeds that may have exports at this source at once, each one export after the other, until its run has ended and they are deleted there. Most servers allow a client only one export.
+	// How many feeds may have exports at this source at once. Each feed runs one export after the other and counts until its run has ended and its exports are deleted. Most servers allow a client only one export.
 	Exports int `yaml:"exports" jsonschema:"minimum=1,maximum=64,default=1"`
-	// Whether the server may forget an export once its data is published. auto tells it so unless published rows hold attachments that lie at the server, which may go with the export.
+	// Whether to delete an export at the server once its data is published. auto keeps the export if published rows refer to attachments at the server, which may be deleted with it.
 	DeleteExport DeleteExport `yaml:"delete_export" jsonschema:"enum=auto,enum=always,enum=never,default=auto"`
-	// How often the status URL is asked, and for how long.
+	// How often to ask the status URL, and for how long.
 	Poll Poll `yaml:"poll"`
-	// Output files fetched from this server at once. More helps with many small files, until the server answers 429.
+	// How many output files to fetch from this server at once. More helps with many small files, until the server answers 429.
 	Downloads int `yaml:"downloads" jsonschema:"minimum=1,maximum=64,default=4"`
 	// Allows http:// for servers other than this machine. Tokens and patient data then travel unencrypted.
 	AllowHTTP bool `yaml:"allow_http" jsonschema:"default=false"`
 }
 
-// TLS names files in PEM. In a checked [Config] their paths are resolved.
+// TLS names PEM files. In a checked [Config] their paths are resolved.
 type TLS struct {
-	// File of the certificate that says who you are (mTLS), with those between it and its authority. It is read again when it changes. It is shown to the origins of fhir, token_url, code_url and token_origins and to no other; with discover, write the token endpoint's origin into token_origins.
+	// File with your client certificate (mTLS) and any intermediate certificates. It is read again when it changes. It is shown only to the origins of fhir, token_url, code_url and token_origins; with discover, add the token endpoint's origin to token_origins.
 	ClientCert string `yaml:"client_cert"`
-	// File of the certificate's private key.
+	// File with the certificate's private key.
 	ClientKey string `yaml:"client_key"`
-	// File of certificates of authorities to trust besides this machine's own list.
+	// File with certificates of authorities to trust in addition to this machine's own.
 	CA string `yaml:"ca"`
 }
 
-// Poll bounds how the status URL is asked.
+// Poll says how often, and for how long, to ask the status URL.
 type Poll struct {
-	// Shortest pause between two requests, also when the server's Retry-After says less. Without a Retry-After pauses grow from here.
+	// Minimum pause between two requests, even if the server's Retry-After is shorter. Without Retry-After, pauses grow from here.
 	Min time.Duration `yaml:"min" jsonschema:"default=1s"`
-	// Longest pause between two requests, also when the server's Retry-After says more.
+	// Maximum pause between two requests, even if the server's Retry-After is longer.
 	Max time.Duration `yaml:"max" jsonschema:"default=5m"`
-	// How long a run waits for an export. The next run goes on waiting for the same; after seven times as long since its kick-off it is given up. Exports of years of claims take hours.
+	// How long a run waits for an export. The next run goes on waiting for the same export, which is given up seven deadlines after its kick-off. Exports of years of claims take hours.
 	Deadline time.Duration `yaml:"deadline" jsonschema:"default=24h"`
 }
 
@@ -112,7 +112,7 @@ func (d *decoder) checkTLS(path string, t *TLS) {
 	d.checkExposed(join(path, "client_key"), t.ClientKey)
 }
 
-// resolved makes a path start at the folder of the config file.
+// resolved makes a relative path start at the folder of the config file.
 func (d *decoder) resolved(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -120,7 +120,7 @@ func (d *decoder) resolved(path string) string {
 	return filepath.Join(d.dir, path)
 }
 
-// checkProxy quotes nothing of the URL, which may hold a password.
+// checkProxy checks the URL of a proxy. Messages do not quote it, since it may hold a password.
 func (d *decoder) checkProxy(path string, proxy Secret) {
 	if proxy == "" || d.failed[path] {
 		return
@@ -132,8 +132,7 @@ func (d *decoder) checkProxy(path string, proxy Secret) {
 	}
 }
 
-// secretPath is the path of a key, or of its twin with _file when that stands in
-// the file instead.
+// secretPath returns the path of a key, or of its _file twin if the config file has that.
 func (d *decoder) secretPath(path, key string) string {
 	if file := join(path, key+"_file"); d.given(file) {
 		return file
@@ -141,8 +140,7 @@ func (d *decoder) secretPath(path, key string) string {
 	return join(path, key)
 }
 
-// checkBase checks a URL to which paths are appended, and returns it without a slash at its
-// end.
+// checkBase checks a URL that paths are appended to, and returns it without a slash at its end.
 func (d *decoder) checkBase(path, text string, allowHTTP bool) string {
 	if !d.checkURL(path, text, allowHTTP) {
 		return text
@@ -154,8 +152,8 @@ func (d *decoder) checkBase(path, text string, allowHTTP bool) string {
 	return strings.TrimRight(text, "/")
 }
 
-// checkURL checks an absolute http or https URL. Messages do not quote it, since it may hold
-// a password.
+// checkURL checks an absolute http or https URL. Messages do not quote it, since it may hold a
+// password.
 func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
 	if text == "" || d.failed[path] {
 		return false
@@ -184,7 +182,7 @@ func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
 	return fault == ""
 }
 
-// isLoopback reports whether a host is this machine, so that nothing leaves it.
+// isLoopback reports whether a host is this machine, so that requests do not leave it.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
