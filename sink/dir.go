@@ -13,35 +13,35 @@ import (
 	"syscall"
 )
 
-// Dir is a folder on local disk. Files in it are 0600 and folders 0700. What is
-// published has reached the disk: every file is synced before it is renamed into
-// place, and its folder after.
+// Dir is a folder on local disk. Its files have mode 0600 and its folders 0700. Publishing
+// is durable: every file is synced before it is renamed into place, and its folder after.
 //
-// A method that is called with a canceled ctx does nothing and returns the cause; once
-// begun, it is finished.
+// Called with a canceled ctx, a method does nothing and returns the cause. Once begun, it
+// runs to the end, but List, Remove (between two files) and a waiting Swap stop when ctx
+// ends.
 //
-// Safe for concurrent use, by several processes too, on one machine or on a network's
-// file system that has locks (flock).
+// Safe for concurrent use, also by several processes, on one machine or on a network
+// file system with locks (flock).
 type Dir struct {
 	path    string
-	root    *os.Root // so that no key and no link leads out of the folder
+	root    *os.Root // keeps keys and links from leading out of the folder
 	writes  bool
 	settled settled
-	fsync   func(*os.File) error // is (*os.File).Sync, but for tests that want to see it
+	fsync   func(*os.File) error // (*os.File).Sync, unless a test replaces it
 }
 
 const (
-	stagingDir = "_fhirkiln/staging" // parts and files that are not yet in place
+	stagingDir = "_fhirkiln/staging" // parts and files not yet in place
 	locksDir   = "_fhirkiln/locks"   // see [Dir.Lock]
-	// stagedSuffix ends the name of a part that is not yet in its place.
+	// stagedSuffix ends the name of a part that is not yet in place.
 	stagedSuffix = ".staged"
 
 	fileMode = 0o600
 	dirMode  = 0o700
 )
 
-// OpenDir opens the folder, creates it if need be, and proves that it can be written
-// to, so that a run fails before it has asked a server for anything.
+// OpenDir opens the folder, creating it if necessary, and checks that it is writable, so
+// that a run fails before it asks a server for anything.
 func OpenDir(name string) (*Dir, error) {
 	failed := func(err error) error {
 		e := &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
@@ -75,7 +75,7 @@ func OpenDir(name string) (*Dir, error) {
 	return d, nil
 }
 
-// ReadDir opens a folder that is there, to read what was published; nothing is written.
+// ReadDir opens an existing folder to read what was published. It writes nothing.
 func ReadDir(name string) (*Dir, error) {
 	abs, err := filepath.Abs(name)
 	if err == nil {
@@ -88,7 +88,7 @@ func ReadDir(name string) (*Dir, error) {
 }
 
 func (d *Dir) proveWritable() error {
-	const key = "/probe" // is no key, so that it is no part's
+	const key = "/probe" // not a valid key, so no part can have it
 	f, err := d.createStaged(key)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (d *Dir) proveWritable() error {
 	probe := &dirStaging{dir: d, key: key, file: f}
 	_, err = probe.Write([]byte("fhirkiln was here\n"))
 	if err == nil {
-		// Publishing renames. Other processes may have renamed theirs, of the same name.
+		// Publishing renames. The probe may be gone: another process may have renamed it.
 		const there = ".fhirkiln-probe"
 		if moved := d.root.Rename(d.stagedName(key), there); moved == nil {
 			_ = d.root.Remove(there)
@@ -109,7 +109,7 @@ func (d *Dir) proveWritable() error {
 
 var errApart = errors.New("_fhirkiln in it is another volume, from which no file can be renamed into it")
 
-// Close lets go of the folder.
+// Close releases the folder.
 func (d *Dir) Close() error {
 	if d.writes {
 		d.pruneStaging()
@@ -118,10 +118,10 @@ func (d *Dir) Close() error {
 	return d.root.Close()
 }
 
-// String is the folder's path.
+// String returns the folder's path.
 func (d *Dir) String() string { return d.path }
 
-// Stage begins a part that is to be published at key. No two parts may share a key.
+// Stage begins a part to be published at key. No two parts may share a key.
 func (d *Dir) Stage(ctx context.Context, key string) (Staging, error) {
 	if err := check(ctx, key); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (d *Dir) publish(r Receipt) error {
 	if err == nil && !there {
 		err = d.moveStaged(r)
 		if errors.Is(err, fs.ErrNotExist) {
-			// Another process may have published it in the meantime.
+			// Another process may have published it meanwhile.
 			if there, _ := d.holds(r.Key, r.Size); there {
 				err = nil
 			}
@@ -155,11 +155,12 @@ func (d *Dir) publish(r Receipt) error {
 	if err != nil {
 		return err
 	}
-	// Also when it was there: whoever moved it may have been killed before this.
+	// Also if it was already there: the process that moved it may have been killed before
+	// it synced.
 	return d.syncUp(path.Dir(r.Key))
 }
 
-// Confirm proves that all of a part is staged, or published already. If it is not, the
+// Confirm checks that all of a part is staged, or already published. If neither, the
 // error wraps [fs.ErrNotExist].
 func (d *Dir) Confirm(ctx context.Context, r Receipt) error {
 	if err := check(ctx, r.Key); err != nil {
@@ -189,7 +190,7 @@ func (d *Dir) moveStaged(r Receipt) error {
 	return d.move(staged, r.Key)
 }
 
-// holds says whether a file is there. That another one is there is an error.
+// holds reports whether the file exists. A different file in its place is an error.
 func (d *Dir) holds(name string, size int64) (bool, error) {
 	info, err := d.root.Lstat(name)
 	switch {
@@ -207,7 +208,7 @@ func isPart(info fs.FileInfo, size int64) bool {
 	return info.Mode().IsRegular() && info.Size() == size
 }
 
-// Open reads what was published or put at key. If nothing is there, the error is
+// Open opens what was published or put at key. If there is no such file, the error wraps
 // [fs.ErrNotExist].
 func (d *Dir) Open(ctx context.Context, key string) (Reader, error) {
 	if err := check(ctx, key); err != nil {
@@ -229,13 +230,13 @@ func (d *Dir) Open(ctx context.Context, key string) (Reader, error) {
 	return &dirReader{File: f, size: info.Size()}, nil
 }
 
-// stagedName is where a key's bytes wait. All staged files lie in one folder, under a
-// name that no reader's glob for Parquet finds. It says the key, for [Dir.Staged], unless
-// that makes it longer than file systems take.
+// stagedName returns the name under which a key's bytes are staged. All staged files are in
+// one folder, under names that no reader's glob for Parquet matches. The name contains the
+// key, for [Dir.Staged], unless that makes it longer than file systems allow.
 func (d *Dir) stagedName(key string) string {
-	const longest = 255
+	const maxName = 255
 	name := fmt.Sprintf("%s-%.8x%s", url.PathEscape(key), sha256.Sum256([]byte(key)), stagedSuffix)
-	if len(name) > longest {
+	if len(name) > maxName {
 		name = fmt.Sprintf("%s-%.8x%s", path.Base(key), sha256.Sum256([]byte(key)), stagedSuffix)
 	}
 	return stagingDir + "/" + name
@@ -251,7 +252,7 @@ func (d *Dir) createStaged(key string) (*os.File, error) {
 	return f, err
 }
 
-// move renames a synced file into its folder; syncUp makes that durable.
+// move renames a synced file into place; syncUp makes the rename durable.
 func (d *Dir) move(from, to string) error {
 	return d.inFolder(path.Dir(to), func() error { return d.root.Rename(from, to) })
 }
@@ -263,7 +264,7 @@ func (d *Dir) failed(doing, key string, err error) error {
 	e := &Error{Doing: doing, Where: filepath.Join(d.path, filepath.FromSlash(key)), Err: bare(err)}
 	switch {
 	case errors.Is(err, ErrChanged):
-		// No hint: it is the caller's to know what that means.
+		// No hint: only the caller knows what this means.
 	case errors.Is(err, ErrLocked):
 		e.Hint = "wait until the other process has ended"
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):

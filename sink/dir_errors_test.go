@@ -37,7 +37,7 @@ func TestOpenDirFails(t *testing.T) {
 			struct{ name, folder, why string }{"cannot be created", "/proc/lake", "no such file or directory"},
 			struct{ name, folder, why string }{"cannot be written to", "/proc/self", ""})
 	}
-	if os.Geteuid() != 0 { // whom modes do not stop
+	if os.Geteuid() != 0 { // root ignores modes
 		tests = append(tests, struct{ name, folder, why string }{"a foreign folder", locked, "permission denied"})
 	}
 	for _, tt := range tests {
@@ -56,7 +56,7 @@ func TestOpenDirFails(t *testing.T) {
 	}
 }
 
-// wantError checks that an error is the store's, and that a person can read it.
+// wantError checks that an error is a [sink.Error] that a person can read.
 func wantError(t *testing.T, err error, text, path string) {
 	t.Helper()
 	var e *sink.Error

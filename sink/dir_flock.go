@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// flock locks an open file; [ErrLocked] if another has. The lock is the open file's, so
-// that goroutines of one process exclude each other as well. It lasts until funlock, or
-// until all of the file's descriptors are closed, see there.
+// flock locks an open file, and returns [ErrLocked] if it is already locked. The lock
+// belongs to the open file, so it also excludes other goroutines of this process. It lasts
+// until funlock, or until all of the open file's descriptors are closed (see funlock).
 func flock(f *os.File) error {
 	err := control(f, syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -19,9 +19,8 @@ func flock(f *os.File) error {
 	return err
 }
 
-// funlock lets go of the lock at once. Close does not always: a child that this process
-// starts has a descriptor of the same open file, and with it the lock, from its fork to its
-// exec.
+// funlock releases the lock at once. Close may not: between its fork and its exec, a child
+// of this process has a descriptor of the same open file, and with it the lock.
 func funlock(f *os.File) error { return control(f, syscall.LOCK_UN) }
 
 func control(f *os.File, how int) error {

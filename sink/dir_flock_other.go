@@ -9,7 +9,7 @@ import (
 	"runtime"
 )
 
-// flock cannot lock here, so that Swap and Lock fail and Put goes on without.
+// flock cannot lock on this system: Swap and Lock fail, and Put works without a lock.
 func flock(*os.File) error {
 	return fmt.Errorf("locking files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// inFolder runs do, in a folder that it creates if need be. Others may prune the folder in
-// between, since it is still empty; then both are done again, up to a bound that chance
-// does not reach.
+// inFolder runs do, creating the folder that do needs if it does not exist. Others may
+// prune the new folder before do uses it, since it is still empty. Then inFolder tries
+// again, up to a bound that is never reached by chance.
 func (d *Dir) inFolder(folder string, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
@@ -21,7 +21,7 @@ func (d *Dir) inFolder(folder string, do func() error) error {
 			d.prune(folder)
 			return err
 		}
-		// MkdirAll says either of the two of a folder that is pruned while it looks.
+		// MkdirAll may return either of these if the folder is pruned while it looks.
 		err = d.root.MkdirAll(folder, dirMode)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return err
@@ -29,8 +29,8 @@ func (d *Dir) inFolder(folder string, do func() error) error {
 	}
 }
 
-// syncUp syncs a folder, and those above it as far as they are not settled: new folders
-// live in their parents' entries.
+// syncUp syncs a folder and its parents, up to the first settled one: a new folder is only
+// durable once its entry in its parent is.
 func (d *Dir) syncUp(folder string) error {
 	var fresh []*os.File
 	defer func() {
@@ -66,9 +66,9 @@ func (d *Dir) sync(folder string) error {
 	return errors.Join(d.fsync(f), f.Close())
 }
 
-// prune removes folders that have become empty, up to the root or to the staging folder,
-// which stays until Close: the next part needs it. One that cannot be removed, since it is
-// in use or is a mount, is no reason to fail.
+// prune removes the folder if it is empty, then its parents likewise, up to the root or the
+// staging folder. The staging folder stays until Close, since the next part needs it. A
+// folder that cannot be removed, because it is in use or is a mount, is not an error.
 func (d *Dir) prune(folder string) {
 	for ; folder != "." && folder != stagingDir; folder = path.Dir(folder) {
 		if !d.removeEmpty(folder) {
@@ -84,10 +84,10 @@ func (d *Dir) pruneStaging() {
 	}
 }
 
-// removeEmpty says whether the folder is gone.
+// removeEmpty removes an empty folder and reports whether it is gone.
 func (d *Dir) removeEmpty(folder string) bool {
 	info, err := d.root.Lstat(folder)
-	if err == nil && !info.IsDir() { // Remove would take a file or a link as well
+	if err == nil && !info.IsDir() { // Remove would also remove a file or a link
 		return false
 	}
 	if err == nil {
@@ -96,11 +96,13 @@ func (d *Dir) removeEmpty(folder string) bool {
 	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
-// settled are folders of a Dir that are on disk by name, as are all above them.
+// settled is the set of a Dir's folders that are known to be durable: their entries and
+// those of all their parents are on disk.
 //
-// They are held open: until they are closed, no other folder gets their number (inode).
-// So one of the same path and number is the same, was there all the time, and those above
-// it too, since only empty ones are removed. That holds whatever other processes do.
+// The folders are held open, since no other folder gets their inode number before they are
+// closed. So a folder of the same path and inode is the same one and was never removed, and
+// neither were its parents, since only empty folders are removed. This holds whatever other
+// processes do.
 //
 // Safe for concurrent use.
 type settled struct {
@@ -108,11 +110,11 @@ type settled struct {
 	open map[string]*os.File
 }
 
-// mostSettled bounds the open files. A run needs few at a time: those of its ledger, of
-// staged parts, of the feed's state and of what it publishes side by side.
-const mostSettled = 32
+// maxSettled bounds the number of open files. A run needs few at a time: the folders of its
+// ledger, of staged parts, of the feed's state and of what it publishes in parallel.
+const maxSettled = 32
 
-// has says whether f, which is open as the folder, is settled.
+// has reports whether the folder, opened as f, is settled.
 func (s *settled) has(folder string, f *os.File) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +130,7 @@ func (s *settled) has(folder string, f *os.File) bool {
 	return err == nil && os.SameFile(was, is)
 }
 
-// add takes f, which is open as the folder.
+// add marks the folder, opened as f, as settled. It takes ownership of f.
 func (s *settled) add(folder string, f *os.File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +141,7 @@ func (s *settled) add(folder string, f *os.File) {
 		was.Close()
 	}
 	for other, was := range s.open {
-		if len(s.open) < mostSettled {
+		if len(s.open) < maxSettled {
 			break
 		}
 		was.Close()

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Of a folder that was made anew, at the same path and even with the same number, it is
-// not known whether it has reached the disk.
+// A recreated folder is not settled, even with the same path and inode number.
 func TestSettled(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -52,7 +51,7 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// However many folders there are, few are held open.
+// However many folders there are, only a few are held open.
 func TestSettledIsBounded(t *testing.T) {
 	t.Parallel()
 	d, err := OpenDir(t.TempDir())
@@ -60,7 +59,7 @@ func TestSettledIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for i := range 3 * mostSettled {
+	for i := range 3 * maxSettled {
 		folder := fmt.Sprintf("a/%d/b", i)
 		if err := d.root.MkdirAll(folder, dirMode); err != nil {
 			t.Fatal(err)
@@ -68,7 +67,7 @@ func TestSettledIsBounded(t *testing.T) {
 		if err := d.syncUp(folder); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(d.settled.open); n > mostSettled {
+		if n := len(d.settled.open); n > maxSettled {
 			t.Fatalf("%d folders are open", n)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The device behind a staged file is replaced by one that is always full. It cannot be
-// synced either, which lets Finish fail.
+// The test replaces a staged file by a device that is always full. It cannot be synced
+// either, so Finish fails.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

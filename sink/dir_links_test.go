@@ -10,7 +10,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// Whoever may write into the folder must not lead a run out of it by a link.
+// Someone with write access to the folder must not lead a run out of it by a link.
 func TestLinksOutwardsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	root, outside := t.TempDir(), t.TempDir()

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// Lock takes the lock of a key, which need not be a file's, for this process alone. It
-// does not wait: if another process has it, or another goroutine of this one, the
-// error wraps [ErrLocked]. The kernel lets go of it when the process dies, in whatever
-// way. unlock lets go of it; calling it again does nothing.
+// Lock locks a key exclusively. There need not be a file at the key. Lock does not wait: if
+// another process holds the lock, or another goroutine of this one, the error wraps
+// [ErrLocked]. The kernel releases the lock when the process dies, however it dies. unlock
+// releases it; calling it again does nothing.
 //
-// The lock is on a file of its own that stays: if it were ever renamed or removed, two
-// processes could each lock another file of that name.
+// The lock is on a separate file that is never renamed or removed: otherwise two processes
+// could each lock a different file of that name.
 func (d *Dir) Lock(ctx context.Context, key string) (unlock func(), err error) {
 	if err := check(ctx, key); err != nil {
 		return nil, err
@@ -47,17 +47,16 @@ func (d *Dir) tryLock(name string) (unlock func(), err error) {
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		_ = funlock(f) // and if that fails, Close does it, if late
+		_ = funlock(f) // if this fails, Close releases the lock, but maybe later
 		f.Close()
 	}), nil
 }
 
-// waitLock is tryLock that waits until ctx ends. It asks again and again, since the
-// kernel's own wait does not end with ctx, and the process that has the lock may be
-// stopped for long.
+// waitLock is like tryLock, but waits for the lock until ctx ends. It polls, since the
+// kernel's own wait ignores ctx and the process with the lock may be stopped for long.
 func (d *Dir) waitLock(ctx context.Context, name string) (unlock func(), err error) {
-	const longest = 50 * time.Millisecond
-	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+	const maxPause = 50 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
 		unlock, err := d.tryLock(name)
 		if err == nil || !errors.Is(err, ErrLocked) {
 			return unlock, err

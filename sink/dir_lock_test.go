@@ -19,7 +19,7 @@ import (
 
 const lockKey = "_fhirkiln/feeds/members.json"
 
-// lockEnv makes the test's binary a process that locks lockKey in the folder that it
+// lockEnv makes the test binary a process that locks lockKey in the folder that the variable
 // names, says so, and lives until its stdin ends.
 const lockEnv = "FHIRKILN_TEST_LOCK"
 
@@ -75,10 +75,10 @@ func TestLock(t *testing.T) {
 	}
 	unlock()
 	now := lock(t, other)
-	unlock() // again, which must not let go of the other's
+	unlock() // again, which must not release the other's lock
 	wantLocked(t, one)
 
-	// The locked file itself can be swapped, and a lock is no file of the sink's.
+	// The locked file itself can be swapped, and a lock file is not one of the sink's files.
 	if _, err := one.Swap(t.Context(), lockKey, []byte("content"), ""); err != nil {
 		t.Error(err)
 	}
@@ -107,8 +107,8 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// A child that this process starts has its descriptors from its fork to its exec, so that
-// Close alone would let go of a lock only then.
+// From fork to exec, a child of this process has its descriptors, so Close alone would
+// release a lock only at the exec.
 func TestUnlockBesideAChild(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -126,7 +126,7 @@ func TestUnlockBesideAChild(t *testing.T) {
 	}
 }
 
-// duplicate is a further descriptor of a file that this process has open.
+// duplicate returns another descriptor of a file that this process has open.
 func duplicate(t *testing.T, name string) int {
 	t.Helper()
 	var want, is syscall.Stat_t
@@ -181,7 +181,7 @@ func TestLockGoesWithItsProcess(t *testing.T) {
 	lock(t, d)()
 }
 
-// A process that is stopped while it swaps must not hang the others for good.
+// A process that is stopped while it swaps must not hang the others forever.
 func TestSwapWaitsAsLongAsItsContext(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -246,7 +246,8 @@ func TestOpenDirSweepsWhatKilledPutsHaveLeft(t *testing.T) {
 	if diff := cmp.Diff([]string{"LIVE.put"}, left()); diff != "" {
 		t.Errorf("after OpenDir (-want +got):\n%s", diff)
 	}
-	// As its process's end does; Close alone may not, beside a child that another test starts.
+	// As the end of its process would. Close alone may not, if another test is just starting
+	// a child.
 	if err := syscall.Flock(int(live.Fd()), syscall.LOCK_UN); err != nil {
 		t.Error(err)
 	}

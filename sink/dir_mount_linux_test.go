@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Parts are staged on the volume on which they are published, or nothing is fetched at all.
+// Parts must be staged on the volume that they are published on, or nothing is fetched.
 func TestStagingOnAnotherVolume(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

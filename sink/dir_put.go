@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// putSuffix ends the name of a file that Put has not yet moved into its place.
+// putSuffix ends the name of a file that Put has not yet moved into place.
 const putSuffix = ".put"
 
-// Put writes a small file whole: a reader sees the old content or the new. Of several
-// at once the last one stays.
+// Put writes a small file atomically: a reader sees the old content or the new. Of
+// concurrent Puts, the last one wins.
 func (d *Dir) Put(ctx context.Context, key string, content []byte) error {
 	if err := check(ctx, key); err != nil {
 		return err
@@ -28,8 +28,9 @@ func (d *Dir) put(key string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	// Open, and so locked, until it is in its place, so that no other process sweeps it.
-	// There nobody locks it, so that nothing is lost if the lock outlasts Close (see funlock).
+	// The file stays open, and so locked, until it is in place, so that no other process
+	// sweeps it. In place, nobody locks it, so a lock that outlasts Close (see funlock) does
+	// no harm.
 	defer f.Close()
 	_, err = f.Write(content)
 	if err == nil {
@@ -44,8 +45,8 @@ func (d *Dir) put(key string, content []byte) error {
 	return d.syncUp(path.Dir(key))
 }
 
-// createPut creates a file of a name of its own and locks it, which says to sweepPuts
-// that its process lives.
+// createPut creates a file with a unique name and locks it, which tells sweepPuts that its
+// process is alive.
 func (d *Dir) createPut(key string) (*os.File, string, error) {
 	for {
 		name := fmt.Sprintf("%s/%s%s", stagingDir, rand.Text(), putSuffix)
@@ -57,18 +58,18 @@ func (d *Dir) createPut(key string) (*os.File, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		// Without locks (some network file systems) nothing is ever swept either.
+		// Without locks (some network file systems), nothing is swept either.
 		err = flock(f)
 		if !errors.Is(err, ErrLocked) && (err != nil || d.isAt(f, name)) {
-			return f, name, nil //nolint:nilerr // see above: without locks it works as well
+			return f, name, nil //nolint:nilerr // see above: works without locks, too
 		}
-		f.Close() // a sweep came between its creation and its lock
+		f.Close() // a sweep came between creating and locking
 	}
 }
 
-// sweepPuts removes what Puts of killed processes have left, which nobody else would:
-// those processes' successors have other names for their files. That some of it cannot
-// be removed is no reason to fail.
+// sweepPuts removes files that the Puts of killed processes left behind. Nobody else would:
+// the names are random, so later processes do not reuse them. A file that cannot be removed
+// is not an error.
 func (d *Dir) sweepPuts() {
 	left, err := fs.ReadDir(d.root.FS(), stagingDir)
 	if err != nil {
@@ -83,7 +84,7 @@ func (d *Dir) sweepPuts() {
 		if err != nil {
 			continue
 		}
-		// Only who has the lock moves or removes it, so isAt stays true.
+		// Only the lock's holder moves or removes the file, so isAt stays true.
 		if flock(f) == nil && d.isAt(f, name) {
 			_ = d.remove(name)
 		}
@@ -91,7 +92,7 @@ func (d *Dir) sweepPuts() {
 	}
 }
 
-// isAt says whether an open file is (still) the one of that name.
+// isAt reports whether an open file is still the one of that name.
 func (d *Dir) isAt(f *os.File, name string) bool {
 	open, err := f.Stat()
 	if err != nil {

@@ -21,9 +21,8 @@ var _ Reader = (*dirReader)(nil)
 // Size implements [Reader].
 func (r *dirReader) Size() int64 { return r.size }
 
-// List calls each for every file whose key starts with prefix, in the byte order of
-// their keys, but for what is only staged and for the files of locks. An error of each
-// ends it and is returned.
+// List calls each for every file whose key starts with prefix, in byte order of the keys.
+// It skips staged parts and lock files. An error from each stops it and is returned.
 func (d *Dir) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
 	return d.list(ctx, ".", prefix, each)
 }
@@ -32,12 +31,12 @@ func (d *Dir) list(ctx context.Context, folder, prefix string, each func(key str
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	// A folder, or a file in it, may be gone by the time that it is looked at.
+	// A folder, or a file in it, may be gone by now.
 	entries, err := fs.ReadDir(d.root.FS(), folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return d.failed("listing files", folder, err)
 	}
-	// As keys, "a-b/x" comes before "a/x".
+	// In key order, "a-b/x" comes before "a/x".
 	inKey := func(e fs.DirEntry) string {
 		if e.IsDir() {
 			return e.Name() + "/"

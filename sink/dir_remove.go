@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Abort throws a staged part away, and removes it if it was published; another file
-// at its key stays. Aborting it again does nothing.
+// Abort discards a staged part, and removes it if it was published. A different file at its
+// key stays. Aborting a part again does nothing.
 func (d *Dir) Abort(ctx context.Context, r Receipt) error {
 	if err := check(ctx, r.Key); err != nil {
 		return err
@@ -23,10 +23,10 @@ func (d *Dir) Abort(ctx context.Context, r Receipt) error {
 	return d.removeIf(r.Key, func(there fs.FileInfo) bool { return isPart(there, r.Size) })
 }
 
-// Discard throws away whatever any process has staged under key, with or without a
-// receipt, and removes what is published there: for a key that a dead run has noted
-// before it staged anything. Discarding it again does nothing. Nobody may still be
-// writing a part for that key.
+// Discard discards whatever any process has staged under key, with or without a receipt,
+// and removes what is published there. It is for keys that a dead run recorded before it
+// staged anything. Discarding a key again does nothing. Nobody may still be writing a part
+// for that key.
 func (d *Dir) Discard(ctx context.Context, key string) error {
 	if err := check(ctx, key); err != nil {
 		return err
@@ -37,13 +37,13 @@ func (d *Dir) Discard(ctx context.Context, key string) error {
 	return d.removeIf(key, func(there fs.FileInfo) bool { return there.Mode().IsRegular() })
 }
 
-// Remove removes files that were published or put, one after the other. One that is not
-// there is none to remove.
+// Remove removes published parts and files written by Put, in order. A missing file is not
+// an error.
 //
-// After a power cut within it, those that are gone are the first ones only on file systems
-// that keep the order, as those with a journal do.
+// After a power cut during Remove, the removed files are a prefix of keys only on file
+// systems that keep the order of operations, as journaling ones do.
 func (d *Dir) Remove(ctx context.Context, keys ...string) error {
-	var folders []string // that have lost files, each once
+	var folders []string // those that lost files, without duplicates
 	err := d.unlink(ctx, keys, func(folder string) {
 		if !slices.Contains(folders, folder) {
 			folders = append(folders, folder)
@@ -55,7 +55,8 @@ func (d *Dir) Remove(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// unlink removes files without syncing their folders, with which it calls removed.
+// unlink removes files without syncing their folders. It calls removed with the folder of
+// each removed file.
 func (d *Dir) unlink(ctx context.Context, keys []string, removed func(folder string)) error {
 	for _, key := range keys {
 		if err := check(ctx, key); err != nil {
@@ -69,7 +70,7 @@ func (d *Dir) unlink(ctx context.Context, keys []string, removed func(folder str
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			d.prune(path.Dir(key)) // which a process that was killed may not have come to
+			d.prune(path.Dir(key)) // a killed process may not have gotten to it
 		case err != nil:
 			return d.failed("removing a file", key, err)
 		}
@@ -88,7 +89,7 @@ func (d *Dir) removeIf(key string, want func(there fs.FileInfo) bool) error {
 	return d.remove(key)
 }
 
-// remove removes a file, if it is there, and the folders that it leaves empty.
+// remove removes a file, if it exists, and the folders that this leaves empty.
 func (d *Dir) remove(name string) error {
 	err := d.root.Remove(name)
 	switch {
@@ -101,7 +102,7 @@ func (d *Dir) remove(name string) error {
 	return d.removedFrom(path.Dir(name))
 }
 
-// removedFrom makes it durable that files are gone: one that a gc has removed must not be
+// removedFrom makes removals from a folder durable: a file that gc has removed must not be
 // back after a power cut.
 func (d *Dir) removedFrom(folder string) error {
 	if err := d.sync(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -111,10 +112,10 @@ func (d *Dir) removedFrom(folder string) error {
 	return nil
 }
 
-// Staged calls each for what is staged under keys that start with prefix, finished or
-// not, in any order, with when it was last written to: for finding what dead runs have
-// left of which no ledger knows. Keys of more than about 200 bytes are passed over. An
-// error of each ends it and is returned.
+// Staged calls each for every part staged under a key that starts with prefix, finished or
+// not, in any order, with the time of its last write. It is for finding what dead runs left
+// behind that is in no ledger. Keys longer than about 200 bytes are skipped. An error from
+// each stops it and is returned.
 func (d *Dir) Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (d *Dir) Staged(ctx context.Context, prefix string, each func(key string, a
 		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was published or aborted just now
+			continue // just published or aborted
 		}
 		if err != nil {
 			return d.failed("listing staged parts", stagingDir, err)
@@ -142,8 +143,8 @@ func (d *Dir) Staged(ctx context.Context, prefix string, each func(key string, a
 	return nil
 }
 
-// stagedKey is the key whose stagedName is in the staging folder, false if it cannot be
-// told.
+// stagedKey returns the key of a file in the staging folder (the inverse of stagedName), or
+// false if the name does not tell.
 func (d *Dir) stagedKey(name string) (string, bool) {
 	escaped, ok := strings.CutSuffix(name, stagedSuffix)
 	end := strings.LastIndexByte(escaped, '-')

@@ -13,11 +13,12 @@ type dirStaging struct {
 	key  string
 	file *os.File // nil once finished or aborted
 	size int64
-	back int64 // so much of it is on its way to the disk
+	back int64 // how many bytes are being written back to disk
 }
 
-// writeBackTo is how much of a part of so many bytes is to be on its way to the disk, so that
-// Finish waits less. It is one step behind the end, for the page there is still written to.
+// writeBackTo returns how many bytes of a part of the given size should be on their way to
+// disk, so that Finish waits less. It stays a step behind the end, where the last page is
+// still being written to.
 func writeBackTo(size int64) int64 {
 	const step = 1 << 20
 	return max(0, size-size%step-step)
@@ -49,7 +50,7 @@ func (s *dirStaging) Finish(ctx context.Context) (Receipt, error) {
 	}
 	err := errors.Join(s.dir.fsync(s.file), s.file.Close())
 	if err == nil {
-		err = s.dir.syncUp(stagingDir) // a file is durable when its name is
+		err = s.dir.syncUp(stagingDir) // a file is durable once its name is
 	}
 	if err != nil {
 		return Receipt{}, s.dir.failed("writing a part", s.key, err)
@@ -63,7 +64,7 @@ func (s *dirStaging) Abort(context.Context) error {
 	if s.file == nil {
 		return nil
 	}
-	s.file.Close() // again after a Finish that failed, at worst
+	s.file.Close() // at worst a second time, after a failed Finish
 	s.file = nil
 	return s.dir.remove(s.dir.stagedName(s.key))
 }

@@ -9,8 +9,8 @@ import (
 	"io/fs"
 )
 
-// Load reads a small file whole, with its version. If nothing is there, the error is
-// [fs.ErrNotExist].
+// Load reads a small file whole and returns it with its version. If the file does not
+// exist, the error wraps [fs.ErrNotExist].
 func (d *Dir) Load(ctx context.Context, key string) ([]byte, Version, error) {
 	f, err := d.Open(ctx, key)
 	if err != nil {
@@ -24,19 +24,19 @@ func (d *Dir) Load(ctx context.Context, key string) ([]byte, Version, error) {
 	return content, dirVersion(content), nil
 }
 
-// dirVersion is the content's hash: times and inodes come back, so that a file could
-// change and look the same.
+// dirVersion hashes the content: modification times and inode numbers can recur, so by them
+// a changed file could look the same.
 func dirVersion(content []byte) Version {
 	return Version(fmt.Sprintf("%x", sha256.Sum256(content)))
 }
 
-// Swap replaces a file's content if the file is still at the version old, "" being
-// that of no file, and returns the new version. Otherwise the error wraps [ErrChanged]
-// and nothing has changed. If it fails in any other way, the file has the old content
-// or the new one: Load tells.
+// Swap replaces a file's content if the file is still at version old, and returns the new
+// version. An old of "" means that the file does not exist. If the version differs, the
+// error wraps [ErrChanged] and nothing has changed. After any other failure the file has
+// the old content or the new one: Load tells which.
 //
-// It waits, as long as ctx lasts, while another process swaps the same key. Only those
-// who swap a key are told apart: it must not be put, nor removed while others swap it.
+// Swap waits until ctx ends while another process swaps the same key. It is atomic only
+// among Swaps: a swapped key must never be written by Put, nor removed while others swap it.
 func (d *Dir) Swap(ctx context.Context, key string, content []byte, old Version) (Version, error) {
 	if err := check(ctx, key); err != nil {
 		return "", err

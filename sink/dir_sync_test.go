@@ -12,8 +12,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// What outlasts a power cut is seen nowhere else: a file is synced with all its content
-// before it is renamed, and then its folder, with those above it that are new.
+// No other test sees what survives a power cut: a file is synced with all its content before
+// it is renamed, then its folder is, with its new parents.
 func TestDirSyncs(t *testing.T) {
 	t.Parallel()
 	const (
@@ -62,7 +62,7 @@ func TestDirSyncs(t *testing.T) {
 		}, []string{"_fhirkiln/staging/* of 7000 bytes, x not there", "_fhirkiln/staging, x not there", "_fhirkiln, x not there", "., x not there"}},
 		{"Publish", func() error { return d.Publish(t.Context(), receipt) },
 			[]string{"a/b, x there", "a, x there", "., x there"}},
-		// Whoever published it may have been killed before it had synced the folder.
+		// The process that published it may have been killed before it synced the folder.
 		{"Publish again", func() error { return d.Publish(t.Context(), receipt) },
 			[]string{"a/b, x there"}},
 		{"Abort", func() error { return d.Abort(t.Context(), receipt) },

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(lockEnv); folder != "" {
 		os.Exit(lockAndWait(folder))
 	}
-	// The machine's own settings of AWS, and its proxy, are none of the tests' business.
+	// The tests must not depend on the machine's AWS settings and proxy.
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(stageEnv); endpoint != "" {
 		os.Exit(stageAndMeasure(endpoint))
 	}
-	syscall.Umask(0) // so that the modes that are seen are the modes that were asked for
+	syscall.Umask(0) // so that files get exactly the modes that were asked for
 	goleak.VerifyTestMain(m)
 }
 
@@ -64,9 +64,9 @@ func openDir(t *testing.T, root string) *sink.Dir {
 	return d
 }
 
-// tidy checks that only the owner may read what is in root, that nothing is staged,
-// and that no folder is empty but that for staging, which stays until Close. It returns
-// the paths of all files.
+// tidy checks that only the owner can read what is in root, that nothing is staged, and that
+// no folder is empty except the staging folder, which stays until Close. It returns the paths
+// of all files.
 func tidy(t *testing.T, root string) []string {
 	t.Helper()
 	files := []string{}
@@ -95,7 +95,7 @@ func tidy(t *testing.T, root string) []string {
 			}
 			files = append(files, rel)
 		}
-		if info.Mode() != want && name != root { // which may be the test's own
+		if info.Mode() != want && name != root { // the test may have created root itself
 			t.Errorf("%s has the mode %v, want %v", name, info.Mode(), want)
 		}
 		if strings.HasSuffix(name, ".staged") {
@@ -125,7 +125,7 @@ func stage(t *testing.T, d *sink.Dir, key, content string) sink.Receipt {
 	return r
 }
 
-// stagedFile is the one staged file in root.
+// stagedFile returns the path of the only staged file in root.
 func stagedFile(t *testing.T, root string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(root, "_fhirkiln", "staging", "*"))
@@ -193,8 +193,8 @@ func TestPublishRefusesADamagedPart(t *testing.T) {
 	}
 }
 
-// A process that is killed while it writes a part leaves no receipt, but its key is
-// known: the part can be aborted, and the key can be used again.
+// A process killed while it writes a part leaves no receipt, but the key is known: the part
+// can be aborted, and the key used again.
 func TestAfterAKilledProcess(t *testing.T) {
 	t.Parallel()
 	const key = "a/p.parquet"
@@ -226,7 +226,7 @@ func TestAfterAKilledProcess(t *testing.T) {
 	}
 }
 
-// No name that a reader globs for may show before Publish, on the disk itself.
+// Before Publish, no file on disk may have a name that a reader's glob matches.
 func TestStagedIsOutsideOfGlobs(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -262,8 +262,8 @@ func TestStagedIsOutsideOfGlobs(t *testing.T) {
 	tidy(t, root)
 }
 
-// The staging folder goes with each Dir, and the others with their last file, while others
-// need them.
+// The staging folder is removed with each Dir, and other folders with their last file, while
+// others need them.
 func TestFoldersComeAndGo(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -301,7 +301,7 @@ func TestFoldersComeAndGo(t *testing.T) {
 	}
 }
 
-// While a file is put again and again, whoever reads it sees one content, whole.
+// While a file is put again and again, every reader sees one content, whole.
 func TestPutIsAtomic(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -337,7 +337,7 @@ func TestPutIsAtomic(t *testing.T) {
 	tidy(t, root)
 }
 
-// A part of several megabytes, written in odd pieces, has them all.
+// A part of several megabytes, written in odd pieces, is complete.
 func TestDirLargePart(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeBack has the system begin to bring bytes of a file to the disk. It waits only
-// while the disk's queue is full. Whether it works, Sync tells.
+// writeBack asks the system to start writing a range of a file to disk. It waits only while
+// the disk's queue is full. Errors are left for Sync to report.
 func writeBack(f *os.File, from, size int64) {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -4,5 +4,5 @@ package sink
 
 import "os"
 
-// writeBack does nothing: the system begins when it likes, at Sync at the latest.
+// writeBack does nothing: the system starts writing when it likes, at Sync at the latest.
 func writeBack(*os.File, int64, int64) {}

@@ -13,17 +13,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// S3 is a folder of a bucket: AWS's, or that of a store that speaks its protocol.
+// S3 is a folder of a bucket, on AWS or another store that speaks S3's protocol.
 //
-// A part that is staged is a multipart upload with all its bytes in place that is not
-// yet completed. Such uploads cost as objects do until they are completed or aborted,
-// so give the bucket a lifecycle rule that aborts those of more than a week.
+// A staged part is a multipart upload with all its bytes in place, not yet completed. Such
+// uploads cost as much as objects until they are completed or aborted, so give the bucket a
+// lifecycle rule that aborts uploads older than a week.
 //
-// Answers of 500 and 503, time-outs and broken connections are tried again by every
-// method, with growing pauses, for S3Options.Attempts times. Where that may hide that
-// the first try came through, the method finds out. A ctx that ends, ends it.
+// Every method retries responses 500 and 503, timeouts and broken connections, with growing
+// pauses, for up to S3Options.Attempts tries. Where a retry could hide that an earlier try
+// succeeded, the method finds out. It stops when ctx ends.
 //
-// Safe for concurrent use, by several processes too.
+// Safe for concurrent use, also by several processes.
 type S3 struct {
 	client      *s3.Client
 	bucket      string
@@ -32,85 +32,84 @@ type S3 struct {
 	checksums   bool
 	chunkBytes  int64
 	concurrency int
-	uploading   chan struct{} // holds a token for every chunk on its way
+	uploading   chan struct{} // holds a token for every chunk being uploaded
 	blocks      *blockPool
 	attempts    int
 	maxBackoff  time.Duration
 	log         *slog.Logger
 }
 
-// S3Options say where and as whom to write. Bucket alone must be set; what is left out
-// comes from the environment, as for every AWS tool: AWS_REGION, AWS_PROFILE, keys,
+// S3Options say where to write, and with which credentials. Only Bucket is required. What is
+// left out comes from the environment, as for every AWS tool: AWS_REGION, AWS_PROFILE, keys,
 // web identity (IRSA), roles of containers and machines, AWS_CA_BUNDLE.
 type S3Options struct {
 	Bucket string
-	Prefix string // the folder in it; "" is all of the bucket
+	Prefix string // the folder in the bucket; "" is the whole bucket
 
-	Region    string // that of the bucket is found out where AWS tells it
-	Endpoint  string // URL of another store than AWS
-	PathStyle bool   // https://host/bucket/key, which many other stores want
+	Region    string // if it is wrong, the bucket's is used where AWS reports it
+	Endpoint  string // URL of a store other than AWS
+	PathStyle bool   // https://host/bucket/key, which many other stores need
 
-	// Who is asking. With none of these, whoever the environment says.
-	Profile         string // of ~/.aws/config
+	// Credentials. If none of these is set, the environment's are used.
+	Profile         string // in ~/.aws/config
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string
-	RoleARN         string // a role that the above then assumes
-	ExternalID      string // that the role asks for
+	RoleARN         string // a role to assume with the credentials above
+	ExternalID      string // if the role requires one
 
-	// Encryption is the bucket's own by default. KMSKey names the key (id, ARN or alias)
-	// of EncryptionKMS; "" is the account's. BucketKey makes fewer calls of KMS.
+	// Encryption defaults to the bucket's own settings. KMSKey is the key (id, ARN or
+	// alias) for EncryptionKMS; "" is the account's. BucketKey reduces calls to KMS.
 	Encryption Encryption
 	KMSKey     string
 	BucketKey  bool
 
-	// Checksums says when to send CRC32s and check those of answers. Bodies are signed in
-	// any case.
+	// Checksums says when to send CRC32s and to check those of responses. Bodies are
+	// always signed.
 	Checksums Checksums
 
-	// ChunkBytes is how large the chunks of a part are, but for the last: 5 MiB at
-	// least. A part has 10,000 at most, and R2 wants all of one size. 8 MiB by default.
+	// ChunkBytes is the size of a part's chunks, except the last: at least 5 MiB, by
+	// default 8 MiB. A part has at most 10,000 chunks. R2 requires them to be of equal size.
 	ChunkBytes int64
 
-	// Concurrency is how many chunks of one part are on their way at once; 2 by default.
+	// Concurrency is how many chunks of a part are uploaded at once; by default 2.
 	Concurrency int
 
-	// UploadBytes bounds the chunks on their way of all parts together. Each part that
-	// is being staged holds up to one more chunk. 32 MiB by default.
+	// UploadBytes bounds the chunks being uploaded, over all parts; by default 32 MiB.
+	// Each part being staged holds up to one more chunk.
 	UploadBytes int64
 
-	// Attempts is how often a request is tried, 8 by default, and MaxBackoff the
-	// longest pause between two tries, 20 s by default.
+	// Attempts is the maximum number of tries of a request, by default 8. MaxBackoff is
+	// the longest pause between two tries, by default 20 s.
 	Attempts   int
 	MaxBackoff time.Duration
 
-	// Silence is for how long a store may say nothing before a request is given up and tried
-	// again; a chunk has to be with it by then. By default 5 minutes, since completing an upload
-	// of many chunks takes some stores minutes; longer with chunks of more than 9 MiB.
+	// Silence is how long a store may stay silent before a request is given up and retried.
+	// A chunk must be uploaded within that time. The default is 5 minutes, since some stores
+	// take minutes to complete an upload of many chunks, and longer for chunks over 9 MiB.
 	Silence time.Duration
 
-	CAFile    string       // PEM, in place of the system's and of AWS_CA_BUNDLE
-	UserAgent string       // is added to the SDK's: a product's name, "/" and its version
-	Log       *slog.Logger // nothing is logged without
+	CAFile    string       // PEM; replaces the system's authorities and AWS_CA_BUNDLE
+	UserAgent string       // product/version, added to the SDK's
+	Log       *slog.Logger // nil means no logging
 }
 
-// Encryption is how a store encrypts what is written, in S3's words.
+// Encryption is how a store encrypts what is written, in S3's terms.
 type Encryption string
 
-// Encryptions, besides that of the bucket's own settings, which is "".
+// The encryptions. "" stands for the bucket's own settings.
 const (
 	EncryptionS3  Encryption = "AES256"
 	EncryptionKMS Encryption = "aws:kms"
 )
 
-// Checksums says when checksums go along.
+// Checksums says when checksums are sent and checked.
 type Checksums string
 
-// When checksums go along.
 const (
 	ChecksumsAuto     Checksums = ""         // always on AWS, required elsewhere
-	ChecksumsAlways   Checksums = "always"   // and those of answers are checked
-	ChecksumsRequired Checksums = "required" // where the protocol wants them, since some stores know none
+	ChecksumsAlways   Checksums = "always"   // with all requests; those of responses are checked
+	ChecksumsRequired Checksums = "required" // only where the protocol requires them: some stores support none
 )
 
 type encryption struct {
@@ -120,8 +119,8 @@ type encryption struct {
 }
 
 const (
-	minChunkBytes = 5 << 20 // S3's own
-	maxChunks     = 10_000  // S3's own
+	minChunkBytes = 5 << 20 // S3's limit
+	maxChunks     = 10_000  // S3's limit
 )
 
 func (o S3Options) withDefaults() (S3Options, error) {
@@ -157,12 +156,12 @@ func (o S3Options) withDefaults() (S3Options, error) {
 	return o, nil
 }
 
-// OpenS3 opens a bucket's folder and proves, before a run asks a server for anything,
-// that all that a run needs of it works: to list, write, read and remove, multipart
-// uploads, the key of the encryption, and that conditional writes are refused when
-// they should be. Otherwise the error is an [*Error] with a hint. ctx is for opening.
+// OpenS3 opens a bucket's folder and checks, before a run asks a server for anything, that
+// all that a run needs of it works: listing, writing, reading and removing, multipart
+// uploads, the encryption key, and that the store refuses conditional writes when it should.
+// Otherwise the error is an [*Error] with a hint. ctx is only for opening.
 //
-// A small object that it tries with, _fhirkiln/probe.json, stays.
+// The small object that it tests with, _fhirkiln/probe.json, stays.
 func OpenS3(ctx context.Context, o S3Options) (*S3, error) {
 	s, err := dialS3(ctx, o)
 	if err != nil {
@@ -174,8 +173,8 @@ func OpenS3(ctx context.Context, o S3Options) (*S3, error) {
 	return s, nil
 }
 
-// ReadS3 opens a bucket's folder to read what was published, having proved that it can
-// be listed. It writes nothing.
+// ReadS3 opens a bucket's folder to read what was published, after checking that it can be
+// listed. It writes nothing.
 func ReadS3(ctx context.Context, o S3Options) (*S3, error) { return dialS3(ctx, o) }
 
 func dialS3(ctx context.Context, o S3Options) (*S3, error) {
@@ -205,11 +204,11 @@ func dialS3(ctx context.Context, o S3Options) (*S3, error) {
 	return s, nil
 }
 
-// Close lets go of the bucket. Parts that are staged stay so.
+// Close releases the bucket. Staged parts stay staged.
 func (s *S3) Close() error { return nil }
 
-// String is the folder's URL: s3://bucket/prefix.
+// String returns the folder's URL: s3://bucket/prefix.
 func (s *S3) String() string { return "s3://" + path.Join(s.bucket, s.prefix) }
 
-// object is the store's name of a key.
+// object returns the name of the object at key.
 func (s *S3) object(key string) string { return s.prefix + key }

@@ -10,19 +10,19 @@ import (
 	"sync"
 )
 
-// blockBytes is the unit that chunks are kept in, so that a small part takes little
-// memory and all chunks share one stock.
+// blockBytes is the size of the blocks that hold a chunk: a small part takes little memory,
+// and all chunks share one pool.
 const blockBytes = 256 << 10
 
-// blockPool keeps blocks for the next chunks. Unlike a sync.Pool it has a bound and
-// the collector does not empty it, so that a run's memory is level.
+// blockPool keeps blocks for the next chunks. Unlike a sync.Pool it is bounded and is not
+// emptied by the garbage collector, so a run's memory stays level.
 type blockPool struct {
-	mu   sync.Mutex
-	free [][]byte
-	most int
+	mu      sync.Mutex
+	free    [][]byte
+	maxFree int
 }
 
-func newBlockPool(bytes int64) *blockPool { return &blockPool{most: int(bytes / blockBytes)} }
+func newBlockPool(bytes int64) *blockPool { return &blockPool{maxFree: int(bytes / blockBytes)} }
 
 func (p *blockPool) get() []byte {
 	p.mu.Lock()
@@ -38,10 +38,10 @@ func (p *blockPool) get() []byte {
 func (p *blockPool) put(blocks [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = append(p.free, blocks[:min(len(blocks), max(0, p.most-len(p.free)))]...)
+	p.free = append(p.free, blocks[:min(len(blocks), max(0, p.maxFree-len(p.free)))]...)
 }
 
-// chunkBuffer is a chunk of a part: filled, then read as often as it takes to send it.
+// chunkBuffer holds a chunk of a part. It is filled once, then read for every try to send it.
 type chunkBuffer struct {
 	pool   *blockPool
 	blocks [][]byte
@@ -53,14 +53,14 @@ func newChunkBuffer(pool *blockPool) *chunkBuffer {
 	return &chunkBuffer{pool: pool, crc: crc32.NewIEEE()}
 }
 
-// fill takes the beginning of p, until the chunk has most bytes.
-func (c *chunkBuffer) fill(p []byte, most int64) (n int) {
-	for len(p) > 0 && c.size < most {
+// fill appends bytes of p until the chunk has limit bytes, and returns how many it took.
+func (c *chunkBuffer) fill(p []byte, limit int64) (n int) {
+	for len(p) > 0 && c.size < limit {
 		at := int(c.size % blockBytes)
 		if at == 0 {
 			c.blocks = append(c.blocks, c.pool.get())
 		}
-		room := min(int64(blockBytes-at), most-c.size)
+		room := min(int64(blockBytes-at), limit-c.size)
 		m := copy(c.blocks[len(c.blocks)-1][at:], p[:min(int64(len(p)), room)])
 		c.crc.Write(p[:m])
 		c.size += int64(m)
@@ -70,7 +70,7 @@ func (c *chunkBuffer) fill(p []byte, most int64) (n int) {
 	return n
 }
 
-// free gives the memory back. Nobody may be reading the chunk.
+// free returns the chunk's blocks to the pool. Nobody may be reading the chunk.
 func (c *chunkBuffer) free() {
 	c.pool.put(c.blocks)
 	c.blocks = nil
@@ -98,7 +98,7 @@ func (r *chunkReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Seek implements [io.Seeker], by which a body is sent again.
+// Seek implements [io.Seeker], which the SDK uses to send a body again.
 func (r *chunkReader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:

@@ -28,8 +28,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// connect makes the client and lists one object with it. Where the answer is that the
-// bucket is in another region, it goes there.
+// connect creates the client and lists one object with it. If the answer is that the bucket
+// is in another region, it switches to that region.
 func (s *S3) connect(ctx context.Context, o S3Options) error {
 	const doing = "opening the bucket"
 	cfg, err := o.awsConfig(ctx, s)
@@ -37,7 +37,7 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 		return &Error{Doing: doing, Where: s.String(), Err: briefly(err),
 			Hint: "check what the environment says of AWS (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
 	}
-	if o.Endpoint == "" { // whoever sets the option has looked at it
+	if o.Endpoint == "" { // an endpoint in the options is the caller's responsibility
 		s.warnOfPlainHTTP(aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint))
 	}
 	if err := s.login(ctx, cfg); err != nil {
@@ -49,7 +49,8 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 			if o.Endpoint != "" {
 				c.BaseEndpoint = aws.String(o.Endpoint)
 			}
-			// Nearly every object is a multipart one, whose CRC32 is one of CRC32s.
+			// Nearly every object is from a multipart upload. Its CRC32 is one of its
+			// chunks' CRC32s, which the SDK does not check and would log each time.
 			c.DisableLogOutputChecksumValidationSkipped = true
 		})
 		_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
@@ -67,8 +68,8 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 	}
 }
 
-// warnOfPlainHTTP says so if the environment's endpoint (AWS_ENDPOINT_URL) is another machine
-// that would get patient data in the clear.
+// warnOfPlainHTTP logs a warning if the environment's endpoint (AWS_ENDPOINT_URL) is another
+// machine, to which patient data would travel unencrypted.
 func (s *S3) warnOfPlainHTTP(endpoint string) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
@@ -80,9 +81,10 @@ func (s *S3) warnOfPlainHTTP(endpoint string) {
 	s.log.Warn("the store's endpoint, which the environment sets, is not encrypted: what is written there can be read on the way", "endpoint", u.Scheme+"://"+u.Host)
 }
 
-// login gets credentials, so that it is told apart from what the store refuses.
+// login gets credentials up front, so that failing to get them is told apart from a refusal
+// by the store.
 func (s *S3) login(ctx context.Context, cfg aws.Config) error {
-	// Where nothing else is, the SDK asks the machine that it may run on.
+	// As a last resort, the SDK asks EC2's metadata service, which may not be there.
 	timed, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer in time"))
 	defer cancel()
 	_, err := cfg.Credentials.Retrieve(timed)
@@ -104,10 +106,10 @@ func (s *S3) login(ctx context.Context, cfg aws.Config) error {
 
 const hintLogin = "say who is asking: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE (aws sso login?), or a role of the pod or machine that it runs on"
 
-// awsConfig is the environment's configuration with what the options say.
+// awsConfig returns the environment's configuration, overridden by the options.
 func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
-	// The read timeout counts while a chunk goes up, too: it is what ends a connection that is
-	// dead in the midst of a body.
+	// The read timeout also runs while a chunk is uploaded. It is what ends a connection that
+	// dies in the middle of a body.
 	client := awshttp.NewBuildableClient().WithReadTimeout(o.Silence).WithTransportOptions(func(t *http.Transport) {
 		t.ResponseHeaderTimeout = o.Silence
 		t.MaxIdleConnsPerHost = 64
@@ -155,7 +157,7 @@ func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
 		return cfg, err
 	}
 	if cfg.Region == "" {
-		// AWS answers from there in which region the bucket is; others mostly do not care.
+		// There, AWS answers with the bucket's region. Other stores mostly do not care.
 		cfg.Region = "us-east-1"
 	}
 	if o.RoleARN != "" {
@@ -172,8 +174,8 @@ func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
 	return cfg, nil
 }
 
-// retryer tries each request for itself: the SDK's bucket of tokens for all requests
-// together would end a run of many small requests in a bad quarter of an hour.
+// retryer retries each request independently. The SDK's default, one token bucket for all
+// requests, would end a run of many small requests in a bad quarter of an hour.
 func (o S3Options) retryer() aws.Retryer {
 	return retry.NewStandard(func(r *retry.StandardOptions) {
 		r.MaxAttempts = o.Attempts
@@ -182,15 +184,15 @@ func (o S3Options) retryer() aws.Retryer {
 		r.Retryables = append([]retry.IsErrorRetryable{
 			retry.IsErrorRetryableFunc(neverRetried),
 			retry.RetryableErrorCode{Codes: map[string]struct{}{
-				"ConditionalRequestConflict": {}, // 409: another conditional write of the key is under way
-				"OperationAborted":           {}, // 409 as well
+				"ConditionalRequestConflict": {}, // 409: another conditional write of the key is in progress
+				"OperationAborted":           {}, // also 409
 			}},
-			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}}, // R2 takes one write of a key in a second
+			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}}, // R2 allows one write per key and second
 		}, r.Retryables...)
 	})
 }
 
-// neverRetried are certificates that will not be better the next time.
+// neverRetried stops retries after certificate errors, which do not go away.
 func neverRetried(err error) aws.Ternary {
 	var (
 		unknown  x509.UnknownAuthorityError
@@ -205,7 +207,7 @@ func neverRetried(err error) aws.Ternary {
 
 var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
 
-// regionOf is the region that an answer says the bucket is in, or "".
+// regionOf returns the bucket's region if the store's answer names it, or "".
 func regionOf(err error) string {
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &answer) && answer.Response != nil {

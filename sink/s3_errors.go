@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// failed makes an [*Error] of what a request ended with. When it ended since ctx did,
-// that is nobody's failure, and the error is ctx's cause.
+// failed wraps a request's error in an [*Error]. If ctx has ended, nothing failed, and it
+// returns ctx's cause instead.
 func (s *S3) failed(ctx context.Context, doing, key string, err error) error {
 	if err == nil {
 		return nil
@@ -36,8 +36,8 @@ func (s *S3) failed(ctx context.Context, doing, key string, err error) error {
 	}
 }
 
-// s3Error says an SDK's error in short, without its URLs. The SDK's is wrapped, and
-// [fs.ErrNotExist] where it is that.
+// s3Error is a short form of an SDK error, without its URLs. It wraps the SDK's error, and
+// also [fs.ErrNotExist] if an object is missing.
 type s3Error struct {
 	text string
 	errs []error
@@ -60,7 +60,7 @@ func briefly(err error) error {
 		if m := api.ErrorMessage(); m != "" && m != api.ErrorCode() {
 			short.text += ": " + strings.TrimSuffix(m, ".")
 		}
-		// The store's own support asks for this.
+		// The store's support team asks for these.
 		if errors.As(err, &answer) {
 			short.text += fmt.Sprintf(" (status %d, request %s)", answer.HTTPStatusCode(), answer.ServiceRequestID())
 		}
@@ -88,20 +88,21 @@ func statusOf(err error) int {
 	return 0
 }
 
-// isMissing says whether the store answered that an object is not there; a bucket that
-// is not there is something else.
+// isMissing reports whether the store answered that an object does not exist. A missing
+// bucket does not count.
 func isMissing(err error) bool {
 	switch codeOf(err) {
-	case "NoSuchKey", "NotFound": // the latter is a HEAD's, which has no body
+	case "NoSuchKey", "NotFound": // the latter for HEAD, whose answer has no body
 		return true
 	}
 	return false
 }
 
-// isNoUpload: S3 has never known the upload, or it was completed or aborted.
+// isNoUpload reports whether S3 does not know the upload: it never existed, or it was
+// completed or aborted.
 func isNoUpload(err error) bool { return codeOf(err) == "NoSuchUpload" }
 
-// isRefused says whether a conditional write found another version than it wanted.
+// isRefused reports whether a condition failed: the object is at another version.
 func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
 
 const hintExpired = "the credentials have expired: get new ones (aws sso login, a new session token)"
@@ -114,7 +115,7 @@ func isExpired(err error) bool {
 	return false
 }
 
-// rights are what IAM calls the permission for an operation.
+// rights maps operations to the IAM actions that they need.
 var rights = map[string]string{
 	"ListObjectsV2":           "s3:ListBucket",
 	"GetObject":               "s3:GetObject",
@@ -129,7 +130,7 @@ var rights = map[string]string{
 	"DeleteObject":            "s3:DeleteObject",
 }
 
-// hint is what the user may do about an error.
+// hint returns what the user can do about an error.
 func (s *S3) hint(err error) string {
 	switch code := codeOf(err); {
 	case code == "NoSuchBucket":
@@ -157,8 +158,8 @@ func (s *S3) hint(err error) string {
 	return hintNetwork(err)
 }
 
-// operationOf is the request that failed: the innermost, since one of S3 may be one of
-// the service that gives credentials.
+// operationOf returns the operation that failed. It looks for the innermost one: an S3
+// request also fails if its request for credentials does.
 func operationOf(err error) (op smithy.OperationError) {
 	var found *smithy.OperationError
 	for errors.As(err, &found) {

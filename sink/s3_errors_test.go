@@ -11,7 +11,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// refuse answers every request that is asked for with an error.
+// refuse answers the matching requests with an error.
 func refuse(operation func(r *http.Request) bool, status int, code, message string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !operation(r) {
@@ -36,7 +36,7 @@ func plain(method string) func(*http.Request) bool {
 	}
 }
 
-// What is wrong is said before a run starts, with what to do about it.
+// OpenS3 says what is wrong before a run starts, with a hint.
 func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const bucket = "opening the bucket in s3://lake/some/folder: "
@@ -109,7 +109,7 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	})
 	t.Run("no such host", func(t *testing.T) {
 		t.Parallel()
-		o := fakeOptions("http://store..invalid") // can be no name, so that nobody is asked for it
+		o := fakeOptions("http://store..invalid") // not a valid name, so no DNS server is asked
 		_, err := sink.OpenS3(t.Context(), o)
 		wantS3Error(t, err, bucket+"dial tcp: lookup store..invalid: no such host", "check the endpoint")
 	})
@@ -134,8 +134,8 @@ func wantS3Error(t *testing.T, err error, text, hint string) {
 	}
 }
 
-// Another process that opens the bucket at the same moment aborts the upload that this
-// one tries with; what stores say of it then differs.
+// Another process that opens the bucket at the same moment aborts the upload that this one
+// tests with. Stores differ in what they answer then.
 func TestOpenS3BesideAnother(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -159,7 +159,7 @@ func TestOpenS3BesideAnother(t *testing.T) {
 	}
 }
 
-// The right region is found, whichever was said.
+// S3 finds the right region, whichever was configured.
 func TestS3GoesToTheBucketsRegion(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]func(w http.ResponseWriter){
@@ -195,7 +195,7 @@ func TestS3GoesToTheBucketsRegion(t *testing.T) {
 	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: PermanentRedirect", "us-west-2")
 }
 
-// A conflict with another conditional write is no refusal.
+// A conflict with another conditional write is not a failed condition.
 func TestSwapTriesAgainAfterAConflict(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)
@@ -212,7 +212,7 @@ func TestSwapTriesAgainAfterAConflict(t *testing.T) {
 	}
 }
 
-// ReadS3 works for whoever may only read.
+// ReadS3 needs no permission to write.
 func TestReadS3WritesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)

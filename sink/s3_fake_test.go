@@ -20,14 +20,14 @@ import (
 	"fhirkiln/sink"
 )
 
-// fakeS3 is as much of an S3 server as a sink needs, in memory. Its pages are short, so
-// that everything is paged. What real servers do is tested in e2e.
+// fakeS3 is an in-memory S3 server with what a sink needs. Its pages are short, so that
+// every list has several. e2e tests against real servers.
 type fakeS3 struct {
 	*httptest.Server
 
 	mu       sync.Mutex
 	before   func(w http.ResponseWriter, r *http.Request) (answered bool)
-	discard  bool // chunks' bytes are not kept
+	discard  bool // do not keep the chunks' bytes
 	objects  map[string]*fakeObject
 	uploads  map[string]*fakeUpload
 	ids      int
@@ -60,7 +60,7 @@ func newFakeS3(t *testing.T) *fakeS3 {
 	return f
 }
 
-// options are those of a sink in its bucket; the fake has only one.
+// options returns the options for a sink in the fake's only bucket.
 func (f *fakeS3) options() sink.S3Options { return fakeOptions(f.URL) }
 
 func fakeOptions(endpoint string) sink.S3Options {
@@ -81,14 +81,14 @@ func openS3(t *testing.T, o sink.S3Options) *sink.S3 {
 	return s
 }
 
-// intercept lets before have all requests first.
+// intercept passes every request to before first.
 func (f *fakeS3) intercept(before func(w http.ResponseWriter, r *http.Request) (answered bool)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.before = before
 }
 
-// seen returns the requests since it was called last.
+// seen returns the requests since the last call.
 func (f *fakeS3) seen() []*http.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()

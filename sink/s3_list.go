@@ -8,9 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// List calls each for every file whose key starts with prefix, in the byte order of
-// their keys, but for what is only staged and for what OpenS3 tries with. An error of
-// each ends it and is returned.
+// List calls each for every file whose key starts with prefix, in byte order of the keys.
+// It skips staged parts and the objects that OpenS3 tests with. An error from each stops it
+// and is returned.
 func (s *S3) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -25,7 +25,7 @@ func (s *S3) List(ctx context.Context, prefix string, each func(key string, size
 		}
 		for _, o := range page.Contents {
 			key := strings.TrimPrefix(aws.ToString(o.Key), s.prefix)
-			// Other tools mark folders by objects.
+			// Other tools create objects to mark folders.
 			if isProbe(key) || strings.HasSuffix(key, "/") || key == "" {
 				continue
 			}

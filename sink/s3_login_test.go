@@ -16,7 +16,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// fakeSTS gives out credentials for a role, and keeps what was asked.
+// fakeSTS gives out credentials for a role and records its requests.
 func fakeSTS(t *testing.T, asked *[]string, refuse string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func fakeSTS(t *testing.T, asked *[]string, refuse string) string {
 	return server.URL
 }
 
-// The tests of who is asking are not parallel: the environment is the process's.
+// The tests of credentials are not parallel: the environment belongs to the process.
 
 func TestS3CredentialsOfTheEnvironment(t *testing.T) {
 	f := newFakeS3(t)
@@ -57,7 +57,7 @@ func TestS3CredentialsOfTheEnvironment(t *testing.T) {
 		name  string
 		env   map[string]string
 		set   func(*sink.S3Options)
-		as    string // the key that S3 sees
+		as    string // the access key that S3 sees
 		asked string // of STS
 	}{
 		{"keys", map[string]string{"AWS_ACCESS_KEY_ID": "OF-ENV", "AWS_SECRET_ACCESS_KEY": "S"}, nil, "OF-ENV", ""},
@@ -118,7 +118,7 @@ func TestS3WithoutCredentials(t *testing.T) {
 	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: failed to get shared config profile, unknown", "AWS_PROFILE")
 }
 
-// An endpoint of the environment that is another machine's, in the clear, is told of.
+// An unencrypted endpoint on another machine, set by the environment, gets a warning.
 func TestS3EndpointInTheClear(t *testing.T) {
 	for endpoint, warned := range map[string]bool{"http://192.0.2.1:9000": true, "http://127.0.0.1:1": false, "https://192.0.2.1:9000": false} {
 		t.Setenv("AWS_ENDPOINT_URL", endpoint)

@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// Objects that every OpenS3 tries with. Their keys are few, so that what a killed process
-// leaves there is found by another.
+// The objects that OpenS3 tests with. The keys are few, so that another process finds what a
+// killed one left there.
 const (
-	probeState = "_fhirkiln/probe.json" // stays, since a condition needs something to be there
+	probeState = "_fhirkiln/probe.json" // stays, since If-Match needs an object to compare with
 	probePart  = "_fhirkiln/probe.part"
-	probeParts = 64 // more of them, for processes that begin at the same time
+	probeParts = 64 // further parts, for processes that start at the same time
 )
 
-// probeOf is the part that is tried with, the first time and after that.
+// probeOf returns the part to test with: probePart at the first try, then a random one of
+// the further parts.
 func probeOf(try int) string {
 	if try == 1 {
 		return probePart
@@ -31,7 +32,7 @@ func isProbe(key string) bool {
 	return key == probeState || key == probePart || strings.HasPrefix(key, "_fhirkiln/probe-")
 }
 
-// prove does what a run will do, in small.
+// prove does what a run will do, on a small scale.
 func (s *S3) prove(ctx context.Context) error {
 	if err := s.proveConditions(ctx); err != nil {
 		return err
@@ -39,15 +40,15 @@ func (s *S3) prove(ctx context.Context) error {
 	return s.proveParts(ctx)
 }
 
-// newProbe is what probeState holds: never the same twice.
+// newProbe returns content for probeState. It never returns the same content twice.
 func newProbe() []byte {
 	const note = "fhirkiln tries here, before each run, that this store honours If-Match and If-None-Match. It may be removed."
 	return fmt.Appendf(nil, "{\"note\": %q, \"nonce\": %q}\n", note, rand.Text())
 }
 
-// proveConditions writes an object and sees that the store refuses what it should. That
-// other processes do the same at the same time does no harm: for them, too, it is there
-// and not at a version that never was.
+// proveConditions writes an object and checks that the store refuses what it should. Other
+// processes may do the same at the same time: whoever wrote last, the object exists and is
+// not at the version tried, which never existed.
 func (s *S3) proveConditions(ctx context.Context) error {
 	_, v, err := s.Load(ctx, probeState)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -74,16 +75,16 @@ func (s *S3) proveConditions(ctx context.Context) error {
 	return nil
 }
 
-// noConditions is a store that ignores the header of that name.
+// noConditions is the error of a store that ignores the named header.
 type noConditions string
 
 func (e noConditions) Error() string {
 	return "the store ignores " + string(e) + ": two runs could not be kept apart"
 }
 
-// proveParts publishes a part without bytes and removes it. Other processes that do so
-// at the same time discard each other's; then it is done again. A store that is just
-// aborting an upload may say of completing it that chunks are missing.
+// proveParts publishes an empty part and removes it. Processes that do so at the same time
+// discard each other's parts; then it tries again. Completing an upload that the store is
+// just aborting may fail with missing chunks (InvalidPart).
 func (s *S3) proveParts(ctx context.Context) error {
 	const tries = 20
 	for try := 1; ; try++ {
@@ -111,7 +112,7 @@ func (s *S3) provePart(ctx context.Context, key string) error {
 		err = s.Publish(ctx, r)
 	}
 	if err != nil {
-		// What cannot be cleaned up now is found by the next OpenS3.
+		// What cannot be cleaned up now is cleaned up by the next OpenS3.
 		_ = staging.Abort(ctx)
 		_ = s.Abort(ctx, r)
 		return err

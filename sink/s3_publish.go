@@ -23,9 +23,8 @@ var (
 // Publish makes a staged part visible under its key, by completing its upload.
 // Publishing it again does nothing.
 //
-// Whatever completing answers, or does not, what counts is the object that is there
-// then: stores say different things of an upload that is completed already, and an
-// answer may be lost.
+// Whatever the store answers, the object that exists afterwards decides: stores differ in
+// their answers for an already completed upload, and an answer may be lost.
 func (s *S3) Publish(ctx context.Context, r Receipt) error {
 	if err := check(ctx, r.Key); err != nil {
 		return err
@@ -50,8 +49,8 @@ func (s *S3) publish(ctx context.Context, r Receipt) error {
 		UploadId:        &r.Upload,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: chunks},
 	})
-	// An upload that is gone may be one that another process is just completing.
-	const longest = 400 * time.Millisecond
+	// If the upload is gone, another process may be completing it right now.
+	const maxPause = 400 * time.Millisecond
 	for pause := 50 * time.Millisecond; ; pause *= 2 {
 		there, err := s.holds(ctx, r)
 		switch {
@@ -61,7 +60,7 @@ func (s *S3) publish(ctx context.Context, r Receipt) error {
 			return nil
 		case failed != nil && !isGone(failed):
 			return failed
-		case pause <= longest:
+		case pause <= maxPause:
 			if err := sleep(ctx, pause); err != nil {
 				return err
 			}
@@ -82,7 +81,7 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// held is what is published at a key.
+// held says what is published at a key.
 type held int
 
 const (
@@ -109,15 +108,15 @@ func (s *S3) holds(ctx context.Context, r Receipt) (held, error) {
 			return anotherFile, nil
 		}
 	}
-	// A store, or what is in front of it, that loses metadata.
+	// The store, or a proxy in front of it, loses metadata.
 	if strings.Trim(aws.ToString(head.ETag), `"`) == r.etag() {
 		return thePart, nil
 	}
 	return anotherFile, nil
 }
 
-// etag is what S3 gives a multipart object, but under KMS: the MD5 of its chunks' MD5s,
-// a hyphen and their number. "" if the chunks' ETags are no MD5s.
+// etag returns the ETag that S3 gives a multipart object, except under KMS: the MD5 of its
+// chunks' MD5s, a hyphen and their number. It is "" if the chunks' ETags are not MD5s.
 func (r Receipt) etag() string {
 	sum := md5.New()
 	for _, c := range r.Chunks {
@@ -130,8 +129,8 @@ func (r Receipt) etag() string {
 	return fmt.Sprintf("%x-%d", sum.Sum(nil), len(r.Chunks))
 }
 
-// Confirm proves that every chunk of a part is still staged, or that the part is
-// published already. If neither, the error wraps [fs.ErrNotExist].
+// Confirm checks that every chunk of a part is still staged, or that the part is already
+// published. If neither, the error wraps [fs.ErrNotExist].
 func (s *S3) Confirm(ctx context.Context, r Receipt) error {
 	if err := check(ctx, r.Key); err != nil {
 		return err
@@ -151,7 +150,7 @@ func (s *S3) Confirm(ctx context.Context, r Receipt) error {
 	return s.failed(ctx, doing, r.Key, err)
 }
 
-// staged compares a receipt with what the store has of its upload.
+// staged reports whether the store has all the receipt's chunks in its upload.
 func (s *S3) staged(ctx context.Context, r Receipt) (bool, error) {
 	if r.Upload == "" {
 		return false, nil
@@ -181,5 +180,5 @@ func (s *S3) staged(ctx context.Context, r Receipt) (bool, error) {
 	return len(wanted) == 0, nil
 }
 
-// sameETag: some stores quote them in one answer and not in the other.
+// sameETag compares ETags without quotes, which some stores put in some answers only.
 func sameETag(a, b string) bool { return strings.Trim(a, `"`) == strings.Trim(b, `"`) }

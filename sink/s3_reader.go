@@ -13,13 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// A Parquet file is read at its end, then at as many places in turn as it has columns
-// with values, a little at each. So what is fetched is kept, in extents of these blocks.
+// A Parquet file is read at its end, then at as many places in turn as it has columns with
+// values, a little at each. So fetched bytes are cached, in extents of these blocks.
 const (
 	readBlock   = 128 << 10
 	firstExtent = 4       // blocks: 512 KiB
-	longExtent  = 16      // 2 MiB, to which extents grow as long as they follow each other
-	direct      = 4 << 20 // a read of this size is passed through
+	longExtent  = 16      // blocks: 2 MiB; consecutive extents grow up to this
+	direct      = 4 << 20 // reads of at least this size bypass the cache
 	keptBytes   = 32 << 20
 )
 
@@ -32,25 +32,25 @@ type s3Reader struct {
 	size int64
 
 	mu      sync.Mutex
-	extents map[int64]*extent // by each of their blocks' numbers
-	used    *list.List        // of *extent, the latest first
+	extents map[int64]*extent // by the number of each of their blocks
+	used    *list.List        // of *extent, most recently used first
 	kept    int64             // bytes
 }
 
-// extent is some blocks in a row, being fetched or there.
+// extent is a run of blocks, fetched or being fetched.
 type extent struct {
 	first, blocks int64
 	bytes         []byte
 	err           error
-	done          chan struct{} // closed when bytes or err is there
+	done          chan struct{} // closed when bytes or err is set
 	use           *list.Element
 }
 
 var _ Reader = (*s3Reader)(nil)
 
-// Open reads what was published or put at key. If nothing is there, the error is
-// [fs.ErrNotExist]. The reader keeps 32 MiB at most. When the file is replaced while
-// it is being read, reading it fails with [ErrChanged].
+// Open opens what was published or put at key. If there is no such file, the error wraps
+// [fs.ErrNotExist]. The reader caches at most 32 MiB. If the file is replaced while it is
+// being read, reads fail with [ErrChanged].
 func (s *S3) Open(ctx context.Context, key string) (Reader, error) {
 	if err := check(ctx, key); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (r *s3Reader) Close() error {
 	return nil
 }
 
-// ReadAt implements [io.ReaderAt]. A connection that breaks is made anew.
+// ReadAt implements [io.ReaderAt]. It reconnects when a connection breaks.
 func (r *s3Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("sink: reading at %d", off)
@@ -110,7 +110,7 @@ func (r *s3Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, end
 }
 
-// block returns the bytes from the start of a block on, as many as there are at hand.
+// block returns the bytes from the start of a block to the end of its extent.
 func (r *s3Reader) block(number int64) ([]byte, error) {
 	r.mu.Lock()
 	it, ok := r.extents[number]
@@ -136,7 +136,8 @@ func (r *s3Reader) block(number int64) ([]byte, error) {
 	return it.bytes[(number-it.first)*readBlock:], nil
 }
 
-// begin makes room for the extent that starts with a block, and enters it. r.mu is held.
+// begin adds the extent that starts with a block, and drops old ones to make room. r.mu is
+// held.
 func (r *s3Reader) begin(number int64) *extent {
 	length := int64(firstExtent)
 	if before, ok := r.extents[number-1]; ok {
@@ -157,7 +158,7 @@ func (r *s3Reader) begin(number int64) *extent {
 	return it
 }
 
-// drop forgets an extent; whoever waits for it still gets it. r.mu is held.
+// drop removes an extent from the cache; whoever waits for it still gets it. r.mu is held.
 func (r *s3Reader) drop(it *extent) {
 	if r.extents[it.first] != it {
 		return
@@ -188,8 +189,8 @@ func (r *s3Reader) fetch(p []byte, off int64) error {
 	return r.s3.failed(r.ctx, "reading a file", r.key, err)
 }
 
-// get asks for an object and lets read have the answer, again and again when the body
-// breaks off, which the SDK leaves to its caller.
+// get requests an object and passes the response to read. It retries if the body breaks
+// off, which the SDK leaves to its callers.
 func (s *S3) get(ctx context.Context, in *s3.GetObjectInput, read func(*s3.GetObjectOutput) error) error {
 	if s.checksums && in.Range == nil {
 		in.ChecksumMode = "ENABLED"

@@ -15,16 +15,16 @@ import (
 
 const removing = "removing a part"
 
-// Abort throws a staged part away, and removes it if it was published; another file
-// at its key stays. Aborting it again does nothing.
+// Abort discards a staged part, and removes it if it was published. A different file at its
+// key stays. Aborting a part again does nothing.
 func (s *S3) Abort(ctx context.Context, r Receipt) error {
 	if err := check(ctx, r.Key); err != nil {
 		return err
 	}
 	if r.Upload == "" {
-		return nil // was never staged here
+		return nil // never staged here
 	}
-	// First the upload, so that nobody completes it after the look.
+	// Abort the upload first, so that nobody completes it after the check.
 	if err := s.abortUpload(ctx, r.Key, r.Upload); err != nil {
 		return s.failed(ctx, removing, r.Key, err)
 	}
@@ -35,10 +35,10 @@ func (s *S3) Abort(ctx context.Context, r Receipt) error {
 	return s.failed(ctx, removing, r.Key, err)
 }
 
-// Discard throws away whatever any process has staged under key, with or without a
-// receipt, and removes what is published there: for a key that a dead run has noted
-// before it staged anything. Discarding it again does nothing. Nobody may still be
-// writing a part for that key.
+// Discard discards whatever any process has staged under key, with or without a receipt,
+// and removes what is published there. It is for keys that a dead run recorded before it
+// staged anything. Discarding a key again does nothing. Nobody may still be writing a part
+// for that key.
 func (s *S3) Discard(ctx context.Context, key string) error {
 	if err := check(ctx, key); err != nil {
 		return err
@@ -50,8 +50,8 @@ func (s *S3) Discard(ctx context.Context, key string) error {
 	return s.failed(ctx, removing, key, err)
 }
 
-// Remove removes files that were published or put, one after the other. One that is not
-// there is none to remove.
+// Remove removes published parts and files written by Put, in order. A missing file is not
+// an error.
 func (s *S3) Remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := check(ctx, key); err != nil {
@@ -66,15 +66,15 @@ func (s *S3) Remove(ctx context.Context, keys ...string) error {
 
 func (s *S3) remove(ctx context.Context, key string) error {
 	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: aws.String(s.object(key))})
-	if err != nil && isMissing(err) { // S3 itself does not say so
+	if err != nil && isMissing(err) { // S3 itself never answers this
 		return nil
 	}
 	return err
 }
 
-// abortUploads aborts every upload of a key but the one to keep. It asks for those whose
-// key begins with it, since there is no other way, and leaves the others alone. MinIO
-// lists those of the very key only.
+// abortUploads aborts every upload of a key except keep. The store can only list uploads by
+// prefix, so those of longer keys are listed as well, and left alone. MinIO lists only the
+// uploads of exactly that key.
 func (s *S3) abortUploads(ctx context.Context, key, keep string) error {
 	object := s.object(key)
 	var found []string
@@ -115,17 +115,17 @@ func (s *S3) uploads(ctx context.Context, prefix string, each func(types.Multipa
 	}
 }
 
-// Staged calls each for what is staged under keys that start with prefix, finished or
-// not, in any order, with when that began; twice for a key with two uploads. It is for
-// finding what dead runs have left of which no ledger knows. An error of each ends it and
-// is returned.
+// Staged calls each for every part staged under a key that starts with prefix, finished or
+// not, in any order, with the time when its staging began; twice for a key with two uploads.
+// It is for finding what dead runs left behind that is in no ledger. An error from each
+// stops it and is returned.
 //
-// MinIO tells of no uploads but those of a key that it is given; it ends old ones itself.
+// MinIO lists uploads only if prefix is their whole key; it aborts old ones itself.
 func (s *S3) Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	var all []types.MultipartUpload // each may abort what would be the next page's marker
+	var all []types.MultipartUpload // collected first, since each may abort the next page's marker
 	err := s.uploads(ctx, s.object(prefix), func(u types.MultipartUpload) error {
 		all = append(all, u)
 		return nil
@@ -145,9 +145,9 @@ func (s *S3) Staged(ctx context.Context, prefix string, each func(key string, at
 	return nil
 }
 
-// abortUpload aborts an upload. One that is not there, since it was aborted or
-// completed, is no error. A chunk that was on its way may bring it back, so it is
-// aborted until it is gone.
+// abortUpload aborts an upload. An upload that is already aborted or completed is not an
+// error. A chunk still on its way may bring the upload back, so it is aborted until it is
+// gone.
 func (s *S3) abortUpload(ctx context.Context, key, upload string) error {
 	object := s.object(key)
 	pause := 50 * time.Millisecond
@@ -174,7 +174,7 @@ func (s *S3) abortUpload(ctx context.Context, key, upload string) error {
 	return errors.New("its upload is still there after it was aborted")
 }
 
-// isGone says whether an upload is not there; stores differ in how they say so.
+// isGone reports whether an upload no longer exists. Stores differ in how they answer this.
 func isGone(err error) bool {
 	return isNoUpload(err) || statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket"
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// stampKey is the metadata that names the staging that an object came from. Unlike its
-// ETag, which is no hash of the content under KMS and in some stores, it says for sure
+// stampKey is the metadata key that identifies the staging an object came from. Unlike the
+// ETag, which under KMS and in some stores is not a hash of the content, it tells for sure
 // whose object is at a key.
 const stampKey = "fhirkiln-part"
 
@@ -24,24 +24,24 @@ const stampKey = "fhirkiln-part"
 type s3Staging struct {
 	s3      *S3
 	receipt Receipt
-	ctx     context.Context // of the chunks on their way
+	ctx     context.Context // of the uploads of chunks
 	cancel  context.CancelCauseFunc
 	closed  bool
 	next    *chunkBuffer // not yet full
 	number  int32        // of next
 
-	slots chan struct{} // as S3.uploading, of this part alone
+	slots chan struct{} // like S3.uploading, but for this part alone
 	sent  sync.WaitGroup
 	mu    sync.Mutex // guards the rest
-	done  []Chunk    // [i] is the chunk i+1
-	err   error      // the first of any chunk
+	done  []Chunk    // done[i] is chunk i+1
+	err   error      // the first error of any chunk
 }
 
 var _ Staging = (*s3Staging)(nil)
 
-// Stage begins a part that is to be published at key, by creating a multipart upload.
-// No two parts may share a key: of two published ones the later would stay. ctx must
-// last until the part is finished; when it ends, Write fails.
+// Stage begins a part to be published at key, by creating a multipart upload. No two parts
+// may share a key: the one published later would replace the other. ctx must stay valid
+// until the part is finished; when it ends, Write fails.
 func (s *S3) Stage(ctx context.Context, key string) (Staging, error) {
 	if err := check(ctx, key); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (s *S3) Stage(ctx context.Context, key string) (Staging, error) {
 		ContentType: contentType(key),
 	}
 	if s.checksums {
-		// Each chunk then has one, and completing wants them all.
+		// Each chunk then has a checksum, and completing the upload requires them all.
 		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId, in.BucketKeyEnabled = s.encryption.headers()
@@ -64,7 +64,7 @@ func (s *S3) Stage(ctx context.Context, key string) (Staging, error) {
 	}
 	r.Upload = aws.ToString(out.UploadId)
 	if tries, ok := retry.GetAttemptResults(out.ResultMetadata); ok && len(tries.Results) > 1 {
-		// An answer that was lost may have been that of an upload, whose id nobody knows.
+		// A try whose answer was lost may have created an upload whose id nobody knows.
 		if err := s.abortUploads(ctx, key, r.Upload); err != nil {
 			return nil, s.failed(ctx, "creating a part", key, err)
 		}
@@ -97,8 +97,8 @@ func contentType(key string) *string {
 	return nil
 }
 
-// Write implements [io.Writer]. It waits while as many chunks are on their way as may
-// be. An error of a chunk is every later Write's.
+// Write implements [io.Writer]. It waits while the maximum number of chunks is being
+// uploaded. Once a chunk has failed, every later Write returns its error.
 func (s *s3Staging) Write(p []byte) (n int, err error) {
 	if s.closed {
 		return 0, io.ErrClosedPipe
@@ -136,7 +136,7 @@ func (s *s3Staging) fail(err error) error {
 	return s.err
 }
 
-// send sends the chunk that is next, in the background, once there is room for it.
+// send waits for room, then uploads the next chunk in the background.
 func (s *s3Staging) send() error {
 	if s.number > maxChunks {
 		return s.fail(fmt.Errorf("the part has more than %d chunks of %d bytes", maxChunks, s.s3.chunkBytes))
@@ -163,7 +163,7 @@ func (s *s3Staging) send() error {
 		<-s.s3.uploading
 		<-s.slots
 		if err != nil {
-			_ = s.fail(err) // which keeps it for whoever writes next
+			_ = s.fail(err) // the next Write returns it
 			return
 		}
 		s.mu.Lock()
@@ -173,7 +173,7 @@ func (s *s3Staging) send() error {
 	return nil
 }
 
-// upload sends a chunk. Sent twice under its number it is there once.
+// upload sends a chunk. Sending it again under the same number replaces it.
 func (s *s3Staging) upload(number int32, chunk *chunkBuffer) (etag, crc string, err error) {
 	in := &s3.UploadPartInput{
 		Bucket:        &s.s3.bucket,
@@ -184,8 +184,8 @@ func (s *s3Staging) upload(number int32, chunk *chunkBuffer) (etag, crc string, 
 		Body:          &chunkReader{chunk: chunk},
 	}
 	if s.s3.checksums {
-		// As a header: the SDK's own would come behind the body, in a framing that
-		// many stores do not know.
+		// As a header: the SDK would send its own after the body, in a framing that many
+		// stores do not support.
 		crc = chunk.crc32()
 		in.ChecksumCRC32 = &crc
 	}
@@ -199,8 +199,7 @@ func (s *s3Staging) upload(number int32, chunk *chunkBuffer) (etag, crc string, 
 	return *out.ETag, crc, nil
 }
 
-// Finish implements [Staging]. The part is where S3 keeps it, in a multipart upload
-// with all its bytes.
+// Finish implements [Staging]. S3 then has all of the part's bytes, in a multipart upload.
 func (s *s3Staging) Finish(ctx context.Context) (Receipt, error) {
 	if s.closed {
 		return Receipt{}, io.ErrClosedPipe
@@ -210,7 +209,7 @@ func (s *s3Staging) Finish(ctx context.Context) (Receipt, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
 	defer stop()
-	// A part without bytes is one chunk without bytes: no upload has none.
+	// An empty part is one empty chunk: an upload needs at least one.
 	if s.next.size > 0 || s.number == 1 {
 		if err := s.send(); err != nil {
 			return Receipt{}, err
@@ -231,7 +230,7 @@ func (s *s3Staging) Abort(ctx context.Context) error {
 		return nil
 	}
 	s.cancel(io.ErrClosedPipe)
-	s.sent.Wait() // a chunk that arrives after the abort would stay, and cost
+	s.sent.Wait() // a chunk that arrives after the abort would stay and cost money
 	s.close()
 	return s.s3.failed(ctx, "removing a part", s.receipt.Key, s.s3.abortUpload(ctx, s.receipt.Key, s.receipt.Upload))
 }

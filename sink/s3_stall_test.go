@@ -13,7 +13,7 @@ import (
 	"fhirkiln/sink"
 )
 
-// A store that falls silent in the midst of a body is asked again.
+// A request is retried if the store falls silent in the middle of a body.
 func TestS3SilentBodies(t *testing.T) {
 	t.Parallel()
 	const parts = "_fhirkiln/runs/r/parts.json"
@@ -50,7 +50,7 @@ func TestS3SilentBodies(t *testing.T) {
 			f := newFakeS3(t)
 			o := f.options()
 			o.Silence = 300 * time.Millisecond
-			o.Attempts = 10 // of which a busy machine loses some to its own silence
+			o.Attempts = 10 // a busy machine loses some to its own silence
 			s := openS3(t, o)
 			if err := s.Put(t.Context(), parts, []byte(strings.Repeat("x", 1000))); err != nil {
 				t.Fatal(err)
@@ -82,7 +82,7 @@ func TestS3SilentBodies(t *testing.T) {
 	}
 }
 
-// R2 takes one write of a key in a second, and answers others with 429.
+// R2 allows one write per key and second, and answers the rest with 429.
 func TestS3TooManyRequests(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)

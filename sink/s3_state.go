@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Put writes a small file whole: a reader sees the old content or the new. Of several
-// at once the last one stays.
+// Put writes a small file atomically: a reader sees the old content or the new. Of
+// concurrent Puts, the last one wins.
 func (s *S3) Put(ctx context.Context, key string, content []byte) error {
 	if err := check(ctx, key); err != nil {
 		return err
@@ -40,8 +40,8 @@ func (s *S3) putInput(key string, content []byte) *s3.PutObjectInput {
 	return in
 }
 
-// Load reads a small file whole, with its version, which is its ETag. If nothing is
-// there, the error is [fs.ErrNotExist].
+// Load reads a small file whole and returns it with its version, which is its ETag. If the
+// file does not exist, the error wraps [fs.ErrNotExist].
 func (s *S3) Load(ctx context.Context, key string) ([]byte, Version, error) {
 	if err := check(ctx, key); err != nil {
 		return nil, "", err
@@ -60,13 +60,13 @@ func (s *S3) Load(ctx context.Context, key string) ([]byte, Version, error) {
 	return content.Bytes(), v, nil
 }
 
-// Swap replaces a file's content if the file is still at the version old, "" being
-// that of no file, and returns the new version. Otherwise the error wraps [ErrChanged]
-// and nothing was written. If it fails in any other way, the file has the old content
-// or the new one, and the new one may still arrive.
+// Swap replaces a file's content if the file is still at version old, and returns the new
+// version. An old of "" means that the file does not exist. If the version differs, the
+// error wraps [ErrChanged] and nothing was written. After any other failure the file has
+// the old content or the new one, and the new one may still arrive.
 //
-// No content may ever be written twice to a key: by its content Swap knows what it has
-// written itself when the answer was lost.
+// No content may ever be written twice to a key: when an answer is lost, Swap recognizes its
+// own write by the content.
 func (s *S3) Swap(ctx context.Context, key string, content []byte, old Version) (Version, error) {
 	if err := check(ctx, key); err != nil {
 		return "", err
@@ -85,11 +85,11 @@ func (s *S3) Swap(ctx context.Context, key string, content []byte, old Version) 
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	refused := isRefused(failed) || old != "" && isMissing(failed) // S3 has no 412 for what is not there
+	refused := isRefused(failed) || old != "" && isMissing(failed) // S3 does not answer 412 for a missing object
 	if !refused && statusOf(failed) < http.StatusInternalServerError && codeOf(failed) != "" {
-		return "", s.failed(ctx, doing, key, failed) // an answer, and a plain one
+		return "", s.failed(ctx, doing, key, failed) // a definite answer
 	}
-	// A try of which no answer came may have written it, also when the next was refused.
+	// A try without an answer may have written it, even if the next try was refused.
 	there, now, err := s.Load(ctx, key)
 	switch {
 	case err == nil && bytes.Equal(there, content):

@@ -42,8 +42,8 @@ func TestS3Conformance(t *testing.T) {
 	}
 }
 
-// stageEnv makes the test's binary a process that stages parts at the store that it
-// names, and says what memory that took.
+// stageEnv makes the test binary a process that stages parts at the store that the variable
+// names, and says how much memory that took.
 const stageEnv = "FHIRKILN_TEST_STAGE"
 
 const stagedParts, stagedBytes = 8, 100 << 20
@@ -93,8 +93,8 @@ func stageAndMeasure(endpoint string) int {
 	return 0
 }
 
-// residentPeak is what the kernel says that this process took at most, in bytes; 0
-// where it does not say.
+// residentPeak returns this process's peak resident memory in bytes, or 0 if the kernel does
+// not report it.
 func residentPeak() (bytes int64) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
@@ -109,8 +109,8 @@ func residentPeak() (bytes int64) {
 	return 0
 }
 
-// 8 parts of 100 MiB, written at once as fast as it goes: each may hold one chunk of
-// 8 MiB that is filled, and all together 32 MiB that are on their way.
+// 8 parts of 100 MiB are written at once, as fast as possible. Each may hold one chunk of
+// 8 MiB being filled, and all together 32 MiB being uploaded.
 func TestStagingTakesBoundedMemory(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)
@@ -133,12 +133,12 @@ func TestStagingTakesBoundedMemory(t *testing.T) {
 		t.Fatalf("%q: %v", out, err)
 	}
 	t.Logf("memory of the Go runtime %d MiB, resident %d MiB", sys>>20, resident>>20)
-	if most := int64(160 << 20); sys > most { // the race detector's own is not in it
+	if most := int64(160 << 20); sys > most { // does not count the race detector's memory
 		t.Errorf("staging took %d bytes, more than %d", sys, most)
 	}
 }
 
-// What is sent with every object that is made.
+// The headers that are sent with every new object.
 func TestS3Headers(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)
@@ -196,7 +196,7 @@ func TestS3Headers(t *testing.T) {
 	}
 }
 
-// Chunks that are not the receipt's are not the part.
+// Confirm rejects an upload whose chunks differ from the receipt's.
 func TestS3ConfirmComparesChunks(t *testing.T) {
 	t.Parallel()
 	f := newFakeS3(t)
@@ -232,7 +232,7 @@ func TestS3ConfirmComparesChunks(t *testing.T) {
 	}
 }
 
-// A reader of a file that is replaced must not mix the two.
+// A reader of a file that is replaced must not mix old and new bytes.
 func TestS3ReaderOfAReplacedFile(t *testing.T) {
 	t.Parallel()
 	s := openS3(t, newFakeS3(t).options())

@@ -1,21 +1,20 @@
-// Package sink holds the places that parts go to and are read back from: [Dir], a
-// folder on local disk, and [S3], a bucket's. It knows nothing of FHIR: a part is bytes
-// under a key.
+// Package sink stores parts and reads them back: [Dir] in a folder on local disk, [S3] in
+// a folder of a bucket. It knows nothing of FHIR: a part is bytes under a key.
 //
 // The common path:
 //
 //	dir, err := sink.OpenDir("/data/lake")
 //	staging, err := dir.Stage(ctx, "r4-core-1/Patient/…/p1.parquet")
-//	// write the part into staging; nobody sees it
+//	// write the part into staging; no reader sees it yet
 //	receipt, err := staging.Finish(ctx)
-//	err = dir.Publish(ctx, receipt) // now it is there, whole
+//	err = dir.Publish(ctx, receipt) // now it is visible, whole
 //	part, err := dir.Open(ctx, receipt.Key)
 //
-// A part is staged, then published or aborted. Each step may be done by another
-// process than the one before: the receipt says all that is needed.
+// A part is staged, then published or aborted. Each step may run in a different process:
+// the receipt holds everything needed.
 //
-// What a process knows of its parts it keeps beside them, in small files: Put writes
-// one whole, Swap only if nobody has changed it since Load.
+// Processes keep their state beside the parts, in small files: Put writes a file whole,
+// Swap replaces one only if nobody has changed it since Load.
 package sink
 
 import (
@@ -27,19 +26,19 @@ import (
 	"os"
 )
 
-// Receipt identifies a part that was staged whole. Its JSON is kept in ledgers: with it
-// any process can publish or abort the part.
+// Receipt identifies a fully staged part. Ledgers keep it as JSON, so that any process can
+// publish or abort the part.
 type Receipt struct {
 	Key  string `json:"key"`  // where the part is or will be published, slash-separated
 	Size int64  `json:"size"` // in bytes
 
-	// Of S3 alone.
+	// S3 only.
 	Upload string  `json:"upload,omitempty"` // the multipart upload's id
-	Stamp  string  `json:"stamp,omitempty"`  // the object's metadata says it: the part is known by it
-	Chunks []Chunk `json:"chunks,omitempty"` // in the order of their numbers
+	Stamp  string  `json:"stamp,omitempty"`  // in the object's metadata; identifies the part
+	Chunks []Chunk `json:"chunks,omitempty"` // ordered by number
 }
 
-// Chunk is a piece of a part as S3 has it.
+// Chunk is a piece of a part, as stored by S3.
 type Chunk struct {
 	Number int32  `json:"number"` // 1 to 10,000
 	Size   int64  `json:"size"`   // in bytes
@@ -47,34 +46,34 @@ type Chunk struct {
 	CRC32  string `json:"crc32,omitempty"` // in base64; "" if the upload was created without checksums
 }
 
-// Version tells two contents of a file apart. "" is that of a file that is not there.
-// Two files of equal content may have equal versions, so whoever compares and swaps
-// must never write a content twice.
+// Version identifies a file's content. It is "" for a file that does not exist. Equal
+// contents may have equal versions, so callers of Swap must never write the same content
+// twice.
 type Version string
 
-// ErrChanged is what Swap fails with when the file is not at the version that the
-// caller knows: another process has changed it, and nothing was written.
+// ErrChanged is returned by Swap if the file is no longer at the caller's version:
+// another process has changed it, and nothing was written.
 var ErrChanged = errors.New("another process has changed it")
 
-// ErrLocked is what [Dir.Lock] fails with while another process has the lock.
+// ErrLocked is returned by [Dir.Lock] while another process holds the lock.
 var ErrLocked = errors.New("another process has locked it")
 
-// Staging is a part that is being written. It belongs to one goroutine. The ctx that it
-// was begun with must last until it is finished.
+// Staging is a part being written. It must be used by one goroutine at a time. The ctx
+// passed to Stage must stay valid until Finish returns.
 type Staging interface {
 	io.Writer
 
-	// Finish makes the part durable, still unseen, and returns its receipt. Nothing
-	// may be written after it. If it fails, abort the part.
+	// Finish makes the part durable, but not yet visible, and returns its receipt.
+	// Nothing may be written after it. If it fails, abort the part.
 	Finish(ctx context.Context) (Receipt, error)
 
-	// Abort throws the part away. After Finish, or called again, it does nothing; a
+	// Abort discards the part. It does nothing after Finish or when called again; a
 	// finished part is aborted by its receipt.
 	Abort(ctx context.Context) error
 }
 
-// Reader reads a file that was published or put. Safe for concurrent use, but for
-// Close. The ctx that it was opened with must last as long.
+// Reader reads a published part or a file written by Put. All methods but Close are safe
+// for concurrent use. The ctx passed to Open must stay valid until Close.
 type Reader interface {
 	io.ReaderAt
 	io.Closer
@@ -83,11 +82,11 @@ type Reader interface {
 	Size() int64
 }
 
-// Error is a store that did not do what it was asked.
+// Error reports an operation that failed at the store.
 type Error struct {
 	Doing string // "creating a part"
 	Where string // path or key
-	Hint  string // what the user may try; not part of the error's text
+	Hint  string // what the user can try; not part of the error's text
 	Err   error
 }
 
@@ -103,7 +102,7 @@ func check(ctx context.Context, key string) error {
 	return context.Cause(ctx)
 }
 
-// bare strips what repeats the path that Error.Where holds already.
+// bare strips the path from err, since Error.Where already has it.
 func bare(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError

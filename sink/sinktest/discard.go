@@ -67,7 +67,7 @@ func testDiscard(t *testing.T, open func() Sink) {
 		t.Errorf("Confirm of a discarded part: %v", err)
 	}
 
-	for _, written := range []int{0, 1000, 20_000_000} { // by a process that is killed then
+	for _, written := range []int{0, 1000, 20_000_000} { // by a process that is then killed
 		begun, err := s.Stage(t.Context(), partKey)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func testDiscard(t *testing.T, open func() Sink) {
 			t.Fatal(err)
 		}
 		discard(partKey)
-		// The owner, if it should live after all, must not bring it back to life.
+		// The owner, if it is alive after all, must not bring the part back.
 		_ = begun.Abort(t.Context())
 		unseen(t, s, partKey)
 	}
@@ -121,7 +121,7 @@ func testStaged(t *testing.T, open func() Sink) {
 		t.Helper()
 		found := map[string]bool{}
 		err := open().Staged(t.Context(), prefix, func(key string, at time.Time) error {
-			if age := time.Since(at); age < -time.Hour || age > time.Hour { // stores have clocks of their own
+			if age := time.Since(at); age < -time.Hour || age > time.Hour { // stores have their own clocks
 				t.Errorf("%s was staged %v ago", key, age)
 			}
 			found[key] = true

@@ -95,7 +95,7 @@ func testList(t *testing.T, open func() Sink) {
 	if found := keys(t, s, ""); len(found) > 0 {
 		t.Errorf("a new place holds %q", found)
 	}
-	all := []string{ // in the order of their bytes, which is not the order of their folders
+	all := []string{ // in byte order, which differs from the order of folders
 		"_fhirkiln/runs/r1/report.json",
 		"a-b/x.parquet",
 		"a.parquet",
@@ -151,7 +151,7 @@ func testList(t *testing.T, open func() Sink) {
 	}
 }
 
-// testListVanishing: a file that goes while it is listed is no error.
+// testListVanishing checks that a file removed during List is not an error.
 func testListVanishing(t *testing.T, open func() Sink) {
 	s := open()
 	var parts []sink.Receipt
@@ -215,7 +215,7 @@ func testOpen(t *testing.T, open func() Sink) {
 	}
 }
 
-// testCanceled: what is begun with a canceled context does nothing, and says so.
+// testCanceled checks that methods called with a canceled context do nothing and say so.
 func testCanceled(t *testing.T, open func() Sink) {
 	s := open()
 	canceled, cancel := context.WithCancel(t.Context())

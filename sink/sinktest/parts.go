@@ -103,8 +103,8 @@ func testAbort(t *testing.T, open func() Sink) {
 	holds(t, s, map[string][]byte{partKey: content})
 }
 
-// testAbortOther: a part that could not be published must not take along, when it is
-// aborted, what is in its place.
+// testAbortOther checks that aborting a part that could not be published leaves a different
+// file in its place alone.
 func testAbortOther(t *testing.T, open func() Sink) {
 	s := open()
 	other := []byte("another's")
@@ -166,7 +166,7 @@ func testFinish(t *testing.T, open func() Sink) {
 	if again, err := staging.Finish(t.Context()); err == nil {
 		t.Errorf("a second Finish gives a receipt: %v", again)
 	}
-	// A finished part is aborted by its receipt only.
+	// A finished part is aborted only by its receipt.
 	if err := staging.Abort(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -191,7 +191,7 @@ func testLargePart(t *testing.T, open func() Sink) {
 		t.Fatal(err)
 	}
 	sizes := rand.New(rand.NewPCG(1, 2))
-	var buffer []byte // used again, as io.Writer allows
+	var buffer []byte // reused, as io.Writer allows
 	for rest := content; len(rest) > 0; {
 		n := min(len(rest), []int{1, 7, 4095, 65_537, 3_000_001}[sizes.IntN(5)])
 		buffer = append(buffer[:0], rest[:n]...)

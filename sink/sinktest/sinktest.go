@@ -1,5 +1,4 @@
-// Package sinktest says what every sink must do, as tests: one suite for all places
-// that parts go to.
+// Package sinktest is the conformance suite for sinks.
 //
 // The common path, in the tests of a sink:
 //
@@ -27,8 +26,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// Sink is a place for parts as the suite sees it. All methods but those of a
-// [sink.Staging] are called from many goroutines.
+// Sink is a sink under test. All methods but those of a [sink.Staging] are called from many
+// goroutines.
 type Sink interface {
 	Stage(ctx context.Context, key string) (sink.Staging, error)
 	Publish(ctx context.Context, r sink.Receipt) error
@@ -44,12 +43,11 @@ type Sink interface {
 	Staged(ctx context.Context, prefix string, each func(key string, at time.Time) error) error
 }
 
-// Test runs the suite. For each of its tests newPlace makes an empty place, and
-// returns what opens it: each time as a process would that knows nothing of the ones
-// before it.
+// Test runs the suite. Each test calls newPlace for an empty place and opens it with the
+// function returned, each time like a new process that knows nothing of earlier ones.
 //
-// Every test publishes, aborts or discards all that it stages, so that newPlace may register a
-// clean-up that checks that nothing but published files is left.
+// Every test publishes, aborts or discards all that it stages, so newPlace can register a
+// cleanup that checks that only published files are left.
 func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 	tests := []struct {
 		name string
@@ -93,7 +91,7 @@ func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 	}
 }
 
-// random returns n bytes that depend on seed alone.
+// random returns n bytes that depend only on seed.
 func random(seed uint64, n int) []byte {
 	b := make([]byte, n)
 	source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
@@ -134,7 +132,7 @@ func abort(t *testing.T, s Sink, r sink.Receipt) {
 	}
 }
 
-// throughLedger writes a receipt as JSON and reads it again.
+// throughLedger writes a receipt as JSON and reads it back.
 func throughLedger(t *testing.T, r sink.Receipt) sink.Receipt {
 	t.Helper()
 	b, err := json.Marshal(r)

@@ -82,8 +82,8 @@ func testSwap(t *testing.T, open func() Sink) {
 	}
 }
 
-// testSwapLost: who does not know whether its Swap came through, and tries again with
-// the version that it knew, is told that the file has changed.
+// testSwapLost checks that a Swap retried with the old version, since the first one's outcome
+// is unknown, fails with ErrChanged.
 func testSwapLost(t *testing.T, open func() Sink) {
 	s := open()
 	old, err := s.Swap(t.Context(), stateKey, []byte("1"), "")
@@ -101,7 +101,8 @@ func testSwapLost(t *testing.T, open func() Sink) {
 	}
 }
 
-// testSwapRace lets many add to one number: none may be lost, none count twice.
+// testSwapRace has many writers increment one number: no increment may be lost or count
+// twice.
 func testSwapRace(t *testing.T, open func() Sink) {
 	const writers, increments = 16, 10
 	first := open()
