@@ -10,13 +10,12 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// board shows the progress of the runs that are under way, a line for each. Safe for
-// concurrent use.
+// board shows the progress of the active runs, one line each. Safe for concurrent use.
 type board struct {
 	screen *screen
 
 	mu    sync.Mutex
-	rows  []*boardRow // in the order in which they began
+	rows  []*boardRow // in the order in which the runs began
 	stop  chan struct{}
 	ended chan struct{}
 }
@@ -96,13 +95,13 @@ func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
 		}
 		if done := s.Resources - s.ResourcesBefore; s.Expected > 0 && done > 0 && elapsed > time.Second {
 			left := time.Duration(float64(elapsed) * float64(s.Expected-s.Resources) / float64(done))
-			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String()) // before what a narrow terminal can do without
+			parts = append(parts, "ETA "+max(left, 0).Round(time.Second).String()) // before what a narrow terminal can drop
 		}
 		parts = append(parts, size(s.Bytes), size(int64(float64(s.Bytes-s.BytesBefore)/max(elapsed.Seconds(), 0.1)))+"/s")
 		return strings.Join(parts, "  ")
 	}
 	switch {
-	case s.Phase == "": // it takes its feed's lease
+	case s.Phase == "": // taking the feed's lease
 		return feed + "  preparing"
 	case s.Phase == pipeline.Queued:
 		parts = append(parts, "for another export of the source")

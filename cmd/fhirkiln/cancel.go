@@ -77,7 +77,7 @@ func cancellationText(c *pipeline.Cancellation) string {
 	return fmt.Sprintf("run %s, begun %s, is canceled: %s", c.Run, c.Started.UTC().Format(time.RFC3339), strings.Join(done, ", "))
 }
 
-// amount is "1 part", "2 parts".
+// amount returns "1 part", "2 parts" and so on.
 func amount(n int, of string) string {
 	if n == 1 {
 		return "1 " + of

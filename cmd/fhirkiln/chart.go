@@ -8,16 +8,18 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// logShare is how much of the largest number a bar for n shows, 0 to 1: a full export has
-// a thousand times what a night brings, and both are to be seen.
-func logShare[N int64 | float64](n, most N) float64 {
-	if n <= 0 || most <= 0 {
+// logShare returns the length of a bar for n as a share, 0 to 1, of the bar for the largest
+// number. It is logarithmic: a full export has a thousand times as much as a night, and both
+// must be visible.
+func logShare[N int64 | float64](n, largest N) float64 {
+	if n <= 0 || largest <= 0 {
 		return 0
 	}
-	return math.Log1p(float64(n)) / math.Log1p(float64(most))
+	return math.Log1p(float64(n)) / math.Log1p(float64(largest))
 }
 
-// barText is a bar of text, at most eight wide, to an eighth of a letter.
+// barText draws a bar as text, at most eight characters wide, in steps of an eighth of a
+// character.
 func barText(share float64) string {
 	eighths := int(math.Round(share * 8 * 8))
 	if eighths == 0 && share > 0 {
@@ -30,12 +32,12 @@ func barText(share float64) string {
 	return bar
 }
 
-// chart is a picture of bars over runs, in SVG's units.
+// chart is a bar chart of runs, in SVG units.
 type chart struct {
 	Title  string
 	Bars   []chartBar
-	Grid   []label // each at a line
-	Days   []label // below the foot
+	Grid   []label // one per grid line
+	Days   []label // below the chart
 	Legend []legend
 	Note   string
 }
@@ -43,7 +45,7 @@ type chart struct {
 type chartBar struct {
 	X, Y, Width, Height float64
 	Class               string
-	Text                string // shown by who points at it
+	Text                string // shown on hover
 }
 
 type label struct {
@@ -53,27 +55,27 @@ type label struct {
 
 type legend struct{ Class, Text string }
 
-// Where a chart's bars are; see page.html.
+// The area of a chart's bars; see page.html.
 const (
-	chartLeft, chartRight = 70.0, 720.0 // beside the labels of its grid
+	chartLeft, chartRight = 70.0, 720.0 // right of the grid's labels
 	chartTop, chartFoot   = 8.0, 170.0
 )
 
-// slot is where the bar of the ith of n runs is.
+// slot returns the position and width of the bar of the ith of n runs.
 func slot(i, n int) (x, width float64) {
 	each := (chartRight - chartLeft) / float64(max(n, 1))
 	width = max(min(each*0.75, 28), 0.5)
 	return chartLeft + each*float64(i) + (each-width)/2, width
 }
 
-// level is the y of a share of a chart's height, 0 being its foot.
+// level returns the y coordinate for a share of a chart's height; 0 is the foot.
 func level(share float64) float64 { return chartTop + (chartFoot-chartTop)*(1-share) }
 
-// newChart has room for a bar for each run, and says the day of some.
+// newChart returns a chart without bars, with the days of at most eight runs.
 func (h history) newChart(title string, legend ...legend) chart {
 	c := chart{Title: title, Legend: legend}
-	const most = 8
-	each := (len(h.Reports) + most - 1) / most
+	const maxDays = 8
+	each := (len(h.Reports) + maxDays - 1) / maxDays
 	for i, r := range h.Reports {
 		if i%each == 0 {
 			x, width := slot(i, len(h.Reports))
@@ -83,16 +85,16 @@ func (h history) newChart(title string, legend ...legend) chart {
 	return c
 }
 
-// resourcesChart shows how much each run has brought, on a logarithmic scale.
+// resourcesChart shows the number of resources of each run, on a logarithmic scale.
 func (h history) resourcesChart() chart {
 	c := h.newChart("Resources", legend{"full", "full"}, legend{"incremental", "incremental"}, legend{"other", "files"}, legend{"partial", "partial"})
-	most := h.mostResources()
-	for n := int64(1); n <= most && n < 1e18; n *= 10 {
-		c.Grid = append(c.Grid, label{chartLeft - 6, level(logShare(n, most)), count(n)})
+	largest := h.maxResources()
+	for n := int64(1); n <= largest && n < 1e18; n *= 10 {
+		c.Grid = append(c.Grid, label{chartLeft - 6, level(logShare(n, largest)), count(n)})
 	}
 	for i, r := range h.Reports {
 		x, width := slot(i, len(h.Reports))
-		y := level(min(logShare(r.Resources, most), 1)) // a compaction may have more
+		y := level(min(logShare(r.Resources, largest), 1)) // a compaction may have more
 		if r.Kind == ledger.KindCompaction {
 			y = chartFoot
 		}
@@ -101,7 +103,7 @@ func (h history) resourcesChart() chart {
 	return c
 }
 
-// timeChart shows how long each run took, on a logarithmic scale, and by shares of its bar
+// timeChart shows how long each run took, on a logarithmic scale. The shares of a bar show
 // what the time went into.
 func (h history) timeChart() chart {
 	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "queued, else"})

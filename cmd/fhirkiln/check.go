@@ -55,9 +55,9 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 	return nil
 }
 
-// checkClients makes the clients of the feeds' sources, and so reads their keys and
-// certificates. It tells what is wrong with each source, and returns the last such error
-// untold, as a command does.
+// checkClients creates the clients of the feeds' sources, and so reads their keys and
+// certificates. It reports what is wrong with each source, except for the last such error,
+// which it returns for the command to report.
 func checkClients(cfg *config.Config, line *cli, c console, ui *ui) error {
 	used := newSources(cfg, nil, c.patience, ui.log)
 	told := map[string]bool{}

@@ -12,13 +12,13 @@ import (
 	"fhirkiln/spelling"
 )
 
-// feedFlags say which feeds of the config a command is about.
+// feedFlags select feeds of the config.
 type feedFlags struct {
 	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
 	Feed   []string `placeholder:"NAME" help:"This feed only; may be repeated. Default: all."`
 }
 
-// choose picks the feeds that were asked for, in the config's order.
+// choose returns the selected feeds, in the config's order.
 func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
 	if len(cfg.Feeds) == 0 {
 		return nil, &usageError{fmt.Errorf("%s has no feeds", f.Config), "give the config that the feeds are in (-c)"}
@@ -46,7 +46,7 @@ func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
 
 const defaultConfig = "config.yaml"
 
-// loadConfig loads the config of a command that cannot do without.
+// loadConfig loads the config of a command that needs one.
 func loadConfig(load func(string, func(string) (string, bool)) (*config.Config, error), path string, c console) (*config.Config, error) {
 	cfg, err := load(path, c.env)
 	if path == defaultConfig && errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +55,7 @@ func loadConfig(load func(string, func(string) (string, bool)) (*config.Config, 
 	return cfg, err
 }
 
-// noConfigError says that nobody has named a config, and none is here.
+// noConfigError says that no config was given, and there is none in the current folder.
 type noConfigError struct{ error }
 
 func (e *noConfigError) Error() string { return "there is no " + defaultConfig + " here" }
@@ -67,7 +67,7 @@ func noSuchFeed(where, name string, has []string) error {
 		"give --feed one of these, or leave it out for all"}
 }
 
-// didYouMean asks whether a name that is near was meant, if there is one.
+// didYouMean suggests a similar name, if there is one.
 func didYouMean(name string, names []string) string {
 	if near := spelling.Nearest(name, names); near != "" {
 		return ", did you mean " + near + "?"
@@ -75,7 +75,7 @@ func didYouMean(name string, names []string) string {
 	return ""
 }
 
-// choose picks the feeds to run.
+// choose returns the feeds to run.
 func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
 	ways := 0
 	for _, given := range []bool{len(r.Feed) > 0, len(r.Class) > 0, r.All} {
@@ -92,8 +92,8 @@ func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
 	return r.feedFlags.choose(cfg)
 }
 
-// chooseClass picks the feeds of the classes that were asked for. A class without feeds is
-// more likely a slip than a night off.
+// chooseClass returns the feeds of the selected classes. A class without feeds is an error:
+// it is more likely a typo than a night off.
 func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
 	var feeds []config.Feed
 	classes := map[string]bool{}

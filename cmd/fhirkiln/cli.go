@@ -63,7 +63,7 @@ func newParser(line *cli, c console) (*kong.Kong, error) {
 	)
 }
 
-// exitRequest carries kong's wish to exit out of its parser.
+// exitRequest carries kong's request to exit out of its parser.
 type exitRequest struct{ code int }
 
 func (e *exitRequest) Error() string { return fmt.Sprintf("exit %d", e.code) }
@@ -81,13 +81,13 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	switch {
 	case len(args) == 0:
 		args = []string{"--help"}
-	case args[0] == "help": // as git and go have it
+	case args[0] == "help": // like git and go
 		args = append(slices.Clone(args[1:]), "--help")
 	case args[0] == "version":
 		args = []string{"--version"}
 	}
 	for _, a := range args {
-		// Without a word, --feed "$UNSET" would be about all feeds.
+		// Otherwise --feed "$UNSET" would silently mean all feeds.
 		if name, value, given := strings.Cut(a, "="); a == "" || strings.HasPrefix(name, "--") && given && value == "" {
 			return nil, &usageError{error: fmt.Errorf("%s is empty: a variable of a script may not be set", cmp.Or(name, "an argument"))}
 		}
@@ -95,16 +95,16 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	return parser.Parse(args)
 }
 
-// usageError is a command line that cannot be understood, or names something that is
-// not there.
+// usageError is an error in the command line, or a name in it of something that does not
+// exist.
 type usageError struct {
 	error
-	hint string // "" is the command's --help
+	hint string // "" means the command's --help
 }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// usage makes a [usageError] of what the parser says, and gives it a hint.
+// usage turns the parser's errors into a [usageError], and adds a hint to those without.
 func usage(err error, command string) error {
 	if _, ok := errors.AsType[*kong.ParseError](err); ok {
 		text := strings.ReplaceAll(err.Error(), `one of "",`, "one of ") // "" stands for the default
@@ -112,14 +112,14 @@ func usage(err error, command string) error {
 		err = &usageError{error: errors.New(text)}
 	}
 	if wrong, ok := errors.AsType[*usageError](err); ok && wrong.hint == "" {
-		name, _, _ := strings.Cut(command, " <") // without what is positional
+		name, _, _ := strings.Cut(command, " <") // without positional arguments
 		name, _, _ = strings.Cut(name, " [")
 		wrong.hint = strings.Join(append(strings.Fields("fhirkiln "+name), "--help"), " ")
 	}
 	return err
 }
 
-// commandOf is the command that a line which cannot be parsed is for, "" if it names none.
+// commandOf returns the command named by a command line that failed to parse, or "".
 func commandOf(err error) string {
 	if parsing, ok := errors.AsType[*kong.ParseError](err); ok && parsing.Context != nil {
 		return parsing.Context.Command()
@@ -127,7 +127,7 @@ func commandOf(err error) string {
 	return ""
 }
 
-// logFormatOf is --log-format on a line that may not be parsed.
+// logFormatOf finds --log-format in a command line that failed to parse.
 func logFormatOf(args []string) string {
 	for i, a := range args {
 		if value, ok := strings.CutPrefix(a, "--log-format="); ok {

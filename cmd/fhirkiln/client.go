@@ -15,16 +15,16 @@ import (
 	"fhirkiln/transport"
 )
 
-// patience is how long a server is waited for where config.yaml has no say. The zero
-// value is what the packages below think right; tests have less.
+// patience holds the waiting times for servers that config.yaml does not set. The zero value
+// means the defaults of the packages below; tests wait less.
 type patience struct {
 	header, stall time.Duration   // see transport.Options
-	retry         transport.Retry // of files, of tokens and of what changes nothing at the server
+	retry         transport.Retry // for files, tokens and requests that change nothing at the server
 	outage        time.Duration   // see bulk.Poll
 }
 
-// newClient makes a source's client with its credentials. What of these must outlast the
-// run is kept in state.
+// newClient creates a source's client with its credentials. Credentials that must outlast
+// the run are kept in state.
 func newClient(s config.Source, state tokenPlace, p patience, log *slog.Logger) (*bulk.Client, error) {
 	way, err := wayTo(s)
 	if err != nil {
@@ -51,18 +51,18 @@ func newClient(s config.Source, state tokenPlace, p patience, log *slog.Logger) 
 	return bulk.New(options)
 }
 
-// tokenPlace is a state, as far as refresh tokens go.
+// tokenPlace is the part of a state that refresh tokens need.
 type tokenPlace = auth.Objects[sink.Version]
 
-// tokenObject keeps the refresh token of a source's user in the state. One that belongs
-// to another user, or that came of what config.yaml said before, counts as none.
+// tokenObject keeps the refresh token of a source's user in the state. A token of another
+// user, or one obtained with earlier settings of config.yaml, is ignored.
 func tokenObject(s config.Source, state tokenPlace) auth.TokenStore {
 	a := s.Auth
 	user := strings.Join([]string{a.CodeURL, a.TokenURL, a.ClientID, a.AppUserID, a.Code.Reveal(), a.RefreshToken.Reveal()}, "\n")
 	return auth.NewTokenObject(state, "_fhirkiln/tokens/"+s.Name+".json", user)
 }
 
-// wayTo is how a source is reached: proxy, certificates, and what its gateway wants.
+// wayTo returns how a source is reached: proxy, certificates, and its gateway's headers.
 func wayTo(s config.Source) (transport.Options, error) {
 	own := append([]string{s.FHIR}, s.TokenOrigins...)
 	o := transport.Options{UserAgent: "fhirkiln/" + version(), AllowHTTP: s.AllowHTTP, Header: headers(s, config.HeaderAll), HeaderOrigins: own}
@@ -86,8 +86,8 @@ func wayTo(s config.Source) (transport.Options, error) {
 	return o, nil
 }
 
-// certificateOrigins are those that a source's client certificate is for: those of its
-// credentials, and of where they come from.
+// certificateOrigins returns the origins that get a source's client certificate: those that
+// get its credentials, and those that issue them.
 func certificateOrigins(s config.Source) []string {
 	origins := append([]string{s.FHIR}, s.TokenOrigins...)
 	for _, u := range []string{s.Auth.TokenURL, s.Auth.CodeURL} {
@@ -98,7 +98,7 @@ func certificateOrigins(s config.Source) []string {
 	return origins
 }
 
-// fetcherOf is how a source's credentials are got; nil if there are none.
+// fetcherOf returns what fetches a source's credentials, or nil if it has none.
 func fetcherOf(s config.Source, state tokenPlace, client *http.Client, retry transport.Retry, log *slog.Logger) (auth.Fetcher, error) {
 	a := s.Auth
 	var discover string

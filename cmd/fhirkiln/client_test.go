@@ -22,7 +22,7 @@ import (
 	"fhirkiln/transport"
 )
 
-// Every type of authentication of the config file becomes what gets its credentials.
+// Every type of authentication in the config becomes the right fetcher.
 func TestFetcherOf(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -86,7 +86,7 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-// 1upHealth's refresh token outlasts the run in the state, unless it is of another user.
+// 1upHealth's refresh token outlasts the run in the state, unless the user changes.
 func TestRefreshTokenIsKeptInTheState(t *testing.T) {
 	t.Parallel()
 	var grants []string

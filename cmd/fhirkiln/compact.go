@@ -60,7 +60,7 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 			target = *cmd.TargetMiB
 		}
 		o := s.places(pipeline.Feed{Name: feed.Name})
-		o.Workers = 2 // they compute, and do not wait for a network
+		o.Workers = 2 // they compute instead of waiting for a network
 		o.PartBytes = int64(target) << 20
 		setParquet(written, &o)
 		done, err := pipeline.Compact(ctx, o, pipeline.CompactOptions{Types: cmd.Type})

@@ -21,8 +21,8 @@ func (completionCommand) Help() string {
   fish   fhirkiln completion fish | source`
 }
 
-// Run implements the command completion. The scripts are made of the command line's
-// own model, so a new flag is in them by itself.
+// Run implements the command completion. The scripts are generated from the command line's
+// model, so they include new flags automatically.
 func (cmd *completionCommand) Run(c console) error {
 	parser, err := newParser(new(cli), c)
 	if err != nil {
@@ -33,7 +33,7 @@ func (cmd *completionCommand) Run(c console) error {
 
 func completionScripts() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"flags": func(commands ...*kong.Node) []*kong.Flag { // theirs alone
+		"flags": func(commands ...*kong.Node) []*kong.Flag { // without those of subcommands
 			var all []*kong.Flag
 			for _, n := range commands {
 				for _, f := range n.Flags {
@@ -49,7 +49,7 @@ func completionScripts() *template.Template {
 		"enums": func(root *kong.Node) []*kong.Flag { // of the root and of all commands
 			return slices.DeleteFunc(allFlags(root), func(f *kong.Flag) bool { return f.Enum == "" })
 		},
-		"valued": func(commands []*kong.Node) string { // patterns of those whose value is not known beforehand
+		"valued": func(commands []*kong.Node) string { // patterns of the flags with free values
 			var all []string
 			for _, n := range commands {
 				for _, f := range allFlags(n) {
@@ -70,7 +70,7 @@ func completionScripts() *template.Template {
 	}).Parse(completionTemplates))
 }
 
-// spellings are the ways to write flags, all in one line: --config -c, and --no-bloom-filter too.
+// spellings returns all spellings of flags in one line: --config -c, also --no-bloom-filter.
 func spellings(flags []*kong.Flag) string {
 	var all []string
 	for _, f := range flags {
@@ -85,7 +85,7 @@ func spellings(flags []*kong.Flag) string {
 	return strings.Join(all, " ")
 }
 
-// allFlags are the flags of a command and of the commands below it, each name once.
+// allFlags returns the flags of a command and its subcommands, each name once.
 func allFlags(command *kong.Node) []*kong.Flag {
 	var all []*kong.Flag
 	var add func(n *kong.Node)

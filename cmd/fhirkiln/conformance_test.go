@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Every test and every file of Go that docs/conformance.md names is there.
+// Every test and every Go file that docs/conformance.md names exists.
 func TestConformanceNamesWhatExists(t *testing.T) {
 	t.Parallel()
 	const root = "../.."

@@ -45,7 +45,7 @@ the pipe has failed, and the exit code is 2.
 A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
 }
 
-// Run implements the command convert: the pipeline of run, on files that are here.
+// Run implements the command convert: the pipeline of run, on local files.
 func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error {
 	switch {
 	case !ledger.IsName("convert-"+cmd.Source) || !ledger.IsName(cmd.Source):
@@ -100,7 +100,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	setParquet(written, &o)
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
 	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Convert(ctx, files, o) })
-	if err == nil && report.Resources == 0 { // as after a night that brought nothing, or by mistake
+	if err == nil && report.Resources == 0 { // a night without changes, or a mistake
 		ui.log.Warn("there was no resource in the input", "files", len(report.Files))
 	}
 	if cmd.JSON {
@@ -113,7 +113,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	return err
 }
 
-// notEmpty refuses a stdin without a byte: the program before the pipe has failed.
+// notEmpty rejects an empty stdin: the program before the pipe has failed.
 func notEmpty(ctx context.Context, stdin *bufio.Reader) error {
 	first := make(chan error, 1)
 	go func() {
@@ -131,10 +131,10 @@ func notEmpty(ctx context.Context, stdin *bufio.Reader) error {
 	}
 }
 
-// percent is a share, written as "0.1%".
+// percent is a share, written like "0.1%".
 type percent float64
 
-// orNone is the share as [pipeline.Options] has it, where 0 stands for the default.
+// orNone returns the share for [pipeline.Options], where 0 stands for the default.
 func (p percent) orNone() float64 {
 	if p == 0 {
 		return -1

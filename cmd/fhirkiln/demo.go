@@ -30,8 +30,8 @@ type demoCommand struct {
 	JSON     bool   `name:"json" help:"Print the report as JSON instead of a table."`
 }
 
-// Run implements the command demo. It is the pipeline of run, against a server in this
-// process, over HTTP on loopback.
+// Run implements the command demo: the pipeline of run, against a server in this process,
+// over HTTP on loopback.
 func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	if d.Patients < 1 {
 		return &usageError{error: fmt.Errorf("--patients must be at least 1, not %d", d.Patients)}
@@ -69,7 +69,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 			HTTP:         http,
 		}),
 		Log: ui.log,
-		// The server is in this process: it may be asked often.
+		// The server is in this process, so frequent polls do no harm.
 		Poll: bulk.Poll{Min: 100 * time.Millisecond, Max: 500 * time.Millisecond},
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	report, err := ui.watch(ctx, pipeline.Options{
 		Feed:   pipeline.Feed{Name: demoFeed, Source: demoFeed, Purpose: "demo", Request: bulk.Request{Level: bulk.System}},
-		Full:   true, // also the second time in one folder: its watermark would leave nothing to see
+		Full:   true, // so that a second demo in the same folder shows something, despite the watermark
 		Server: pipeline.Client(client),
 		Sink:   out,
 	}, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Run(ctx, o) })
@@ -91,8 +91,8 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	return err
 }
 
-// onlyDemos refuses a place that other feeds are published to: people who are made up
-// would be among the real ones.
+// onlyDemos rejects a place that other feeds publish to: it would mix synthetic people with
+// real ones.
 func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
 	feeds, err := ledger.List(ctx, out)
 	if err != nil {
@@ -105,11 +105,11 @@ func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
 	return nil
 }
 
-// demoFeed is the feed's name, and its source's.
+// demoFeed is the name of the feed and of its source.
 const demoFeed = "demo"
 
-// duckdbCommand counts a run's resources with DuckDB's command line. A bucket is reached with
-// the credentials that the AWS CLI has, at the store that settings name.
+// duckdbCommand returns a command line for DuckDB that counts a run's resources. It reaches
+// a bucket with the AWS CLI's credentials, at the store that settings name.
 func duckdbCommand(out string, settings config.S3, r *lake.Report) string {
 	secret := ""
 	if strings.HasPrefix(out, "s3://") {
@@ -127,7 +127,7 @@ func duckdbCommand(out string, settings config.S3, r *lake.Report) string {
 			out = rel
 		}
 	}
-	// [A-Z]* leaves out tombstones, in the folder deleted.
+	// [A-Z]* excludes the tombstones, which are in the folder deleted.
 	glob := filepath.ToSlash(out) + "/" + columnar.LayoutPath + "/[A-Z]*/*/*/kiln_run=" + r.Run + "/*.parquet"
 	return fmt.Sprintf(`duckdb -c "%sSELECT resourceType, count(*) AS resources FROM '%s' GROUP BY ALL ORDER BY ALL"`, secret, glob)
 }

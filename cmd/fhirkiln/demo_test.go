@@ -8,7 +8,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// What demo prints for DuckDB works as it stands: a bucket wants a secret first.
+// The command that demo prints for DuckDB works as is: a bucket needs a secret first.
 func TestDuckDBCommand(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -7,7 +7,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// rows is a run that publishes everything, though the server has a fault.
+// rows returns endings of runs that publish everything despite the faults.
 func rows(faults ...string) []ending {
 	all := make([]ending, len(faults))
 	for i, f := range faults {
@@ -16,8 +16,8 @@ func rows(faults ...string) []ending {
 	return all
 }
 
-// endings say what the user gets of each fault; a fault may have several, by what the
-// user has set.
+// endings returns what the user gets for each fault. A fault may have several, depending on the
+// user's settings.
 func endings() []ending {
 	return slices.Concat(tokenEndings(), kickOffEndings(), pollEndings(), manifestEndings(), fileEndings(), lineEndings(),
 		rows("delete-403", "delete-404", "delete-500", "delete-reset"))

@@ -24,22 +24,22 @@ import (
 
 var update = flag.Bool("update", false, "write the table of faults in docs/conformance.md anew")
 
-// ending is what a run against a server with a known fault ends in.
+// ending is how a run against a server with a known fault ends.
 type ending struct {
 	fault string
 	exit  int
-	says  string // a part of what is said on stderr
+	says  string // part of the message on stderr
 	gets  string // for the table in docs/conformance.md, where the exit code does not tell
 
-	auth, source, feed string                       // what the user has set besides, in config.yaml
+	auth, source, feed string                       // further settings in config.yaml
 	rows               func(good []string) []string // nil: all rows if the exit code is 0 or 11, else none
-	hurry              bool                         // the fault makes the client wait: let it be impatient
-	unseen             bool                         // the fault is one of what the server has, and not of an answer
+	hurry              bool                         // the fault makes the client wait, so make it impatient
+	unseen             bool                         // the fault is in the server's data, not in an answer
 }
 
-// TestKnownFaults runs fhirkiln against a server with each fault that bulktest knows:
-// the published Parquet holds the right rows, or nothing is published and stderr says
-// why; and the exit code is the right one.
+// TestKnownFaults runs fhirkiln against a server with each fault that bulktest knows. Either
+// the published Parquet has the right rows, or nothing is published and stderr says why. The
+// exit code is always the right one.
 func TestKnownFaults(t *testing.T) {
 	t.Parallel()
 	all := endings()
@@ -49,7 +49,7 @@ func TestKnownFaults(t *testing.T) {
 		}
 	}
 	all = append(all, ending{unseen: true}) // a server without faults
-	// They wait more than they compute: more at once than there are cores.
+	// They wait more than they compute, so run more of them than there are cores.
 	var group sync.WaitGroup
 	turns := make(chan struct{}, 8)
 	for _, e := range all {
@@ -62,10 +62,10 @@ func TestKnownFaults(t *testing.T) {
 	group.Wait()
 }
 
-// setting is what the user has set besides.
+// setting returns the further settings.
 func (e ending) setting() string { return cmp.Or(e.auth, e.source, e.feed) }
 
-// eager is to try again at once.
+// eager retries at once.
 func eager() patience {
 	return patience{retry: transport.Retry{MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond}}
 }
@@ -88,7 +88,7 @@ func (e ending) check(t *testing.T) {
 	if e.hurry {
 		patience.header, patience.stall, patience.outage, deadline = 2*time.Second, 2*time.Second, 200*time.Millisecond, "10s"
 	}
-	if e.fault == "file-silent-forever" { // where a stall is none that was not to be
+	if e.fault == "file-silent-forever" { // the only fault where a stall is expected
 		patience.stall = 300 * time.Millisecond
 	}
 	if e.fault == "poll-202-forever" {
@@ -139,7 +139,7 @@ sink: {url: "%s"}
 	}
 }
 
-// faultData is what the servers have: several files, each of some kilobytes, also when
+// faultData returns the servers' data: several files of some kilobytes each, even when
 // compressed.
 func faultData() bulktest.Files {
 	lines := func(format string, from int) []string {
@@ -158,7 +158,7 @@ func faultData() bulktest.Files {
 	}
 }
 
-// goodRows are the resources of files.
+// goodRows returns the resources of files.
 func goodRows(t *testing.T, files bulktest.Files) []string {
 	t.Helper()
 	var all []string
@@ -173,7 +173,7 @@ func goodRows(t *testing.T, files bulktest.Files) []string {
 	return all
 }
 
-// publishedRows are the resources under a lake's published names, sorted.
+// publishedRows returns the published resources of a lake, sorted.
 func publishedRows(t *testing.T, lake string) []string {
 	t.Helper()
 	parts, err := filepath.Glob(filepath.Join(lake, "r4-core-1/*/*/*/*/*.parquet"))
@@ -192,8 +192,8 @@ func publishedRows(t *testing.T, lake string) []string {
 	return all
 }
 
-// TestFaultsTable holds the table of faults in docs/conformance.md to what
-// TestKnownFaults checks.
+// TestFaultsTable checks that the table of faults in docs/conformance.md is what
+// TestKnownFaults tests.
 func TestFaultsTable(t *testing.T) {
 	t.Parallel()
 	const (
@@ -222,7 +222,7 @@ func TestFaultsTable(t *testing.T) {
 	}
 }
 
-// faultsTable is every fault with every ending.
+// faultsTable lists every fault with all its endings.
 func faultsTable() string {
 	var b strings.Builder
 	b.WriteString("| fault | what the server does | seen at | what the user gets | exit |\n|---|---|---|---|---|\n")
@@ -242,7 +242,7 @@ func faultsTable() string {
 	return b.String()
 }
 
-// told is what the user gets, for people.
+// told describes what the user gets.
 func (e ending) told() string {
 	gets := e.gets
 	if gets == "" {
@@ -260,7 +260,7 @@ func (e ending) told() string {
 	return gets
 }
 
-// resources reads NDJSON into one spelling of each resource.
+// resources reads NDJSON and returns each resource in canonical form.
 func resources(t *testing.T, r io.Reader) []string {
 	t.Helper()
 	var all []string
@@ -276,7 +276,7 @@ func resources(t *testing.T, r io.Reader) []string {
 	}
 }
 
-// oneSpelling is JSON with its members sorted; of a large resource, a hash.
+// oneSpelling returns JSON with sorted members, or a hash if it is large.
 func oneSpelling(resource string) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(resource))
@@ -284,7 +284,7 @@ func oneSpelling(resource string) string {
 	if err := d.Decode(&v); err != nil {
 		return resource
 	}
-	b, _ := json.Marshal(v) // it was JSON
+	b, _ := json.Marshal(v) // v was JSON, so this cannot fail
 	if len(b) > 10_000 {
 		return fmt.Sprintf("%.60s... %x", b, sha256.Sum256(b))
 	}

@@ -14,10 +14,9 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// eachFeed calls do for feeds, for some of them at once. When ctx has ended, no more are
-// begun, which is those feeds' error. Of several feeds, each that fails is logged when it
-// does: the others may go on for hours. The error is then a [*feedsError], and of one feed
-// a [*feedError].
+// eachFeed calls do for the feeds, up to parallel of them at once. Feeds not begun when ctx
+// ends fail. Of several feeds, each failure is logged at once, since the other feeds may go
+// on for hours. The error is then a [*feedsError], and for a single feed a [*feedError].
 func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parallel int, do func(config.Feed) error) error {
 	results := make([]error, len(feeds))
 	for i := range results {
@@ -57,7 +56,7 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 	return &failed
 }
 
-// logFailure is what [tell] says, as a record in the log. Of a single feed, tell says it.
+// logFailure logs what [tell] would print. The error of a single feed is left to tell.
 func logFailure(log *slog.Logger, feed string, err error, feeds int) {
 	if err == nil || feeds == 1 {
 		return
@@ -68,13 +67,13 @@ func logFailure(log *slog.Logger, feed string, err error, feeds int) {
 	if code == exitPartial {
 		level, what = slog.LevelWarn, "published, but partial"
 		if !log.Enabled(context.Background(), level) {
-			level = slog.LevelError // the last line does not say what is missing
+			level = slog.LevelError // the final message does not say what is missing
 		}
 	}
 	log.Log(context.Background(), level, what, "error", err.Error(), "hint", hint, "exit_code", code)
 }
 
-// withRun is a log that names the run that err is of, if there is one.
+// withRun adds the run that err belongs to, if any, to the log.
 func withRun(log *slog.Logger, err error) *slog.Logger {
 	if run, ok := errors.AsType[*runError](err); ok && run.run != "" {
 		return log.With("run", run.run)
@@ -82,7 +81,7 @@ func withRun(log *slog.Logger, err error) *slog.Logger {
 	return log
 }
 
-// feedError says which feed has failed, where no other was asked for.
+// feedError says which feed failed if only one was selected.
 type feedError struct {
 	error
 	feed string
@@ -90,7 +89,7 @@ type feedError struct {
 
 func (e *feedError) Unwrap() error { return e.error }
 
-// runError says which run has failed.
+// runError says which run failed.
 type runError struct {
 	error
 	run string // "" if it had not begun
@@ -98,19 +97,19 @@ type runError struct {
 
 func (e *runError) Unwrap() error { return e.error }
 
-// errNotBegun stands for the result of a feed that had no turn before ctx ended.
+// errNotBegun marks the result of a feed that had no turn before ctx ended.
 var errNotBegun = errors.New("the feed had no turn")
 
-// notBegunError is that result to the user.
+// notBegunError is what the user sees of errNotBegun.
 type notBegunError struct{ cause error }
 
 func (e *notBegunError) Error() string { return "stopped before the feed had its turn" }
 
 func (e *notBegunError) Unwrap() error { return e.cause }
 
-// feedsError is what happened when several feeds ran: one failing feed does not stop
-// the others. The first failure decides the exit code, a partial run only if there is
-// no failure.
+// feedsError says what happened when several feeds ran. A failing feed does not stop the
+// others. The first failure decides the exit code; a partial run does so only if there is no
+// failure.
 type feedsError struct {
 	of       int // feeds
 	failed   []string
@@ -119,7 +118,7 @@ type feedsError struct {
 	decides  error
 }
 
-// Error says which feeds those were; what happened to each was logged.
+// Error names the feeds; what happened to each is in the log.
 func (f *feedsError) Error() string {
 	var texts []string
 	for _, kind := range []struct {

@@ -18,8 +18,8 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// runFeeds runs feeds, each of one of the servers, in this process, and returns their
-// reports in the order in which they ended.
+// runFeeds runs feeds of the servers in this process, and returns their reports in the order
+// in which they ended.
 func runFeeds(t *testing.T, servers []*bulktest.Server, feeds string, args ...string) []lake.Report {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,8 +60,8 @@ func newFeedServer(t *testing.T) *bulktest.Server {
 	return s
 }
 
-// Feeds of one source share its token, and take turns: the next export begins when the
-// files of the one before are fetched, though all of them run.
+// Feeds of one source share its token and take turns: all of them run, but the next export
+// begins only when the files of the one before are fetched.
 func TestFeedsTakeTurns(t *testing.T) {
 	t.Parallel()
 	server := newFeedServer(t)
@@ -85,8 +85,8 @@ func TestFeedsTakeTurns(t *testing.T) {
 	}
 }
 
-// A server that has room for one export until that is deleted: feeds of several exports come
-// to their ends, one after the other.
+// A server has room for one export until that is deleted. Feeds of several exports all finish,
+// one after the other.
 func TestFeedsShareAServerOfOneExport(t *testing.T) {
 	t.Parallel()
 	for name, told := range map[string]bool{"which names the one in the way": true, "which says no more": false} {
@@ -131,8 +131,7 @@ func TestFeedsShareAServerOfOneExport(t *testing.T) {
 	}
 }
 
-// Feeds of two sources run side by side: neither server goes on before the other has an
-// export.
+// Feeds of two sources run in parallel: neither server goes on before the other has an export.
 func TestFeedsRunSideBySide(t *testing.T) {
 	t.Parallel()
 	servers := []*bulktest.Server{newFeedServer(t), newFeedServer(t)}
@@ -150,7 +149,7 @@ func TestFeedsRunSideBySide(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}})
 	}
-	// More feeds of the first source than may run, before that of the second one.
+	// More feeds of the first source than may run at once, before the one of the second source.
 	feeds := "  a: {source: s0, level: system}\n  b: {source: s0, level: system}\n  c: {source: s0, level: system}\n  z: {source: s1, level: system}\n"
 	if reports := runFeeds(t, servers, feeds, "--parallel", "2"); len(reports) != 4 {
 		t.Errorf("%d reports of 4 runs", len(reports))

@@ -36,7 +36,7 @@ under way, was thrown away, or waits for gc. Folders may hold more than that.
 // liveFile is a live part as JSON.
 type liveFile struct {
 	lake.LivePart
-	URL string `json:"url"` // or path
+	URL string `json:"url"` // or a path
 }
 
 // liveRun is a live run as JSON.
@@ -94,7 +94,7 @@ func (cmd *filesCommand) wants(_ ledger.Feed, r ledger.PublishedRun) bool {
 	return len(cmd.RunID) == 0 || slices.Contains(cmd.RunID, r.Run)
 }
 
-// checkRuns refuses runs that are not live.
+// checkRuns rejects runs that are not live.
 func (cmd *filesCommand) checkRuns(ctx context.Context, l *openLake) error {
 	if len(cmd.RunID) == 0 {
 		return nil
@@ -148,7 +148,7 @@ func (cmd *filesCommand) runs(ctx context.Context, l *openLake, ui *ui) error {
 	return nil
 }
 
-// below is what a key is called outside of its place.
+// below returns the full path or URL of a key in a place.
 func below(where, key string) string {
 	if bucket, ok := strings.CutPrefix(where, "s3://"); ok {
 		return "s3://" + path.Join(bucket, key)

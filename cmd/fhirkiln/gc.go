@@ -79,13 +79,13 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	})
 }
 
-// days is a duration as config.yaml has them, "7d" too.
+// days is a duration as in config.yaml, which may be "7d".
 type days time.Duration
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *days) UnmarshalText(text []byte) error {
 	parsed, err := config.ParseDuration(string(text))
-	if err == nil && parsed > 366*24*time.Hour { // longer ones it cuts
+	if err == nil && parsed > 366*24*time.Hour { // ParseDuration truncates longer ones
 		err = errors.New("is more than a year")
 	}
 	if err != nil {
@@ -95,7 +95,7 @@ func (d *days) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// places opens where parts and the state are; of a dry run, without writing anything.
+// places opens the places of parts and state. For a dry run it writes nothing.
 func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, log *slog.Logger) (parts, state place, err error) {
 	if !cmd.DryRun {
 		return openPlaces(ctx, cfg, log)
@@ -119,8 +119,8 @@ func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, log *slog.
 	return parts, state, nil
 }
 
-// choose picks the feeds that were asked for. One that the config has no longer may have
-// files too; nothing of it ceases to be live by itself.
+// choose returns the selected feeds. Feeds no longer in the config may have files, too; none
+// of their runs stops being live by itself.
 func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state place) ([]config.Feed, error) {
 	all := slices.Clone(cfg.Feeds)
 	there, err := ledger.List(ctx, state)
@@ -147,7 +147,7 @@ func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state plac
 	return slices.DeleteFunc(all, func(f config.Feed) bool { return !slices.Contains(cmd.Feed, f.Name) }), nil
 }
 
-// garbageText says what was removed; of a dry run, file by file.
+// garbageText says what was removed. For a dry run it lists every file.
 func garbageText(g *lake.Garbage) string {
 	var b strings.Builder
 	did, dropped := "removed", "not live any more"

@@ -15,17 +15,17 @@ import (
 	"fhirkiln/sink"
 )
 
-// lakeFlags say which lake a command reads.
+// lakeFlags select the lake that a command reads.
 type lakeFlags struct {
 	Path   string `arg:"" optional:"" placeholder:"PATH" help:"Folder or s3:// URL that runs were published to. Default: sink.url of the config file."`
 	Config string `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
 }
 
-// openLake is what was published, opened to be read.
+// openLake is a lake opened for reading.
 type openLake struct {
 	parts, state place
-	where        string         // of parts: an absolute path or an s3:// URL
-	stateAt      string         // the same of state
+	where        string         // where parts are: an absolute path or an s3:// URL
+	stateAt      string         // the same for state
 	config       *config.Config // nil if there is none
 }
 
@@ -52,7 +52,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 		return nil, l.missing(err)
 	}
 	l.state, l.stateAt = l.parts, l.where
-	// A folder that somebody names is the config's, or one with a state of its own.
+	// A path that is not the config's sink holds its own state.
 	if cfg := l.config; l.configured() && !samePlace(cfg.State.URL, cfg.Sink.URL) {
 		if l.stateAt, err = locate(cfg.State.URL); err != nil {
 			l.parts.Close()
@@ -66,7 +66,8 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 	return l, nil
 }
 
-// configured says whether it is the config's, whose state is known.
+// configured reports whether the lake is the config's sink, so that the config says where
+// its state is.
 func (l *openLake) configured() bool { return l.config != nil && samePlace(l.where, l.config.Sink.URL) }
 
 func (l *openLake) missing(err error) error {
@@ -82,7 +83,7 @@ func samePlace(a, b string) bool {
 	return err1 == nil && err2 == nil && x == y
 }
 
-// lake is it as package lake knows it.
+// lake returns it as a [lake.Lake].
 func (l *openLake) lake() lake.Lake { return lake.Lake{Parts: l.parts, State: l.state} }
 
 func (l *openLake) close() {
@@ -90,7 +91,7 @@ func (l *openLake) close() {
 	l.state.Close()
 }
 
-// feeds are the objects of the feeds that were asked for, or of all.
+// feeds returns the named feeds, or all of them.
 func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) {
 	names, err := ledger.List(ctx, l.state)
 	if err != nil {
@@ -114,10 +115,10 @@ func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, err
 	return ledger.ReadAll(ctx, l.state, names)
 }
 
-// live are the live parts of the feeds that were asked for, each feed as it is at one
-// moment.
+// live returns the live parts of the named feeds, or of all. Each feed is a consistent
+// snapshot.
 func (l *openLake) live(ctx context.Context, only []string, keep func(ledger.Feed, ledger.PublishedRun) bool) ([]lake.LivePart, error) {
-	// A run that gc removes while it is read is live no longer: the feeds are read again.
+	// If gc removes a run while it is read, the run is no longer live: read the feeds again.
 	for tries := 1; ; tries++ {
 		feeds, err := l.feeds(ctx, only)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// signingKeys are the private keys of private_key_jwt by file name, in PEM.
+// signingKeys returns the private keys for private_key_jwt by file name, in PEM.
 var signingKeys = sync.OnceValue(func() map[string]string {
 	forRSA, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -27,7 +27,7 @@ var signingKeys = sync.OnceValue(func() map[string]string {
 	return map[string]string{"rsa.pem": privatePEM(forRSA), "ec.pem": privatePEM(forEC)}
 })
 
-// clientPair is a client certificate and its key, in PEM.
+// clientPair returns a client certificate and its key, in PEM.
 var clientPair = sync.OnceValues(func() (cert, key string) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -50,5 +50,5 @@ func privatePEM(key any) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// askingTLS asks every client for a certificate, and takes none for an answer.
+// askingTLS asks every client for a certificate, and accepts clients without one.
 func askingTLS() *tls.Config { return &tls.Config{ClientAuth: tls.RequestClientCert} }

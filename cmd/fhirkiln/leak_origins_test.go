@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// wayIn is one way to authenticate: how it is written, and what it sends where. A place
-// that is not in sends gets nothing.
+// wayIn is one way to authenticate: its settings, and what it sends where. A place that is not
+// in sends gets nothing.
 type wayIn struct {
 	name    string
 	auth    string
 	sends   map[string][]string // to the places fhir, token and code; sorted
-	renewed []string            // to token, when a token is renewed, if that is another
+	renewed []string            // to token when a token is renewed, if different
 }
 
 const (
@@ -21,7 +21,7 @@ const (
 	formSecret  = "form client_secret: client secret"
 )
 
-// waysIn are all of them, with what config.yaml says.
+// waysIn returns all ways to authenticate, with their settings in config.yaml.
 func waysIn() []wayIn {
 	minted := []string{bearsMinted}
 	grant := func(name, more string, token ...string) wayIn {
@@ -60,8 +60,8 @@ func waysIn() []wayIn {
 	}
 }
 
-// TestCredentialsReachTheirOriginsAlone runs every way to authenticate against every way
-// in which a server can lead a client astray, and looks at all that each host was sent.
+// TestCredentialsReachTheirOriginsAlone runs every way to authenticate against every way in
+// which a server can lead a client astray, and checks everything that each host received.
 func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 	t.Parallel()
 	ways := waysIn()
@@ -73,7 +73,7 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 	for _, lead := range []struct {
 		name    string
 		shape   shape
-		source  string   // further lines
+		source  string   // further settings
 		code    int      // exit code
 		open    int      // exit code without credentials
 		visited []string // hosts besides those of every run
@@ -103,7 +103,7 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 				name := lead.name + "/" + way.name
 				if more != "" {
 					if way.name != "form" && way.name != "none" && way.name != "bearer" {
-						continue // it is the same for the others
+						continue // the others behave the same
 					}
 					name += ", and " + more
 				}
@@ -114,7 +114,7 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 						if place == "second" && lead.second {
 							want = way.sends["fhir"]
 						}
-						// These are shown to a host, whatever it is asked for.
+						// These go to a host with every request.
 						atHome := place == "fhir" || place == "second" && lead.second
 						if more != "" && (atHome || more == "certificate" && (place == "token" || place == "code")) {
 							want = slices.Sorted(slices.Values(append([]string{more}, want...)))
@@ -189,7 +189,7 @@ func TestCredentialsReachTheirOriginsAlone(t *testing.T) {
 	}
 }
 
-// byCode is the way of a user by code.
+// byCode returns the way of a user who logs in with a code.
 func byCode() wayIn {
 	all := waysIn()
 	return all[slices.IndexFunc(all, func(w wayIn) bool { return w.name == "user by code" })]

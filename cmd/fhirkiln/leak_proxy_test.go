@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestProxyPasswordStaysWithTheProxy runs by way of a proxy that wants a password: it
-// gets that and nothing else, nobody else gets it, and nobody is told.
+// TestProxyPasswordStaysWithTheProxy runs through a proxy that requires a password. The proxy
+// gets the password and nothing else, nobody else gets it, and no output contains it.
 func TestProxyPasswordStaysWithTheProxy(t *testing.T) {
 	t.Parallel()
 	for name, refuses := range map[string]bool{"good": false, "refuses": true} {
@@ -61,7 +61,7 @@ func TestProxyPasswordStaysWithTheProxy(t *testing.T) {
 	}
 }
 
-// tunnel joins a CONNECT to where it wants.
+// tunnel connects a CONNECT request to its destination.
 func tunnel(t *testing.T, rw http.ResponseWriter, r *http.Request) {
 	there, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", r.Host)
 	if err != nil {

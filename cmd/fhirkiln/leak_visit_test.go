@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// What is planted: secrets, which only those that they are for may see, and a patient.
-// None of it may be in what a run writes outside its state.
+// Planted values: secrets, which only their addressees may see, and a patient. A run must not
+// write any of them outside its state.
 const (
 	plantedSecret  = "sEcReT/planted+1"
 	plantedToken   = "STATICplanted2"
 	plantedRefresh = "REFRESHplanted3"
 	plantedCode    = "CODEplanted4"
-	plantedMinted  = "MINTEDplanted" // begins every token, refresh token and code that is given out
+	plantedMinted  = "MINTEDplanted" // begins every token, refresh token and code that is issued
 	plantedSign    = "SIGplanted5"
 	plantedJWT     = "eyJhbGciOiJIUzI1NiJ9.cGxhbnRlZDY.c2lnbmF0dXJl"
 	plantedCookie  = "COOKIEplanted7"
@@ -31,14 +31,14 @@ const (
 	plantedBirth  = "1931-07-14"
 )
 
-// plants are all of them by name.
+// plants maps names to the planted values.
 var plants = map[string]string{
 	"client secret": plantedSecret, "static token": plantedToken, "refresh token": plantedRefresh, "code": plantedCode,
 	"minted": plantedMinted, "signature": plantedSign, "JWT": plantedJWT, "cookie": plantedCookie, "proxy password": plantedProxy,
 	"app_user_id": plantedUser, "gateway's key": plantedGateway, "family name": plantedFamily, "given name": plantedGiven, "record number": plantedMRN, "birth date": plantedBirth,
 }
 
-// patientWords is how servers put a patient into a message.
+// patientWords is a patient as servers put one into messages.
 const patientWords = plantedFamily + ", " + plantedGiven + " (" + plantedMRN + ", born " + plantedBirth + ")"
 
 // visit is one request as a host saw it.
@@ -56,11 +56,11 @@ func newVisit(host string, r *http.Request) visit {
 	return v
 }
 
-// text is the request as a server may repeat it.
+// text returns the request as a server may repeat it.
 func (v visit) text() string { return fmt.Sprint(v.method, v.url, v.header, v.body) }
 
-// find lists whatever of a request says who is asking: every header that is not known to
-// be harmless, every field of a form that is one's own, every secret wherever it is.
+// find lists everything in a request that identifies the client: every header not known to be
+// harmless, every private form field, every secret wherever it is.
 func (v visit) find(certificate bool) []string {
 	var found []string
 	if certificate {

@@ -17,14 +17,14 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// tellsNothing looks for all that is planted in all that the run wrote: stdout, stderr,
-// and in the sink the names of files and folders, the report, and Parquet's metadata and
-// column __origin. The rows are patient data, and so is the run's state by design, which
-// may be kept elsewhere: quarantine, ledger, the manifests with the files' links, and the
-// members of groups. A run that has published has written Parquet and a report.
+// tellsNothing looks for planted values in everything that the run wrote: stdout, stderr, and
+// in the sink the names of files and folders, the report, and Parquet's metadata and column
+// __origin. The rows are patient data. So, by design, is the run's state, which may be kept
+// elsewhere: quarantine, ledger, the manifests with the files' links, and the members of
+// groups. A run that published must have written Parquet and a report.
 func (o outcome) tellsNothing(t *testing.T) {
 	t.Helper()
-	looked := map[string]int{} // at so many files, by what they are
+	looked := map[string]int{} // number of files checked, by kind
 	tellsNothing(t, "stdout", o.stdout)
 	tellsNothing(t, "stderr", o.stderr)
 	err := filepath.WalkDir(o.sink, func(path string, d fs.DirEntry, err error) error {
@@ -59,8 +59,8 @@ func (o outcome) tellsNothing(t *testing.T) {
 	}
 }
 
-// isState says whether a file holds what a resume or a retry needs, links and lines,
-// or what a later run is let in with.
+// isState reports whether a file holds what a resume or a retry needs, such as links and lines,
+// or the credentials of a later run.
 func isState(name string) bool {
 	parts := strings.Split(filepath.ToSlash(name), "/")
 	if len(parts) == 3 && parts[0] == "_fhirkiln" && parts[1] == "tokens" {
@@ -75,7 +75,7 @@ func tellsNothing(t *testing.T, where, text string) {
 	tells(t, where, text, plants)
 }
 
-// tellsNoSecret is for what stands beside patient data: a file's name in its URL may be a
+// tellsNoSecret is for what is stored beside patient data: a file's name in its URL may be a
 // patient's.
 func tellsNoSecret(t *testing.T, where, text string) {
 	t.Helper()
@@ -152,7 +152,7 @@ func page(status int) answer {
 	return answer{status: status, kind: "text/html", body: "<html><body>" + patientWords + " " + plantedSecret + "</body></html>"}
 }
 
-// said is an OperationOutcome that names the patient wherever there is place for it.
+// said returns an OperationOutcome that names the patient in every possible place.
 func said(status int, code string) answer {
 	return answer{status: status, kind: "application/fhir+json", body: outcomeLine("error", code)}
 }
@@ -163,8 +163,8 @@ func outcomeLine(severity, code string) string {
 		severity, code, "cannot read "+patientWords, severity, code, "Patient/"+plantedMRN+" "+plantedFamily, severity, plantedMRN, patientWords)
 }
 
-// TestNothingIsTold runs to every kind of end against servers that put patients and what
-// they were sent into all that they say.
+// TestNothingIsTold brings runs to every kind of end, against servers that put patients and
+// whatever they were sent into all their answers.
 func TestNothingIsTold(t *testing.T) {
 	t.Parallel()
 	good := []string{"fhir", "storage"}
@@ -221,7 +221,7 @@ func TestNothingIsTold(t *testing.T) {
 				way := byCode() // the one with most secrets
 				w := newWorld(t, test.shape, func(place string) []string {
 					if place == "code" || place == "token" {
-						return nil // as they come
+						return nil // not checked
 					}
 					return way.sends[place]
 				})

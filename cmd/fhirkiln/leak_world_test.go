@@ -16,20 +16,20 @@ import (
 	"testing"
 )
 
-// world is every host that a run may come across, each a TLS server of its own that
-// notes what it is sent. All of them answer alike, so that a request which strays is
-// answered well; only fhir and second want the credentials.
+// world is every host that a run may come across, each a separate TLS server that records what
+// it receives. All hosts answer in the same way, so a stray request succeeds; only fhir and
+// second require the credentials.
 type world struct {
 	hosts map[string]*httptest.Server
-	wants func(place string) []string // the credentials that a place is sent
+	wants func(place string) []string // the credentials that a place should get
 	shape
 
-	renews bool // the first status poll is told that its token has ended
+	renews bool // the first status poll is told that its token has expired
 
 	mu      sync.Mutex
 	visits  []visit
 	minted  int
-	refused bool // that was done
+	refused bool // that has happened
 	polled  bool
 }
 
@@ -40,17 +40,17 @@ type shape struct {
 	files     []string          // hosts of the output files
 	next      string            // host of a second page
 	redirects map[string]string // "kick-off", "status", "token", "delete": host that it redirects to
-	lines     []string          // of each file of patients; nil is good ones
+	lines     []string          // of each file of patients; nil means good ones
 	outcomes  []string          // error files' diagnostics
-	answers   map[string]answer // instead, by what is asked: "token", "kick-off", "status", "file"
+	answers   map[string]answer // bad answers by request: "token", "kick-off", "status", "file"
 }
 
-// answer is a bad one.
+// answer is a bad answer.
 type answer struct {
 	status int
 	kind   string // Content-Type
 	body   string
-	length int // Content-Length, if the body is to be cut
+	length int // Content-Length, to cut the body short
 }
 
 var hostNames = []string{"fhir", "second", "token", "storage", "redirected", "pages", "foreign"}
@@ -71,7 +71,7 @@ func newWorld(t *testing.T, s shape, wants func(string) []string) *world {
 
 func (w *world) url(host, path string) string { return w.hosts[host].URL + path }
 
-// asked is what a request is for.
+// asked returns what a request is for.
 func asked(r *http.Request) string {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/.well-known/smart-configuration"):
@@ -129,7 +129,7 @@ func (a answer) write(rw http.ResponseWriter) {
 	io.WriteString(rw, a.body)
 }
 
-// answer does what a good server does.
+// answer answers like a good server.
 func (w *world) answer(v visit, rw http.ResponseWriter, r *http.Request) {
 	switch v.asked {
 	case "token":
@@ -170,7 +170,7 @@ func (w *world) mint() string {
 	return fmt.Sprintf("%s-%d", plantedMinted, w.minted)
 }
 
-// manifest is one page; the second one has the files if there are two.
+// manifest returns one page. If there are two, the second has the files.
 func (w *world) manifest(first bool) map[string]any {
 	m := map[string]any{"transactionTime": "2026-01-02T03:04:05Z", "requiresAccessToken": !w.noToken, "output": []any{}, "error": []any{}}
 	if first {
@@ -217,7 +217,8 @@ func patientLine(id string) string {
 		id, plantedMRN, plantedFamily, plantedGiven, plantedBirth)
 }
 
-// place is where credentials are to be judged: a host, or public for what needs none.
+// place returns the place whose credentials a visit is checked against: a host, or public for
+// requests that need none.
 func (w *world) place(v visit) string {
 	if v.asked == "file" && w.noToken || v.asked == "discovery" {
 		return "public"
@@ -228,15 +229,15 @@ func (w *world) place(v visit) string {
 	return v.host
 }
 
-// outcome is what a run left.
+// outcome is what a run left behind.
 type outcome struct {
 	code           int
 	stdout, stderr string
 	sink           string // folder
-	published      bool   // rows
+	published      bool   // rows were published
 }
 
-// run runs the command on a source with these lines besides fhir.
+// run runs the command on a source with these settings besides fhir.
 func (w *world) run(t *testing.T, source string, flags ...string) outcome {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-// Command fhirkiln turns a FHIR Bulk Data export into Parquet. See the README, and
+// Command fhirkiln turns a FHIR Bulk Data export into Parquet. See the README and
 // fhirkiln --help.
 package main
 
@@ -23,22 +23,22 @@ import (
 	"fhirkiln/transport"
 )
 
-// The exit codes. Each means one thing, so that cron, a CronJob's podFailurePolicy and
-// people can act on it; docs/exit-codes.md says how.
+// Exit codes. Each means one thing, so that cron, a CronJob's podFailurePolicy and people
+// can act on it; see docs/exit-codes.md.
 const (
 	exitOK          = 0
-	exitBug         = 1  // something that nobody foresaw
+	exitBug         = 1  // an unforeseen error
 	exitUsage       = 2  // the command line
 	exitConfig      = 3  // config.yaml
 	exitDenied      = 4  // the credentials were refused
 	exitNotThere    = 5  // a URL leads somewhere else
-	exitUnavailable = 6  // network or server: the same again later may work
+	exitUnavailable = 6  // network or server; trying again later may work
 	exitRefused     = 7  // the server refused the request, or its export failed
 	exitBroken      = 8  // what the server sent is incomplete or damaged
-	exitData        = 9  // lines are not FHIR resources, or Parquet is not what was published
+	exitData        = 9  // lines are not FHIR resources, or Parquet differs from what was published
 	exitStorage     = 10 // the output cannot be written
 	exitPartial     = 11 // published, but the server reported that something is missing
-	exitLocked      = 12 // another process works at the feed
+	exitLocked      = 12 // another process is working on the feed
 	exitHungUp      = 129
 	exitInterrupted = 130
 	exitTerminated  = 143
@@ -51,12 +51,12 @@ func main() {
 	os.Exit(code)
 }
 
-// console is what a command sees of the world around it.
+// console is a command's view of its environment.
 type console struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
 	patience       patience
-	limitMemory    func(bytes int64) int64 // [debug.SetMemoryLimit]; nil is not called
+	limitMemory    func(bytes int64) int64 // [debug.SetMemoryLimit]; may be nil
 }
 
 // execute runs a command line and returns the exit code.
@@ -67,7 +67,7 @@ func execute(args []string, c console) int {
 		return report(c, line.LogFormat, err)
 	}
 	parsed, err := parse(parser, args)
-	if exited, ok := errors.AsType[*exitRequest](err); ok { // --help and --version have done what was asked
+	if exited, ok := errors.AsType[*exitRequest](err); ok { // --help or --version, already printed
 		return exited.code
 	}
 	if err != nil {
@@ -75,7 +75,7 @@ func execute(args []string, c console) int {
 	}
 	ctx, stop := withSignals(context.Background(), parsed.Command())
 	defer stop()
-	parsed.BindTo(ctx, (*context.Context)(nil)) // by its interface: Run's arguments go by their own types
+	parsed.BindTo(ctx, (*context.Context)(nil)) // as an interface; the types of Run's other arguments are concrete
 	result := &resultWriter{w: c.stdout}
 	c.stdout = result
 	if err = parsed.Run(&line, c); err == nil {
@@ -84,7 +84,7 @@ func execute(args []string, c console) int {
 	return report(c, line.LogFormat, usage(err, parsed.Command()))
 }
 
-// hintedError is an error with a hint that suits better than its own.
+// hintedError replaces the hint of an error by a better one.
 type hintedError struct {
 	error
 	hint string
@@ -92,8 +92,8 @@ type hintedError struct {
 
 func (e *hintedError) Unwrap() error { return e.error }
 
-// report tells the user of err, and what to try, and returns its exit code. This is
-// the one place where errors become exit codes.
+// report tells the user about err and what to try, and returns its exit code. This is the
+// only place where errors become exit codes.
 func report(c console, logFormat string, err error) int {
 	if err == nil {
 		return exitOK
@@ -103,12 +103,12 @@ func report(c console, logFormat string, err error) int {
 	return code
 }
 
-// tell prints one error with its hint; as a record where the log is JSON, since a
+// tell prints an error with its hint. If the log is JSON it prints a log record, since a
 // collector reads stderr.
 func tell(c console, logFormat string, err error) {
 	code, hint := classify(err)
 	if _, ok := errors.AsType[*feedsError](err); ok {
-		hint = "" // each feed's stands in the log
+		hint = "" // each feed's hint is in the log
 	}
 	var problems config.Errors
 	switch isConfig := errors.As(err, &problems); {
@@ -120,7 +120,7 @@ func tell(c console, logFormat string, err error) {
 		log.Error("failed", "error", err.Error(), "hint", hint, "exit_code", code)
 		return
 	case isConfig:
-		fmt.Fprintln(c.stderr, err) // a line for each problem, with its place first, as editors like it
+		fmt.Fprintln(c.stderr, err) // one line per problem, starting with its position, as editors expect
 	default:
 		fmt.Fprintln(c.stderr, "fhirkiln:", err)
 	}
@@ -129,7 +129,7 @@ func tell(c console, logFormat string, err error) {
 	}
 }
 
-// classify finds an error's exit code, and a hint if there is one.
+// classify returns an error's exit code, and a hint if there is one.
 func classify(err error) (code int, hint string) {
 	if hinted, ok := errors.AsType[*hintedError](err); ok {
 		code, _ := classify(hinted.error)
@@ -160,7 +160,7 @@ func classify(err error) (code int, hint string) {
 		unread    *partError
 		altered   *lake.PartChangedError
 		absent    *noConfigError
-		file      *fs.PathError // of config.yaml: the sink's are *sink.Errors
+		file      *fs.PathError // for config.yaml; the sink returns *sink.Error
 	)
 	switch {
 	case errors.As(err, &signalled):
@@ -227,7 +227,7 @@ func classify(err error) (code int, hint string) {
 	return exitBug, "this is a bug: report it, with the log"
 }
 
-// exitOf is the exit code of a failed exchange with a server.
+// exitOf returns the exit code for a failed exchange with a server.
 func exitOf(k transport.Kind) int {
 	switch k {
 	case transport.Unavailable:
@@ -244,11 +244,11 @@ func exitOf(k transport.Kind) int {
 	return exitBug
 }
 
-// release is the version that a build without git tells: -ldflags "-X main.release=v1".
+// release is the version set by a build without git: -ldflags "-X main.release=v1".
 var release string
 
-// version is what the image's build, go install or the release build stamped into the
-// program.
+// version returns the version that the image's build, go install or the release build put
+// into the program.
 func version() string {
 	if release != "" {
 		return release

@@ -22,12 +22,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"fhirkiln": main})
 }
 
-// tests are all tests of the package, without what scripts start of its binary.
+// tests runs the package's tests, as opposed to the commands that scripts start from its
+// binary.
 type tests struct{ m *testing.M }
 
-// Run runs them; none may leave a goroutine.
+// Run runs the tests; none may leave a goroutine behind.
 func (all tests) Run() int {
-	// The machine's own settings of AWS, and its proxy, are none of their business.
+	// The tests must not depend on the machine's AWS settings and proxy.
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
@@ -45,9 +46,9 @@ func (all tests) Run() int {
 	return 0
 }
 
-// TestScripts runs testdata/*.txtar: what a user types, sees and gets. Each script has
-// a server of its own at $FHIR and $TOKEN_URL. Beside testscript's own commands there are
-// those of scriptCommands.
+// TestScripts runs testdata/*.txtar: what a user types, sees and gets. Each script has its own
+// server at $FHIR and $TOKEN_URL. Besides testscript's own commands there are those of
+// scriptCommands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -64,7 +65,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"serve": serve, "served": served,
 }
 
-// practiceData is what the scripts' server exports.
+// practiceData returns what the scripts' server exports.
 func practiceData() bulktest.Files {
 	return bulktest.Files{
 		bulktest.Lines("Patient",
@@ -84,7 +85,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(server.Close)
 	env.Values[serverKey{}] = &practice{Server: server}
-	env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no credentials are sought off this machine
+	env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // look for no credentials beyond this machine
 	env.Setenv("FHIR", server.FHIR())
 	env.Setenv("TOKEN_URL", server.TokenURL())
 	env.Setenv("URL", server.URL())
@@ -100,8 +101,8 @@ func setup(env *testscript.Env) error {
 
 type serverKey struct{}
 
-// practice is a script's server, and what is wrong with it; and the one that it has started
-// itself, if it has.
+// practice is a script's server with its faults, and the server that the script started itself,
+// if any.
 type practice struct {
 	*bulktest.Server
 	heal   []func()
@@ -140,7 +141,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// fault makes the server answer wrongly: fault ENDPOINT STATUS [BODY]
+// fault makes the server answer with an error: fault ENDPOINT STATUS [BODY]
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: fault ENDPOINT STATUS [BODY]")
@@ -167,7 +168,7 @@ func heal(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// askedFor checks how often the server was asked for something so far: asked TIMES ENDPOINT
+// askedFor checks how many requests an endpoint got so far: asked TIMES ENDPOINT
 func askedFor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: asked TIMES ENDPOINT")
@@ -183,7 +184,7 @@ func askedFor(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// hold makes another process of the test, which works at a feed until the script ends:
+// hold makes the test another process that works on a feed until the script ends:
 // hold DIR FEED SOURCE PURPOSE
 func hold(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {

@@ -5,14 +5,15 @@ import (
 	"runtime/debug"
 )
 
-// collectSeldom has garbage collected at half the live memory, unless GOGC says else. Most
-// of the memory is buffers that are used again, and little garbage comes: to collect it at
-// all of the live memory is 2 % faster and takes a third more.
+// collectSeldom sets GOGC to 50, unless the environment sets it. Most memory is reused
+// buffers, and there is little garbage: Go's default of 100 is 2 % faster but takes a third
+// more memory.
 //
-// While little is live, that would be every few megabytes, and an eighth of the time of a
-// run of many small files. So memory that is never touched, and takes none, counts as live
-// as long as the caller keeps it: 32 MiB come before the next collection at least. While one
-// goes on, to store a pointer takes longer, in all as long as the collection itself.
+// With a small heap, this alone would collect every few megabytes and take an eighth of the
+// time of a run of many small files. So collectSeldom returns memory that is never touched,
+// and takes none, but counts as live while the caller keeps it: at least 32 MiB are allocated
+// between collections. During a collection, storing pointers is slower, which in all costs as
+// much time as the collection itself.
 func collectSeldom() (floor []byte) {
 	if _, set := os.LookupEnv("GOGC"); set {
 		return nil
@@ -23,14 +24,14 @@ func collectSeldom() (floor []byte) {
 
 const floorBytes = 64 << 20
 
-// limitGarbage has garbage collected more often where the process would become larger than
-// so many runs at once need, unless GOMEMLIMIT says else. It is no bound, and nothing
-// fails by it: it is so far above what is live that only garbage is in the way.
+// limitGarbage makes the collector run more often if the process would grow beyond what that
+// many parallel runs need, unless the environment sets GOMEMLIMIT. It is not a hard bound, and
+// nothing fails because of it: it is so far above the live memory that only garbage reaches it.
 //
-// A run needs row groups, which are less than half of the NDJSON that is in them: of 512
-// MiB at most for all its workers or cores, unless rowGroup, in bytes, is more for each; and
-// for each worker what it downloads and uploads. The ends of buffers that nothing was written
-// to yet count as well, though many take none.
+// A run needs memory for row groups, which take less than half of their NDJSON. That is at
+// most 512 MiB of NDJSON over all its workers or cores, unless rowGroup bytes for each is
+// more. Each worker also needs memory for downloads and uploads. The unwritten ends of buffers
+// count as well, though many take no memory.
 func (c console) limitGarbage(runs, workers, cores int, rowGroup int64) {
 	if _, set := c.env("GOMEMLIMIT"); set || c.limitMemory == nil {
 		return

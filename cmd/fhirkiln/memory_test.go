@@ -10,7 +10,7 @@ func TestMakeRoom(t *testing.T) {
 		runs, workers int
 		cores         int
 		rowGroup      int64
-		want          int64 // MiB, 0 for none
+		want          int64 // in MiB; 0 means no limit
 	}{
 		{"convert", "", 1, 2, 2, 0, 64 + 288},
 		{"eight downloads", "", 1, 8, 2, 0, 64 + 336},

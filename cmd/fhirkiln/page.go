@@ -24,7 +24,7 @@ type pageFeed struct {
 	Standing string
 	Charts   []chart
 	Latest   *pageRun  // nil: none
-	Rows     []pageRun // latest first
+	Rows     []pageRun // newest first
 }
 
 // pageRun is a run on the page.
@@ -40,7 +40,7 @@ type pageType struct {
 	Bar float64 // width
 }
 
-// writePage writes a page that needs nothing else: no script, no other file.
+// writePage writes a self-contained page: no script, no other file.
 func writePage(w io.Writer, where string, histories []history, now time.Time) error {
 	page, err := template.New("page").Funcs(template.FuncMap{"count": count, "size": size, "utc": utcMinute, "at": func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }}).Parse(pageHTML)
 	if err != nil {
@@ -73,18 +73,18 @@ func writePage(w io.Writer, where string, histories []history, now time.Time) er
 func newPageRun(r *lake.Report) pageRun {
 	const barWidth = 160
 	p := pageRun{Report: r, Took: seconds(tookSeconds(r)), Spent: spentText(r)}
-	var most int64
+	var largest int64
 	for _, t := range r.Types {
-		most = max(most, t.Rows)
+		largest = max(largest, t.Rows)
 	}
 	for _, t := range r.Types {
-		p.Types = append(p.Types, pageType{t, barWidth * float64(t.Rows) / float64(max(most, 1))})
+		p.Types = append(p.Types, pageType{t, barWidth * float64(t.Rows) / float64(max(largest, 1))})
 	}
 	slices.SortStableFunc(p.Types, func(a, b pageType) int { return cmp.Compare(b.Rows, a.Rows) })
 	return p
 }
 
-// runClass is how a run is painted.
+// runClass returns the CSS class of a run.
 func runClass(r *lake.Report) string {
 	switch {
 	case r.Status != ledger.StatusPublished:
@@ -95,7 +95,7 @@ func runClass(r *lake.Report) string {
 	return "other"
 }
 
-// runText says which run a bar is of.
+// runText names the run of a bar.
 func runText(r *lake.Report) string {
 	return utcMinute(r.Started) + " " + string(r.Kind)
 }
@@ -113,7 +113,7 @@ func timesOf(r *lake.Report) []runTime {
 	waiting, converting, publishing := 0.0, 0.0, 0.0
 	for _, p := range r.Phases {
 		switch pipeline.Phase(p.Phase) {
-		case pipeline.Starting, pipeline.Waiting: // queued is for other feeds
+		case pipeline.Starting, pipeline.Waiting: // not Queued, which is waiting for other feeds
 			waiting += p.Seconds
 		case pipeline.Converting:
 			converting += p.Seconds
@@ -126,7 +126,7 @@ func timesOf(r *lake.Report) []runTime {
 		{"publishing", "publishing", publishing}, {"other", "queued, or else", rest}}
 }
 
-// spentText says where a run's time went, "" if it has not reported it.
+// spentText says where a run's time went, or "" if it has not reported it.
 func spentText(r *lake.Report) string {
 	if len(r.Phases) == 0 {
 		return ""

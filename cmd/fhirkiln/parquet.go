@@ -10,7 +10,7 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// parquetFlags say how Parquet is written, over what sink.parquet of a config says.
+// parquetFlags say how Parquet is written. They override sink.parquet of a config.
 type parquetFlags struct {
 	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"How pages are compressed: zstd, snappy, gzip or none. Default: zstd."`
 	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 1 (base64: 3) and 6."`
@@ -20,11 +20,10 @@ type parquetFlags struct {
 	OmitFieldIDs          *bool  `name:"omit-field-ids" negatable:"" help:"Leave out the ids of fields, for Iceberg's add_files. Default: they are there."`
 }
 
-// over is how Parquet is written, by the flags first and then by the config's c, which is
-// zero without one.
+// over returns the config's c overridden by the flags. Without a config, c is zero.
 func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 	if codec := config.Compression(f.Compression); codec != "" && codec != c.Compression {
-		c.Compression, c.CompressionLevel = codec, 0 // the level was another one's
+		c.Compression, c.CompressionLevel = codec, 0 // the level was for another codec
 	}
 	if f.CompressionLevel != nil {
 		if c.CompressionLevel = *f.CompressionLevel; c.CompressionLevel == 0 {
@@ -53,7 +52,7 @@ func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 	return c, nil
 }
 
-// sinkParquet is that of a config file, if there is one.
+// sinkParquet returns sink.parquet of a config, if there is one.
 func sinkParquet(cfg *config.Config) config.Parquet {
 	if cfg == nil {
 		return config.Parquet{}
@@ -61,7 +60,7 @@ func sinkParquet(cfg *config.Config) config.Parquet {
 	return cfg.Sink.Parquet
 }
 
-// setParquet tells a pipeline how Parquet is written.
+// setParquet sets how the pipeline writes Parquet.
 func setParquet(c config.Parquet, o *pipeline.Options) {
 	o.RowGroupBytes = int64(c.RowGroupMiB) << 20
 	o.Parquet = pipeline.Parquet{

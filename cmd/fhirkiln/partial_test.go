@@ -7,7 +7,7 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// The hint names what of the report says why a run is partial.
+// The hint names the parts of the report that say why a run is partial.
 func TestHintOfAPartialRun(t *testing.T) {
 	t.Parallel()
 	for says, partial := range map[string]pipeline.PartialError{

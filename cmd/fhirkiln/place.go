@@ -17,15 +17,15 @@ import (
 	"fhirkiln/sink"
 )
 
-// place is a folder or a bucket, as the commands need it.
+// place is a folder or a bucket.
 type place interface {
 	pipeline.State
 	io.Closer
 	String() string
 }
 
-// openPlaces opens where parts go and where the state is kept, which may be the same,
-// and proves that a run may write to both.
+// openPlaces opens the place for parts and the one for the state, which may be the same, and
+// checks that a run can write to both.
 func openPlaces(ctx context.Context, cfg *config.Config, log *slog.Logger) (parts, state place, err error) {
 	if parts, err = openPlace(ctx, cfg.Sink.URL, cfg.Sink.S3, log); err != nil {
 		return nil, nil, err
@@ -47,7 +47,7 @@ func openPlace(ctx context.Context, where string, options config.S3, log *slog.L
 	return opened(sink.OpenS3(ctx, s3Options(where, options, log)))
 }
 
-// readPlace opens what is there already; nothing is written.
+// readPlace opens an existing place for reading. It writes nothing.
 func readPlace(ctx context.Context, where string, options config.S3, log *slog.Logger) (place, error) {
 	if !strings.HasPrefix(where, "s3://") {
 		return opened(sink.ReadDir(where))
@@ -55,7 +55,7 @@ func readPlace(ctx context.Context, where string, options config.S3, log *slog.L
 	return opened(sink.ReadS3(ctx, s3Options(where, options, log)))
 }
 
-// opened is p as a place, and no place that holds a nil pointer.
+// opened returns p as a place, or a nil place on error instead of one with a nil pointer.
 func opened[P place](p P, err error) (place, error) {
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func opened[P place](p P, err error) (place, error) {
 }
 
 func s3Options(where string, c config.S3, log *slog.Logger) sink.S3Options {
-	u, _ := url.Parse(where) // checked by config, or by locate
+	u, _ := url.Parse(where) // checked by config or by locate
 	o := sink.S3Options{
 		Bucket:          u.Host,
 		Prefix:          strings.Trim(u.Path, "/"),
@@ -98,8 +98,8 @@ func s3Options(where string, c config.S3, log *slog.Logger) sink.S3Options {
 	return o
 }
 
-// locate makes a place of what is on the command line: an absolute path, or an s3:// URL
-// as the config has them.
+// locate turns a place on the command line into an absolute path, or an s3:// URL as in the
+// config.
 func locate(text string) (string, error) {
 	wrong := func(why string) (string, error) {
 		return "", &usageError{fmt.Errorf("%q %s", text, why), "give a folder, or s3://BUCKET/PREFIX"}
@@ -125,7 +125,7 @@ func locate(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-// openOut opens a place that is on the command line, to be written to.
+// openOut opens a place given on the command line for writing.
 func openOut(ctx context.Context, text string, settings config.S3, log *slog.Logger) (place, error) {
 	where, err := locate(text)
 	if err != nil {
@@ -134,7 +134,7 @@ func openOut(ctx context.Context, text string, settings config.S3, log *slog.Log
 	return openPlace(ctx, where, settings, log)
 }
 
-// s3Settings are those of a bucket that the command line names: the sink's of a config
+// s3Settings returns the settings for a bucket on the command line: the sink's of a config
 // file, if there is one, or the environment's, as for every AWS tool.
 func s3Settings(cfg *config.Config, env func(string) (string, bool)) config.S3 {
 	if cfg != nil {

@@ -130,10 +130,10 @@ func (cmd *reportCommand) histories(ctx context.Context, l *openLake, log *slog.
 	return all, nil
 }
 
-// latestRuns are the latest that a feed knows of, oldest first: those that are live, those
-// whose rows live on in others, those that are live no longer, and those that have moved a
-// watermark, which may have brought nothing. Names of runs sort by time.
-func latestRuns(f ledger.Feed, most int) []string {
+// latestRuns returns the latest runs that a feed knows of, at most limit, oldest first. They
+// include live runs, runs merged into others, runs no longer live, and runs that moved a
+// watermark, which may have brought nothing. Run names sort by time.
+func latestRuns(f ledger.Feed, limit int) []string {
 	var runs []string
 	for _, m := range f.History {
 		if m.Run != "" {
@@ -148,11 +148,11 @@ func latestRuns(f ledger.Feed, most int) []string {
 	}
 	slices.Sort(runs)
 	runs = slices.Compact(runs)
-	return runs[max(0, len(runs)-most):]
+	return runs[max(0, len(runs)-limit):]
 }
 
-// reports reads reports, a few at once, since each is a request, and may be of many files. One
-// that is not there, or damaged, is left out, and told.
+// reports reads the runs' reports, a few at once, since each is a request and may cover many
+// files. It skips missing and damaged reports with a warning.
 func (cmd *reportCommand) reports(ctx context.Context, l lake.Lake, runs []string, log *slog.Logger) ([]*lake.Report, error) {
 	reports := make([]*lake.Report, len(runs))
 	group, gctx := errgroup.WithContext(ctx)
@@ -165,7 +165,7 @@ func (cmd *reportCommand) reports(ctx context.Context, l lake.Lake, runs []strin
 				return nil
 			}
 			if err == nil && !cmd.JSON {
-				r.Files, r.Parts, r.Exports = nil, nil, nil // of no use here, and most of it
+				r.Files, r.Parts, r.Exports = nil, nil, nil // unused here, and most of the report
 			}
 			reports[i] = r
 			return err
@@ -175,7 +175,7 @@ func (cmd *reportCommand) reports(ctx context.Context, l lake.Lake, runs []strin
 	return slices.DeleteFunc(reports, func(r *lake.Report) bool { return r == nil }), err
 }
 
-// text is a feed's history for people, the latest run first.
+// text returns a feed's history for people, newest run first.
 func (h history) text(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (source %s): %s\n", h.Name, h.Source, h.standing(now))
@@ -185,7 +185,7 @@ func (h history) text(now time.Time) string {
 	if len(h.Reports) == 0 {
 		return b.String()
 	}
-	most := h.mostResources()
+	largest := h.maxResources()
 	row := func(begun, kind, took, resources, bar, parquet, status string) {
 		line := fmt.Sprintf("%-16s  %-11s  %7s  %13s %-8s %9s %s", begun, kind, took, resources, bar, parquet, status)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
@@ -201,14 +201,14 @@ func (h history) text(now time.Time) string {
 		}
 		bar := ""
 		if r.Kind != ledger.KindCompaction {
-			bar = barText(logShare(r.Resources, most))
+			bar = barText(logShare(r.Resources, largest))
 		}
 		row(utcMinute(r.Started), string(r.Kind), seconds(tookSeconds(r)), count(r.Resources), bar, size(r.ParquetBytes), strings.Join(status, ","))
 	}
 	return b.String()
 }
 
-// tookSeconds is how long a run took, by a clock that may have been set meanwhile.
+// tookSeconds returns how long a run took, by a clock that may have been set meanwhile.
 func tookSeconds(r *lake.Report) float64 { return max(r.Finished.Sub(r.Started).Seconds(), 0) }
 
 // standing says up to when a feed is published.
@@ -226,18 +226,19 @@ func (h history) standing(now time.Time) string {
 	return fmt.Sprintf("published up to %s, %s ago", text, ageText(now.Sub(oldest)))
 }
 
-// mostResources is the most that a run has brought. A compaction brings nothing.
-func (h history) mostResources() int64 {
-	var most int64
+// maxResources returns the largest number of resources in a run. Compactions do not count:
+// they bring nothing.
+func (h history) maxResources() int64 {
+	var largest int64
 	for _, r := range h.Reports {
 		if r.Kind != ledger.KindCompaction {
-			most = max(most, r.Resources)
+			largest = max(largest, r.Resources)
 		}
 	}
-	return most
+	return largest
 }
 
-// page writes the page with pictures.
+// page writes the page with charts.
 func (cmd *reportCommand) page(histories []history, l *openLake, ui *ui) error {
 	var b bytes.Buffer
 	if err := writePage(&b, l.where, histories, time.Now()); err != nil {
@@ -253,9 +254,9 @@ func (cmd *reportCommand) page(histories []history, l *openLake, ui *ui) error {
 	return nil
 }
 
-// replaceFile writes a file whole: whoever reads it meanwhile has the old one or the new. A new
-// one is for its owner alone; one that is there keeps its mode. What is no file, as a pipe, is
-// written to.
+// replaceFile writes a file atomically: readers see the old one or the new. A new file is
+// readable only by its owner; an existing one keeps its mode. Anything other than a regular
+// file, such as a pipe, is written to directly.
 func replaceFile(name string, content []byte) error {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
@@ -271,7 +272,7 @@ func replaceFile(name string, content []byte) error {
 	if err == nil {
 		err = f.Chmod(there.Mode().Perm())
 	} else {
-		err = nil // it is new, or cannot be looked at, which the rename will tell
+		err = nil // name is new or cannot be examined; in that case Rename fails
 	}
 	_, failed = f.Write(content)
 	err = errors.Join(err, failed)

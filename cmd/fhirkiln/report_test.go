@@ -14,7 +14,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// nights are a full run, a partial one, and a night that brought nothing.
+// nights returns a full run, a partial one, and a night that brought nothing.
 func nights() history {
 	at := time.Date(2026, 11, 20, 2, 15, 0, 0, time.UTC)
 	run := func(night int, kind ledger.Kind, status ledger.Status, resources int64, took time.Duration, phases ...lake.PhaseReport) *lake.Report {
@@ -77,7 +77,7 @@ func TestBarText(t *testing.T) {
 	}
 }
 
-// The page has a bar for each part of each run, and nothing of elsewhere.
+// The page has a bar for each part of each run, and loads nothing from elsewhere.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -93,7 +93,7 @@ func TestPage(t *testing.T) {
 		`class="converting" x="164.33" y="25.82" width="28.00" height="64.80"`,
 		`class="publishing" x="164.33" y="17.72" width="28.00" height="8.10"`,
 		`class="other" x="164.33" y="8.00" width="28.00" height="9.72"><title>2026-11-20 02:15 full, 1h40m: 6m00s queued, or else`,
-		`class="other" x="381.00" y="96.78"`, // all of a run that has not said what it did
+		`class="other" x="381.00" y="96.78"`, // all of a run that did not report its phases
 		`<td class="dim">49m00s waiting for the server, 40m00s fetching and converting, 5m00s publishing, 6m00s queued, or else`,
 		`>2026-11-21</text>`,
 	} {

@@ -10,7 +10,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// pipelineFeed is a feed of the config as the pipeline has it.
+// pipelineFeed converts a feed of the config to the pipeline's.
 func pipelineFeed(f config.Feed, s config.Source, all []config.Feed) pipeline.Feed {
 	return pipeline.Feed{
 		Name:             f.Name,
@@ -35,7 +35,7 @@ func retention(f config.Feed) lake.Retention {
 	return lake.Retention{Runs: f.KeepRuns, Days: f.KeepDays}
 }
 
-// idSpaces are those of feeds that were given one.
+// idSpaces returns the id spaces of the feeds that have one.
 func idSpaces(feeds []config.Feed) map[string]string {
 	spaces := map[string]string{}
 	for _, f := range feeds {
@@ -46,7 +46,7 @@ func idSpaces(feeds []config.Feed) map[string]string {
 	return spaces
 }
 
-// request is what a feed asks for. The pipeline says of which group and since when.
+// request returns a feed's request. The pipeline adds the group and _since.
 func request(f config.Feed, s config.Source) bulk.Request {
 	return bulk.Request{
 		Level:            bulk.Level(f.Level),
@@ -70,7 +70,7 @@ func request(f config.Feed, s config.Source) bulk.Request {
 	}
 }
 
-// keepJob says whether a source's exports stay there.
+// keepJob says whether a source's exports are left on the server.
 func keepJob(s config.Source) pipeline.KeepJob {
 	switch s.DeleteExport {
 	case config.DeleteAlways:
@@ -81,8 +81,8 @@ func keepJob(s config.Source) pipeline.KeepJob {
 	return pipeline.KeepForAttachments
 }
 
-// exportType is that of a kick-off with or without _since; "" is a plain $export. The
-// names are PDex 2.2.0's.
+// exportType returns the exportType of a kick-off with or without _since, or "" for a plain
+// $export. The names are from PDex 2.2.0.
 func exportType(f config.Feed, s config.Source, since bool) string {
 	const pdex = "hl7.fhir.us.davinci-pdex#"
 	switch {
@@ -95,11 +95,11 @@ func exportType(f config.Feed, s config.Source, since bool) string {
 	case !since:
 		return pdex + "provider-download"
 	}
-	return pdex + "provider-delta" // which must have a _since, as the other need not
+	return pdex + "provider-delta" // requires _since; the other one does not
 }
 
-// parameters are the source's free parameters but for those that the feed has itself, and
-// the feed's.
+// parameters returns the free parameters of the source and of the feed. The feed's override
+// the source's of the same name.
 func parameters(f config.Feed, s config.Source) []bulk.Parameter {
 	var all []bulk.Parameter
 	for _, p := range s.Parameters {
@@ -117,8 +117,8 @@ func parameter(p config.Parameter) bulk.Parameter {
 	return bulk.Parameter{Name: p.Name, Value: p.Value, Kind: strings.ToUpper(p.Type[:1]) + p.Type[1:]} // value[x]
 }
 
-// headers are those of a source's extra headers that go with some requests, revealed; nil
-// for none.
+// headers returns a source's extra headers for the given requests, with their secrets
+// revealed, or nil if there are none.
 func headers(s config.Source, requests config.HeaderRequests) map[string]string {
 	var some map[string]string
 	for _, h := range s.Headers {
@@ -132,7 +132,7 @@ func headers(s config.Source, requests config.HeaderRequests) map[string]string 
 	return some
 }
 
-// patients are references to patients.
+// patients returns references to the patients with these ids.
 func patients(ids []string) []string {
 	var references []string
 	for _, id := range ids {

@@ -11,7 +11,7 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// What the config says of a feed and its source becomes a kick-off.
+// The settings of a feed and its source become a kick-off.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 31, 1, 2, 3, 0, time.UTC)
@@ -126,7 +126,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// What the pipeline adds as it goes: groups, and an exportType for what has changed.
+// What the pipeline adds later: groups, and an exportType for changes.
 func TestPipelineFeed(t *testing.T) {
 	t.Parallel()
 	all := []config.Feed{{Name: "members", Source: "bison", IDSpace: "bison"}, {Name: "clinical", Source: "elk", IDSpace: "bison"}, {Name: "dental", Source: "elk", IDSpace: "elk"}}

@@ -16,15 +16,15 @@ import (
 	"fhirkiln/sink"
 )
 
-// restorable is a Parquet file that is to be restored.
+// restorable is a Parquet file to restore.
 type restorable struct {
 	name string // for people
 	open func(context.Context) (sink.Reader, error)
-	live *lake.Part // what was published; nil of a file that nobody knows
+	live *lake.Part // what was published; nil for a file that no feed knows
 }
 
-// find finds the Parquet files that the command line names. closeAll lets go of the
-// places that they are in, and is never nil.
+// find finds the Parquet files that the command line names. closeAll closes the places that
+// they are in, and is never nil.
 func (cmd *restoreCommand) find(ctx context.Context, c console, log *slog.Logger) (parts []restorable, closeAll func(), err error) {
 	var lakes []*openLake
 	closeAll = func() {
@@ -77,13 +77,13 @@ func (cmd *restoreCommand) find(ctx context.Context, c console, log *slog.Logger
 	return parts, closeAll, nil
 }
 
-// isLake says whether a path is a folder that runs were published to.
+// isLake reports whether a path is a folder that runs were published to.
 func isLake(path string) bool {
 	entries, err := os.ReadDir(filepath.Join(path, "_fhirkiln", "feeds"))
 	return err == nil && len(entries) > 0
 }
 
-// findIn finds what is live in a place; all Parquet there, if no feed is known in it.
+// findIn finds what is live in a place, or all Parquet there if it has no feeds.
 func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorable, error) {
 	var parts []restorable
 	feeds, err := ledger.List(ctx, l.state)
@@ -105,7 +105,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorabl
 			return nil
 		}
 		found = true
-		parts = append(parts, restorable{name: below(l.where, key), open: l.opener(key)}) // of which type, the file says
+		parts = append(parts, restorable{name: below(l.where, key), open: l.opener(key)}) // the file itself says its type
 		return nil
 	})
 	if err == nil && !found {
@@ -114,7 +114,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorabl
 	return parts, err
 }
 
-// findFiles finds the Parquet files that a path or pattern names.
+// findFiles finds the Parquet files that match a path or pattern.
 func findFiles(path string) ([]restorable, error) {
 	matches, err := filepath.Glob(path)
 	if _, err := os.Stat(path); err == nil {
@@ -143,7 +143,7 @@ func findFiles(path string) ([]restorable, error) {
 	return parts, nil
 }
 
-// file is a file of this machine as a [sink.Reader].
+// file is a local file as a [sink.Reader].
 type file struct {
 	*os.File
 	size int64

@@ -103,7 +103,7 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 		if err != nil {
 			return &partError{part.name, err}
 		}
-		_, err = w.Write(resource) // its memory is the reader's: nothing may be appended
+		_, err = w.Write(resource) // the reader owns its memory, so nothing may be appended to it
 		if err == nil {
 			err = w.WriteByte('\n')
 		}
@@ -114,7 +114,7 @@ func (cmd *restoreCommand) part(ctx context.Context, part restorable, out *resto
 	}
 }
 
-// partError is a Parquet file that cannot be read back.
+// partError says that a Parquet file cannot be read back.
 type partError struct {
 	name string
 	err  error

@@ -15,11 +15,11 @@ import (
 	"fhirkiln/sink"
 )
 
-// restored is where restored resources go: stdout, or a file for each type, which has
-// its name when it is whole.
+// restored is where restored resources go: stdout, or a file for each type, which gets its
+// name once it is whole.
 type restored struct {
 	folder  string
-	replace bool // files that are there
+	replace bool // replace existing files
 	stdout  io.Writer
 	files   map[string]*restoredFile
 }
@@ -27,7 +27,7 @@ type restored struct {
 type restoredFile struct {
 	*bufio.Writer
 	file      *os.File // nil for stdout
-	name      string   // that it gets
+	name      string   // its final name
 	resources int64
 }
 
@@ -63,7 +63,7 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 	return f, nil
 }
 
-// mayName says whether a file may get a name.
+// mayName checks whether a file may get a name.
 func (r *restored) mayName(name string) error {
 	there, err := os.Lstat(name)
 	switch {
@@ -109,7 +109,7 @@ func (r *restored) close() error {
 	return nil
 }
 
-// abort throws away what is not whole. What went to stdout is there.
+// abort discards incomplete files. Output to stdout cannot be taken back.
 func (r *restored) abort() error {
 	var failed error
 	for _, f := range r.files {
@@ -123,7 +123,7 @@ func (r *restored) abort() error {
 	return failed
 }
 
-// summary says what is in the folder now; nothing for stdout, which has the resources.
+// summary says what is now in the folder. It is "" for stdout, which holds the resources.
 func (r *restored) summary() string {
 	if r.folder == "" {
 		return ""

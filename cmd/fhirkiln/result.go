@@ -11,8 +11,8 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// printResult prints what a run has published, or that there was nothing to publish; of
-// one that failed, nothing.
+// printResult prints what a run has published, or that there was nothing to publish. For a
+// failed run it prints nothing.
 func (u *ui) printResult(r *lake.Report) {
 	if r == nil || r.Status == lake.StatusFailed || r.Status == "" {
 		return
@@ -28,7 +28,7 @@ func (u *ui) printResult(r *lake.Report) {
 	u.printf("%s", b.String())
 }
 
-// headline says which run it was.
+// headline names the run.
 func headline(r *lake.Report) string {
 	run := fmt.Sprintf("%s run %s", r.Kind, r.Run)
 	if r.Resumed {
@@ -44,8 +44,8 @@ func headline(r *lake.Report) string {
 	}
 }
 
-// lowestSince is the earliest instant from which a run asked for changes; zero if it
-// asked for everything.
+// lowestSince returns the earliest _since of a run's exports, or zero if it asked for
+// everything.
 func lowestSince(r *lake.Report) time.Time {
 	var lowest time.Time
 	for _, x := range r.Exports {
@@ -60,7 +60,7 @@ func lowestSince(r *lake.Report) time.Time {
 }
 
 func writeTable(to io.Writer, r *lake.Report) {
-	const apart = 2 // so that 80 columns hold it, with billions of rows
+	const apart = 2 // so that the table fits into 80 columns, with billions of rows
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, apart, ' ', tabwriter.AlignRight)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")+"\t") }
@@ -74,11 +74,11 @@ func writeTable(to io.Writer, r *lake.Report) {
 		seconds(r.Finished.Sub(r.Started).Seconds()))
 	w.Flush()
 	for line := range strings.Lines(table.String()) {
-		io.WriteString(to, line[apart:]) // before the first column there is nothing to be apart from
+		io.WriteString(to, line[apart:]) // without the gap before the first column
 	}
 }
 
-// writeNotes says what the run did beside publishing.
+// writeNotes says what the run did besides publishing.
 func writeNotes(w io.Writer, r *lake.Report) {
 	if m := r.Members; m != nil {
 		fmt.Fprintf(w, "group members: %s listed, %s new, %s left\n", count(int64(m.Listed)), count(int64(m.New)), count(int64(m.Left)))
@@ -125,9 +125,9 @@ func moveText(m lake.MoveReport, types []string) string {
 	return text + " to " + m.To
 }
 
-// typesText names some types.
+// typesText names types, but only the first few if there are many.
 func typesText(types []string) string {
-	const most = 6
+	const maxNames = 6
 	names := make([]string, len(types))
 	for i, t := range types {
 		names[i] = t
@@ -135,8 +135,8 @@ func typesText(types []string) string {
 			names[i] = "all types"
 		}
 	}
-	if len(names) > most+1 {
-		names = append(names[:most], fmt.Sprintf("%d more", len(names)-most))
+	if len(names) > maxNames+1 {
+		names = append(names[:maxNames], fmt.Sprintf("%d more", len(names)-maxNames))
 	}
 	return strings.Join(names, ", ")
 }

@@ -22,8 +22,8 @@ type runCommand struct {
 	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
 }
 
-// exportDeadlines is for how many times poll.deadline runs wait for one export, one after the
-// other: some servers take days, and what they have done by then would be lost.
+// exportDeadlines is how many times poll.deadline successive runs wait for one export. Some
+// servers take days, and giving up earlier would waste their work.
 const exportDeadlines = 7
 
 // Help is shown by fhirkiln run --help.

@@ -54,7 +54,7 @@ func (cmd *schemaCommand) Run(c console) error {
 	return ddl.Write(c.stdout, columnar.LayoutOf(cmd.Type), cmd.Format, ddl.Options{Location: location})
 }
 
-// location is the flag's, as the engine can use it.
+// location returns the flag's location in a form that the engine can use.
 func (cmd *schemaCommand) location() (string, error) {
 	switch {
 	case cmd.Location == "":
@@ -62,7 +62,7 @@ func (cmd *schemaCommand) location() (string, error) {
 	case cmd.Format == ddl.Athena && !strings.HasPrefix(cmd.Location, "s3://"):
 		return "", &usageError{fmt.Errorf("--location %s: Athena reads from S3 alone", cmd.Location), "give --location as s3://BUCKET/PREFIX"}
 	case cmd.Format == ddl.Spark && !strings.Contains(cmd.Location, ":/"):
-		return filepath.Abs(cmd.Location) // a relative one would be within Spark's warehouse
+		return filepath.Abs(cmd.Location) // Spark would resolve a relative path in its warehouse
 	}
 	return cmd.Location, nil
 }
@@ -76,7 +76,7 @@ func listTypes(w io.Writer) error {
 	return t.Flush()
 }
 
-// columns counts what has values of its own: not the structs.
+// columns counts the leaf columns.
 func columns(fields []*columnar.Field) int {
 	n := 0
 	for _, f := range fields {
@@ -89,7 +89,7 @@ func columns(fields []*columnar.Field) int {
 	return n
 }
 
-// checkTypes refuses names of resource types that look like slips; "deleted" is none.
+// checkTypes rejects names that look like misspelled resource types. "deleted" is allowed.
 func checkTypes(names []string) error {
 	for _, name := range names {
 		if name == columnar.Deleted {
@@ -102,8 +102,8 @@ func checkTypes(names []string) error {
 	return nil
 }
 
-// checkType says whether R4 knows a resource type. An unknown name is an error only
-// where it looks like a slip: servers have types of later versions, and of their own.
+// checkType reports whether R4 knows a resource type. An unknown name is an error only if it
+// looks like a typo: servers have types of later FHIR versions, and their own.
 func checkType(name string) (known bool, err error) {
 	r4 := fhir.R4()
 	if name == "" {

@@ -7,19 +7,19 @@ import (
 	"sync"
 )
 
-// screen is the terminal with, perhaps, some status lines at its bottom, which all else
-// pushes down instead of tearing them apart. Safe for concurrent use.
+// screen is the terminal, with optional status lines at the bottom. Other output pushes them
+// down instead of tearing them apart. Safe for concurrent use.
 type screen struct {
 	mu    sync.Mutex
 	out   io.Writer
 	width int
-	size  func() int // asks the terminal for its width now; nil keeps width
+	size  func() int // returns the terminal's current width; if nil, width is fixed
 	lines []string   // drawn now; the cursor is at the end of the last one
 }
 
-// mostLines is how many status lines are drawn, so that they do not fill the terminal:
-// what has scrolled out of it could not be erased.
-const mostLines = 12
+// maxLines bounds the status lines, so that they do not fill the terminal: lines that have
+// scrolled out of it cannot be erased.
+const maxLines = 12
 
 const (
 	eraseLine = "\r\x1b[K"
@@ -37,7 +37,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// above calls write, which writes whole lines to a terminal that may be this one.
+// above calls write, which writes whole lines, possibly to this terminal.
 func (s *screen) above(write func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *screen) above(write func()) {
 	s.draw(lines)
 }
 
-// status draws the status lines anew.
+// status redraws the status lines.
 func (s *screen) status(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,19 +56,19 @@ func (s *screen) status(lines ...string) {
 			s.width = w
 		}
 	}
-	if more := len(lines) - mostLines; more > 0 {
-		lines = append(lines[:mostLines-1:mostLines-1], fmt.Sprintf("and %d more", more+1))
+	if more := len(lines) - maxLines; more > 0 {
+		lines = append(lines[:maxLines-1:maxLines-1], fmt.Sprintf("and %d more", more+1))
 	}
 	fitting := make([]string, len(lines))
 	for i, line := range lines {
-		fitting[i] = fit(line, s.width-1) // a line that wraps could not be erased
+		fitting[i] = fit(line, s.width-1) // a wrapped line could not be erased
 	}
 	s.erase()
 	s.draw(fitting)
 }
 
-// fit drops fields at a line's end, which two blanks set apart, until width holds it: half
-// a number would be read as a whole one.
+// fit drops whole fields, which two blanks separate, from the end of a line until it fits into
+// width: half a number would look like a whole one.
 func fit(line string, width int) string {
 	r := []rune(line)
 	if len(r) <= width {
@@ -84,7 +84,7 @@ func fit(line string, width int) string {
 	return whole
 }
 
-// clear takes the status lines away.
+// clear removes the status lines.
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,16 +11,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// serving is fhirkiln testserver as a script has started it.
+// serving is a fhirkiln testserver started by a script.
 type serving struct {
 	*exec.Cmd
 	ended chan error
 }
 
-// serve starts fhirkiln testserver for the folder ndjson, at a port that it finds, and has
-// $FHIR and $TOKEN_URL point to it: serve ARG...
+// serve starts fhirkiln testserver for the folder ndjson at a free port, and points $FHIR and
+// $TOKEN_URL to it: serve ARG...
 //
-// What it says goes to the file testserver.txt. It ends with served, or with the script.
+// Its output goes to the file testserver.txt. It ends with served, or with the script.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: serve ARG...")
@@ -50,7 +50,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// setting is what the printed config says, "" if that line is not all there yet.
+// setting returns a setting of the printed config, or "" if its line is not complete yet.
 func setting(text, name string) string {
 	found := regexp.MustCompile(`(?m)^ +` + name + `: (\S+)\n`).FindStringSubmatch(text)
 	if found == nil {
@@ -59,7 +59,7 @@ func setting(text, name string) string {
 	return found[1]
 }
 
-// served interrupts what serve has started and waits for it: served
+// served interrupts what serve started and waits for it: served
 func served(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: served")

@@ -8,17 +8,17 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// session is what a command works with that writes to where feeds publish. Its feeds, which
-// may run side by side, share all of it.
+// session is what a command needs to write to sink and state. Its feeds, which may run in
+// parallel, share all of it.
 type session struct {
 	ui           *ui
 	config       *config.Config
 	sources      sources
 	parts, state place
-	cores        *columnar.Cores // nil: those of the machine, for each feed alone
+	cores        *columnar.Cores // if nil, each feed uses all of the machine's
 }
 
-// openSession opens what the config names, and proves that it can be written to. close ends it.
+// openSession opens what the config names, and checks that it is writable. close ends it.
 func openSession(ctx context.Context, cfg *config.Config, line *cli, c console) (*session, error) {
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	ui.warn(cfg)
@@ -36,12 +36,12 @@ func (s *session) close() {
 	s.ui.close()
 }
 
-// places are options for what asks no server.
+// places returns options for operations that ask no server.
 func (s *session) places(feed pipeline.Feed) pipeline.Options {
 	return pipeline.Options{Feed: feed, Sink: s.parts, State: s.state, LeaseTTL: s.config.State.LeaseTTL, Log: s.ui.log}
 }
 
-// options are a feed's as the pipeline has them.
+// options returns the pipeline's options for a feed.
 func (s *session) options(feed config.Feed) (pipeline.Options, error) {
 	source := s.sources[feed.Source]
 	client, err := source.client()

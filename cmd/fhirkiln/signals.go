@@ -11,10 +11,10 @@ import (
 	"fhirkiln/pipeline"
 )
 
-// signalError is the cause of a context that a signal has ended.
+// signalError is the cause of a context ended by a signal.
 type signalError struct {
 	signal  syscall.Signal
-	command string // the first word: run
+	command string // its first word, such as run
 }
 
 func (e *signalError) Error() string {
@@ -44,8 +44,8 @@ func (e *signalError) name() string {
 	return "SIGTERM"
 }
 
-// Unwrap says that who presses Ctrl-C does not want the run, while a node that is drained
-// and a terminal that is closed do.
+// Unwrap returns [pipeline.ErrGiveUp] for SIGINT: with Ctrl-C the user gives up the run. When
+// a node is drained or a terminal is closed, the run is still wanted.
 func (e *signalError) Unwrap() error {
 	if e.signal == syscall.SIGINT {
 		return pipeline.ErrGiveUp
@@ -55,9 +55,10 @@ func (e *signalError) Unwrap() error {
 
 func (e *signalError) exitCode() int { return 128 + int(e.signal) }
 
-// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in order; another
-// signal after twiceWithin ends the process at once. SIGHUP and SIGINT stay ignored where they
-// are: nohup wants the one so, and shells the other for what a script starts with &.
+// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end in an orderly way. A
+// second signal after twiceWithin ends the process at once. SIGHUP and SIGINT stay ignored if
+// they already are: nohup ignores the former, and shells the latter for what a script starts
+// with &.
 func withSignals(parent context.Context, command string) (context.Context, func()) {
 	first, _, _ := strings.Cut(command, " ")
 	ctx, cancel := context.WithCancelCause(parent)
@@ -70,14 +71,14 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 	}
 	pipes := make(chan os.Signal, 1)
 	if !printsOnly(command) {
-		// Not Ignore, which programs that this one starts would inherit.
+		// Not Ignore, which child processes would inherit.
 		signal.Notify(pipes, syscall.SIGPIPE)
 	}
 	go func() {
 		select {
 		case s := <-signals:
 			cancel(&signalError{s.(syscall.Signal), first})
-			// From then on the default: the next one kills.
+			// From then on, the default action: the next signal kills.
 			time.AfterFunc(twiceWithin, func() { signal.Stop(signals) })
 		case <-ctx.Done():
 		}
@@ -88,13 +89,13 @@ func withSignals(parent context.Context, command string) (context.Context, func(
 	}
 }
 
-// twiceWithin is for how long the same wish may come twice: timeout(1) signals the process and
-// then its group, and so do a shell whose terminal closes and the kernel.
+// twiceWithin is how long further signals count as the same one: timeout(1) signals the process
+// and then its group, and when a terminal closes, both its shell and the kernel send a signal.
 const twiceWithin = time.Second
 
-// printsOnly says whether a command may end, as any filter does, where nobody reads on
-// (fhirkiln files | head). All others have something to bring to its end: a log that
-// nobody reads stops none of them, and a result that nobody reads is an error.
+// printsOnly reports whether a command may die by SIGPIPE, like any filter, when nobody reads
+// on (fhirkiln files | head). All other commands have work to finish: they go on when nobody
+// reads their log, and fail when nobody reads their result.
 func printsOnly(command string) bool {
 	first, _, _ := strings.Cut(command, " ")
 	switch first {

@@ -8,14 +8,14 @@ import (
 	"fhirkiln/config"
 )
 
-// sources are the config's sources, as the feeds of a command share them: one client
-// each, and so one token, one throttle, and one count of exports.
+// sources are the config's sources. The feeds of a command share them: each has one client,
+// and so one token, one throttle and one count of exports.
 type sources map[string]*source
 
 type source struct {
 	config.Source
-	client func() (*bulk.Client, error) // made once, when it is first wanted
-	turns  turns                        // of runs that have exports at the server
+	client func() (*bulk.Client, error) // created on first use
+	turns  turns                        // limits the runs with exports at the server
 }
 
 func newSources(cfg *config.Config, state tokenPlace, p patience, log *slog.Logger) sources {
@@ -30,9 +30,9 @@ func newSources(cfg *config.Config, state tokenPlace, p patience, log *slog.Logg
 	return all
 }
 
-// inTurns orders feeds so that those of one source do not keep all of the places of a
-// bounded number of runs, while they wait for each other: the first of each source, then
-// the second of each.
+// inTurns interleaves the feeds of different sources: the first of each source, then the
+// second of each. Otherwise feeds of one source, waiting for each other, could occupy all of
+// the parallel runs.
 func inTurns(feeds []config.Feed) []config.Feed {
 	var rounds [][]config.Feed
 	of := map[string]int{}

@@ -63,7 +63,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 	return views.Write(c.stdout, o)
 }
 
-// locations are where the engine finds the parts and the state.
+// locations returns where the engine finds the parts and the state.
 func (cmd *sqlCommand) locations(l *openLake) (root, state string, err error) {
 	if root, err = spelled(l.where); err != nil {
 		return "", "", err
@@ -77,13 +77,13 @@ func (cmd *sqlCommand) locations(l *openLake) (root, state string, err error) {
 	if state == root {
 		state = cmd.Location
 	} else if scheme, _, ok := strings.Cut(cmd.Location, "://"); ok && strings.HasPrefix(state, "s3://") {
-		state = scheme + strings.TrimPrefix(state, "s3") // reached alike
+		state = scheme + strings.TrimPrefix(state, "s3") // reached in the same way
 	}
 	return cmd.Location, state, nil
 }
 
-// spelled is a place as engines spell it. A relative path would be where the engine is
-// started.
+// spelled returns a place as engines need it. A relative path would depend on where the engine
+// is started.
 func spelled(place string) (string, error) {
 	if strings.HasPrefix(place, "s3://") {
 		return place, nil

@@ -9,8 +9,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// resultWriter is stdout. A result that was cut must not look whole to whoever reads it,
-// so the first write that fails is kept, for the exit code. Safe for concurrent use.
+// resultWriter is stdout. A truncated result must not pass for a whole one, so it keeps the
+// first write error, for the exit code. Safe for concurrent use.
 type resultWriter struct {
 	w io.Writer
 
@@ -36,7 +36,7 @@ func (r *resultWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// err is the first failure.
+// err returns the first error.
 func (r *resultWriter) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whoever reads a list that was cut must not think that it is whole.
+// A truncated list must not pass for a whole one.
 func TestStdoutThatIsFull(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"schema", "Patient"}, {"completion", "bash"}} {

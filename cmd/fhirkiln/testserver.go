@@ -49,7 +49,7 @@ that last, the first one named plays.`
 // faultsFlag prints the list of faults instead of running anything.
 type faultsFlag bool
 
-// BeforeReset is kong's hook for flags that stand for themselves, required ones or not.
+// BeforeReset is kong's hook for flags that act alone, even if required flags are missing.
 func (faultsFlag) BeforeReset(app *kong.Kong) error {
 	if err := printFaults(app.Stdout); err != nil {
 		return err
@@ -77,7 +77,7 @@ func printFaults(out io.Writer) error {
 	return w.Flush()
 }
 
-// Run implements the command testserver. It serves until a signal.
+// Run implements the command testserver. It serves until a signal arrives.
 func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error {
 	data, err := bulktest.Folder(t.Data)
 	if err != nil {
@@ -122,8 +122,8 @@ sink:
 	return nil
 }
 
-// secretSetting is how the printed config has the secret. One of the user's own is not
-// printed.
+// secretSetting returns the secret's setting in the printed config. It does not print a secret
+// of the user's own.
 func secretSetting(secret string) string {
 	if secret == "practice-makes-parquet" { // the flag's default
 		return "${FHIRKILN_CLIENT_SECRET:-" + secret + "}"
@@ -131,7 +131,7 @@ func secretSetting(secret string) string {
 	return "${FHIRKILN_CLIENT_SECRET} # set it to this server's secret"
 }
 
-// nearFault asks whether a fault of a similar name was meant, if there is one.
+// nearFault suggests a fault of a similar name, if there is one.
 func nearFault(name string) string {
 	var names []string
 	for _, f := range bulktest.KnownFaults() {

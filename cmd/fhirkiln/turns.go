@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// turns are the runs that may have exports at a server at once. Most servers count an export
+// turns limits how many runs have exports at a server at once. Most servers count an export
 // until its files are fetched or it is deleted, and refuse the next one. Safe for concurrent
 // use.
 type turns struct {
 	limit int
 
 	mu      sync.Mutex
-	taken   int             // more than limit if runs came with exports of theirs
-	waiting []chan struct{} // closed as its turn comes, the first one first
+	taken   int             // above limit if runs came with existing exports
+	waiting []chan struct{} // closed when its turn comes, in order
 }
 
-// take waits until another run may have exports there. A run that has one there already waits
-// for nobody, since others may wait for the end of that export, and counts all the same. When
-// ctx ends, its cause is the error.
+// take waits until another run may have exports at the server. A run that already has one there
+// does not wait, since others may be waiting for the end of that export, but it counts as well.
+// If ctx ends, take returns its cause.
 func (t *turns) take(ctx context.Context, there bool) (done func(), err error) {
 	t.mu.Lock()
 	if there || t.taken < t.limit {
@@ -41,7 +41,7 @@ func (t *turns) take(ctx context.Context, there bool) (done func(), err error) {
 		t.waiting = slices.Delete(t.waiting, at, at+1)
 	}
 	t.mu.Unlock()
-	if at < 0 { // it came at the same moment
+	if at < 0 { // the turn came at the same moment
 		t.leave()
 	}
 	return nil, context.Cause(ctx)

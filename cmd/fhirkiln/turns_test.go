@@ -37,7 +37,7 @@ func TestTurns(t *testing.T) {
 			others.Go(func() {
 				done := take(t.Context(), false)
 				order += name
-				time.Sleep(time.Second) // no other one has its turn with it
+				time.Sleep(time.Second) // nobody else has a turn meanwhile
 				order += "."
 				done()
 			})
@@ -45,7 +45,7 @@ func TestTurns(t *testing.T) {
 		}
 		cancel(why)
 		first()
-		first() // again is nothing
+		first() // a second call does nothing
 		synctest.Wait()
 		if order != "" {
 			t.Errorf("%s had a turn beside one that is there", order)

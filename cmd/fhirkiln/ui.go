@@ -20,8 +20,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// ui is how a command speaks: log lines and live progress on stderr, results on
-// stdout.
+// ui is a command's output: log lines and live progress on stderr, results on stdout.
 type ui struct {
 	console
 	log    *slog.Logger
@@ -29,17 +28,17 @@ type ui struct {
 	board  board   // on the screen
 	live   bool    // progress is drawn
 
-	stopping sync.Once // is said once, whatever number of runs there are
+	stopping sync.Once // sayStopping speaks once, however many runs there are
 }
 
-// newUI follows the flags, then format and level, which config.yaml or the command
-// gives. The format "plain" is text without times, for a command that somebody watches.
-// line keeps the format that won, for what is said at the end.
+// newUI follows the flags, or else format and level, which come from config.yaml or the
+// command. The format "plain" is text without times, for interactive commands. newUI stores
+// the chosen format in line, for the final message.
 func newUI(c console, line *cli, format, level string) *ui {
 	format = cmp.Or(line.LogFormat, format)
 	line.LogFormat = format
 	var threshold slog.Level
-	// Both sources allow the level's names only, so this cannot fail.
+	// Both sources only allow valid names, so this cannot fail.
 	_ = threshold.UnmarshalText([]byte(cmp.Or(line.LogLevel, level)))
 	file, isFile := c.stderr.(*os.File)
 	noTerm, _ := c.env("TERM")
@@ -54,7 +53,7 @@ func newUI(c console, line *cli, format, level string) *ui {
 	if terminal {
 		u.screen.size = func() int { width, _, _ := term.GetSize(int(file.Fd())); return width }
 	}
-	noColor, _ := c.env("NO_COLOR") // no-color.org: set, and not empty
+	noColor, _ := c.env("NO_COLOR") // no-color.org: set and not empty
 	var handler slog.Handler
 	switch {
 	case format == "json":
@@ -84,15 +83,15 @@ func (u *ui) printf(format string, args ...any) {
 	u.screen.above(func() { fmt.Fprintf(u.stdout, format, args...) })
 }
 
-// warn logs what of a config deserves a look.
+// warn logs the config's warnings.
 func (u *ui) warn(cfg *config.Config) {
 	for _, w := range cfg.Warnings {
 		u.log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
 }
 
-// watch runs a pipeline with the ui's log, and shows its progress if the ui is live.
-// It says what becomes of the run when a signal ends it. Safe for concurrent use.
+// watch runs a pipeline with the ui's log, and shows its progress if the ui is live. If a
+// signal ends the run, it says what becomes of it. Safe for concurrent use.
 func (u *ui) watch(ctx context.Context, o pipeline.Options, run func(pipeline.Options) (*lake.Report, error)) (*lake.Report, error) {
 	o.Log = u.log
 	o.Progress = new(pipeline.Progress)
@@ -103,7 +102,7 @@ func (u *ui) watch(ctx context.Context, o pipeline.Options, run func(pipeline.Op
 	return run(o)
 }
 
-// sayStopping says what the end of ctx means: it may take a while.
+// sayStopping says what the end of ctx means, since stopping may take a while.
 func (u *ui) sayStopping(ctx context.Context) {
 	signalled, ok := errors.AsType[*signalError](context.Cause(ctx))
 	if !ok {
@@ -134,7 +133,7 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.1f s", s)
 }
 
-// size writes bytes in the unit that suits, 1000 to the step as disks have it.
+// size formats bytes in a suitable unit, in steps of 1000 like disk sizes.
 func size(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)
@@ -146,7 +145,7 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %cB", v, "kMGT"[unit])
 }
 
-// count writes a number with commas between the thousands.
+// count formats a number with commas between the thousands.
 func count(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

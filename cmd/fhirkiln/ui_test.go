@@ -56,7 +56,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// Several runs have a line each, as many as a terminal surely has.
+// Several runs have a line each, up to as many as fit any terminal.
 func TestScreenOfSeveralLines(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
@@ -72,7 +72,7 @@ func TestScreenOfSeveralLines(t *testing.T) {
 	}
 	out.Reset()
 	s.status(slices.Repeat([]string{"feed"}, 40)...)
-	if lines := strings.Split(out.String(), "\n"); len(lines) != mostLines || lines[mostLines-1] != "and 29 more" {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != maxLines || lines[maxLines-1] != "and 29 more" {
 		t.Errorf("%q", lines)
 	}
 }
@@ -135,7 +135,7 @@ func TestAgeText(t *testing.T) {
 	}
 }
 
-// A line that does not fit loses whole fields.
+// A line that is too long loses whole fields.
 func TestFit(t *testing.T) {
 	t.Parallel()
 	const line = "members  1/4 files  1,000 of 4,000 resources"
@@ -148,7 +148,7 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// The table of a large run fits into a terminal.
+// The table of a large run fits a terminal.
 func TestTableFits(t *testing.T) {
 	t.Parallel()
 	r := &lake.Report{Resources: 1_234_567_890, NDJSONBytes: 999.9e12, ParquetBytes: 999.9e9, Parts: make([]lake.Part, 99_999)}

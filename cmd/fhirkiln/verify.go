@@ -26,7 +26,7 @@ Parts of a run that is not finished are no problem. Parts that are of no run are
   fhirkiln verify -c config.yaml           the config's sink and state`
 }
 
-// verifyError says that published data is not what was published.
+// verifyError says that live data differs from what was published.
 type verifyError struct{ found *lake.Verification }
 
 func (e *verifyError) Error() string {
@@ -36,7 +36,7 @@ func (e *verifyError) Error() string {
 	return fmt.Sprintf("%d things are not as they were published", len(e.found.Problems))
 }
 
-// hint says what helps against each kind of problem there is.
+// hint says what to do about each kind of problem found.
 func (e *verifyError) hint() string {
 	var hints []string
 	if e.found.FeedProblems > 0 {
@@ -74,7 +74,7 @@ func (cmd *verifyCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	if v.Feeds == 0 && len(v.Problems) == 0 {
-		_, err := l.feeds(ctx, nil) // says what is missing
+		_, err := l.feeds(ctx, nil) // its error says what is missing
 		return err
 	}
 	if cmd.JSON {

@@ -48,20 +48,20 @@ type shownFeed struct {
 }
 
 type shownWatermark struct {
-	Type string `json:"type"` // "*" is all types
-	Time string `json:"time"` // "": none, the type is exported in full
+	Type string `json:"type"` // "*" means all types
+	Time string `json:"time"` // "" means none: the type is exported in full
 	Age  int64  `json:"age_seconds"`
-	Run  string `json:"run,omitempty"` // that published up to there; "": set by hand
+	Run  string `json:"run,omitempty"` // the run that published up to there; "" if set by hand
 }
 
 type shownUnfinished struct {
 	Run      string    `json:"run"`
 	Started  time.Time `json:"started"`
-	Attempts int       `json:"attempts"` // processes that have worked at it
+	Attempts int       `json:"attempts"` // processes that have worked on it
 }
 
-// shownHolder is the process that has last written that it works at the feed. Whether it is
-// alive, only taking the lease tells.
+// shownHolder is the process that last recorded that it works on the feed. Only taking the
+// lease tells whether it is alive.
 type shownHolder struct {
 	Holder string    `json:"holder"`
 	Since  time.Time `json:"since"`
@@ -91,7 +91,7 @@ func (cmd *watermarkShowCommand) Run(ctx context.Context, line *cli, c console) 
 	defer ui.close()
 	state, err := readPlace(ctx, cfg.State.URL, cfg.State.S3, ui.log)
 	if errors.Is(err, fs.ErrNotExist) {
-		state, err = nil, nil // a folder that nothing has run into yet
+		state, err = nil, nil // a folder that nothing was published to yet
 	}
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 	return s
 }
 
-// text is a feed's watermark for people.
+// text returns a feed's watermark for people.
 func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	var b strings.Builder
 	if len(f.Watermarks) == 0 {
@@ -190,7 +190,7 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	return b.String()
 }
 
-// ageText is a duration as people say it: the two largest units.
+// ageText formats a duration for people, with its two largest units.
 func ageText(d time.Duration) string {
 	switch d = max(d, 0).Truncate(time.Second); {
 	case d < time.Minute:

@@ -75,7 +75,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	return nil
 }
 
-// types are those to set; none are all, of a feed that names none.
+// types returns the types to set. None means all types, if the feed does not name any.
 func (cmd *watermarkSetCommand) types(feed config.Feed) ([]string, error) {
 	if len(cmd.Type) == 0 {
 		return feed.Types, nil
@@ -91,7 +91,7 @@ func (cmd *watermarkSetCommand) types(feed config.Feed) ([]string, error) {
 	return cmd.Type, nil
 }
 
-// instant reads what is to be set, "" for none.
+// instant parses the new watermark; "" means none.
 func (cmd *watermarkSetCommand) instant(now time.Time) (string, error) {
 	const hint = "fhirkiln watermark set --feed NAME 2026-11-21T01:58:11+01:00, a date, or --none"
 	switch {
