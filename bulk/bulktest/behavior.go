@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Respond answers with this and nothing else. A nil header is an empty one.
+// Respond sends this response and nothing else. A nil header is an empty one.
 func Respond(status int, header http.Header, body string) Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		maps.Copy(w.Header(), header)
@@ -21,23 +21,23 @@ func Respond(status int, header http.Header, body string) Behavior {
 	}
 }
 
-// Outcome answers with an OperationOutcome of one issue, severity error; code is of FHIR's
-// issue types, where "transient" asks a client to poll again.
+// Outcome answers with an OperationOutcome with one issue of severity error. The code is one
+// of FHIR's issue types; "transient" asks a client to poll again.
 func Outcome(status int, code, diagnostics string) Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		sendOutcome(w, refuse(status, code, diagnostics))
 	}
 }
 
-// TokenError answers as the token endpoint does, RFC 6749, section 5.2.
+// TokenError answers with an error of the token endpoint (RFC 6749, section 5.2).
 func TokenError(status int, code string) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		tokenError{status: status, Code: code}.send(w, r)
 	}
 }
 
-// EditHead lets edit change the header of the server's answer, and its status, which is
-// what edit returns.
+// EditHead lets edit change the header of the server's answer. The status that edit returns
+// replaces the answer's.
 func EditHead(edit func(status int, h http.Header) int) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		head := &headWriter{ResponseWriter: w, edit: edit}
@@ -69,8 +69,8 @@ func (w *headWriter) Write(p []byte) (int, error) {
 
 func (w *headWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// EditBody lets edit change the body of the server's answer, which it gets whole and not
-// compressed. For small files.
+// EditBody lets edit change the body of the server's answer, which it gets whole and
+// uncompressed. It is for small files.
 func EditBody(edit func(body []byte) []byte) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		r = r.Clone(r.Context())
@@ -86,7 +86,7 @@ func EditBody(edit func(body []byte) []byte) Behavior {
 	}
 }
 
-// heldAnswer keeps an answer's body back.
+// heldAnswer holds back an answer.
 type heldAnswer struct {
 	header http.Header
 	status int
@@ -97,8 +97,8 @@ func (a *heldAnswer) Header() http.Header         { return a.header }
 func (a *heldAnswer) WriteHeader(status int)      { a.status = status }
 func (a *heldAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// EditManifest lets edit change the manifest; numbers in it are [json.Number]s. Answers
-// that are no manifest, a status 202 among them, go as they are.
+// EditManifest lets edit change the manifest; numbers in it are [json.Number]s. Answers that
+// are not a manifest, such as a 202, pass unchanged.
 func EditManifest(edit func(manifest map[string]any)) Behavior {
 	return EditBody(func(body []byte) []byte {
 		var manifest map[string]any
@@ -116,33 +116,33 @@ func EditManifest(edit func(manifest map[string]any)) Behavior {
 	})
 }
 
-// TruncateBody ends the answer after that many bytes as if they were all: only a count or
-// a checksum can tell.
+// TruncateBody ends the answer after that many bytes as if that were all. Only a count or a
+// checksum can tell.
 func TruncateBody(after int64) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(&limitWriter{ResponseWriter: w, left: after, over: func() {}}, r)
 	}
 }
 
-// CutBody closes the connection after that many bytes of the answer's body, as they go
-// over the wire; 0 sends the header alone. A shorter body is sent whole, without the end
-// that chunked encoding wants.
+// CutBody closes the connection after that many bytes of the answer's body, as sent over the
+// wire; 0 sends only the header. A shorter body is sent whole, but without the end that
+// chunked encoding requires.
 func CutBody(after int64) Behavior {
 	return breakOff(after, func(http.ResponseWriter, *http.Request) {})
 }
 
-// ResetBody is CutBody, but the connection is reset (TCP RST).
+// ResetBody is like CutBody, but resets the connection (TCP RST).
 func ResetBody(after int64) Behavior {
 	return breakOff(after, func(w http.ResponseWriter, _ *http.Request) { resetConnection(w) })
 }
 
-// StallBody is CutBody, but the connection stays open and silent until the client gives
+// StallBody is like CutBody, but the connection stays open and silent until the client gives
 // up or the server is closed.
 func StallBody(after int64) Behavior {
 	return breakOff(after, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-// Hang sends nothing at all until the client gives up or the server is closed.
+// Hang sends nothing until the client gives up or the server is closed.
 func Hang() Behavior {
 	return func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		<-r.Context().Done()
@@ -150,12 +150,12 @@ func Hang() Behavior {
 	}
 }
 
-// Drop closes the connection without an answer, as a proxy or a server does that restarts.
+// Drop closes the connection without an answer, like a proxy or a server that restarts.
 func Drop() Behavior {
 	return func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 }
 
-// Reset is Drop, but the connection is reset (TCP RST).
+// Reset is like Drop, but resets the connection (TCP RST).
 func Reset() Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		resetConnection(w)
@@ -163,7 +163,7 @@ func Reset() Behavior {
 	}
 }
 
-// resetConnection resets the connection that w answers on, if it is one that can be.
+// resetConnection resets w's connection, if that is possible.
 func resetConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -175,11 +175,11 @@ func resetConnection(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// breakOff sends that many bytes of the server's answer, then does end, then aborts.
+// breakOff sends that many bytes of the server's answer, then calls end, then aborts.
 func breakOff(after int64, end func(http.ResponseWriter, *http.Request)) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		over := func() {
-			_ = http.NewResponseController(w).Flush() // else the bytes would die in a buffer
+			_ = http.NewResponseController(w).Flush() // or the bytes would be lost in a buffer
 			end(w, r)
 			panic(http.ErrAbortHandler)
 		}
@@ -188,8 +188,8 @@ func breakOff(after int64, end func(http.ResponseWriter, *http.Request)) Behavio
 	}
 }
 
-// limitWriter passes the first bytes on, calls over when there is one too many, and
-// swallows the rest if over returns.
+// limitWriter passes on the first bytes, calls over when there are more, and swallows the rest
+// if over returns.
 type limitWriter struct {
 	http.ResponseWriter
 	left int64
@@ -209,7 +209,7 @@ func (w *limitWriter) Write(p []byte) (int, error) {
 
 func (w *limitWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SlowBody sends the body in pieces of that many bytes with a pause after each.
+// SlowBody sends the body in pieces of that many bytes, with a pause after each.
 func SlowBody(piece int, pause time.Duration) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(&slowWriter{ResponseWriter: w, r: r, piece: max(piece, 1), pause: pause}, r)
@@ -244,8 +244,8 @@ func (w *slowWriter) Write(p []byte) (sent int, err error) {
 
 func (w *slowWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Chain plays several behaviors on one answer, the first outermost: it sees what the
-// others have made of it.
+// Chain plays several behaviors on one answer. The first is the outermost: it sees the answer
+// as changed by the others.
 func Chain(behaviors ...Behavior) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		for i := len(behaviors) - 1; i >= 0; i-- {

@@ -1,6 +1,6 @@
-// Package bulktest is to FHIR Bulk Data what net/http/httptest is to HTTP: a server in
-// this process, on a real socket, that exports NDJSON of yours. It serves tests, the
-// demo, and people who want to practice; it is no FHIR server for anything else.
+// Package bulktest is to FHIR Bulk Data what net/http/httptest is to HTTP: an in-process
+// server, on a real socket, that exports your NDJSON. It is for tests, the demo, and people
+// who want to practice; it is not a general FHIR server.
 //
 // The common path:
 //
@@ -9,9 +9,9 @@
 //	})
 //	defer server.Close()
 //	// point a client at server.TokenURL() and server.FHIR(), with the default credentials
-//	for _, r := range server.Requests() { ... } // what it was asked
+//	for _, r := range server.Requests() { ... } // the requests it got
 //
-// To see how a client takes a bad server, say what is to go wrong, one fault at a time:
+// To test a client against a misbehaving server, inject faults one at a time:
 //
 //	server.Inject(bulktest.Fault{
 //		On:    bulktest.StatusEndpoint,
@@ -19,12 +19,12 @@
 //		Do:    bulktest.Respond(503, nil, ""),
 //	})
 //
-// [Options].Faults plays by name what real servers are known for; [KnownFaults] lists it.
+// [Options].Faults plays faults of real servers by name; [KnownFaults] lists them.
 //
-// Without faults the server does what the Bulk Data Access IG 2.0.0 and 3.0.0 ask of one,
-// and is strict where servers may choose (it wants Accept and Prefer, as BCDA does), with
-// the token endpoint of 1upHealth's developer portal. [Options] and [Data] say what is
-// exported; what a kick-off may ask for is under [Server.FHIR].
+// Without faults the server does what the Bulk Data Access IG 2.0.0 and 3.0.0 require, and is
+// strict where servers may choose (it requires Accept and Prefer, as BCDA does). Its token
+// endpoint is that of 1upHealth's developer portal. [Options] and [Data] say what is exported;
+// see [Server.FHIR] for what a kick-off may ask for.
 package bulktest
 
 import (
@@ -41,10 +41,10 @@ import (
 	"time"
 )
 
-// TokenPath is the path of the token endpoint, that of 1upHealth's developer portal.
+// TokenPath is the path of the token endpoint, as on 1upHealth's developer portal.
 const TokenPath = "/auth/realms/dev-portal/protocol/openid-connect/token"
 
-// What a client sends to get a token where [Options] do not say otherwise.
+// What a client sends to get a token, unless [Options] say otherwise.
 const (
 	DefaultClientID     = "bulktest-client"
 	DefaultClientSecret = "bulktest-secret"
@@ -54,78 +54,78 @@ const (
 // Options say what a [Server] exports and how it behaves. The zero value is a server
 // for a fast test, with nothing to export.
 type Options struct {
-	// Data is what an export holds. Its Files are asked for once per kick-off.
+	// Data is what an export holds. Its Files method is called once per kick-off.
 	Data Data
 
-	// Deleted are the files of the manifest's deleted section (type Bundle), listed when
-	// the kick-off has _since, as the IG has it. They are filtered by [File].Changed, and by
-	// _type: a Bundle stays if one of its deletes is of a type that is asked for.
+	// Deleted are the files of the manifest's deleted section (type Bundle). They are
+	// listed if the kick-off has _since, as in the IG. They are filtered by [File].Changed
+	// and by _type: a Bundle is kept if one of its deletes is of a requested type.
 	Deleted Data
 
-	// Errors are the files of the manifest's error section (type OperationOutcome),
-	// never filtered.
+	// Errors are the files of the manifest's error section (type OperationOutcome). They
+	// are never filtered.
 	Errors Data
 
-	// Addr to listen on, host:port. Default 127.0.0.1:0, a free port that only this
-	// machine can reach.
+	// Addr is the address to listen on, host:port. Default 127.0.0.1:0, a free port that
+	// only this machine can reach.
 	Addr string
 
-	// ClientID, ClientSecret and Scope are what the token endpoint wants, Scope
-	// verbatim. Defaults: the constants above.
+	// ClientID, ClientSecret and Scope are what the token endpoint requires, Scope
+	// verbatim. They default to the constants above.
 	ClientID, ClientSecret, Scope string
 
-	// TokenTTL is how long a token is good, on the clock Now. Default 5 minutes, the
-	// most that SMART Backend Services advises. Clients are told whole seconds.
+	// TokenTTL is how long a token is valid, on the clock Now. Default 5 minutes, the
+	// maximum that SMART Backend Services recommends. Clients are told whole seconds.
 	TokenTTL time.Duration
 
-	// NoAuth lets everything be asked without a token; the manifest says
-	// requiresAccessToken false. The token endpoint works as ever.
+	// NoAuth allows all requests without a token; the manifest says requiresAccessToken
+	// false. The token endpoint works as usual.
 	NoAuth bool
 
-	// OpenFiles makes the files' links capability URLs: the manifest says
-	// requiresAccessToken false, and a file that is asked for with an Authorization header
-	// answers 400 with S3's XML, as presigned storage does.
+	// OpenFiles makes the links to files capability URLs: the manifest says
+	// requiresAccessToken false, and a request for a file with an Authorization header
+	// gets a 400 with S3's XML, as from presigned storage.
 	OpenFiles bool
 
-	// Polls is how many status requests of a job answer 202, at least, before one gets
-	// the manifest. Once they are spent, a status request waits up to a second for the
+	// Polls is the minimum number of status requests of a job that get a 202 before one
+	// gets the manifest. After those, a status request waits up to a second for the
 	// counting to end, so that with little data there are exactly that many.
 	Polls int
 
-	// Duration is how long after its kick-off a job is in progress, at least, on the
-	// clock Now.
+	// Duration is the minimum time from kick-off to the end of a job, on the clock Now.
 	Duration time.Duration
 
 	// RetryAfter is what a 202 advises, rounded up to whole seconds. The default is
-	// "Retry-After: 0", so that tests need not wait; a server that people look at wants a
-	// second. A negative one sends no such header.
+	// "Retry-After: 0", so that tests need not wait; use a second for a server that people
+	// watch. A negative value sends no such header.
 	RetryAfter time.Duration
 
-	// FilesTTL is how long a complete export can be fetched, on the clock Now: the
-	// manifest's Expires header; later, status URL and files answer 410. Default 1 hour.
+	// FilesTTL is how long a complete export can be fetched, on the clock Now. The
+	// manifest's Expires header says so; later, status URL and files answer 410. Default
+	// 1 hour.
 	FilesTTL time.Duration
 
 	// Faults are names of [KnownFaults] that the server plays from its start, on every
-	// export. Of several at one endpoint those that pass come first, and of those that
-	// last, the first one named plays alone.
+	// export. Of several at one endpoint, the temporary ones play first; of the permanent
+	// ones, only the first one named plays.
 	Faults []string
 
-	// TransactionTime is asked at each kick-off, before Data is, for the manifest's
-	// transactionTime. Default: Now, cut to milliseconds.
+	// TransactionTime is called at each kick-off, before Data, for the manifest's
+	// transactionTime. Default: Now, truncated to milliseconds.
 	TransactionTime func() time.Time
 
 	// Now is the clock for all but network timeouts. Default time.Now.
 	Now func() time.Time
 
-	// Log gets a line per request at level Debug, without headers and bodies. Nil
-	// discards them.
+	// Log gets a line per request at level Debug, without headers and bodies. Nil means no
+	// log.
 	Log *slog.Logger
 
-	// storage has the server listen at a second origin too, for the faults that need one.
+	// storage makes the server listen at a second origin, too, for faults that need one.
 	storage bool
 }
 
-// withDefaults fills what the caller left out.
+// withDefaults fills in what the caller left out.
 func (o Options) withDefaults() Options {
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:0")
 	o.ClientID = cmp.Or(o.ClientID, DefaultClientID)
@@ -163,7 +163,7 @@ type Server struct {
 	mux     *http.ServeMux
 	http    *http.Server
 
-	stop   context.CancelFunc // ends counting and what waits in handlers
+	stop   context.CancelFunc // ends the counting and waiting handlers
 	ctx    context.Context
 	served sync.WaitGroup // accept loops
 	active sync.WaitGroup // connections, handlers, jobs
@@ -204,12 +204,12 @@ func NewServer(o Options) (*Server, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 		ConnState:         s.track,
-		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are daily bread here
+		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are normal here
 	}
 	s.play(known)
 	for _, l := range listeners {
 		s.served.Go(func() {
-			_ = s.http.Serve(l) // always ErrServerClosed or the listener's own end
+			_ = s.http.Serve(l) // always ErrServerClosed or the error of a closed listener
 		})
 	}
 	return s, nil
@@ -224,14 +224,14 @@ func (o Options) listen() ([]net.Listener, error) {
 	host, _, _ := net.SplitHostPort(first.Addr().String())
 	second, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		_ = first.Close() // nobody has used it
+		_ = first.Close() // not used yet
 		return nil, err
 	}
 	return []net.Listener{first, second}, nil
 }
 
-// reachable is the URL by which this machine reaches a listener; one on all addresses
-// does not name any.
+// reachable returns the URL by which this machine reaches a listener, also if it listens on
+// all addresses.
 func reachable(addr net.Addr) string {
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
@@ -240,9 +240,9 @@ func reachable(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Close stops the server: it cuts all connections, cancels jobs, and waits until every
-// goroutine of the server has ended. A [File] whose reader blocks holds it up. Closing
-// again does nothing.
+// Close stops the server: it cuts all connections, cancels jobs, and waits until all the
+// server's goroutines have ended. A [File] whose reader blocks delays it. Closing again does
+// nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.stop()
@@ -253,8 +253,8 @@ func (s *Server) Close() {
 	})
 }
 
-// track counts connections, so that Close can wait for them. A handler is counted while
-// its connection still is, so the count cannot touch zero in between.
+// track counts connections, so that Close can wait for them. A handler is added while its
+// connection still counts, so the count cannot reach zero in between.
 func (s *Server) track(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -264,58 +264,56 @@ func (s *Server) track(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// URL is the server's root, http://host:port, as this machine reaches it. The links that
-// the server hands out name the host that the client asked for.
+// URL returns the server's root, http://host:port, as this machine reaches it. The links in
+// the server's answers use the host that the client asked for.
 func (s *Server) URL() string { return s.url }
 
-// StorageURL is the server's second origin, http://host:port, where some of
-// [KnownFaults] have the output files: links there must be followed without a token. ""
+// StorageURL returns the server's second origin, http://host:port, where some of
+// [KnownFaults] put the output files; those links must be followed without a token. It is ""
 // if no fault needs one.
 func (s *Server) StorageURL() string { return s.storage }
 
-// FHIR is the base URL of the FHIR endpoint. Kick-offs go to /$export, /Patient/$export
-// and /Group/[id]/$export below it, by GET or by POST with a Parameters resource. They
-// may have
+// FHIR returns the base URL of the FHIR endpoint. Kick-offs go to /$export, /Patient/$export
+// and /Group/[id]/$export below it, by GET or by POST with a Parameters resource. Their
+// parameters are
 //
 //   - _type: R4 resource types;
 //   - _since, _until: an instant, or a date as 1upHealth documents it; compared with
-//     [File].Changed, or else meta.lastUpdated, where a resource without one is always
-//     exported;
+//     [File].Changed or else meta.lastUpdated; a resource without one is always exported;
 //   - _outputFormat: application/fhir+ndjson, application/ndjson, ndjson;
-//   - _elements: root elements, with resourceType, id, meta and the mandatory elements of
-//     common types kept, and the tag SUBSETTED added; a type for which no element is
-//     named stays whole;
+//   - _elements: root elements; resourceType, id, meta and the mandatory elements of common
+//     types are kept, and the tag SUBSETTED is added; a type for which no element is named
+//     stays whole;
 //   - _typeFilter: Type?param=value&..., where param is _id, _lastUpdated, patient, subject,
 //     identifier, status, clinical-status, lifecycle-status, code, vaccine-code, type,
 //     category, class, intent, use, or the date of a common type, such as service-date of
 //     ExplanationOfBenefit and date of Observation, with eq, ge, gt, le, lt;
-//   - patient: by POST, at the levels Patient and Group; someone who is not in the group
-//     is refused, someone whom the server does not know has nothing to export.
+//   - patient: by POST, at the levels Patient and Group; a patient who is not in the group
+//     is refused, and one whom the server does not know has nothing to export.
 //
-// Anything else answers 400 with an OperationOutcome; Prefer: handling=lenient has what
-// is not supported ignored and told in the manifest's error section. Repeated
-// parameters and comma lists are the same.
+// Anything else gets a 400 with an OperationOutcome. With Prefer: handling=lenient the server
+// ignores what it does not support and says so in the manifest's error section. Repeated
+// parameters and comma lists mean the same.
 //
-// The levels Patient and Group export the resources of R4's patient compartment, and
-// Practitioner, PractitionerRole, Organization and Location, which have no patient, whole.
-// Device is in it by its patient. A Provenance goes with a patient that is among its
-// targets; one whose targets are that patient's other resources alone stays out of a Group.
-// Group resources stay out, since they name other people. Members are all Patients that
-// the Group with that id lists, former and inactive ones too, as 1upHealth does it;
-// groups within groups are not followed.
+// The levels Patient and Group export the resources of R4's patient compartment, and all
+// resources of Practitioner, PractitionerRole, Organization and Location, which have no
+// patient. A Device belongs to its patient, and a Provenance to the patients among its
+// targets; a Provenance that only targets other resources of a patient is not in a Group's
+// export. Group resources are not exported, since they name other people. A group's members
+// are all Patients that the Group with that id lists, including former and inactive ones, as
+// on 1upHealth; nested groups are not followed.
 //
-// GET /Group searches the Groups, by identifier and _id, in pages of _count (10) linked by
-// next; any other parameter answers 400.
+// GET /Group searches the Groups by identifier and _id, in pages of _count (10) linked by
+// next. Any other parameter gets a 400.
 func (s *Server) FHIR() string { return s.url + "/fhir" }
 
-// TokenURL is the token endpoint. It takes grant_type=client_credentials with client_id,
-// client_secret and scope in a form, by POST, and by GET with a form as its body, because
-// 1upHealth documents it so. Errors are RFC 6749's, section 5.2.
+// TokenURL returns the URL of the token endpoint. It takes grant_type=client_credentials with
+// client_id, client_secret and scope in a form, by POST, or by GET with the form as its body,
+// as 1upHealth documents. Errors follow RFC 6749, section 5.2.
 func (s *Server) TokenURL() string { return s.url + TokenPath }
 
-// ExpireTokens makes all tokens that were issued up to now bad, as a server does that
-// revokes them early.
+// ExpireTokens invalidates all tokens issued so far, like a server that revokes them early.
 func (s *Server) ExpireTokens() { s.tokens.clear() }
 
-// randomID is not to be guessed: whoever knows a job's or a file's id may need no more.
+// randomID returns an unguessable id: knowing the id of a job or file may be enough to get it.
 func randomID() string { return rand.Text() }

@@ -48,7 +48,7 @@ func start(t *testing.T, o bulktest.Options) *client {
 	return c
 }
 
-// request sends a request as it is told to.
+// request sends a request.
 func (c *client) request(method, target, body string, header ...string) answer {
 	c.t.Helper()
 	a, err := c.try(method, target, body, header...)
@@ -58,7 +58,7 @@ func (c *client) request(method, target, body string, header ...string) answer {
 	return a
 }
 
-// try is request for answers that may break off; what came is returned with the error.
+// try is like request, for answers that may break off: it returns what arrived with the error.
 func (c *client) try(method, target, body string, header ...string) (answer, error) {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.t.Context(), method, target, strings.NewReader(body))
@@ -98,7 +98,7 @@ func tokenForm() url.Values {
 	}
 }
 
-// get asks with the token.
+// get sends a GET with the token.
 func (c *client) get(target string, header ...string) answer {
 	c.t.Helper()
 	return c.request("GET", target, "", append(header, "Authorization", "Bearer "+c.token)...)
@@ -136,7 +136,7 @@ type manifestFile struct {
 	Count     int
 }
 
-// manifest polls to the end; it is the server that waits.
+// manifest polls to the end without pausing: the server waits.
 func (c *client) manifest(status string) manifest {
 	c.t.Helper()
 	var m manifest
@@ -160,7 +160,7 @@ func (c *client) export(path, body string, header ...string) manifest {
 	return c.manifest(c.kickOff(path, body, header...))
 }
 
-// want checks the status and, of an error, that its body is an OperationOutcome.
+// want checks the status, and that the body of an error is an OperationOutcome.
 func (a answer) want(t *testing.T, status int) {
 	t.Helper()
 	if a.status != status {
@@ -171,7 +171,7 @@ func (a answer) want(t *testing.T, status int) {
 	}
 }
 
-// outcome is the diagnostics of the OperationOutcome that the answer must be.
+// outcome returns the diagnostics of the OperationOutcome that the answer must be.
 func (a answer) outcome(t *testing.T) string {
 	t.Helper()
 	var o struct {

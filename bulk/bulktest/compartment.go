@@ -2,13 +2,13 @@ package bulktest
 
 import "strings"
 
-// exports says whether a type is exported at a level.
+// exports reports whether a type is exported at a level.
 func (l level) exports(typ string) bool {
 	return l == systemLevel || hasNoPatient(typ) || typ == "Patient" || compartmentPaths(typ) != nil
 }
 
-// hasNoPatient says whether a type, outside of the patient compartment, is exported whole
-// with it, because it helps to read the patients' data.
+// hasNoPatient reports whether a type is outside of the patient compartment, but exported whole
+// with it, since it helps to interpret the patients' data.
 func hasNoPatient(typ string) bool {
 	switch typ {
 	case "Practitioner", "PractitionerRole", "Organization", "Location":
@@ -17,10 +17,10 @@ func hasNoPatient(typ string) bool {
 	return false
 }
 
-// compartmentPaths are the elements that put a resource into the compartment of the
-// patients that they refer to: R4's CompartmentDefinition/patient without Group, and with
-// Device, which US Core has for implants; nil for a type that is never in it. Patient
-// itself goes by its id, without those that link to it.
+// compartmentPaths returns the elements that put a resource into the compartments of the
+// patients they refer to, or nil for a type that is never in one. They follow R4's
+// CompartmentDefinition/patient, without Group but with Device, which US Core uses for implants.
+// A Patient is only in its own compartment, by its id, not in those of patients it links to.
 func compartmentPaths(typ string) []string {
 	switch typ {
 	case "BodyStructure", "ClaimResponse", "Consent", "CoverageEligibilityRequest", "CoverageEligibilityResponse",
@@ -88,9 +88,9 @@ func compartmentPaths(typ string) []string {
 	return nil
 }
 
-// patientID is the id of the patient whom a reference names: Patient/id, an absolute URL
-// that ends so, with or without a version, or urn:uuid:id, as resources have it that came
-// in a Bundle. (The last may name anything; uuids do not collide.)
+// patientID returns the id of the patient that a reference names: Patient/id or an absolute URL
+// ending in it, with or without a version, or urn:uuid:id, as in resources that came in a
+// Bundle. (The last may name anything, but UUIDs do not collide.)
 func patientID(reference string) (id string, ok bool) {
 	if id, ok := strings.CutPrefix(reference, "urn:uuid:"); ok {
 		return id, id != ""
@@ -104,7 +104,7 @@ func patientID(reference string) (id string, ok bool) {
 	return id, id != "" && !strings.Contains(id, "/")
 }
 
-// isResourceType says whether R4 has a resource type of that name.
+// isResourceType reports whether R4 has a resource type of that name.
 func isResourceType(name string) bool {
 	return name != "" && !strings.ContainsAny(name, " \n") && strings.Contains(resourceTypes, " "+name+" ")
 }

@@ -11,47 +11,46 @@ import (
 	"time"
 )
 
-// maxLine is the longest line that filters and counting take, in bytes.
+// maxLine is the maximum length of a line for filters and counting, in bytes.
 const maxLine = 64 << 20
 
 // Data is what a [Server] exports. Implementations must be safe for concurrent use.
 type Data interface {
-	// Files are the output files in the order in which the manifest lists them. What they
-	// hold must stay the same as long as an export that began with them can be fetched.
+	// Files returns the output files in the order of the manifest. Their content must not
+	// change while an export that began with them can be fetched.
 	Files() []File
 }
 
 // File is one NDJSON file of one resource type.
 type File struct {
-	// Type is the manifest's type.
+	// Type is the type in the manifest.
 	Type string
 
-	// Count is the number of resources (lines that are not blank), which the manifest
-	// will state; negative if only reading the file tells, which the server then does once
-	// per kick-off.
+	// Count is the number of resources (non-blank lines), as stated by the manifest. If it
+	// is negative, the server reads the file once per kick-off to count them.
 	Count int
 
-	// Open returns a fresh reader of plain NDJSON from its start. It is called many
-	// times, concurrently.
+	// Open returns a new reader of plain NDJSON from the start. It is called many times,
+	// concurrently.
 	Open func() (io.ReadCloser, error)
 
-	// Changed, if set, is what the server has written down of when a line's resource was
-	// changed last, for _since and _until to go by, and in [Options].Deleted of when it was
-	// deleted; the zero time is not known. It is called as Open's readers are read. Nil: a
-	// resource's own meta.lastUpdated tells, and of what was deleted nothing does.
+	// Changed, if set, returns when the server recorded the last change of a line's
+	// resource, for _since and _until, or for [Options].Deleted its deletion. The zero time
+	// means unknown. It is called while Open's readers are read. If it is nil, the
+	// resource's meta.lastUpdated counts, and times of deletions are unknown.
 	Changed func(line []byte) time.Time
 
-	// counted, if set, keeps what reading the file told, plus one.
+	// counted, if set, caches the number of lines found by reading the file, plus one.
 	counted *atomic.Int64
 }
 
-// Files is [Data] that is known beforehand.
+// Files is a fixed list of files as [Data].
 type Files []File
 
 // Files returns f.
 func (f Files) Files() []File { return f }
 
-// Lines is a file in memory, each line ended by a newline.
+// Lines returns a file in memory. It ends each line with a newline.
 func Lines(typ string, lines ...string) File {
 	var text strings.Builder
 	count := 0
@@ -67,7 +66,7 @@ func Lines(typ string, lines ...string) File {
 	}}
 }
 
-// known is the file's count if it need not be read for it, else -1.
+// known returns the file's count if it is known without reading the file, else -1.
 func (f File) known() int {
 	if f.Count < 0 && f.counted != nil {
 		return int(f.counted.Load()) - 1
@@ -79,15 +78,15 @@ func (f File) known() int {
 type lineReader struct {
 	r      *bufio.Reader
 	buf    []byte // a line longer than r's buffer
-	number int    // of the line that was read last, from 1
+	number int    // of the line read last, from 1
 }
 
 func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, 128<<10)}
 }
 
-// next is the next line that is not blank, without its newline, good until the call
-// after; io.EOF after the last.
+// next returns the next non-blank line, without its newline, or io.EOF after the last. The line
+// is valid until the next call.
 func (l *lineReader) next() ([]byte, error) {
 	for {
 		line, err := l.line()

@@ -8,7 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// dateElements are the elements that a date parameter searches, nil if it is none.
+// dateElements returns the elements that a date parameter searches, or nil if it is not a date
+// parameter.
 func dateElements(typ, param string) []string {
 	switch typ + " " + param {
 	case "AllergyIntolerance date", "Condition recorded-date":
@@ -44,11 +45,11 @@ func dateElements(typ, param string) []string {
 	return nil
 }
 
-// interval is the time that a partial date names, start included, end not. A zero time is
-// no bound.
+// interval is the time that a partial date names. It includes start and excludes end; a zero
+// time is no bound.
 type interval struct{ start, end time.Time }
 
-// parseInterval reads FHIR's date, dateTime and instant; a time without a zone is UTC.
+// parseInterval parses FHIR's date, dateTime and instant. A time without a zone is UTC.
 func parseInterval(s string) (interval, error) {
 	for _, p := range []struct {
 		layout              string
@@ -65,7 +66,7 @@ func parseInterval(s string) (interval, error) {
 	} {
 		if t, err := time.Parse(p.layout, s); err == nil {
 			if t.Nanosecond() != 0 {
-				p.length = 1 // written to a fraction of a second
+				p.length = 1 // has a fraction of a second
 			}
 			return interval{t, t.AddDate(p.years, p.months, p.days).Add(p.length)}, nil
 		}
@@ -73,7 +74,7 @@ func parseInterval(s string) (interval, error) {
 	return interval{}, fmt.Errorf("not a date: %s", s)
 }
 
-// period is the interval of a date or a Period, false if there is none.
+// period returns the interval of a date or a Period, or false if there is none.
 func period(v jsontext.Value) (i interval, ok bool) {
 	if v.Kind() == '"' {
 		i, err := parseInterval(text(v))
@@ -88,12 +89,12 @@ func period(v jsontext.Value) (i interval, ok bool) {
 		case name == "end":
 			i.end, ok = part.end, true
 		}
-		return nil //nolint:nilerr // what is no date bounds nothing
+		return nil //nolint:nilerr // an invalid date is no bound
 	})
 	return i, ok && err == nil
 }
 
-// dateClause compares as FHIR search does, by the intervals that both sides name.
+// dateClause compares dates like FHIR search, by the intervals that both sides name.
 func dateClause(paths, values []string) (clause, error) {
 	type comparison struct {
 		prefix string
@@ -131,7 +132,7 @@ func dateClause(paths, values []string) (clause, error) {
 	}, nil
 }
 
-// compares says whether i, a resource's, is as the prefix wants it to the asked interval.
+// compares reports whether i, from a resource, relates to the asked interval as prefix requires.
 func (i interval) compares(prefix string, asked interval) bool {
 	startsBefore := func(t time.Time) bool { return i.start.IsZero() || i.start.Before(t) }
 	endsAfter := func(t time.Time) bool { return i.end.IsZero() || i.end.After(t) }

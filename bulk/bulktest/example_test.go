@@ -12,7 +12,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// A whole export, as a client sees it, of a server that is busy at first.
+// A whole export, as a client sees it, from a server that is busy at first.
 func Example() {
 	server, err := bulktest.NewServer(bulktest.Options{
 		Data: bulktest.Files{

@@ -13,37 +13,37 @@ const Always = -1
 
 // Fault is one thing that a [Server] does wrong.
 type Fault struct {
-	// Name is what [Request.Fault] will say. Default: "fault on " and the endpoint.
+	// Name is the value of [Request.Fault]. Default: "fault on " and the endpoint.
 	Name string
 
 	// On is the endpoint at which it plays.
 	On Endpoint
 
-	// When, if set, limits it to some of that endpoint's requests. It is called with the
-	// server's faults locked: it must return at once and not call Inject. The body of its
-	// request is not to be read. See also [PathContains].
+	// When, if set, selects some of that endpoint's requests. It is called with the server's
+	// faults locked: it must return at once and not call Inject. It must not read the
+	// request's body. See also [PathContains].
 	When func(*http.Request) bool
 
-	// Skip is how many matching requests go by first.
+	// Skip is how many matching requests pass first.
 	Skip int
 
-	// Times is how many requests it plays on. 0 is once, [Always] is all.
+	// Times is on how many requests it plays. 0 means once, [Always] means all.
 	Times int
 
 	// Do answers the request instead of the server. Required.
 	Do Behavior
 }
 
-// Behavior answers a request instead of the server. What the server would have done,
-// 401 for a bad token included, is next, which it may call or not, with w or with a writer
-// of its own. It may run on several requests at once.
+// Behavior answers a request instead of the server. next is what the server would have done,
+// including a 401 for a bad token. A Behavior may call it or not, with w or with its own
+// writer. It may run on several requests at once.
 type Behavior func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// Inject has the server play f from now on. A request plays one fault at most: faults
-// are tried in the order in which they were injected, one that matches has seen the
-// request, and the first that is due plays it. So two faults that play once each, on the
-// same endpoint, play on its next two requests. remove takes f away, however often it has
-// played; to call it again does nothing.
+// Inject makes the server play f from now on. A request plays at most one fault: the server
+// tries faults in the order of their injection. Each that matches counts the request, and the
+// first that is due plays. So two faults on the same endpoint that play once each play on its
+// next two requests. remove removes f, however often it has played; calling it again does
+// nothing.
 func (s *Server) Inject(f Fault) (remove func()) {
 	if f.Do == nil {
 		panic("bulktest: a Fault without Do")
@@ -53,14 +53,14 @@ func (s *Server) Inject(f Fault) (remove func()) {
 	return s.faults.add(&injected{Fault: f})
 }
 
-// PathContains is a [Fault]'s When: the request's path contains part. Paths of files end
-// in Type.number.ndjson, so "/Patient." finds all of type Patient, and ".3.ndjson" the
-// third file of the manifest, counted over all its sections.
+// PathContains is for a [Fault]'s When: it selects requests whose path contains part. Paths of
+// files end in Type.number.ndjson, so "/Patient." selects all files of type Patient, and
+// ".3.ndjson" the third file of the manifest, counted over all its sections.
 func PathContains(part string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) }
 }
 
-// injected is a fault and how far it has come.
+// injected is a fault with its progress.
 type injected struct {
 	Fault
 	seen, played int
@@ -89,7 +89,7 @@ func (fs *faults) add(f *injected) (remove func()) {
 	}
 }
 
-// next is the fault to play on r, nil for none.
+// next returns the fault to play on r, or nil.
 func (fs *faults) next(e Endpoint, r *http.Request) *injected {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

@@ -35,7 +35,7 @@ func TestFaultsTakeTurns(t *testing.T) {
 	remove()
 	remove()
 	got = append(got, c.get(status).status)
-	// busy lets one by, which is 502's; then busy twice; the last lets one by.
+	// busy lets one request pass, which plays 502; then busy plays twice; the last lets one pass.
 	if diff := cmp.Diff([]int{502, 503, 503, 200, 504, 504, 504, 200}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -186,7 +186,8 @@ func TestFaultsOnBodies(t *testing.T) {
 	}
 }
 
-// TestFaultsThatWait: a server that says nothing more goes on as soon as its client goes.
+// TestFaultsThatWait checks that a server that has fallen silent continues once its client has
+// gone.
 func TestFaultsThatWait(t *testing.T) {
 	t.Parallel()
 	c := start(t, bulktest.Options{Data: twoPatients()})
@@ -207,7 +208,7 @@ func TestFaultsThatWait(t *testing.T) {
 		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
 			t.Errorf("%q, %v", got, err)
 		}
-		resp.Body.Close() // before the end, so the connection goes; Close waits for the server's side of it
+		resp.Body.Close() // before the end, which closes the connection; Close waits for the server's side of it
 	}
 }
 

@@ -9,19 +9,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// filter decides which lines of a file are exported, and how much of them. Lines that
-// stay whole stay as they are, byte for byte.
+// filter decides which lines of a file are exported, and how much of them. Lines that stay whole
+// are unchanged, byte for byte.
 type filter struct {
 	typ          string
 	since, until time.Time // zero: no bound
 	changed      func([]byte) time.Time
-	people       map[string]bool // ids of the patients whose data it is; nil: everybody's
+	people       map[string]bool // ids of the patients whose data to export; nil: everybody's
 	queries      []query         // one of them must hold; nil: no condition
 	elements     []string        // nil: all
-	deletes      []string        // types that a Bundle of deletes is to name one of; nil: any
+	deletes      []string        // a Bundle must delete one of these types; nil: any
 }
 
-// apply returns what is left of a line, nil if nothing.
+// apply returns what is left of a line, or nil if nothing is.
 func (f *filter) apply(line []byte) ([]byte, error) {
 	if jsontext.Value(line).Kind() != '{' {
 		return nil, errors.New("not a JSON object")
@@ -37,8 +37,8 @@ func (f *filter) apply(line []byte) ([]byte, error) {
 	return line, nil
 }
 
-// inTime: the IG has _since and _until without their bounds, and lets resources pass of
-// which nothing tells when they changed.
+// inTime reports whether a line changed between _since and _until, both excluded as in the IG.
+// Lines without a known time of change pass.
 func (f *filter) inTime(line []byte) (bool, error) {
 	if f.since.IsZero() && f.until.IsZero() {
 		return true, nil
@@ -86,7 +86,8 @@ func (f *filter) asQueried(line []byte) (bool, error) {
 	return f.queries == nil, nil
 }
 
-// ofDeletes lets Bundles pass that name nothing at all.
+// ofDeletes reports whether a Bundle deletes a resource of a wanted type. Bundles that delete
+// nothing pass.
 func (f *filter) ofDeletes(line []byte) (bool, error) {
 	if f.deletes == nil {
 		return true, nil
@@ -100,7 +101,7 @@ func (f *filter) ofDeletes(line []byte) (bool, error) {
 	return ok || !names, err
 }
 
-// subset keeps the asked elements and those that a resource cannot be without.
+// subset keeps the requested elements and the mandatory ones.
 func (f *filter) subset(line []byte) ([]byte, error) {
 	wanted := append(strings.Fields("resourceType id "+mandatory(f.typ)), f.elements...)
 	out := []byte("{")
@@ -130,8 +131,8 @@ func (f *filter) subset(line []byte) ([]byte, error) {
 	return append(out, '}'), err
 }
 
-// isElement says whether a member's name is that of an element: the name itself, its
-// extensions (_name), or one of the types of name[x].
+// isElement reports whether a member belongs to an element: its name is the element's, that of
+// its extensions (_name), or one of the types of name[x].
 func isElement(member, element string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimPrefix(member, "_"), strings.TrimSuffix(element, "[x]"))
 	if !ok || rest == "" {
@@ -144,7 +145,7 @@ func isElement(member, element string) bool {
 
 const subsettedTag = `{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}`
 
-// subsetted adds the tag that a resource is not whole to its meta.
+// subsetted adds the tag of an incomplete resource to its meta.
 func subsetted(meta jsontext.Value) ([]byte, error) {
 	out, tags := []byte("{"), []byte(`"tag":[`)
 	err := eachMember(meta, func(name string, v jsontext.Value) (err error) {
@@ -161,7 +162,7 @@ func subsetted(meta jsontext.Value) ([]byte, error) {
 	return append(append(append(out, tags...), subsettedTag...), "]}"...), err
 }
 
-// mandatory are the root elements of common types that R4 has at least one of.
+// mandatory returns the root elements of common types that R4 requires.
 func mandatory(typ string) string {
 	switch typ {
 	case "AllergyIntolerance", "RelatedPerson":

@@ -14,7 +14,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// people is data of three patients, of whom two are in the group g.
+// people returns data of three patients, two of them in the group g.
 func people() bulktest.Data {
 	return bulktest.Files{
 		bulktest.Lines("Group",
@@ -65,7 +65,7 @@ func TestFilters(t *testing.T) {
 		{"/Group/g/$export", "a b oa ob op pb ea d"},
 		{"/Group/other/$export?_type=Patient,Observation", "c oc"},
 
-		// What has no lastUpdated passes; neither bound is included.
+		// Resources without lastUpdated pass; both bounds are excluded.
 		{"/$export?_type=Patient&_since=2025-12-31T23:59:59Z", "a b c"},
 		{"/$export?_type=Patient&_since=2026-01-01T00:00:00Z", "b c"},
 		{"/$export?_type=Patient&_since=2026-01-01", "b c"},
@@ -76,7 +76,7 @@ func TestFilters(t *testing.T) {
 		{"/$export?_type=Patient&_since=2026-01-01T00:00:00Z&_until=2026-02-01T00:00:00Z", "b c"},
 		{"/Group/g/$export?_type=Patient&_since=2026-01-15T00:00:00Z", "b"},
 
-		// Searches: commas separate values or searches, & means and, repetition or.
+		// Searches: commas separate values or searches, & means "and", repetition means "or".
 		{typeFilter("Observation?status=final"), "a b c oa oc op ea ec"},
 		{typeFilter("Observation?status=amended,final"), "a b c oa ob oc op ea ec"},
 		{typeFilter("Observation?status=amended,Patient?_id=a"), "a ob ea ec"},
@@ -109,7 +109,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// ids are the ids of all resources of an export, checking the manifest's counts.
+// ids returns the ids of all resources of an export. It checks the manifest's counts.
 func (c *client) ids(m manifest) []string {
 	ids := []string{}
 	for _, f := range m.Output {
@@ -175,7 +175,7 @@ func TestElements(t *testing.T) {
 			`{"resourceType":"Observation","id":"1","meta":{"versionId":"1","tag":[{"code":"x"},` + tag + `]},"status":"final","code":{"text":"c"},` +
 				`"valueQuantity":{"value":1.50},"_valueString":{"id":"y"}}`,
 			`{"id":"2","note":[ ],"meta":{"tag":[` + tag + `]}}`,
-			`{"resourceType":"Patient","id":"p", "name":[]}`, // not asked about: whole, and as it was
+			`{"resourceType":"Patient","id":"p", "name":[]}`, // no elements named: whole and unchanged
 		}},
 	} {
 		m := c.export("/$export?_elements="+test.elements, "")
@@ -189,7 +189,8 @@ func TestElements(t *testing.T) {
 	}
 }
 
-// TestKeptLinesAreVerbatim: what a filter keeps it does not touch, however long and odd.
+// TestKeptLinesAreVerbatim checks that a filter does not change the lines that it keeps, however
+// long and odd.
 func TestKeptLinesAreVerbatim(t *testing.T) {
 	t.Parallel()
 	long := fmt.Sprintf(`{"resourceType":"DocumentReference","subject":{"reference":"Patient/a"},"content":%q}`, strings.Repeat("x", 3<<20))
@@ -208,7 +209,7 @@ func TestKeptLinesAreVerbatim(t *testing.T) {
 	}
 }
 
-// What the server has written down counts before what resources tell.
+// The server's records take precedence over the resources' own times.
 func TestChanged(t *testing.T) {
 	t.Parallel()
 	changed := func(line []byte) time.Time {

@@ -13,11 +13,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// Folder is [Data] that serves the *.ndjson and *.ndjson.gz of a folder, not of its
-// subfolders, one [File] per file, in the order of their names. A file's type is its
-// first resource's resourceType, or if there is none, what its name starts with
-// (Patient-2.ndjson). Files are counted when they are first exported. They must not
-// change while they are served; files that come later are not seen.
+// Folder returns [Data] that serves the *.ndjson and *.ndjson.gz files of a folder, without its
+// subfolders, in the order of their names. A file's type is the resourceType of its first
+// resource, or if that has none, the start of its name (Patient-2.ndjson). Files are counted
+// when they are first exported. They must not change while they are served; files added later
+// are not seen.
 func Folder(dir string) (Data, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func folderFile(path string) (File, error) {
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// resourceType is a line's resourceType if that could be one, else "".
+// resourceType returns a line's resourceType if it could be one, else "".
 func resourceType(line []byte) string {
 	var typ string
 	err := lookup(line, []string{"resourceType"}, func(v jsontext.Value) error {

@@ -87,7 +87,7 @@ func TestFolderErrors(t *testing.T) {
 	}
 }
 
-// TestSynthea exports real data and checks that every line arrives as it is.
+// TestSynthea exports Synthea's data and checks that every line arrives unchanged.
 func TestSynthea(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join("..", "..", "..", "shared", "data", "synthea")
@@ -117,7 +117,7 @@ func TestSynthea(t *testing.T) {
 			t.Errorf("%s: %d bytes and a count of %d", entries[i].Name(), len(got), f.Count)
 		}
 	}
-	// A filter that has to read every line, and keeps all.
+	// A filter that has to read every line and keeps them all.
 	const some = "/$export?_type=Patient,Claim,Provenance"
 	m = c.export(some, "")
 	filtered := c.export(some+"&_until=2100-01-01", "")

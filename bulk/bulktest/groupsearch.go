@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// groupSearch answers a FHIR search for Groups. What it does not support it refuses,
-// whatever Prefer says: a client that meant to restrict the result must hear of it.
+// groupSearch answers a FHIR search for Groups. It refuses what it does not support, whatever
+// Prefer says: a client that meant to restrict the result must know.
 func (s *Server) groupSearch(w http.ResponseWriter, r *http.Request) error {
 	if err := s.authorize(r); err != nil {
 		return err
@@ -19,7 +19,7 @@ func (s *Server) groupSearch(w http.ResponseWriter, r *http.Request) error {
 	if !listed(r.Header, "Accept", "application/fhir+json", "application/*", "*/*") {
 		return badRequest("the Accept header must allow application/fhir+json")
 	}
-	if strings.Contains(r.URL.RawQuery, "|") { // as 1upHealth's gateway has it
+	if strings.Contains(r.URL.RawQuery, "|") { // like 1upHealth's gateway
 		return badRequest("| must be written %7C")
 	}
 	given, err := givenParameters(r)
@@ -79,7 +79,7 @@ func (s *Server) groupSearch(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matches are the Groups that a search finds, in the order of the data.
+// matches returns the Groups that a search finds, in the order of the data.
 func (s *Server) matches(r *http.Request, q query) ([]json.RawMessage, error) {
 	var found []json.RawMessage
 	for _, f := range s.o.Data.Files() {
@@ -101,7 +101,7 @@ func (s *Server) matches(r *http.Request, q query) ([]json.RawMessage, error) {
 	return found, nil
 }
 
-// searchset is a page of a search's result.
+// searchset is a page of a search result.
 type searchset struct {
 	ResourceType string        `json:"resourceType"`
 	Type         string        `json:"type"`

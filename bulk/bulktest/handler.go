@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// maxBody is how much of a request's body is taken, in bytes: a kick-off that names a
-// hundred thousand patients fits.
+// maxBody is the maximum size of a request's body, in bytes. A kick-off with a hundred thousand
+// patients fits.
 const maxBody = 8 << 20
 
-// handler answers a request or says why not; the reason becomes an OperationOutcome.
+// handler answers a request, or returns an error that becomes an OperationOutcome.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 func (s *Server) routes() {
@@ -41,13 +41,13 @@ func (s *Server) routes() {
 	}))
 }
 
-// serve is the outermost handler: it takes the body, writes the log and plays faults.
+// serve is the outermost handler: it reads the body, writes the log and plays faults.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.active.Add(1)
 	defer s.active.Done()
 
-	// The body is read at once: the log wants it, and net/http notices that a client has
-	// gone only when there is nothing left to read.
+	// Read the body at once: the log needs it, and net/http only notices that a client has
+	// gone when nothing is left to read.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 
@@ -90,8 +90,8 @@ func byMethod(methods map[string]handler) http.Handler {
 	})
 }
 
-// answer makes an [http.Handler] of h. A failure after the first byte cuts the
-// connection, because nothing else can tell the client that what it has is not all.
+// answer turns h into an [http.Handler]. A failure after the first byte cuts the connection,
+// since nothing else can tell the client that the answer is incomplete.
 func answer(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tracked := &recorder{ResponseWriter: w}
@@ -106,10 +106,10 @@ func answer(h handler) http.Handler {
 	})
 }
 
-// refusal is an answer that is an OperationOutcome.
+// refusal is an error that is answered with its OperationOutcome.
 type refusal struct {
 	status int
-	code   string // of http://hl7.org/fhir/R4/valueset-issue-type.html
+	code   string // from http://hl7.org/fhir/R4/valueset-issue-type.html
 	text   string
 }
 
@@ -135,8 +135,7 @@ func newOutcome(severity, code, text string) outcome {
 	return outcome{"OperationOutcome", []issue{{severity, code, text}}}
 }
 
-// sendOutcome answers with err: a [refusal] as it says, all else as a 500 that will not
-// pass by itself.
+// sendOutcome answers with err: a [refusal] as it says, anything else as a permanent 500.
 func sendOutcome(w http.ResponseWriter, err error) {
 	var e *refusal
 	if !errors.As(err, &e) {

@@ -16,11 +16,11 @@ const (
 	filePath   = "/fhir/$export/file/"
 )
 
-// patience is how long a status request waits for the counting to end when nothing else
-// keeps the job in progress.
+// patience is how long a status request waits for the counting to end if nothing else keeps the
+// job in progress.
 const patience = time.Second
 
-// jobs are the jobs that were not deleted, by their ids.
+// jobs holds the jobs that were not deleted.
 type jobs struct {
 	mu   sync.Mutex
 	byID map[string]*job
@@ -35,7 +35,7 @@ func (js *jobs) add(j *job) {
 	js.byID[j.id] = j
 }
 
-// find returns the job with that id, or refuses.
+// find returns the job with that id, or a refusal.
 func (js *jobs) find(id string) (*job, error) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -45,7 +45,7 @@ func (js *jobs) find(id string) (*job, error) {
 	return nil, noJob()
 }
 
-// remove takes j away; of several calls at once, one succeeds.
+// remove removes j. Of concurrent calls, one succeeds.
 func (js *jobs) remove(j *job) error {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -58,12 +58,12 @@ func (js *jobs) remove(j *job) error {
 
 // job is one export, from its kick-off to its end.
 type job struct {
-	id          string // in the status URL and in those of the files
+	id          string // in the URLs of the status and the files
 	request     string
 	transaction time.Time
 	started     time.Time
 
-	outputs, deleted, errors []*output // what prepare keeps; fixed once done is closed
+	outputs, deleted, errors []*output // reduced by prepare; fixed once done is closed
 	total                    int       // planned outputs of all sections
 
 	cancel  context.CancelFunc // ends the counting
@@ -71,17 +71,17 @@ type job struct {
 	polls   atomic.Int64
 
 	done  chan struct{} // closed at the end of prepare
-	ready time.Time     // when that was
-	err   error         // what went wrong in it
+	ready time.Time     // when prepare ended
+	err   error         // prepare's error
 }
 
-// output plans one more file; a nil filter keeps all of it.
+// output plans another file. A nil filter keeps all of it.
 func (j *job) output(f File, keep *filter) *output {
 	j.total++
 	return &output{File: f, keep: keep, name: fmt.Sprintf("%s.%d.ndjson", f.Type, j.total)}
 }
 
-// prepare counts what each output holds, and drops those that hold nothing.
+// prepare counts the lines of each output, and drops empty ones.
 func (j *job) prepare(ctx context.Context, now func() time.Time) {
 	defer close(j.done)
 	for _, section := range []*[]*output{&j.outputs, &j.deleted, &j.errors} {
@@ -100,7 +100,7 @@ func (j *job) prepare(ctx context.Context, now func() time.Time) {
 	j.ready = now()
 }
 
-// file is the output with that name, nil if there is none or the job is not done.
+// file returns the output with that name, or nil if there is none or the job is not done.
 func (j *job) file(name string) *output {
 	select {
 	case <-j.done:
@@ -120,7 +120,7 @@ func (j *job) file(name string) *output {
 	return nil
 }
 
-// expired refuses what is past its time.
+// expired refuses requests for expired exports.
 func (s *Server) expired(j *job) error {
 	if s.o.Now().After(j.ready.Add(s.o.FilesTTL)) {
 		return refuse(http.StatusGone, "expired", "the export has expired")
@@ -128,7 +128,7 @@ func (s *Server) expired(j *job) error {
 	return nil
 }
 
-// status answers a poll: 202, the manifest, or why there will be none.
+// status answers a poll with 202, the manifest, or the reason why there will be none.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	if err := s.authorize(r); err != nil {
 		return err
@@ -158,9 +158,9 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// wait waits for the counting to end, and says whether it has.
-func (j *job) wait(ctx context.Context, most time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, most)
+// wait waits for the counting to end, and reports whether it has.
+func (j *job) wait(ctx context.Context, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
 	case <-j.done:
@@ -170,8 +170,8 @@ func (j *job) wait(ctx context.Context, most time.Duration) bool {
 	}
 }
 
-// deleteJob forgets a job and its files. A file that is being downloaded goes on to its
-// end, as the IG advises.
+// deleteJob removes a job and its files. A download in progress continues to its end, as the IG
+// recommends.
 func (s *Server) deleteJob(w http.ResponseWriter, r *http.Request) error {
 	if err := s.authorize(r); err != nil {
 		return err
@@ -210,7 +210,7 @@ type manifestFile struct {
 
 func (s *Server) manifest(j *job, base string) manifest {
 	list := func(outputs []*output) []manifestFile {
-		files := make([]manifestFile, 0, len(outputs)) // [] and not null
+		files := make([]manifestFile, 0, len(outputs)) // [], not null
 		for _, o := range outputs {
 			files = append(files, manifestFile{o.Type, base + filePath + j.id + "/" + url.PathEscape(o.name), o.lines})
 		}

@@ -185,7 +185,7 @@ func TestBadFileFailsTheJob(t *testing.T) {
 	}
 }
 
-// repeat reads s without end.
+// repeat returns an endless reader of s.
 func repeat(s string) io.Reader { return &repeater{s: s} }
 
 type repeater struct {
@@ -199,8 +199,8 @@ func (r *repeater) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestFileThatBreaks has a file whose second half fails when it is downloaded: that must
-// not look like the end of it.
+// TestFileThatBreaks has a file whose second half fails when it is downloaded. That must not
+// look like the end of the file.
 func TestFileThatBreaks(t *testing.T) {
 	t.Parallel()
 	half := strings.Repeat("{\"resourceType\":\"Patient\"}\n", 10_000)
@@ -242,7 +242,7 @@ func TestDelete(t *testing.T) {
 	c.get(file).want(t, 404)
 }
 
-// endless is a file without end; closed is closed when a reader of it is.
+// endless returns a file without end. closed is closed when a reader of the file is.
 func endless() (f bulktest.File, closed chan struct{}) {
 	closed = make(chan struct{})
 	return bulktest.File{Type: "Patient", Count: -1, Open: func() (io.ReadCloser, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// level is what a kick-off asks for the data of.
+// level says whose data a kick-off asks for.
 type level int
 
 const (
@@ -24,7 +24,7 @@ const (
 	groupLevel
 )
 
-// kickOff starts a job, or says what it does not take.
+// kickOff starts a job, or says what it does not support.
 func (s *Server) kickOff(l level) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.authorize(r); err != nil {
@@ -51,7 +51,7 @@ func (s *Server) kickOff(l level) handler {
 		ctx, cancel := context.WithCancel(s.ctx)
 		j.cancel = cancel
 		s.jobs.add(j)
-		s.active.Go(func() { // this handler is counted too, so Close is not past its Wait
+		s.active.Go(func() { // this handler counts, too, so Close is still waiting
 			defer cancel()
 			j.prepare(ctx, s.o.Now)
 		})
@@ -63,7 +63,7 @@ func (s *Server) kickOff(l level) handler {
 
 // newJob plans the outputs of a kick-off.
 func (s *Server) newJob(r *http.Request, asked selection) (*job, error) {
-	// First the time, then the data: what comes in between is exported, not lost.
+	// First the time, then the data: what changes in between is exported, not lost.
 	j := &job{
 		id: randomID(), request: linkBase(r) + r.URL.RequestURI(),
 		transaction: s.o.TransactionTime(), started: s.o.Now(), done: make(chan struct{}),
@@ -92,7 +92,7 @@ func (s *Server) newJob(r *http.Request, asked selection) (*job, error) {
 	return j, nil
 }
 
-// whose are the ids of the patients whose data is wanted, nil for everybody's.
+// whose returns the ids of the patients whose data is wanted, or nil for everybody's.
 func whose(ctx context.Context, files []File, asked selection, group string) (map[string]bool, error) {
 	if asked.level != groupLevel {
 		return asked.patients, nil
@@ -142,10 +142,10 @@ func groupMembers(ctx context.Context, files []File, id string) (map[string]bool
 	return nil, refuse(http.StatusNotFound, "not-found", "there is no Group/"+id)
 }
 
-// parameter is one name and value as the client gave them.
+// parameter is a name and value as sent by the client.
 type parameter struct{ name, value string }
 
-// givenParameters are a kick-off's parameters, from the URL of a GET or the Parameters
+// givenParameters returns a kick-off's parameters, from the URL of a GET or the Parameters
 // resource of a POST.
 func givenParameters(r *http.Request) ([]parameter, error) {
 	if r.Method == http.MethodPost {
@@ -179,7 +179,7 @@ func postedParameters(r *http.Request) ([]parameter, error) {
 	}
 	var in struct {
 		ResourceType string                       `json:"resourceType"`
-		Parameter    []map[string]json.RawMessage `json:"parameter"` // value[x] has any of many names
+		Parameter    []map[string]json.RawMessage `json:"parameter"` // maps, since value[x] has many names
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, badRequest("the body is not a Parameters resource: " + err.Error())
@@ -202,7 +202,7 @@ func postedParameters(r *http.Request) ([]parameter, error) {
 	return given, nil
 }
 
-// parameterValue is a parameter's value[x]: a string, a reference's reference, or a
+// parameterValue returns a parameter's value[x]: a string, the reference of a Reference, or a
 // number or boolean as written.
 func parameterValue(p map[string]json.RawMessage) (string, bool) {
 	for key, raw := range p {
@@ -228,14 +228,14 @@ func parameterValue(p map[string]json.RawMessage) (string, bool) {
 	return "", false
 }
 
-// linkBase is what absolute links begin with: the host that the client asked for, which
-// is right behind a port mapping too.
+// linkBase returns the start of absolute links: the host that the client asked for, which is
+// also right behind a port mapping.
 func linkBase(r *http.Request) string { return "http://" + r.Host }
 
 func badRequest(text string) *refusal { return refuse(http.StatusBadRequest, "invalid", text) }
 
-// listed says whether a header that is a comma list holds one of the values, without
-// regard to case and parameters; one with q=0 does not count.
+// listed reports whether a header with a comma list contains one of the values, ignoring case
+// and parameters. Items with q=0 do not count.
 func listed(h http.Header, name string, values ...string) bool {
 	for item := range strings.SplitSeq(strings.Join(h.Values(name), ","), ",") {
 		item, params, _ := strings.Cut(strings.NewReplacer(" ", "", `"`, "").Replace(item), ";")
@@ -249,7 +249,7 @@ func listed(h http.Header, name string, values ...string) bool {
 	return false
 }
 
-// refuses says whether a parameter of a header's item is q=0, in one of its spellings.
+// refuses reports whether a parameter of a header's item is q=0, in one of its spellings.
 func refuses(param string) bool {
 	q, ok := strings.CutPrefix(strings.ToLower(param), "q=")
 	weight, err := strconv.ParseFloat(q, 64)

@@ -122,15 +122,15 @@ func TestLenient(t *testing.T) {
 			t.Errorf("%s is not in\n%s", want, ignored)
 		}
 	}
-	// Values that cannot be understood are refused all the same.
+	// Values that cannot be parsed are refused all the same.
 	c.tryKickOff("/$export?_since=x", "", "Prefer", "handling=lenient").want(t, 400)
-	// A list of types of which none is left is not all types.
+	// A list of types with none left does not mean all types.
 	if m := c.export("/$export?_type=Pateint", "", "Prefer", "handling=lenient"); len(m.Output) != 0 {
 		t.Errorf("output %+v", m.Output)
 	}
 }
 
-// TestRequests also shows what the server keeps of a request.
+// TestRequests also shows what the server records of a request.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	clock := newClock()

@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// compressed sends the file as edit leaves its gzip, whatever the client accepts.
+// compressed sends the gzipped file as changed by edit, whatever the client accepts.
 func compressed(edit func(gz []byte) []byte) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		EditBody(func(body []byte) []byte {
@@ -22,7 +22,7 @@ func compressed(edit func(gz []byte) []byte) Behavior {
 func gzipped(plain []byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, _ = z.Write(plain) // a bytes.Buffer takes all
+	_, _ = z.Write(plain) // a bytes.Buffer never fails
 	_ = z.Close()
 	return b.Bytes()
 }
@@ -56,7 +56,7 @@ func gzipFaults() []KnownFault {
 	}
 }
 
-// wrongBodyFaults are answers of status 200 that are not the file.
+// wrongBodyFaults returns answers with status 200 that are not the file.
 func wrongBodyFaults() []KnownFault {
 	files := func(name, does, seen string, first int, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: FileEndpoint, first: first, do: do})
@@ -76,14 +76,14 @@ func wrongBodyFaults() []KnownFault {
 	}
 }
 
-// LargeDocument is the resource that the known fault file-50mb-line adds: a
+// LargeDocument returns the resource that the known fault file-50mb-line adds: a
 // DocumentReference with an attachment of 50 MB.
 func LargeDocument() string {
 	return `{"resourceType":"DocumentReference","id":"large","status":"current","content":[{"attachment":{"contentType":"text/plain","data":"` +
 		strings.Repeat("QUJD", 50_000_000/4) + `"}}]}`
 }
 
-// lineFaults are about what is in the files.
+// lineFaults returns faults in the content of files.
 func lineFaults() []KnownFault {
 	files := func(name, does, seen string, edit func(body string) string) KnownFault {
 		return known(name, does, seen, play{on: FileEndpoint, do: EditBody(func(b []byte) []byte { return []byte(edit(string(b))) })})

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// cutAt is after how many bytes on the wire files are cut.
+// cutAt is the number of bytes on the wire after which files are cut.
 const cutAt = 1000
 
-// storageXML is an error of S3's.
+// storageXML answers with an error like S3's.
 func storageXML(status int, code, message string) Behavior {
 	return Respond(status, http.Header{"Content-Type": {"application/xml"}},
 		`<?xml version="1.0" encoding="UTF-8"?>`+"\n<Error><Code>"+code+"</Code><Message>"+message+"</Message></Error>\n")
 }
 
-// linkFaults are about where files lie and what they want to be asked with.
+// linkFaults returns faults in where files are and which credentials they require.
 func linkFaults() []KnownFault {
 	elsewhere := func(name, does, seen string, wantsToken bool) KnownFault {
 		return KnownFault{Name: name, Does: does, Seen: seen, set: func(o *Options) { o.storage = true },
@@ -54,7 +54,7 @@ func linkFaults() []KnownFault {
 	}
 }
 
-// presigned are links to storage that stay good.
+// presigned plays links to storage that stay valid.
 func presigned(s *Server, wantsToken bool) []play {
 	return []play{edited(func(m map[string]any) {
 		m["requiresAccessToken"] = wantsToken
@@ -71,7 +71,7 @@ func (s *Server) presign(m map[string]any, signature string) {
 	}
 }
 
-// expiringLinks are links that are no good if they are of a manifest's first reading.
+// expiringLinks plays links that do not work if they are from a manifest's first reading.
 func expiringLinks(s *Server) []play {
 	var mu sync.Mutex
 	readings := make(map[string]int) // by status URL
@@ -91,7 +91,7 @@ func expiringLinks(s *Server) []play {
 	}
 }
 
-// refusedFileFaults are answers other than the file.
+// refusedFileFaults returns answers that refuse the file.
 func refusedFileFaults() []KnownFault {
 	first := func(n int, name, does, seen string, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: FileEndpoint, first: n, do: do})
@@ -139,7 +139,7 @@ func refusedFileFaults() []KnownFault {
 	}
 }
 
-// atMost lets a URL be asked for n times, then does over.
+// atMost lets n requests for a URL pass, then plays over.
 func atMost(n int, over Behavior) Behavior {
 	var mu sync.Mutex
 	asked := make(map[string]int)
@@ -156,7 +156,7 @@ func atMost(n int, over Behavior) Behavior {
 	}
 }
 
-// once chooses the first request of each export.
+// once selects the first request of each export.
 func once() func(*http.Request) bool {
 	seen := make(map[string]bool)
 	return func(r *http.Request) bool {
@@ -167,7 +167,7 @@ func once() func(*http.Request) bool {
 	}
 }
 
-// cutFileFaults are files that do not come to their end.
+// cutFileFaults returns faults in which files break off.
 func cutFileFaults() []KnownFault {
 	first := func(name, does, seen string, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: FileEndpoint, first: 1, do: do})
@@ -196,7 +196,7 @@ func cutFileFaults() []KnownFault {
 	}
 }
 
-// lengthened says a Content-Length that is more than what comes. The body is held.
+// lengthened announces a Content-Length larger than the body. It holds the body in memory.
 func lengthened(by int) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		a := held(next, r)

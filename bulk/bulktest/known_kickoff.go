@@ -19,7 +19,7 @@ func tokenFaults() []KnownFault {
 				return body
 			}
 			edit(m)
-			body, _ = json.Marshal(m) // it was JSON
+			body, _ = json.Marshal(m) // m was JSON, so this cannot fail
 			return body
 		})
 	}
@@ -104,7 +104,7 @@ func kickOffFaults() []KnownFault {
 	}
 }
 
-// kickOffURLFaults are about where the status URL is.
+// kickOffURLFaults returns faults in the status URL.
 func kickOffURLFaults() []KnownFault {
 	move := func(edit func(h http.Header, status string)) play {
 		return play{on: KickOffEndpoint, do: EditHead(func(code int, h http.Header) int {
@@ -139,7 +139,7 @@ func kickOffURLFaults() []KnownFault {
 	}
 }
 
-// manifestAtOnce waits for the job as a client would, and answers with its manifest.
+// manifestAtOnce waits for the job like a client, and answers with its manifest.
 func manifestAtOnce(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	a := held(next, r)
 	status, err := url.Parse(a.header.Get("Content-Location"))
@@ -157,7 +157,7 @@ func manifestAtOnce(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	a.send(w)
 }
 
-// running answers 429 with two running exports: strangers', or the second one ours.
+// running answers 429 with two running exports, of which the second may be ours.
 func running(ours bool) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		first, second := linkBase(r)+statusPath+randomID(), linkBase(r)+statusPath+randomID()
@@ -179,7 +179,7 @@ func withWarnings(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	a.send(w)
 }
 
-// send sends what was kept back.
+// send sends the answer held back.
 func (a *heldAnswer) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)

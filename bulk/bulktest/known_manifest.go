@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// edited edits the manifest each time that it is read.
+// edited edits the manifest each time it is read.
 func edited(edit func(m map[string]any)) play {
 	return play{on: StatusEndpoint, do: EditManifest(edit)}
 }
 
-// set is edited, for one key.
+// set sets one key of the manifest.
 func set(key string, value any) play {
 	return edited(func(m map[string]any) { m[key] = value })
 }
 
-// entries are the manifest's output files.
+// entries returns the manifest's output files.
 func entries(m map[string]any) []map[string]any {
 	list, _ := m["output"].([]any)
 	all := make([]map[string]any, 0, len(list))
@@ -29,7 +29,7 @@ func entries(m map[string]any) []map[string]any {
 	return all
 }
 
-// eachEntry edits every output file's entry, firstEntry the first one alone.
+// eachEntry edits every output file's entry, firstEntry only the first one.
 func eachEntry(edit func(entry map[string]any)) play {
 	return edited(func(m map[string]any) {
 		for _, e := range entries(m) {
@@ -46,7 +46,7 @@ func firstEntry(edit func(entry map[string]any)) play {
 	})
 }
 
-// issueFile is an error file with one issue of a severity.
+// issueFile returns an error file with one issue of a severity.
 func issueFile(severity string) File {
 	return Lines("OperationOutcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"`+severity+
 		`","code":"processing","diagnostics":"a resource could not be exported"}]}`)
@@ -120,11 +120,11 @@ func manifestTimeFaults() []KnownFault {
 	}
 }
 
-// pageKey is the query parameter of a manifest's pages; the first has none.
+// pageKey is the query parameter of a manifest's pages, except the first.
 const pageKey = "page"
 
-// paged makes a page of each output file, and lets edit change it, with its number from
-// 1 and how many there are.
+// paged puts each output file on its own page, and lets edit change the page. page counts from
+// 1; of is the number of pages.
 func paged(edit func(m map[string]any, page, of int)) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		EditManifest(func(m map[string]any) {
@@ -173,7 +173,7 @@ func pageFaults() []KnownFault {
 	}
 }
 
-// entryFaults are about single entries.
+// entryFaults returns faults in single entries.
 func entryFaults() []KnownFault {
 	const (
 		dpcURL = "https://dpc.cms.gov/"
@@ -188,7 +188,7 @@ func entryFaults() []KnownFault {
 		known("manifest-missing-count", "there are no counts", "the IG allows it", eachEntry(func(e map[string]any) { delete(e, "count") })),
 		known("manifest-count-too-high", "a count is one too high: a resource is missing", anyServer, firstEntry(func(e map[string]any) {
 			if n, ok := e["count"].(json.Number); ok {
-				count, _ := n.Int64() // the server's own
+				count, _ := n.Int64() // written by the server itself
 				e["count"] = count + 1
 			}
 		})),

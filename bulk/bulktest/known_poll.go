@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// pollFaults are those that an export outlives.
+// pollFaults returns the faults that an export survives.
 func pollFaults() []KnownFault {
-	// waits is a fault on the header of two 202s.
+	// waits returns a fault in the headers of two 202s.
 	waits := func(name, does, seen string, edits ...string) KnownFault {
 		return known(name, does, seen, play{on: StatusEndpoint, first: 2, do: editHeader(edits...)}).
 			with(func(o *Options) { o.Polls = max(o.Polls, 2) })
@@ -18,7 +18,8 @@ func pollFaults() []KnownFault {
 	passes := func(name, does, seen string, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: StatusEndpoint, first: 2, do: do})
 	}
-	// strays is an answer that is not the server's own, to the two polls after the first 202.
+	// strays returns a fault with an answer that is not the server's own, to the two polls
+	// after the first 202.
 	strays := func(name, does string, status int, body string) KnownFault {
 		return KnownFault{Name: name, Does: does + ", twice, while the export runs", Seen: anyServer,
 			set: func(o *Options) { o.Polls = max(o.Polls, 2) },
@@ -65,7 +66,7 @@ func pollFaults() []KnownFault {
 	}
 }
 
-// pollEndFaults are those that end an export.
+// pollEndFaults returns the faults that end an export.
 func pollEndFaults() []KnownFault {
 	ends := func(name, does, seen string, do Behavior) KnownFault {
 		return known(name, does, seen, play{on: StatusEndpoint, do: do})
@@ -95,7 +96,7 @@ func pollEndFaults() []KnownFault {
 	}
 }
 
-// separateStatus tells the status in X-Export-Status.
+// separateStatus puts the status in X-Export-Status.
 func separateStatus() Behavior {
 	return EditHead(func(code int, h http.Header) int {
 		h.Set("X-Export-Status", strconv.Itoa(code)+" "+http.StatusText(code))
@@ -103,7 +104,7 @@ func separateStatus() Behavior {
 	})
 }
 
-// partially answers with 202 and the first file of the manifest, or with one that the
+// partially answers with 202 and the first file of the manifest, or with a file that the
 // manifest will not have.
 func partially(denied bool) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -124,7 +125,7 @@ func partially(denied bool) Behavior {
 	}
 }
 
-// atHome says whether a request came to the first origin.
+// atHome reports whether a request came to the first origin.
 func (s *Server) atHome(r *http.Request) bool { return !s.atStorage(r) }
 
 func deleteFaults() []KnownFault {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// ranged answers Range requests, as edit has its header, of the plain file, which it
-// holds.
+// ranged lets answer respond with the uncompressed file, which it holds in memory, so that
+// Range requests work. etag makes the ETag from the file's SHA-256; "" sends none.
 func ranged(etag func(sum string) string, answer func(w http.ResponseWriter, r *http.Request, content []byte)) Behavior {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		whole := r.Clone(r.Context())
@@ -35,23 +35,23 @@ func honestRange(w http.ResponseWriter, r *http.Request, content []byte) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// dpcRange ends every part after some bytes, and calls that the length of the file.
-// DPC has 1 MiB; here it is less, so that small files show it.
+// dpcRange ends every range after some bytes, and says that the file ends there. DPC does so
+// after 1 MiB; here it is less, so that small files show it.
 func dpcRange(w http.ResponseWriter, r *http.Request, content []byte) {
-	const most = 512
+	const maxRange = 512
 	var from int
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil || from >= len(content) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 		_, _ = w.Write(content)
 		return
 	}
-	end := min(from+most, len(content))
+	end := min(from+maxRange, len(content))
 	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, end-1, end-from))
 	w.WriteHeader(http.StatusPartialContent)
 	_, _ = w.Write(content[from:end])
 }
 
-// rangeFaults are files that are cut at first and can, or cannot, be resumed.
+// rangeFaults returns faults in which files are cut at first and can, or cannot, be resumed.
 func rangeFaults() []KnownFault {
 	quoted := func(sum string) string { return `"` + sum[:16] + `"` }
 	cut := func(name, does, seen string, file Behavior) KnownFault {

@@ -6,38 +6,37 @@ import (
 	"slices"
 )
 
-// KnownFault is one thing that real Bulk Data servers, or what stands before them, are
-// known to do wrong, or differently from each other. Play it by its name, in
-// [Options].Faults.
+// KnownFault is something that real Bulk Data servers, or proxies in front of them, are known
+// to do wrong or differently from each other. Play it by name with [Options].Faults.
 type KnownFault struct {
-	// Name is stable, and begins with where it plays: token-, kickoff-, poll-,
+	// Name is stable, and begins with where the fault plays: token-, kickoff-, poll-,
 	// manifest-, file- or delete-.
 	Name string
 
-	// Does is what the server does: a sentence without its full stop.
+	// Does says what the server does: a sentence without its period.
 	Does string
 
-	// Seen is who is known for it: a server, or the text that allows it; "any" if nobody
-	// in particular, as with what networks and proxies do.
+	// Seen says who is known for it: a server, or the text that allows it; "any" if nobody in
+	// particular, as for what networks and proxies do.
 	Seen string
 
-	set   func(*Options)       // nil changes none
-	plays func(*Server) []play // nil are none
+	set   func(*Options)       // may be nil
+	plays func(*Server) []play // may be nil
 }
 
-// KnownFaults are all that there are, in the order of an export: token, kick-off, poll,
+// KnownFaults returns all known faults, in the order of an export: token, kick-off, poll,
 // manifest, files, delete.
 //
-// One that passes ("at first", "twice") plays anew on each export, status URL or file.
-// Bodies are cut after about a kilobyte: serve files of several. Files that are edited
-// are held in memory.
+// A temporary one ("at first", "twice") plays again on each export, status URL or file. Bodies
+// are cut after about a kilobyte, so serve files of several kilobytes. Edited files are held in
+// memory.
 func KnownFaults() []KnownFault {
 	return slices.Concat(tokenFaults(), kickOffFaults(), kickOffURLFaults(), pollFaults(), pollEndFaults(),
 		manifestFaults(), manifestTimeFaults(), pageFaults(), entryFaults(), linkFaults(),
 		refusedFileFaults(), cutFileFaults(), gzipFaults(), wrongBodyFaults(), lineFaults(), rangeFaults(), deleteFaults())
 }
 
-// UnknownFaultError says that there is no [KnownFault] of a name.
+// UnknownFaultError says that there is no [KnownFault] of that name.
 type UnknownFaultError struct{ Name string }
 
 func (e *UnknownFaultError) Error() string { return fmt.Sprintf("there is no known fault %q", e.Name) }
@@ -58,13 +57,13 @@ func findFaults(names []string) ([]KnownFault, error) {
 // play is a part of a [KnownFault]: what happens at one endpoint.
 type play struct {
 	on    Endpoint
-	first int                      // on how many requests for each URL, 0 for all
-	when  func(*http.Request) bool // on which requests, nil for all
+	first int                      // plays on that many requests for each URL; 0: on all
+	when  func(*http.Request) bool // plays on which requests; nil: on all
 	do    Behavior
 }
 
-// play injects the faults: those first that let some requests pass, since the others
-// would hide them.
+// play injects the faults. Those that let some requests pass come first, since the others would
+// hide them.
 func (s *Server) play(known []KnownFault) {
 	var lasting []Fault
 	for _, k := range known {
@@ -85,7 +84,7 @@ func (s *Server) play(known []KnownFault) {
 	}
 }
 
-// chosen joins when and first. It keeps count, under the lock of the server's faults.
+// chosen combines when and first. It keeps count, under the lock of the server's faults.
 func (p play) chosen() func(*http.Request) bool {
 	if p.first == 0 {
 		return p.when
@@ -95,31 +94,31 @@ func (p play) chosen() func(*http.Request) bool {
 		if p.when != nil && !p.when(r) {
 			return false
 		}
-		// A status URL and a file are of one export, and a page is of one manifest.
+		// A status URL and a file belong to one export, and a page to one manifest.
 		key := r.URL.Path + "?" + r.URL.Query().Get(pageKey)
 		seen[key]++
 		if seen[key] <= p.first {
 			return true
 		}
 		if p.on == KickOffEndpoint || p.on == TokenEndpoint {
-			delete(seen, key) // the next export's are at the same URL
+			delete(seen, key) // the next export uses the same URL
 		}
 		return false
 	}
 }
 
-// known is a fault that needs nothing of the server.
+// known returns a fault that needs nothing from the server.
 func known(name, does, seen string, plays ...play) KnownFault {
 	return KnownFault{Name: name, Does: does, Seen: seen, plays: func(*Server) []play { return plays }}
 }
 
-// with is f on a server with other options.
+// with returns f with a change of the server's options.
 func (f KnownFault) with(set func(*Options)) KnownFault {
 	f.set = set
 	return f
 }
 
-// editHeader sets headers, given as name and value; an empty value takes one away.
+// editHeader sets headers, given as name and value. An empty value removes one.
 func editHeader(edits ...string) Behavior {
 	return EditHead(func(status int, h http.Header) int {
 		for i := 0; i < len(edits); i += 2 {
@@ -131,7 +130,7 @@ func editHeader(edits ...string) Behavior {
 	})
 }
 
-// more is data with files added.
+// more is data with additional files.
 type more struct {
 	Data
 	added Files
@@ -139,7 +138,7 @@ type more struct {
 
 func (m more) Files() []File { return slices.Concat(m.Data.Files(), m.added) }
 
-// held is the server's answer to r, kept back.
+// held returns the server's answer to r without sending it.
 func held(next http.Handler, r *http.Request) *heldAnswer {
 	a := &heldAnswer{header: make(http.Header), status: http.StatusOK}
 	next.ServeHTTP(a, r)
@@ -148,7 +147,7 @@ func held(next http.Handler, r *http.Request) *heldAnswer {
 
 const anyServer = "any"
 
-// What stands between, as it speaks for itself.
+// Pages of proxies between client and server.
 const (
 	loginPage = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form method=\"post\"></form></body></html>\n"
 	badGate   = "<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>\n"

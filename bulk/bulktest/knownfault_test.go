@@ -13,7 +13,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// Names are what people type, and stand in the order of an export.
+// People type the names, and they are in the order of an export.
 func TestKnownFaultsAreTold(t *testing.T) {
 	t.Parallel()
 	phases := []string{"token", "kickoff", "poll", "manifest", "file", "delete"}
@@ -45,8 +45,8 @@ func TestUnknownFault(t *testing.T) {
 	}
 }
 
-// What passes does so on each export, and comes before what lasts, in whatever order
-// they are named.
+// Temporary faults play on each export, and before permanent ones, in whatever order they are
+// named.
 func TestKnownFaultsOnEachExport(t *testing.T) {
 	t.Parallel()
 	c := start(t, bulktest.Options{Data: twoPatients(), Faults: []string{
@@ -75,8 +75,7 @@ func TestKnownFaultsOnEachExport(t *testing.T) {
 	}
 }
 
-// The second origin hands out files to whoever brings no token, and nothing else
-// without one.
+// The second origin serves files only without a token, and everything else only with one.
 func TestStorage(t *testing.T) {
 	t.Parallel()
 	c := start(t, bulktest.Options{Data: twoPatients(), Faults: []string{"file-presigned"}})

@@ -9,14 +9,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// decoder reads a value as leniently as a test server should: what a folder holds is
-// served, not judged.
+// decoder reads a value leniently, as a test server should: a folder's content is served, not
+// judged.
 func decoder(v []byte) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// eachMember visits an object's members; the values are good until visit returns. That
-// something follows the object is an error.
+// eachMember visits an object's members. The values are valid until visit returns. Anything
+// after the object is an error.
 func eachMember(object []byte, visit func(name string, v jsontext.Value) error) error {
 	d := decoder(object)
 	if d.PeekKind() != '{' {
@@ -28,7 +28,7 @@ func eachMember(object []byte, visit func(name string, v jsontext.Value) error) 
 		if name, err = d.ReadToken(); err != nil {
 			break
 		}
-		key := name.String() // before the next read makes name void
+		key := name.String() // before the next read invalidates name
 		var v jsontext.Value
 		if v, err = d.ReadValue(); err == nil {
 			err = visit(key, v)
@@ -46,8 +46,8 @@ func eachMember(object []byte, visit func(name string, v jsontext.Value) error) 
 	return nil
 }
 
-// lookup visits the values at a path of names; arrays on the way and at its end count as
-// each of their items. Nothing there is no error.
+// lookup visits the values at a path of names. Arrays along the path and at its end stand for
+// each of their items. It is not an error if there is no value.
 func lookup(v []byte, path []string, visit func(jsontext.Value) error) error {
 	switch kind := jsontext.Value(v).Kind(); {
 	case kind == '[':
@@ -73,7 +73,7 @@ func lookup(v []byte, path []string, visit func(jsontext.Value) error) error {
 	})
 }
 
-// anyText says whether a string at a dotted path of a line is one that is wanted.
+// anyText reports whether any string at a dotted path of a line is wanted.
 func anyText(line []byte, path string, wanted func(string) bool) (found bool, err error) {
 	err = lookup(line, strings.Split(path, "."), func(v jsontext.Value) error {
 		found = found || wanted(text(v))
@@ -82,7 +82,7 @@ func anyText(line []byte, path string, wanted func(string) bool) (found bool, er
 	return found, err
 }
 
-// text is a JSON string's text, "" for any other value.
+// text returns a JSON string's text, or "" for any other value.
 func text(v jsontext.Value) string {
 	if v.Kind() != '"' {
 		return ""

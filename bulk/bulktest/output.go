@@ -11,15 +11,15 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// output is one file of a job as the manifest lists it.
+// output is one file of a job, as listed in the manifest.
 type output struct {
 	File
-	keep  *filter // nil: all, byte for byte
+	keep  *filter // nil: everything, byte for byte
 	name  string  // last element of its URL
 	lines int     // set by count
 }
 
-// count finds how many lines the output will have, reading the file only if it must.
+// count determines how many lines the output will have. It reads the file only if it must.
 func (o *output) count(ctx context.Context) error {
 	if o.keep == nil && o.known() >= 0 {
 		o.lines = o.known()
@@ -35,8 +35,8 @@ func (o *output) count(ctx context.Context) error {
 	return nil
 }
 
-// each visits the lines that are exported, without newlines and as the filter leaves
-// them. Blank lines are none.
+// each visits the exported lines, as changed by the filter, without newlines. It skips blank
+// lines.
 func (o *output) each(ctx context.Context, visit func(line []byte) error) error {
 	r, err := o.Open()
 	if err != nil {
@@ -69,7 +69,7 @@ func (o *output) each(ctx context.Context, visit func(line []byte) error) error 
 	}
 }
 
-// writeTo writes the output to w. Without a filter it is the file as it is.
+// writeTo writes the output to w. Without a filter it copies the file.
 func (o *output) writeTo(ctx context.Context, w io.Writer) error {
 	if o.keep == nil {
 		r, err := o.Open()
@@ -126,12 +126,12 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := o.writeTo(r.Context(), z); err != nil {
-		return err // and no Close, which would make half a file look whole
+		return err // without Close, which would make half a file look whole
 	}
 	return z.Close()
 }
 
-// oneAuthMechanism is what S3 says to a presigned URL with an Authorization header.
+// oneAuthMechanism is S3's answer to a presigned URL with an Authorization header.
 const oneAuthMechanism = `<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, ` +
 	`Signature query string parameter or the Authorization header should be specified</Message>` +

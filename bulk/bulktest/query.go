@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// query is one search of a _typeFilter: all its clauses must hold.
+// query is one search of a _typeFilter. All its clauses must hold.
 type query struct {
 	typ     string
 	clauses []clause
@@ -28,8 +28,8 @@ func (q query) holds(line []byte) (bool, error) {
 	return true, nil
 }
 
-// splitQueries splits a comma list of searches: what has a ? begins one, else the comma
-// was between values.
+// splitQueries splits a comma list of searches. An item with a ? begins a search; otherwise the
+// comma separates values.
 func splitQueries(list string) []string {
 	var queries []string
 	for item := range strings.SplitSeq(list, ",") {
@@ -42,7 +42,7 @@ func splitQueries(list string) []string {
 	return queries
 }
 
-// parseQuery reads Type?param=value&param=value.
+// parseQuery parses Type?param=value&param=value.
 func parseQuery(search string) (query, error) {
 	typ, params, _ := strings.Cut(search, "?")
 	if !isResourceType(typ) {
@@ -65,7 +65,7 @@ func parseQuery(search string) (query, error) {
 	return q, nil
 }
 
-// parseClause knows the search parameters; one of the values must hold.
+// parseClause returns the clause of a search parameter. One of the values must match.
 func parseClause(typ, name string, values []string) (clause, error) {
 	switch name {
 	case "_id":
@@ -89,8 +89,8 @@ func parseClause(typ, name string, values []string) (clause, error) {
 	return nil, fmt.Errorf("the search parameter %s is not supported", name)
 }
 
-// referenceClause looks at the first of the type's references to a patient, which is the
-// one that the resource is about.
+// referenceClause checks the first of the type's references to a patient, which is the patient
+// that the resource is about.
 func referenceClause(typ string, values []string) (clause, error) {
 	paths := compartmentPaths(typ)
 	if paths == nil {
@@ -100,7 +100,7 @@ func referenceClause(typ string, values []string) (clause, error) {
 	for _, value := range values {
 		id, ok := patientID(value)
 		if !ok {
-			id = value // patient=123 is Patient/123
+			id = value // patient=123 means Patient/123
 		}
 		ids[id] = true
 	}
@@ -112,8 +112,8 @@ func referenceClause(typ string, values []string) (clause, error) {
 	}, nil
 }
 
-// tokenClause compares codes: a code, a Coding, a CodeableConcept or an Identifier with
-// code, system|code, |code or system|.
+// tokenClause compares a code, Coding, CodeableConcept or Identifier with code, system|code,
+// |code or system|.
 func tokenClause(element string, values []string) clause {
 	return func(line []byte) (found bool, err error) {
 		err = lookup(line, []string{element}, func(v jsontext.Value) error {
@@ -132,7 +132,7 @@ func isToken(v jsontext.Value, value string) bool {
 		code = value
 	}
 	if v.Kind() == '"' {
-		return text(v) == code // its system is the element's, whatever was asked for
+		return text(v) == code // a code's system is implied by the element; ignore the given one
 	}
 	type coding struct{ System, Code, Value string }
 	var concept struct {

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// maxRequests is how many requests are remembered, so that a server that runs for
-// weeks does not grow; the oldest go first.
+// maxRequests bounds the recorded requests, so that a server that runs for weeks does not grow.
+// The oldest are dropped first.
 const maxRequests = 1 << 16
 
 // Endpoint is what a request is for.
 type Endpoint string
 
-// The endpoints. AnyEndpoint in a [Fault] means all of them; a [Request] has it for paths
-// and methods that the server does not know.
+// The endpoints. AnyEndpoint in a [Fault] means all of them; in a [Request] it means a path or
+// method that the server does not know.
 const (
 	AnyEndpoint     Endpoint = ""
 	TokenEndpoint   Endpoint = "token"
@@ -27,23 +27,23 @@ const (
 	SearchEndpoint  Endpoint = "search" // GET of /Group
 )
 
-// Request is one request that a [Server] got. It is kept as it came, with tokens and
-// secrets: do not log it where the data is not made up.
+// Request is a request that a [Server] got. It is recorded as is, with tokens and secrets: do
+// not log it if the data is real.
 type Request struct {
 	Endpoint   Endpoint
-	Time       time.Time // when its body had been read, on the clock [Options.Now]
+	Time       time.Time // when its body was read, on the clock [Options.Now]
 	Method     string
-	RequestURI string // path and query as they were sent
+	RequestURI string // path and query as sent
 	Path       string
 	Query      url.Values
 	Header     http.Header
 	Body       []byte
-	Fault      string // name of the fault that was played, "" for none
-	Status     int    // of the answer, 0 as long as there was none
+	Fault      string // name of the fault that played, or ""
+	Status     int    // of the answer; 0 if there is none yet
 }
 
-// Requests are the requests so far, in the order in which they came; of a great many,
-// the last 65536. Headers and bodies are shared between calls and must not be changed.
+// Requests returns the requests so far, at most the last 65536, in order. Headers and bodies
+// are shared between calls and must not be changed.
 func (s *Server) Requests() []Request { return s.requests.all() }
 
 type requestLog struct {
@@ -59,7 +59,7 @@ func (l *requestLog) add(e Endpoint, fault string, r *http.Request, body []byte,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.entries) == maxRequests {
-		l.entries = slices.Delete(l.entries, 0, maxRequests/16) // some at once: moving is not free
+		l.entries = slices.Delete(l.entries, 0, maxRequests/16) // many at once, since moving is not free
 	}
 	l.entries = append(l.entries, entry)
 	return entry
@@ -75,7 +75,7 @@ func (l *requestLog) all() []Request {
 	return all
 }
 
-// recorder notes an answer's status, for the log too if it has one.
+// recorder records an answer's status, also in the log if it has one.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -102,5 +102,5 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap is used by [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

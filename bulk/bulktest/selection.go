@@ -18,13 +18,13 @@ type selection struct {
 	elements     []element
 	queries      []query
 	patients     map[string]bool // ids; nil: all
-	ignored      []string        // what handling=lenient passed over
+	ignored      []string        // what handling=lenient skipped
 }
 
-// element is an item of _elements; typ is "" where it is for all types.
+// element is an item of _elements. typ is "" if it applies to all types.
 type element struct{ typ, name string }
 
-// parse reads the parameters; with lenient, what is not supported is noted in ignored.
+// parse parses the parameters. If lenient, it records what is not supported in ignored.
 func (q *selection) parse(given []parameter, lenient bool) error {
 	seen := make(map[string]bool)
 	for _, p := range given {
@@ -78,7 +78,7 @@ func (q *selection) set(p parameter, lenient bool) (err error) {
 	return err
 }
 
-// eachItem gives add the items of a comma list. What add objects to is not supported.
+// eachItem passes the items of a comma list to add. What add objects to is not supported.
 func (q *selection) eachItem(p parameter, lenient bool, add func(string) string) error {
 	for item := range strings.SplitSeq(p.value, ",") {
 		if objection := add(strings.TrimSpace(item)); objection != "" {
@@ -92,7 +92,7 @@ func (q *selection) eachItem(p parameter, lenient bool, add func(string) string)
 
 func (q *selection) addType(typ string) (objection string) {
 	if q.types == nil {
-		q.types = []string{} // a list of which nothing is left is not "all"
+		q.types = []string{} // a list with nothing left does not mean all types
 	}
 	if !isResourceType(typ) {
 		return "_type: " + typ + " is not a resource type of R4"
@@ -129,7 +129,7 @@ func (q *selection) addPatient(reference string) error {
 	return nil
 }
 
-// unsupported refuses, or with lenient makes a note.
+// unsupported refuses, or if lenient, records what is ignored.
 func (q *selection) unsupported(text string, lenient bool) error {
 	if !lenient {
 		return refuse(http.StatusBadRequest, "not-supported", text)
@@ -138,7 +138,7 @@ func (q *selection) unsupported(text string, lenient bool) error {
 	return nil
 }
 
-// ignoredOutcomes are the lines of the manifest's error file that tell of what was ignored.
+// ignoredOutcomes returns the lines of the manifest's error file that say what was ignored.
 func (q *selection) ignoredOutcomes() []string {
 	var lines []string
 	for _, text := range q.ignored {
@@ -151,13 +151,13 @@ func (q *selection) ignoredOutcomes() []string {
 	return lines
 }
 
-// wants says whether files of a type are exported at all.
+// wants reports whether files of a type are exported at all.
 func (q *selection) wants(typ string) bool {
 	return q.level.exports(typ) && (q.types == nil || slices.Contains(q.types, typ))
 }
 
-// filter is what the request asks of the lines of a file, nil if nothing. A nil people is
-// everybody.
+// filter returns what the request requires of a file's lines, or nil if nothing. A nil people
+// means everybody.
 func (q *selection) filter(of File, people map[string]bool) *filter {
 	typ := of.Type
 	f := filter{typ: typ, since: q.since, until: q.until, changed: of.Changed}
@@ -180,7 +180,7 @@ func (q *selection) filter(of File, people map[string]bool) *filter {
 	return &f
 }
 
-// deletedFilter is what the request asks of the lines of a deleted file, nil if nothing.
+// deletedFilter returns what the request requires of a deleted file's lines, or nil if nothing.
 func (q *selection) deletedFilter(of File) *filter {
 	f := filter{typ: of.Type, deletes: q.types}
 	if of.Changed != nil {
@@ -192,7 +192,7 @@ func (q *selection) deletedFilter(of File) *filter {
 	return &f
 }
 
-// parseInstant takes FHIR's instant, and a date, in UTC.
+// parseInstant parses FHIR's instant, or a date in UTC.
 func parseInstant(p parameter) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(layout, p.value); err == nil {
@@ -202,7 +202,7 @@ func parseInstant(p parameter) (time.Time, error) {
 	return time.Time{}, badRequest(p.name + " is neither an instant nor a date: " + p.value)
 }
 
-// unescapePair splits name=value of a query.
+// unescapePair splits and unescapes name=value of a query.
 func unescapePair(pair string) (name, value string, err error) {
 	name, value, _ = strings.Cut(pair, "=")
 	if name, err = url.QueryUnescape(name); err != nil {

@@ -6,17 +6,17 @@ import (
 	"net/url"
 )
 
-// The second origin is the same server at another port: what storage is to a FHIR
-// server. It takes no token for files, as S3 does it, and wants one for all else.
+// The second origin is the same server at another port. It plays the role of a FHIR server's
+// storage: it refuses tokens for files, like S3, and requires them for everything else.
 
-// atStorage says whether a request came to the second origin.
+// atStorage reports whether a request came to the second origin.
 func (s *Server) atStorage(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && s.storage != "" && portOf(addr.String()) == s.storagePort()
 }
 
-// toStorage is a link to this server as a link to its second origin, by the host name
-// that the client uses.
+// toStorage changes a link to this server to its second origin. It keeps the host name, which is
+// the one that the client uses.
 func (s *Server) toStorage(link string) string {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -26,8 +26,8 @@ func (s *Server) toStorage(link string) string {
 	return u.String()
 }
 
-// fileBase is what links to files begin with: those of a manifest that was asked for at
-// the second origin lead to the first one.
+// fileBase returns the start of links to files. They lead to the first origin, even if the
+// manifest was requested at the second.
 func (s *Server) fileBase(r *http.Request) string {
 	home, err := url.Parse(s.url)
 	if err != nil || !s.atStorage(r) {

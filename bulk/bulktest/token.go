@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// tokens are the access tokens that were issued and are not known to be over.
+// tokens holds the access tokens that were issued and are not known to have expired.
 type tokens struct {
 	mu      sync.Mutex
 	expires map[string]time.Time
 }
 
-// issue makes a token that is good until expires, and forgets those that are not at now.
+// issue creates a token valid until expires, and removes those that have expired by now.
 func (t *tokens) issue(now, expires time.Time) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,15 +48,15 @@ func (t *tokens) clear() {
 	clear(t.expires)
 }
 
-// tokenError is RFC 6749's error response, section 5.2.
+// tokenError is an error response of RFC 6749, section 5.2.
 type tokenError struct {
 	status      int
 	Code        string `json:"error"`
 	Description string `json:"error_description,omitempty"`
 }
 
-// send writes the error. A client that tried the Authorization header must be told which
-// scheme, says the RFC.
+// send writes the error. By the RFC, a client that tried the Authorization header must be told
+// the scheme.
 func (e tokenError) send(w http.ResponseWriter, r *http.Request) {
 	if e.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="bulktest"`)
@@ -86,8 +86,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// tokenForm reads the form from the body, of a GET too, where [http.Request.ParseForm]
-// would not look. What is in the URL does not count: secrets have no business there.
+// tokenForm reads the form from the body, even of a GET, where [http.Request.ParseForm] would
+// not look. It ignores the URL: secrets have no business there.
 func tokenForm(r *http.Request) (url.Values, *tokenError) {
 	bad := func(format string, args ...any) (url.Values, *tokenError) {
 		return nil, &tokenError{http.StatusBadRequest, "invalid_request", fmt.Sprintf(format, args...)}
@@ -111,8 +111,8 @@ func tokenForm(r *http.Request) (url.Values, *tokenError) {
 	return form, nil
 }
 
-// checkGrant says what is wrong with a token request, nil if nothing is. A parameter
-// without a value counts as left out (RFC 6749, section 3.2).
+// checkGrant says what is wrong with a token request, or nil. A parameter without a value counts
+// as omitted (RFC 6749, section 3.2).
 func (s *Server) checkGrant(form url.Values) *tokenError {
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
@@ -120,7 +120,7 @@ func (s *Server) checkGrant(form url.Values) *tokenError {
 	case grant != "client_credentials":
 		return &tokenError{http.StatusBadRequest, "unsupported_grant_type", "only client_credentials is supported"}
 	}
-	// Both are compared whatever the first says, so that the time tells nothing.
+	// Always compare both, so that the time reveals nothing.
 	id := subtle.ConstantTimeCompare([]byte(form.Get("client_id")), []byte(s.o.ClientID))
 	secret := subtle.ConstantTimeCompare([]byte(form.Get("client_secret")), []byte(s.o.ClientSecret))
 	if id&secret != 1 {
@@ -132,7 +132,7 @@ func (s *Server) checkGrant(form url.Values) *tokenError {
 	return nil
 }
 
-// authorize refuses a request without a good bearer token with 401.
+// authorize refuses a request without a valid bearer token with 401.
 func (s *Server) authorize(r *http.Request) error {
 	if s.o.NoAuth {
 		return nil

@@ -74,7 +74,7 @@ func TestTokenErrors(t *testing.T) {
 			}
 		}
 	}
-	// Credentials in the URL do not count; ones in the header are told which scheme.
+	// Credentials in the URL are ignored; for those in the header, the answer names the scheme.
 	a := c.request("POST", c.server.TokenURL()+"?"+tokenForm().Encode(), "", "Content-Type", form)
 	if a.status != 400 {
 		t.Errorf("parameters in the URL: %d", a.status)

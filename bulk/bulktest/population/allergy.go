@@ -1,6 +1,6 @@
 package population
 
-// An allergen with how the body answers to it.
+// An allergen is a substance with the body's reaction to it.
 type allergen struct {
 	substance, manifestation code
 	category                 string

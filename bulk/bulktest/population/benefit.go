@@ -29,8 +29,8 @@ func (s *scribe) writeBenefits(int) {
 	}
 }
 
-// writeBenefit answers a claim. What another payer had answered came along in
-// CARIN's Basis form, which has no amounts (CARIN IG for Blue Button 2.1).
+// writeBenefit answers a claim. Answers of another payer came in CARIN's Basis form, which has
+// no amounts (CARIN IG for Blue Button 2.1).
 func (s *scribe) writeBenefit(n int) {
 	d, l, b := &s.doc, &s.life, &s.life.bills[n]
 	insurer := l.covers[b.cover].insurer
@@ -146,8 +146,8 @@ func (s *scribe) benefitItems(luck luck, b *bill, network code, basis bool) {
 	d.end()
 }
 
-// amounts writes what became of the money: always what was asked for and what
-// was paid, and of the rest what is not zero.
+// amounts writes what became of the money: always the amounts submitted and paid, and those of
+// the rest that are not zero.
 func (d *doc) amounts(x *line) {
 	d.amount(amountSubmitted, x.submitted)
 	d.amount(amountEligible, x.eligible)
@@ -204,7 +204,7 @@ func (s *scribe) payment(paid day) {
 	d.end()
 }
 
-// benefitBalance is what a year's allowance for hospital stays was used for.
+// benefitBalance writes how much of a year's allowance for hospital stays was used.
 func (s *scribe) benefitBalance(b *bill) {
 	d := &s.doc
 	y, _, _ := b.from.civil()

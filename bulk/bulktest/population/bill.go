@@ -2,7 +2,7 @@ package population
 
 import "math/bits"
 
-// A billForm is the kind of claim, as CARIN's profiles tell them apart.
+// A billForm is a kind of claim, as distinguished by CARIN's profiles.
 type billForm uint8
 
 const (
@@ -14,8 +14,8 @@ const (
 	visionBill
 )
 
-// A bill is a Claim and the ExplanationOfBenefit that answers it, or, before the
-// fact, a request for authorization and the payer's decision.
+// A bill is a Claim and the ExplanationOfBenefit that answers it, or a request for prior
+// authorization and the payer's decision.
 type bill struct {
 	form      billForm
 	preauth   bool
@@ -23,8 +23,8 @@ type bill struct {
 	cover     int
 	visit     int
 	order     int // of a pharmacy's bill
-	fill      int // 0 is the first
-	authority int // the bill that authorized this one, plus 1; 0 is none
+	fill      int // from 0
+	authority int // index of the bill that authorized this one, plus 1; 0 means none
 	from, to  day
 }
 
@@ -65,8 +65,8 @@ func (l *life) billVisit(c, at int) {
 	l.addBill(b)
 }
 
-// askFirst adds the request for authorization of a visit that was planned; if
-// it was granted, the bill of the hospital refers to it.
+// askFirst adds the request for authorization of a planned visit. If it was granted, the
+// hospital's bill refers to it.
 func (l *life) askFirst(c, at int, asked day) {
 	r := &l.roll
 	v := &l.visits[at]
@@ -79,7 +79,7 @@ func (l *life) askFirst(c, at int, asked day) {
 	switch {
 	case l.today-v.start.date() < 30:
 		b.verdict = pended
-	case v.kind == imaging && b.verdict == certifiedInPart: // one image has no part
+	case v.kind == imaging && b.verdict == certifiedInPart: // a single image has no parts
 		b.verdict = certified
 	}
 	l.addBill(b)
@@ -100,14 +100,14 @@ func (l *life) askFirst(c, at int, asked day) {
 //	eligible  = deductible + copay + coinsurance + benefit
 type line struct {
 	what, revenue, place code
-	site                 code // a tooth
+	site                 code // the tooth
 	quantity, unitPrice  int
 	denied               bool
 
 	submitted, eligible, discount, noncovered, deductible, copay, coinsurance, benefit int
 }
 
-// owed is the member's share.
+// owed returns the member's share.
 func (n *line) owed() int { return n.deductible + n.copay + n.coinsurance + n.noncovered }
 
 func (n *line) add(m *line) {
@@ -121,16 +121,16 @@ func (n *line) add(m *line) {
 	n.benefit += m.benefit
 }
 
-// An invoice is a bill with its lines: what Claim and ExplanationOfBenefit
-// render each in its way.
+// An invoice is a bill with its lines. Claim and ExplanationOfBenefit each render it in their
+// own way.
 type invoice struct {
 	lines []line
 	sum   line
 	dice  dice
 }
 
-// write makes the invoice of the n-th bill of l. Its dice start anew, so both
-// resource types get the same one.
+// write makes the invoice of the n-th bill of l. It restarts the dice, so that both resource
+// types get the same invoice.
 func (v *invoice) write(w *World, l *life, n int) {
 	b := &l.bills[n]
 	v.lines = v.lines[:0]
@@ -163,7 +163,7 @@ func (v *invoice) add(what code, quantity, cents int) *line {
 	return &v.lines[len(v.lines)-1]
 }
 
-// maxLines is from how many items on a visit's tests go without a bill.
+// maxLines bounds the items of a professional's bill: further tests of the visit are not billed.
 const maxLines = 4
 
 func (v *invoice) writeProfessional(l *life, b *bill) {

@@ -1,7 +1,7 @@
 package population
 
-// billTypes are how the forms of a bill are coded, and CARIN's profiles for
-// them, with amounts and without (CARIN IG for Blue Button 2.1).
+// billTypes has the codes of each form of bill and CARIN's profiles for it, with amounts and
+// without (CARIN IG for Blue Button 2.1).
 var billTypes = [...]struct {
 	typ, subType   code
 	profile, basis string
@@ -69,7 +69,7 @@ func (s *scribe) writeClaim(n int) {
 	d.done()
 }
 
-// filed is the day on which the provider sent the bill.
+// filed returns the day on which the provider sent the bill.
 func (l *life) filed(b *bill) day {
 	if b.preauth {
 		return b.from
@@ -77,7 +77,7 @@ func (l *life) filed(b *bill) day {
 	return min(b.to+day(1+(b.visit*7+l.patient)%9), l.today-1)
 }
 
-// billHead is what a Claim and its ExplanationOfBenefit begin with.
+// billHead writes the start of a Claim and of its ExplanationOfBenefit.
 func (s *scribe) billHead(n int) {
 	d, l, b := &s.doc, &s.life, &s.life.bills[n]
 	t := &billTypes[b.form]
@@ -105,7 +105,7 @@ func (s *scribe) billHead(n int) {
 	d.end()
 }
 
-// placeOf is who sends the bill.
+// placeOf returns the place that sends the bill.
 func (l *life) placeOf(b *bill) int {
 	if b.form == pharmacyBill {
 		return l.city*placesPerCity + pharmacy
@@ -156,8 +156,8 @@ var (
 
 const maxDiagnoses = 4
 
-// diagnoses are the reason of the visit and, beside it, what the person has.
-// Pharmacies send none.
+// diagnoses writes the reason for the visit and the person's other illnesses. Pharmacies send
+// none.
 func (s *scribe) diagnoses(b *bill) {
 	if b.form == pharmacyBill {
 		return
@@ -207,7 +207,7 @@ func (d *doc) diagnosis(sequence int, c, typ code, admitted bool) {
 	d.end()
 }
 
-// billedProcedures are those that hospitals code for an admission.
+// billedProcedures writes the procedures that hospitals code for an admission.
 func (s *scribe) billedProcedures(b *bill) {
 	d, l := &s.doc, &s.life
 	v := &l.visits[b.visit]
@@ -225,7 +225,7 @@ func (s *scribe) billedProcedures(b *bill) {
 	d.end2()
 }
 
-// authorization refers to the payer's prior consent.
+// authorization writes the reference to the payer's prior authorization.
 func (s *scribe) authorization(b *bill) {
 	if b.authority == 0 {
 		return
@@ -244,7 +244,7 @@ func (s *scribe) authorizationNumber(n int) {
 	s.doc.addPadded(s.life.patient*perPatient+n, 10)
 }
 
-// itemHead is what an item of a Claim and of its ExplanationOfBenefit share.
+// itemHead writes what the items of a Claim and of its ExplanationOfBenefit share.
 func (s *scribe) itemHead(b *bill, i int, x *line) {
 	d, l := &s.doc, &s.life
 	d.num("sequence", i+1)
@@ -287,8 +287,7 @@ func (s *scribe) unitOf(b *bill) unit {
 	return unit{}
 }
 
-// itemEncounter says during which visit it was; that of a drug or of a visit to
-// come is not known.
+// itemEncounter writes the item's visit, which is unknown for drugs and future visits.
 func (s *scribe) itemEncounter(b *bill) {
 	if b.form == pharmacyBill || b.preauth {
 		return

@@ -2,9 +2,9 @@ package population
 
 import "strconv"
 
-// A day is counted from 1 January 1970, a moment in seconds from its midnight
-// in UTC. Formatting them here rather than through time.Time takes a third of
-// the time, and dates are a tenth of the bytes.
+// A day counts days from 1 January 1970, a moment counts seconds from that day's midnight in
+// UTC. Formatting them here takes a third of the time that time.Time needs, and dates are a
+// tenth of the bytes.
 type (
 	day    int32
 	moment int64
@@ -19,7 +19,7 @@ const (
 // A zone is how a source system writes the offset of its local time.
 type zone int16
 
-// zulu writes "Z"; any other zone is minutes east of Greenwich, 0 being
+// zulu is written as "Z". Any other zone is in minutes east of Greenwich; 0 is written as
 // "+00:00". Cities keep standard time all year.
 const zulu zone = 1 << 14
 
@@ -31,7 +31,7 @@ func (d day) at(h, minute int, z zone) moment {
 	return t
 }
 
-// date is the day in UTC.
+// date returns the day in UTC.
 func (m moment) date() day {
 	if m < 0 {
 		return day((m - dayLength + 1) / dayLength)
@@ -39,7 +39,7 @@ func (m moment) date() day {
 	return day(m / dayLength)
 }
 
-// dateIn is the day on the calendar of a city.
+// dateIn returns the day in a zone.
 func (m moment) dateIn(z zone) day { return (m + moment(z)*60).date() }
 
 // dayOf is Howard Hinnant's days_from_civil; month is 1 to 12.
@@ -79,7 +79,7 @@ func floorDiv(a, b int) int {
 	return a / b
 }
 
-// yearsTo is the completed years from d to later, a person's age.
+// yearsTo returns the completed years from d to later, such as a person's age.
 func (d day) yearsTo(later day) int {
 	y0, m0, d0 := d.civil()
 	y1, m1, d1 := later.civil()
@@ -90,7 +90,7 @@ func (d day) yearsTo(later day) int {
 	return years
 }
 
-// precision is how much of a date FHIR's date and dateTime were given.
+// precision is the precision of a FHIR date or dateTime.
 type precision int
 
 const (
@@ -112,7 +112,7 @@ func appendDate(b []byte, d day, p precision) []byte {
 	return append2(append(b, '-'), dd)
 }
 
-// appendTime writes a dateTime; millis below 0 leaves out the fraction.
+// appendTime appends a dateTime. A negative millis omits the fraction.
 func appendTime(b []byte, m moment, millis int, z zone) []byte {
 	local := m
 	if z != zulu {

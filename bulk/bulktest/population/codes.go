@@ -1,7 +1,6 @@
 package population
 
-// Code systems that more than one file names. Codes are those of the systems,
-// as far as the world uses them; the texts beside them are ours, and CPT and
+// Code systems used by more than one file. The codes are real, but their texts are ours. CPT and
 // CDT, whose descriptors are licensed, are not used at all.
 const (
 	hl7   = "http://terminology.hl7.org/CodeSystem/"

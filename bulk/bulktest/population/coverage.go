@@ -74,7 +74,7 @@ func (s *scribe) writeCoverage(n int) {
 	d.done()
 }
 
-// memberNumber is the identifier that an insurer knows the person by.
+// memberNumber writes the identifier by which an insurer knows the person.
 func (s *scribe) memberNumber(insurer int) {
 	d, i := &s.doc, &insurers[insurer]
 	d.item()
@@ -90,7 +90,7 @@ func (s *scribe) memberNumber(insurer int) {
 	d.end()
 }
 
-// product is the plan that a cover is of.
+// product returns the cover's plan.
 func (c *cover) product() *plan {
 	if c.insurer == ownInsurer {
 		return &plans[0][c.plan]

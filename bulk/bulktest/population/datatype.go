@@ -1,7 +1,6 @@
 package population
 
-// A code is a FHIR Coding. Displays are this package's own words, and free of
-// characters that JSON escapes.
+// A code is a FHIR Coding. Displays are our own words, without characters that JSON escapes.
 type code struct{ system, code, display string }
 
 func (d *doc) coding(name string, c code) {
@@ -24,7 +23,7 @@ func (d *doc) codingParts(c code) {
 	}
 }
 
-// concept writes a CodeableConcept with the display as its text too, codes one
+// concept writes a CodeableConcept that has the display also as its text; codes writes one
 // without a text.
 func (d *doc) concept(name string, c code) {
 	d.obj(name)
@@ -75,7 +74,7 @@ func (d *doc) money(name string, cents int) {
 	d.end()
 }
 
-// A unit is of UCUM; shown is how people write it.
+// A unit is a UCUM unit; shown is how people write it.
 type unit struct{ ucum, shown string }
 
 // quantity writes a Quantity of n units of 10 to the power of -places.
@@ -129,8 +128,8 @@ func (d *doc) days(name string, start, end day) {
 	d.end()
 }
 
-// identifier writes an Identifier inside an array: of a type when that has a
-// code, its value made of a prefix and a number.
+// identifier writes an Identifier inside an array, with a type if typ has a code. Its value is a
+// prefix and a number.
 func (d *doc) identifier(typ code, system, prefix string, number, width int) {
 	d.item()
 	if typ.code != "" {
@@ -144,15 +143,15 @@ func (d *doc) identifier(typ code, system, prefix string, number, width int) {
 	d.end()
 }
 
-// extension starts an Extension inside an array; the caller writes its value or
-// nested extensions, and ends it.
+// extension starts an Extension inside an array. The caller writes its value or nested
+// extensions, and ends it.
 func (d *doc) extension(url string) {
 	d.item()
 	d.str("url", url)
 }
 
-// absent is the value of a primitive's underscore property: an extension that
-// says why there is none.
+// absent writes the value of a primitive's underscore property: an extension that says why the
+// primitive has no value.
 func (d *doc) absent(reason string) {
 	d.arr("extension")
 	d.extension("http://hl7.org/fhir/StructureDefinition/data-absent-reason")
@@ -160,8 +159,8 @@ func (d *doc) absent(reason string) {
 	d.end2()
 }
 
-// narrative starts Resource.text; the caller adds to the div, whose text is
-// XHTML inside JSON, and closes it with narrativeEnd.
+// narrative starts Resource.text. The caller adds to the div, whose text is XHTML inside JSON,
+// and closes it with narrativeEnd.
 func (d *doc) narrative() {
 	d.obj("text")
 	d.str("status", "generated")
@@ -175,8 +174,7 @@ func (d *doc) narrativeEnd() {
 	d.end()
 }
 
-// addXHTML adds text to a div, with the characters that XHTML reserves as
-// entities.
+// addXHTML adds text to a div, with XHTML's reserved characters as entities.
 func (d *doc) addXHTML(s string) {
 	from := 0
 	for i := range len(s) {

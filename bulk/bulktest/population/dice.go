@@ -5,9 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// A stream keeps the dice of one concern of a patient apart from those of
-// another, so that a change in how addresses are made does not reshuffle
-// everybody's claims.
+// A stream separates the dice of one concern of a patient from those of others, so that a change
+// in how addresses are made does not reshuffle everybody's claims.
 type stream uint64
 
 const (
@@ -19,36 +18,34 @@ const (
 	streamDirectory
 )
 
-// dice are the random numbers of one concern of one patient. PCG's sequence is
-// documented and fixed; the reduction to a range is done here, so that no
-// release of Go can change a world.
+// dice generates the random numbers of one concern of one patient. PCG's sequence is documented
+// and fixed. The reduction to a range is done here, so that no release of Go can change a world.
 type dice struct{ pcg rand.PCG }
 
-// throw starts the sequence of one stream of one patient, and of the n-th thing
-// in it, anew.
+// throw restarts the sequence for the n-th thing in one stream of one patient.
 func (d *dice) throw(seed uint64, s stream, patient, n int) {
 	d.pcg.Seed(mix(seed+uint64(s)), mix(uint64(patient)<<16|uint64(n)))
 }
 
-// below gives 0 <= x < n. The bias of the multiplication is far below anything
-// that a test of plausibility could see.
+// below returns 0 <= x < n. The bias of the multiplication is far too small for any test of
+// plausibility to see.
 func (d *dice) below(n int) int {
 	hi, _ := bits.Mul64(d.pcg.Uint64(), uint64(n))
 	return int(hi)
 }
 
-// between gives lo <= x <= hi.
+// between returns lo <= x <= hi.
 func (d *dice) between(lo, hi int) int { return lo + d.below(hi-lo+1) }
 
-// around gives a value near mean, at most spread away, the nearer the likelier.
+// around returns a value at most spread away from mean; nearer values are likelier.
 func (d *dice) around(mean, spread int) int {
 	return mean + (d.below(2*spread+1)+d.below(2*spread+1))/2 - spread
 }
 
-// chance is true in permille of 1000 cases.
+// chance returns true in permille of 1000 cases.
 func (d *dice) chance(permille int) bool { return d.below(1000) < permille }
 
-// weighted picks an index of weights with a probability proportional to it.
+// weighted returns an index of weights with probability proportional to its weight.
 func (d *dice) weighted(weights ...int) int {
 	total := 0
 	for _, w := range weights {
@@ -63,8 +60,8 @@ func (d *dice) weighted(weights ...int) int {
 	return len(weights) - 1
 }
 
-// mix is the finalizer of SplitMix64, a bijection: distinct inputs keep distinct
-// outputs, which the unique ids rest on.
+// mix is the finalizer of SplitMix64, a bijection. The uniqueness of ids relies on distinct
+// inputs having distinct outputs.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -72,14 +69,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// luck is what decides a resource's small oddities: that it has no meta, that
-// its date is partial. It comes from the resource's id, so that nothing has to
-// be remembered between the files.
+// luck decides about a resource's small oddities, such as a missing meta or a partial date. It
+// is derived from the resource's id, so that files need no shared state.
 type luck uint64
 
-// oneIn is true for one in n resources; salt keeps one oddity independent of
-// another.
+// oneIn returns true for one in n resources. salt makes oddities independent of each other.
 func (l luck) oneIn(salt, n uint64) bool { return mix(uint64(l)^salt<<56)%n == 0 }
 
-// upTo gives 0 <= x < n.
+// upTo returns 0 <= x < n.
 func (l luck) upTo(salt uint64, n int) int { return int(mix(uint64(l)^salt<<56) % uint64(n)) }

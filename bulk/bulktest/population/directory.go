@@ -2,14 +2,14 @@ package population
 
 import "strconv"
 
-// The directory is the world's share that belongs to nobody: insurers, the
-// places of every city and the doctors in them. It has the same size in every
-// world, so that the patients of a small world are the first ones of a larger.
+// The directory is the part of the world that belongs to no patient: insurers, the places of
+// every city and the doctors in them. It has the same size in every world, so that the patients
+// of a small world are the first ones of a larger one.
 const (
-	ownInsurer      = 0 // the payer whose server this is
+	ownInsurer      = 0 // the payer that runs this server
 	doctorsPerCity  = 20
 	placesPerCity   = 5
-	primaryCare     = 5 // the first of a city's doctors, for grown-ups
+	primaryCare     = 5 // the first of a city's doctors, for adults
 	pediatrics      = 5
 	cardiology      = 8
 	orthopedics     = 10
@@ -23,7 +23,7 @@ const (
 	pharmacist      = 19
 )
 
-// What a city has, in this order.
+// A city's places, in this order.
 const (
 	hospital = iota
 	clinic
@@ -95,7 +95,7 @@ const (
 	organizations = len(insurers) + places
 )
 
-// organizationOf is the place of the organization that runs a place.
+// organizationOf returns the organization that runs a place.
 func organizationOf(place int) id { return shared(organization, len(insurers)+place) }
 
 func (w *World) fillDirectory() {
@@ -123,11 +123,11 @@ func (w *World) fillDirectory() {
 	}
 }
 
-// npi makes the n-th National Provider Identifier of a range that is not handed
-// out: ten digits with the check digit of ISO 7812 over the prefix 80840.
+// npi returns the n-th National Provider Identifier of an unassigned range: ten digits with the
+// check digit of ISO 7812 over the prefix 80840.
 func npi(n int) string {
 	base := int64(999_990_000 + n)
-	sum := int64(24) // of 80840
+	sum := int64(24) // for the prefix 80840
 	for i, rest := 0, base; rest > 0; i, rest = i+1, rest/10 {
 		digit := rest % 10
 		if i%2 == 0 {

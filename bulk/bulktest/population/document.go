@@ -93,8 +93,8 @@ var sentences = [...]string{
 	"Immunizations are up to date but for the yearly influenza shot.",
 }
 
-// compose makes the text of a note: mostly a page, sometimes the copied-forward
-// dozens of pages that charts are known for.
+// compose makes the text of a note: mostly one page, sometimes the dozens of copied-forward
+// pages that charts are known for.
 func (s *scribe) compose(title string, v *visit) {
 	l, r := &s.life, &s.life.roll
 	size := r.between(800, 3200)
@@ -119,7 +119,7 @@ func (s *scribe) compose(title string, v *visit) {
 	}
 	b = append(b, "\n\n"...)
 	for i := 0; len(b) < size; {
-		i = (i + r.between(1, len(sentences)-1)) % len(sentences) // never the same twice
+		i = (i + r.between(1, len(sentences)-1)) % len(sentences) // never the same twice in a row
 		b = append(b, sentences[i]...)
 		if r.chance(200) {
 			b = append(b, "\n\n"...)

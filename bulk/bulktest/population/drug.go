@@ -1,19 +1,18 @@
 package population
 
-// A drug as it is prescribed and dispensed. The NDCs are made up, of a labeler
-// that is not assigned.
+// A drug is a drug as prescribed and dispensed. The NDCs are made up, with an unassigned labeler.
 type drug struct {
 	rxnorm, ndc code
 	dosage      string
 	form        unit
-	perDose     int // in the form's units
+	perDose     int // in units of the form
 	perDay      int // doses
-	days        int // that a fill lasts
-	cents       int // for one unit, as the pharmacy bills it
+	days        int // how long a fill lasts
+	cents       int // billed by the pharmacy for one unit
 	brand       bool
 }
 
-// Places in drugs.
+// Indexes of drugs.
 const (
 	lisinopril = iota
 	amlodipine
@@ -77,8 +76,8 @@ var drugs = [...]drug{
 	prednisone:    pill("312615", "prednisone 20 MG Oral Tablet", "99901-0120-10", 1, 1, 10, 41, "Take 1 tablet by mouth every morning"),
 }
 
-// renew prescribes what the chronic illnesses ask for, at the check-up and the
-// follow-up half a year later.
+// renew prescribes the drugs for the chronic illnesses, at the check-up and the follow-up half a
+// year later.
 func (l *life) renew(at int, on day) {
 	for i, a := range l.ailments {
 		if !a.chronic() || a.onset > on {
@@ -89,14 +88,13 @@ func (l *life) renew(at int, on day) {
 			continue
 		}
 		if l.visits[at].kind == checkup || l.roll.chance(450) {
-			// Which one of several drugs is the person's habit, not the visit's.
+			// The choice among several drugs depends on the person, not the visit.
 			l.prescribe(list[(l.patient+i)%len(list)], i, at, on, 1)
 		}
 	}
 }
 
-// prescribe adds an order, and a pharmacy's bill for each time that it was
-// filled while the same cover lasted.
+// prescribe adds an order, and a pharmacy's bill for each fill while the same cover lasted.
 func (l *life) prescribe(which, ailment, at int, on day, repeats int) {
 	r := &l.roll
 	c := l.visits[at].cover

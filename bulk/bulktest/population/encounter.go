@@ -81,7 +81,7 @@ func (s *scribe) writeEncounter(n int) {
 	d.done()
 }
 
-// doctor is a reference with the name beside it.
+// doctor writes a reference to a doctor, with the name as its display.
 func (d *doc) doctor(w *World, name string, n int) {
 	d.obj(name)
 	d.doctorParts(w, n)

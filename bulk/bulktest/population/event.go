@@ -1,6 +1,6 @@
 package population
 
-// sick is a visit for something new.
+// sick adds a visit for a new illness.
 func (l *life) sick(kind visitKind, c int, on day, years int) {
 	r := &l.roll
 	which := respiratoryInfection
@@ -33,7 +33,7 @@ func (l *life) sick(kind visitKind, c int, on day, years int) {
 	}
 }
 
-// workUp adds what is done on the spot about an acute illness.
+// workUp adds what is done about an acute illness during the visit.
 func (v *visit) workUp(illness int) {
 	switch illness {
 	case forearmFracture:
@@ -51,8 +51,8 @@ func (v *visit) workUp(illness int) {
 	}
 }
 
-// hospitalStay is an admission for one of a few reasons; a planned one is asked
-// for beforehand.
+// hospitalStay adds an admission for one of a few reasons. A planned one needs prior
+// authorization.
 func (l *life) hospitalStay(c int, on day, years int) {
 	r := &l.roll
 	v := visit{kind: inpatient, panels: vitals | triage | bloodCount | metabolic, note: true}
@@ -83,7 +83,7 @@ func (l *life) hospitalStay(c int, on day, years int) {
 	}
 }
 
-// scan is an image that the payer wants to be asked for, and sometimes refuses.
+// scan adds an image that needs the payer's prior authorization, which is sometimes refused.
 func (l *life) scan(c int, on day) {
 	v := visit{kind: imaging}
 	if l.has(sleepApnea, on) {
@@ -97,8 +97,7 @@ func (l *life) scan(c int, on day) {
 	l.askFirst(c, at, on-day(l.roll.between(4, 20)))
 }
 
-// fall adds an illness that began about now, with is the place of one that is
-// there.
+// fall adds an illness that began about now and returns its index.
 func (l *life) fall(illness int, on day) int {
 	r := &l.roll
 	a := ailment{illness: illness, onset: max(l.birth, on-day(r.below(5))), visit: len(l.visits)}
@@ -111,6 +110,7 @@ func (l *life) fall(illness int, on day) int {
 	return len(l.ailments) - 1
 }
 
+// with returns the index of the ailment with this illness, or -1.
 func (l *life) with(illness int) int {
 	for i, a := range l.ailments {
 		if a.illness == illness {

@@ -1,12 +1,12 @@
 package population
 
-// groupSize is the most members that a group has, as some payers limit it.
+// groupSize is the maximum number of members of a group; some payers have such a limit.
 const groupSize = 10_000
 
 var attributed = code{pdexSystem + "PdexMemberAttributionCS", "pdexprovidergroup", "PDex Provider Group"}
 
-// writeGroup is the n-th part of the list of members that are attributed to the
-// providers. Who has left is still on it, as inactive.
+// writeGroup writes the n-th part of the list of members attributed to the providers. Members
+// who have left are still on it, as inactive.
 func (s *scribe) writeGroup(n int) {
 	d := &s.doc
 	luck := d.resource(shared(group, n))

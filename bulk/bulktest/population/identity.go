@@ -28,10 +28,9 @@ const (
 	kinds
 )
 
-// idForms says how each kind is called and what its ids look like: a prefix and
-// a number, or, where the prefix is empty, a UUID. Servers differ in that, and
-// so do the types of one server. Numbers do not depend on the seed: the ids of
-// two worlds collide as those of two payers do.
+// idForms has the name of each kind and the form of its ids: a prefix and a number, or a UUID if
+// the prefix is empty. Servers differ in this, and so do the types of one server. Numbers do not
+// depend on the seed, so ids of two worlds collide like those of two payers.
 var idForms = [kinds]struct{ name, prefix string }{
 	patient:           {"Patient", ""},
 	coverage:          {"Coverage", "cov-"},
@@ -56,14 +55,12 @@ var idForms = [kinds]struct{ name, prefix string }{
 
 func (k kind) String() string { return idForms[k].name }
 
-// perPatient bounds the resources of one type that a patient may have: a
-// numbered id is patient*perPatient + n.
+// perPatient bounds a patient's resources of one type: a numbered id is patient*perPatient + n.
 const perPatient = 1000
 
-// An id is a resource of the world: the n-th of a kind that belongs to a
-// patient. What the world shares has its place in the directory as n and no
-// patient. References are computed from it, so that a file can be written
-// without the one that it points into.
+// An id identifies a resource of the world: the n-th of a kind that belongs to a patient. For
+// shared resources, n is the index in the directory, and there is no patient. References are
+// computed from ids, so that a file can be written without the files it refers to.
 type id struct {
 	kind    kind
 	patient int
@@ -90,7 +87,7 @@ func (d *doc) addID(i id) {
 	d.b = strconv.AppendInt(d.b, int64(n), 10)
 }
 
-// addUUID writes a version 4 UUID; hi is unique in the world.
+// addUUID adds a version 4 UUID; hi is unique in the world.
 func (d *doc) addUUID(hi uint64) {
 	const hex = "0123456789abcdef"
 	lo := mix(hi)&^(3<<62) | 2<<62
@@ -147,15 +144,15 @@ func (d *doc) reference(to id) {
 	d.shut()
 }
 
-// A stamp is when a resource last changed on its server, and how often it had.
+// A stamp says when a resource last changed on its server, and how often it had changed.
 type stamp struct {
 	at      moment
 	version int
-	source  string // of the payer that it came from, or empty
+	source  string // URL of the payer that it came from, or empty
 }
 
-// meta writes Resource.meta, which the Bulk Data IG leaves optional: a few
-// resources have none. An empty profile is left out.
+// meta writes Resource.meta, which is optional in the Bulk Data IG, so a few resources have
+// none. An empty profile is omitted.
 func (d *doc) meta(l luck, s stamp, profile string) {
 	if l.oneIn(1, 60) {
 		return

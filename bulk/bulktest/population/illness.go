@@ -1,13 +1,13 @@
 package population
 
-// An illness is coded twice, for the chart and for the claim, and has the drugs
-// that are given for it, as places in the list of drugs.
+// An illness has two codes, for the chart and for the claim, and the drugs that treat it, as
+// indexes in the list of drugs.
 type illness struct {
 	chart, claim code
 	drugs        []int
-	// since is the age from which it occurs; permille of the people have it there,
-	// and perDecade more with every ten years. Of an acute illness they are but
-	// the age and a weight.
+	// since is the age from which it occurs. At that age permille of the people have it,
+	// and perDecade more with every ten years. For an acute illness since is the same, and
+	// permille is only a weight.
 	since, permille, perDecade int
 }
 
@@ -18,7 +18,7 @@ func ill(snomed, text, icd10, claimText string, since, permille, perDecade int, 
 	}
 }
 
-// Places in illnesses that the course of a life asks for.
+// Indexes of illnesses that the course of a life depends on.
 const (
 	hypertension = iota
 	diabetes
@@ -36,10 +36,10 @@ const (
 	heartFailure
 	fibrillation
 	sleepApnea
-	acute // the first that is not chronic
+	acute // the first one that is not chronic
 )
 
-// The acute ones.
+// The acute illnesses.
 const (
 	backPain = iota + acute
 	pneumonia

@@ -4,7 +4,7 @@ package population
 type vaccine struct {
 	cvx        code
 	from, upTo int
-	permille   int // of the check-ups at that age
+	permille   int // share of the check-ups at that age
 	cents      int
 }
 

@@ -5,16 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// A doc is one resource being written, as compact JSON. It only appends to one
-// buffer that is used again and again, and keeps no tree: a separator is needed
-// wherever the last byte does not open an object or an array, and end knows from
-// its stack which bracket to close.
+// A doc writes one resource as compact JSON. It only appends to one reused buffer, and keeps no
+// tree: a separator is needed wherever the last byte does not open an object or an array, and
+// end knows from its stack which bracket to close.
 type doc struct {
 	b    []byte
 	ends []byte
 	seed uint64
 
-	// ascii escapes everything outside of ASCII, as the servers of some payers do.
+	// ascii escapes everything outside of ASCII, like the servers of some payers.
 	ascii bool
 }
 
@@ -31,8 +30,8 @@ func (d *doc) key(name string) {
 	d.b = append(d.b, '"', ':')
 }
 
-// obj opens an object under a key, arr an array, item an object inside an array;
-// end closes the innermost of them.
+// obj opens an object under a key, arr an array under a key, and item an object inside an array.
+// end closes the innermost one.
 func (d *doc) obj(name string) {
 	d.key(name)
 	d.b = append(d.b, '{')
@@ -57,12 +56,11 @@ func (d *doc) end() {
 	d.ends = d.ends[:last]
 }
 
-// end2 and end3 close as many levels, for the ends of deep but narrow things.
+// end2 and end3 close two and three levels, at the end of deep but narrow structures.
 func (d *doc) end2() { d.end(); d.end() }
 func (d *doc) end3() { d.end(); d.end(); d.end() }
 
-// str writes a string that is known to need no escape: a literal of this
-// package, or made of such.
+// str writes a string that needs no escaping: a literal of this package, or made of literals.
 func (d *doc) str(name, value string) {
 	d.key(name)
 	d.b = append(d.b, '"')
@@ -85,14 +83,13 @@ func (d *doc) value(s string) {
 	d.shut()
 }
 
-// null stands in an array of primitives for an element that has but extensions.
+// null writes null in an array of primitives, for an element that only has extensions.
 func (d *doc) null() {
 	d.separate()
 	d.b = append(d.b, "null"...)
 }
 
-// open starts a string that is made of parts, add and addInt append to it, shut
-// ends it.
+// open starts a string made of parts; add and addInt append to it, and shut ends it.
 func (d *doc) open(name string) {
 	d.key(name)
 	d.b = append(d.b, '"')
@@ -146,8 +143,8 @@ func (d *doc) num(name string, n int) {
 	d.b = strconv.AppendInt(d.b, int64(n), 10)
 }
 
-// dec writes n units of 10 to the power of -places with all its places: 150 with
-// two is 1.50, as FHIR's decimals keep their precision.
+// dec writes n units of 10 to the power of -places, with all its places: 150 with two places is
+// 1.50, since FHIR's decimals keep their precision.
 func (d *doc) dec(name string, n, places int) {
 	d.key(name)
 	d.b = appendDecimal(d.b, n, places)

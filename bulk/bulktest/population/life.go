@@ -2,11 +2,10 @@ package population
 
 import "math/bits"
 
-// A life is the skeleton of a patient: who it is, who insured it when, which
-// illnesses it has, when it saw whom for what, and what was billed for it. All
-// of it follows from the seed and the patient's number in a few microseconds,
-// so each resource type makes it anew and renders its part; a life holds what
-// the parts have to agree on, and what they may be counted by.
+// A life is the skeleton of a patient: who they are, who insured them when, which illnesses they
+// have, when they saw whom for what, and what was billed. All of it is computed from the seed
+// and the patient's number in a few microseconds, so each resource type computes it again and
+// renders its part. A life has what the parts must agree on and what is needed to count them.
 type life struct {
 	person
 	patient   int
@@ -23,7 +22,7 @@ type life struct {
 	roll  dice
 }
 
-// A cover is a Coverage. It ends before stop; an open one has not ended yet.
+// A cover is a Coverage. stop is the day after its last; an open one has not ended yet.
 type cover struct {
 	insurer, plan int
 	start, stop   day
@@ -34,7 +33,7 @@ type cover struct {
 type ailment struct {
 	illness       int
 	onset, healed day // healed is 0 while it lasts
-	visit         int // the one that found it, or -1 where that was long ago
+	visit         int // index of the visit that found it, or -1 if that was long ago
 }
 
 func (a ailment) chronic() bool { return a.illness < acute }
@@ -46,14 +45,14 @@ type visit struct {
 	doctor     int
 	place      int
 	cover      int
-	reason     int // place among the ailments, or -1
+	reason     int // index of the ailment, or -1
 	panels     panelSet
-	procedures [3]int8 // places in procedures, in front
-	shots      [3]int8 // places in vaccines, in front
+	procedures [3]int8 // indexes in procedures; the first nProcedures are used
+	shots      [3]int8 // indexes in vaccines; the first nShots are used
 	note       bool
 
 	nProcedures, nShots int
-	// The places of the first of the visit's resources among the patient's.
+	// The indexes of the visit's first resources among the patient's.
 	observation, report, procedure, shot int
 }
 
@@ -80,8 +79,8 @@ func (l *life) live(w *World, patient int) {
 	l.count()
 }
 
-// insure decides who covers the person: this payer alone, or another one before
-// it, whose data has come along. Plans change on the first of January.
+// insure decides who covers the person: only this payer, or another one before it, whose data
+// was transferred. Plans change on the first of January.
 func (l *life) insure() {
 	r := &l.roll
 	from := l.today - day(historyYears*daysInYear)
@@ -101,7 +100,7 @@ func (l *life) insure() {
 		}
 		l.covers = append(l.covers, cover{other, l.choosePlan(start), start, switched - gap, false})
 		start = switched
-	case course == 2 && start < switched && switched < stop: // is new, and nothing came along
+	case course == 2 && start < switched && switched < stop: // is new, without transferred data
 		start = switched
 	case course == 3 && l.death == 0 && start < switched: // has left
 		stop, open = switched+day(r.below(90)), false
@@ -116,7 +115,7 @@ func (l *life) insure() {
 	l.covers = append(l.covers, cover{ownInsurer, plan, start, stop, open})
 }
 
-// choosePlan picks one that fits the age.
+// choosePlan returns a plan that suits the age.
 func (l *life) choosePlan(on day) int {
 	if l.birth.yearsTo(on) >= 65 {
 		return seniorPlan
@@ -161,7 +160,7 @@ func (l *life) has(illness int, on day) bool {
 	return false
 }
 
-// count derives the number of resources of each type.
+// count computes the number of resources of each type.
 func (l *life) count() {
 	n := &l.counts
 	n[patient] = 1
@@ -198,8 +197,8 @@ func (l *life) count() {
 
 func (l *life) id(k kind, n int) id { return id{k, l.patient, n} }
 
-// stamp says when a resource that came to be at some moment reached the server:
-// within days, and for some it changed again later.
+// stamp says when a resource created at some moment reached the server: within days. Some
+// changed again later.
 func (l *life) stamp(luck luck, at moment, insurer int) stamp {
 	s := stamp{at: min(at, l.end-1) + hour + moment(luck.upTo(11, int(5*dayLength))), version: 1}
 	if luck.oneIn(12, 12) && s.at < l.end {

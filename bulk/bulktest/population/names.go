@@ -1,7 +1,7 @@
 package population
 
-// The names are made up from these lists by chance, and are nobody's. Some need
-// an escape in JSON or XHTML, or bytes beyond ASCII, as names in the world do.
+// Names are random combinations from these lists, and belong to nobody. Like real names, some
+// need escaping in JSON or XHTML, or are not ASCII.
 var (
 	girls = []string{
 		"Ada", "Alma", "Ana", "Beryl", "Bianca", "Carys", "Cleo", "Corinne", "Dalia", "Delphine",
@@ -30,12 +30,12 @@ var (
 		"field", "ford", "gren", "holt", "ido", "ingham", "isch", "ley", "low", "man", "mere",
 		"noff", "ova", "ovic", "ridge", "ro", "sen", "stead", "ston", "vale", "wick",
 	}
-	// rareFamilies are what a fourth of the people are called.
+	// rareFamilies are the family names of a quarter of the people.
 	rareFamilies = []string{
 		"Ibáñez-Roa", "Núñez", "Þórsdal", "Šedová", "Øverli", "Gönül", "Nguyễn", "O'Dunn",
 		"D'Alba", "Żurawik", "van der Holt", "王", "Kealoha", "Itō", "St. Marl", "Amarasinghe",
 	}
-	// nicknames stand in quotes, which JSON has to escape.
+	// nicknames are in quotes, which JSON has to escape.
 	nicknames = []string{`"Ace"`, `"Birdie"`, `"Doc"`, `"Red"`, `"Skip"`, `"Tex"`}
 
 	streets      = []string{"Alder", "Birch", "Canal", "Depot", "Elm", "Foundry", "Garnet", "Harbor", "Juniper", "Lark", "Mill", "Orchard", "Prairie", "Quarry", "Sorrel", "Union"}
@@ -58,8 +58,8 @@ var (
 	}
 )
 
-// A city is where people live and see doctors: real places with their real ZIP
-// and phone prefixes, so that a map of the data makes sense.
+// A city is where people live and see doctors. Cities are real, with their real ZIP and phone
+// prefixes, so that a map of the data makes sense.
 type city struct {
 	name, state, county string
 	zip3, areaCode      string

@@ -69,8 +69,8 @@ func profileOf(p *panel, m *measure) string {
 	return ""
 }
 
-// effective is when it was measured; what a laboratory measures over time has a
-// period, and now and then no more than the day is known.
+// effective writes when it was measured: a period for what a laboratory measures over time, and
+// now and then only the day.
 func (s *scribe) effective(luck luck, v *visit, p *panel) {
 	d := &s.doc
 	switch {
@@ -83,7 +83,7 @@ func (s *scribe) effective(luck luck, v *visit, p *panel) {
 	}
 }
 
-// result writes the value and what it means.
+// result writes the value and its interpretation.
 func (s *scribe) result(v *visit, m *measure) {
 	d, l, r := &s.doc, &s.life, &s.life.roll
 	months := int(v.start.date()-l.birth) * 12 / daysInYear
@@ -126,7 +126,7 @@ func (s *scribe) result(v *visit, m *measure) {
 	}
 }
 
-// shift is how far a chronic illness moves what a measure is about.
+// shift returns how far chronic illnesses move the mean of a measure.
 func (l *life) shift(m *measure, on day) int {
 	switch m.code.code {
 	case "2339-0": // glucose

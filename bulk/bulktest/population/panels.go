@@ -17,12 +17,12 @@ const (
 	urine
 )
 
-// A panel is measured together. One with a report is a laboratory's, and a
-// DiagnosticReport brings its results.
+// A panel is a group of measures taken together. One with a report is a laboratory's, and has a
+// DiagnosticReport with its results.
 type panel struct {
 	report   code
-	billing  code // where there is no report but a bill
-	cents    int  // 0 is not billed by itself
+	billing  code // if it has no report but is billed
+	cents    int  // 0 means not billed separately
 	category code
 	measures []measure
 }
@@ -38,9 +38,9 @@ func (p *panel) billed() code {
 type measure struct {
 	code   code
 	unit   unit
-	places int // of its decimals
-	// What is measured: a value around mean, at most spread away, in units of the
-	// last place, and the range that counts as normal.
+	places int // decimal places
+	// The value is at most spread away from mean. low to high is the normal range. All are
+	// in units of the last decimal place.
 	mean, spread, low, high int
 	form                    measureForm
 }
@@ -73,7 +73,7 @@ var (
 
 func loinc(number, text string) code { return code{sysLOINC, number, text} }
 
-// panels are in the order of panelSet's bits.
+// panels has the order of panelSet's bits.
 var panels = [...]panel{
 	{category: vitalSigns, measures: []measure{
 		{code: loinc("8302-2", "Body height"), unit: unit{"cm", "cm"}, places: 1, form: aHeight},

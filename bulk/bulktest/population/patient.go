@@ -65,7 +65,7 @@ func (s *scribe) writePatient(n int) {
 	d.done()
 }
 
-// personStamp is when something about the person changed last: any day.
+// personStamp says when something about the person last changed: on any day.
 func (s *scribe) personStamp(luck luck) stamp {
 	span := day(historyYears*daysInYear - 10)
 	return s.life.stamp(luck, (s.life.today-span+day(luck.upTo(20, int(span)))).at(2, 0, zulu), ownInsurer)
@@ -189,7 +189,7 @@ func (s *scribe) patientContacts(luck luck) {
 	d.end()
 }
 
-// phone is a ContactPoint in an array: 555-0100 to 0199 are nobody's.
+// phone writes a ContactPoint in an array. 555-0100 to 0199 are reserved for fiction.
 func (d *doc) phone(city, number int, use string) {
 	d.item()
 	d.str("system", "phone")

@@ -1,9 +1,9 @@
 package population
 
-// A person is what does not change with a visit. Insurers and doctors are places
-// in the directory.
+// A person is what does not change with a visit. Insurers and doctors are indexes in the
+// directory.
 type person struct {
-	birth, death  day // death is 0 for those who live
+	birth, death  day // death is 0 for the living
 	female        bool
 	given, middle string
 	family        string
@@ -17,18 +17,18 @@ type person struct {
 	streetForm    int
 	zip, phone    int
 	zone          zone
-	ascii         bool // its lines escape everything outside of ASCII
+	ascii         bool // the person's lines escape everything outside of ASCII
 
 	adultHeight int // mm
 	bodyMass    int // BMI as an adult, in tenths
-	smoking     int // place in smokingCodes
-	doctor      int // of primary care
-	checkup     int // the month of the year in which it sees that doctor
+	smoking     int // index in smokingCodes
+	doctor      int // primary care
+	checkup     int // the month of the yearly visit to that doctor
 	dentist     bool
 	glasses     bool
 }
 
-// meet makes the person itself.
+// meet makes the person.
 func (l *life) meet(w *World) {
 	r := &l.roll
 	r.throw(w.seed, streamPerson, l.patient, 0)
@@ -112,8 +112,8 @@ func (w *World) family(r *dice) string {
 	return w.families[r.below(len(w.families))]
 }
 
-// heightAt is the height in millimetres at an age in months: a child's is a
-// rough line through the usual growth chart.
+// heightAt returns the height in millimeters at an age in months. A child's is a rough line
+// through the usual growth chart.
 func (p *person) heightAt(months int) int {
 	switch {
 	case months >= 18*12:
@@ -126,7 +126,7 @@ func (p *person) heightAt(months int) int {
 	return 872 + (p.adultHeight-872)*(months-24)/(18*12-24)
 }
 
-// weightAt is the weight in grams at an age in months.
+// weightAt returns the weight in grams at an age in months.
 func (p *person) weightAt(months int) int {
 	mass := p.bodyMass
 	if months < 18*12 {
@@ -136,7 +136,7 @@ func (p *person) weightAt(months int) int {
 	return mass * h * h / 10_000
 }
 
-// name adds the name as it is displayed.
+// addName adds the name as displayed.
 func (d *doc) addName(p *person) {
 	d.add(p.given)
 	if p.nickname != "" {

@@ -1,32 +1,28 @@
-// Package population makes the people whose data a Bulk Data test server
-// serves: a payer's members with what such a payer holds of them, synthetic and
-// the same for the same seed.
+// Package population generates the data of a Bulk Data test server: a payer's members with what
+// such a payer knows about them, synthetic and reproducible from a seed.
 //
 //	world := population.New(population.Options{Seed: 1, Patients: 1000})
 //	server, err := bulktest.NewServer(bulktest.Options{Data: world})
 //
-// A world holds the resource types of Payer-to-Payer exchange: Patient,
-// Coverage, Claim, ExplanationOfBenefit (with amounts for the payer's own
-// claims, CARIN's Basis profiles without them for those that came along from
-// another payer, and PDex prior authorizations), Encounter, Condition,
-// Observation, DiagnosticReport, MedicationRequest, Procedure, Immunization,
-// AllergyIntolerance, DocumentReference, Provenance, Group, and the
-// Practitioner, PractitionerRole, Organization and Location that they refer to.
-// Every reference resolves within the world, totals are the sums of their items,
-// and the oddities that real exports have are there too: partial dates, other
-// time zones, decimals with trailing zeros, nulls with extensions beside them,
-// contained resources, missing meta, names beyond ASCII.
+// A world has the resource types of Payer-to-Payer exchange: Patient, Coverage, Claim,
+// ExplanationOfBenefit (with amounts for the payer's own claims, in CARIN's Basis profiles
+// without amounts for claims transferred from another payer, and PDex prior authorizations),
+// Encounter, Condition, Observation, DiagnosticReport, MedicationRequest, Procedure,
+// Immunization, AllergyIntolerance, DocumentReference, Provenance, Group, and the Practitioner,
+// PractitionerRole, Organization and Location that they refer to. Every reference resolves
+// within the world, totals are the sums of their items, and there are the oddities of real
+// exports: partial dates, other time zones, decimals with trailing zeros, nulls with extensions
+// beside them, contained resources, missing meta, names beyond ASCII.
 //
-// Nothing is kept in memory: a resource follows from the seed and the number of
-// its patient alone, so any file can be read by itself, at any time and by many
-// readers at once, and a file of patient 900,000 takes as long to open as that
-// of patient 0. A patient has about 120 KB of NDJSON on average, 50 of it
-// ExplanationOfBenefit, 25 Observation and 20 Claim; half of the patients have
+// Nothing is kept in memory: a resource depends only on the seed and the number of its patient.
+// So any file can be read by itself, at any time and by many readers at once, and opening a file
+// of patient 900,000 takes as long as one of patient 0. A patient has about 120 KB of NDJSON on
+// average, 50 of it ExplanationOfBenefit, 25 Observation and 20 Claim; half of the patients have
 // less than 100, the sickest some 900. One core writes several hundred MB/s.
 //
-// The people are nobody: names are drawn from made-up lists, phone numbers are
-// of the range set aside for fiction, NPIs and NDCs of ranges that are not
-// assigned, payers' addresses end in .example.
+// The people do not exist: names are drawn from made-up lists, phone numbers are from the range
+// reserved for fiction, NPIs and NDCs from unassigned ranges, and payers' addresses end in
+// .example.
 package population
 
 import (
@@ -38,38 +34,37 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// Options say which world. Two worlds of the same options have the same bytes,
-// whatever the machine and the version of Go.
+// Options select a world. Two worlds with the same options have the same bytes, whatever the
+// machine and the version of Go.
 type Options struct {
-	// Seed makes one world unlike another.
+	// Seed distinguishes worlds.
 	Seed uint64
 
-	// Patients is how many people there are; 0 means 100. The first of them are the
-	// same in a world of any size, except that Groups have other members.
+	// Patients is the number of people; 0 means 100. The first ones are the same in a world
+	// of any size, except that Groups have other members.
 	Patients int
 
-	// PatientsPerFile is how many patients share an output file of each type;
-	// 0 means 2000, which gives a world of 100 patients a file for each type, and
-	// one of 100,000 some 700 files of up to 100 MB. The resources do not depend
-	// on it.
+	// PatientsPerFile is how many patients share an output file of each type; 0 means 2000.
+	// With 2000, a world of 100 patients has one file for each type, and one of 100,000 has
+	// some 700 files of up to 100 MB. The resources do not depend on it.
 	PatientsPerFile int
 
-	// End is the world's present, at which its data ends; nothing was last updated
-	// after it. The zero time means DefaultEnd. Fractions of a second are dropped.
+	// End is the world's present, where its data ends: nothing was last updated after it.
+	// The zero time means DefaultEnd. Fractions of a second are dropped.
 	End time.Time
 }
 
-// DefaultEnd is the present of a world that was not given any. It is fixed, and
-// not the clock's, so that a seed is all that a golden file has to remember.
+// DefaultEnd is the default present of a world. It is fixed rather than taken from the clock, so
+// that a golden file only depends on a seed.
 var DefaultEnd = time.Date(2026, time.July, 1, 0, 0, 0, 0, time.UTC)
 
-// A World is a population. It is safe for use by several goroutines.
+// A World is a population. It is safe for concurrent use.
 type World struct {
 	seed     uint64
 	patients int
 	perFile  int
 	end      moment
-	today    day // the day that end is on, which has not happened yet
+	today    day // the day of end, which has not happened yet
 
 	families []string
 	doctors  [doctors]doctor
@@ -81,7 +76,7 @@ type World struct {
 
 var _ bulktest.Data = (*World)(nil)
 
-// New makes a world. It takes no time: people are made when they are read.
+// New returns a world. It takes no time: people are generated when they are read.
 func New(o Options) *World {
 	w := &World{seed: o.Seed, patients: o.Patients, perFile: o.PatientsPerFile}
 	if w.patients <= 0 {
@@ -99,17 +94,16 @@ func New(o Options) *World {
 	return w
 }
 
-// Files lists the world's output files, type by type and those of a type by
-// patient, leaving out the empty ones. The first call counts the resources of
-// every patient, which takes some 3 microseconds for each; the list is the same
-// ever after and must not be changed.
+// Files returns the world's non-empty output files, by type, then by patient. The first call
+// counts the resources of every patient, which takes some 3 microseconds each. Later calls return
+// the same list, which must not be changed.
 func (w *World) Files() []bulktest.File {
 	w.once.Do(func() { w.files = w.list() })
 	return w.files
 }
 
 func (w *World) list() []bulktest.File {
-	var counts [][kinds]int // by file
+	var counts [][kinds]int // per file
 	var l life
 	for p := range w.patients {
 		if p%w.perFile == 0 {
@@ -145,11 +139,10 @@ func (w *World) file(k kind, from, to, count int) bulktest.File {
 	}
 }
 
-// Open reads the resources of one type that belong to the patients numbered
-// from <= n < to, as NDJSON. It needs neither Files nor any other patient. Of
-// the types that belong to nobody (Organization, Location, Practitioner,
-// PractitionerRole, Group) it reads all. It fails if the world has no such type
-// or no such patients.
+// Open returns a reader of the resources of one type that belong to the patients numbered
+// from <= n < to, as NDJSON. It needs neither Files nor any other patient. For types that belong
+// to no patient (Organization, Location, Practitioner, PractitionerRole, Group) it reads all
+// resources. It fails if the world has no such type or no such patients.
 func (w *World) Open(resourceType string, from, to int) (io.ReadCloser, error) {
 	for k := range kinds {
 		switch {
@@ -165,11 +158,11 @@ func (w *World) Open(resourceType string, from, to int) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("opening %s: the world has no such resource type", resourceType)
 }
 
-// ofPatients is whether each resource of a type belongs to one patient.
+// ofPatients reports whether each resource of a type belongs to one patient.
 func (k kind) ofPatients() bool { return k < practitioner }
 
-// units is into how many steps the writing of all resources of a type falls:
-// patients, or, of what is shared, resources.
+// units returns the number of steps for writing all resources of a type: one per patient, or one
+// per resource for shared types.
 func (w *World) units(k kind) int {
 	switch k {
 	case practitioner, practitionerRole:

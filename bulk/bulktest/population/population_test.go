@@ -48,7 +48,7 @@ func drain(t testing.TB, r io.ReadCloser) []byte {
 	return b
 }
 
-// lines splits NDJSON, whose last line must be ended too.
+// lines splits NDJSON. Its last line must end with a newline, too.
 func lines(t testing.TB, b []byte) [][]byte {
 	t.Helper()
 	if len(b) == 0 {
@@ -70,8 +70,8 @@ func fingerprint(t testing.TB, w *population.World) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// A change of the generator changes every benchmark and demo: this is here so
-// that it does not go unnoticed. Put the new hash in when it was meant.
+// A change of the generator changes every benchmark and demo. This test makes sure that nobody
+// misses one. If the change is intended, put in the new hash.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	const want = "380afb2bea50aade019caf0d0d5c3eb7ab1002a98d8261ebecfd1296de665c23"
@@ -104,7 +104,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// The resources do not depend on how they are cut into files.
+// The resources do not depend on how they are split into files.
 func TestPatientsPerFile(t *testing.T) {
 	t.Parallel()
 	all := func(perFile int) map[string][]string {
@@ -127,7 +127,7 @@ func TestPatientsPerFile(t *testing.T) {
 	}
 }
 
-// A later world may have more people; those who were there stay who they are.
+// A larger world has more people; those of the smaller one stay the same.
 func TestLargerWorldHasTheSamePatients(t *testing.T) {
 	t.Parallel()
 	small := population.New(population.Options{Seed: 4, Patients: 10})
@@ -139,7 +139,7 @@ func TestLargerWorldHasTheSamePatients(t *testing.T) {
 	}
 }
 
-// A file is made without those before it, which would be a quarter of a terabyte.
+// A file can be generated without those before it, which would be a quarter of a terabyte.
 func TestAnyFileAlone(t *testing.T) {
 	t.Parallel()
 	const patients = 2_000_000
@@ -180,7 +180,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// However a file is read, and by however many, it has the same bytes.
+// A file has the same bytes however it is read, and by however many readers.
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	w := population.New(population.Options{Seed: 6, Patients: 30})
@@ -255,8 +255,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// Everything was last updated before the end, and a month's _since gives a
-// small part of it.
+// Everything was last updated before the end, and a _since of a month ago selects a small part
+// of it.
 func TestLastUpdated(t *testing.T) {
 	t.Parallel()
 	end := time.Date(2030, time.March, 5, 12, 0, 0, 0, time.UTC)
@@ -321,7 +321,7 @@ func BenchmarkRender(b *testing.B) {
 	})
 }
 
-// What it takes to know the counts of a world, per patient.
+// The time to compute the counts of a world, per patient.
 func BenchmarkFiles(b *testing.B) {
 	b.ReportAllocs()
 	population.New(population.Options{Seed: 1, Patients: b.N}).Files()

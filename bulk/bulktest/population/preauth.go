@@ -7,8 +7,8 @@ var reviewActions = [...]code{
 	pended:          {"https://codesystem.x12.org/005010/306", "A4", "Pended"},
 }
 
-// writePreauth answers a request for prior authorization, as the profile PDex
-// Prior Authorization has it (PDex 2.1).
+// writePreauth answers a request for prior authorization, in the profile PDex Prior
+// Authorization (PDex 2.1).
 func (s *scribe) writePreauth(n int) {
 	d, l, b := &s.doc, &s.life, &s.life.bills[n]
 	luck := d.resource(l.id(benefit, n))
@@ -108,7 +108,7 @@ func allowedUnits(b *bill, x *line) int {
 	return 0
 }
 
-// reviewAction is the decision about a line, and when it was taken.
+// reviewAction writes the decision about a line, and when it was made.
 func (s *scribe) reviewAction(n int, decided day) {
 	d, b := &s.doc, &s.life.bills[n]
 	d.arr("extension")

@@ -1,14 +1,13 @@
 package population
 
-// A service is what is billed for, at a list price in cents. The texts of the
-// HCPCS codes are ours.
+// A service is something billed, at a list price in cents. The texts of the HCPCS codes are ours.
 type service struct {
 	code  code
 	cents int
 }
 
 var (
-	// visitServices are what the visit itself is billed as by a professional.
+	// visitServices are what professionals bill for the visit itself.
 	visitServices = [...]service{
 		checkup:    {code{sysHCPCS, "T1015", "Clinic visit, all-inclusive"}, 19_500},
 		followUp:   {code{sysHCPCS, "T1015", "Clinic visit, all-inclusive"}, 14_800},
@@ -34,7 +33,7 @@ var (
 	oralFilling      = service{code{sysSNOMED, "225362009", "Dental care"}, 21_500}
 )
 
-// A revenue is a line of a hospital's bill, by the revenue codes of the NUBC.
+// A revenue is a line of a hospital's bill, by NUBC's revenue codes.
 type revenue struct {
 	code  code
 	cents int
@@ -63,7 +62,7 @@ type plan struct {
 	typ              code // of the Coverage
 	copay            int  // cents
 	coinsurance      int  // percent
-	deductibleMonths int  // in which the deductible is usually not yet met
+	deductibleMonths int  // months in which the deductible is usually not yet met
 }
 
 var (
@@ -73,10 +72,10 @@ var (
 	public = code{sysActCode, "PUBLICPOL", "public healthcare"}
 )
 
-// seniorPlan is the place of the plan for people from 65.
+// seniorPlan is the index of the plan for people aged 65 and over.
 const seniorPlan = 2
 
-// plans are of this payer, and of every other payer; as many of each.
+// plans are those of this payer, and those of every other payer, equal in number.
 var plans = [2][4]plan{
 	{
 		{"Prairie Gold PPO", "PG-2500", ppo, 3000, 20, 5},

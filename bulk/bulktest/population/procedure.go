@@ -1,6 +1,6 @@
 package population
 
-// Places in procedures.
+// Indexes of procedures.
 const (
 	reconciliation = iota
 	depressionScreening
@@ -22,13 +22,12 @@ const (
 	sleepStudy
 )
 
-// What a procedure is called, and, where hospitals code it on the claim, what
-// it is called there.
+// procedures has the code of each procedure, and its code on the claim if hospitals put it there.
 var procedures = [...]struct {
 	chart, claim code
 	minutes      int
-	cents        int  // that are billed for it
-	surgical     bool // is done in an operating room
+	cents        int  // the amount billed
+	surgical     bool // done in an operating room
 }{
 	reconciliation:       {chart: code{sysSNOMED, "430193006", "Medication reconciliation"}, minutes: 10, cents: 4200},
 	depressionScreening:  {chart: code{sysSNOMED, "171207006", "Depression screening"}, minutes: 10, cents: 2900},

@@ -1,7 +1,7 @@
 package population
 
-// writeProvenances says where a patient's record comes from: the first that this
-// payer sends it, the others of which earlier payer each part was received.
+// writeProvenances writes where a patient's record comes from. The first Provenance says that
+// this payer sends it, the others from which earlier payer each part was received.
 func (s *scribe) writeProvenances(int) {
 	s.writeProvenance(0, -1)
 	n := 1

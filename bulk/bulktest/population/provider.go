@@ -1,6 +1,6 @@
 package population
 
-// sharedStamp is when the directory was last told about one of its own.
+// sharedStamp says when an entry of the directory was last updated.
 func (s *scribe) sharedStamp(luck luck) stamp {
 	at := s.w.end - dayLength - moment(luck.upTo(131, historyYears*daysInYear))*dayLength
 	return stamp{at: at - moment(luck.upTo(132, int(dayLength))), version: 1 + luck.upTo(133, 4)}
@@ -53,8 +53,8 @@ func (d *doc) npi(value string) {
 	d.end()
 }
 
-// writeRole is where a practitioner works: the first of each city at the clinic,
-// the specialists at the hospital, the last three each at their own place.
+// writeRole writes where a practitioner works: a city's first ones at the clinic, the
+// specialists at the hospital, the last three each at their own place.
 func (s *scribe) writeRole(n int) {
 	d, p := &s.doc, &s.w.doctors[n]
 	at, slot := n/doctorsPerCity, n%doctorsPerCity

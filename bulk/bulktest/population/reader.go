@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// A reader writes the resources of one type, patient after patient, into a
-// buffer as they are asked for. It holds no more than a few patients at a time.
+// A reader generates the resources of one type on demand, patient after patient, into a buffer.
+// It holds no more than a few patients at a time.
 type reader struct {
 	scribe   scribe
 	kind     kind
@@ -16,7 +16,7 @@ type reader struct {
 	closed   bool
 }
 
-// A scribe is what the writing of one resource needs: whose it is, and where to.
+// A scribe has what is needed to write a resource: whose it is, and where to write it.
 type scribe struct {
 	w       *World
 	life    life
@@ -25,8 +25,7 @@ type scribe struct {
 	note    []byte
 }
 
-// writers write what belongs to a patient, or the unit-th resource of those that
-// are shared.
+// writers write the resources of one patient, or the unit-th one of a shared type.
 var writers = [kinds]func(s *scribe, unit int){
 	patient:           (*scribe).writePatient,
 	coverage:          (*scribe).writeCoverages,
@@ -56,8 +55,8 @@ func newReader(w *World, k kind, from, to int) *reader {
 	return r
 }
 
-// enough is how much is written before it is handed on: small, so that it stays
-// in the processor's cache, but many patients where each has little.
+// enough is how much is written before it is handed on. It is small enough to stay in the
+// processor's cache, but covers many patients if each has little.
 const enough = 32 << 10
 
 func (r *reader) refill() error {
@@ -92,7 +91,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo spares io.Copy its buffer.
+// WriteTo implements [io.WriterTo], so that io.Copy needs no buffer.
 func (r *reader) WriteTo(w io.Writer) (int64, error) {
 	var written int64
 	for {

@@ -2,7 +2,7 @@ package population
 
 import "math/bits"
 
-// writeReports writes what laboratories send back for a panel.
+// writeReports writes the reports that laboratories send for panels.
 func (s *scribe) writeReports(int) {
 	for i := range s.life.visits {
 		v := &s.life.visits[i]

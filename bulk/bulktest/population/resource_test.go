@@ -15,15 +15,14 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// types are what a world must have.
+// types are the resource types that a world must have.
 var types = []string{
 	"Patient", "Coverage", "Claim", "ExplanationOfBenefit", "Encounter", "Condition", "Observation",
 	"DiagnosticReport", "MedicationRequest", "Procedure", "Immunization", "AllergyIntolerance",
 	"DocumentReference", "Provenance", "Practitioner", "PractitionerRole", "Organization", "Location", "Group",
 }
 
-// scan walks over every string and number of a resource, strictly, with the path
-// of the names it is at.
+// scan strictly parses a resource, and visits every string and number with the path of its names.
 func scan(line []byte, visit func(path, text string)) error {
 	d := jsontext.NewDecoder(bytes.NewReader(line))
 	for {
@@ -47,13 +46,13 @@ func scan(line []byte, visit func(path, text string)) error {
 
 var relative = regexp.MustCompile(`^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$`)
 
-// Every line is strict JSON of its file's type, the counts are true, ids are
-// unique, and whatever refers to a resource finds it.
+// Every line is strict JSON of its file's type, the counts are right, ids are unique, and every
+// reference resolves.
 func TestWorldIsWhole(t *testing.T) {
 	t.Parallel()
 	w := population.New(population.Options{Seed: 11, Patients: 70, PatientsPerFile: 30})
 	ids := map[string]bool{}
-	refs := map[string]string{} // to one place that refers
+	refs := map[string]string{} // reference to a place that has it
 	var have []string
 	for _, f := range w.Files() {
 		have = append(have, f.Type)
@@ -98,7 +97,7 @@ func TestWorldIsWhole(t *testing.T) {
 	}
 }
 
-// A benefit's money: amounts by category, exact.
+// amounts is a benefit's money: exact amounts by category.
 type amounts map[string]*big.Rat
 
 func (a amounts) of(categories ...string) *big.Rat {
@@ -111,8 +110,8 @@ func (a amounts) of(categories ...string) *big.Rat {
 	return sum
 }
 
-// Totals are the sums of the items, and no cent is lost on the way; Claim and
-// ExplanationOfBenefit ask for the same.
+// Totals are the sums of the items, and no cent is lost. Claim and ExplanationOfBenefit have the
+// same amount submitted.
 func TestMoneyAddsUp(t *testing.T) {
 	t.Parallel()
 	const patients = 90
@@ -171,7 +170,7 @@ func TestMoneyAddsUp(t *testing.T) {
 				t.Errorf("Basis %s has amounts", id)
 			}
 			continue
-		case payment == nil: // a Basis that has no meta
+		case payment == nil: // a Basis without meta
 			if len(items) > 0 || len(total) > 0 {
 				t.Errorf("%s has amounts but no payment", id)
 			}
@@ -214,7 +213,7 @@ func TestMoneyAddsUp(t *testing.T) {
 	}
 }
 
-// cents parses money, which has two places, always.
+// cents parses money, which always has two decimal places.
 func cents(t *testing.T, text string) *big.Rat {
 	t.Helper()
 	r, ok := new(big.Rat).SetString(text)
@@ -232,7 +231,7 @@ func mustScan(t *testing.T, line []byte, visit func(path, text string)) {
 	}
 }
 
-// What real exports have and a converter has to cope with.
+// The oddities of real exports that a converter has to cope with.
 func TestOddities(t *testing.T) {
 	t.Parallel()
 	const patients = 500
@@ -296,7 +295,7 @@ func TestOddities(t *testing.T) {
 	}
 }
 
-// The size that the package's comment states.
+// The size stated in the package's comment.
 func TestAverageSize(t *testing.T) {
 	t.Parallel()
 	const patients = 400

@@ -2,8 +2,8 @@ package population
 
 import "strconv"
 
-// supportingInfo is what CARIN's profiles want beside the items: of a hospital
-// the admission, of a pharmacy how it was dispensed.
+// supportingInfo writes what CARIN's profiles require besides the items: for hospitals the
+// admission, for pharmacies how the drug was dispensed.
 func (s *scribe) supportingInfo(luck luck, n int) {
 	d, l, b := &s.doc, &s.life, &s.life.bills[n]
 	v := &l.visits[b.visit]
@@ -79,7 +79,7 @@ func (i *supporting) quantity(category, text string, n int) {
 	i.d.end()
 }
 
-// diagnosisGroup is the MS-DRG of an admission.
+// diagnosisGroup returns the MS-DRG of an admission.
 func diagnosisGroup(v *visit) code {
 	group := code{sysDRG, "194", "Simple pneumonia and pleurisy"}
 	if v.nProcedures == 0 {

@@ -18,12 +18,12 @@ const (
 	vision
 )
 
-// visitForms says of each kind of visit how it is coded and how long it takes.
+// visitForms has the codes and the duration of each kind of visit.
 var visitForms = [...]struct {
 	class, typ code
-	place      code // of service, as professional claims have it
+	place      code // of service, on professional claims
 	minutes    int
-	at         int // what of the city's places
+	at         int // which of the city's places
 }{
 	checkup:    {ambulatory, code{sysSNOMED, "185349003", "Encounter for check up"}, office, 30, clinic},
 	followUp:   {ambulatory, code{sysSNOMED, "390906007", "Follow-up encounter"}, office, 20, clinic},
@@ -42,15 +42,15 @@ var (
 	office     = code{sysPlace, "11", "Office"}
 )
 
-// A patient with more visits or bills than these is one whose months are full:
-// what comes after is left out, which keeps its numbers within perPatient.
+// Once a patient has this many visits, later months are left out; once they have this many bills,
+// later bills are. This keeps their numbers within perPatient.
 const (
 	maxVisits = 300
 	maxBills  = perPatient - 20
 )
 
-// spend lives through the months that a cover pays for. Nobody learns of the
-// others: a payer has no data of the time before, between and after.
+// spend simulates the months of a cover. Others do not matter: a payer has no data from before,
+// between or after covers.
 func (l *life) spend(c int) {
 	cv := l.covers[c]
 	from := max(cv.start, l.today-day(historyYears*daysInYear))
@@ -68,7 +68,7 @@ func (l *life) spend(c int) {
 	}
 }
 
-// month is what happens to a person in the month, 0 to 11, that begins at first.
+// month simulates what happens to a person in the month, 0 to 11, that begins at first.
 func (l *life) month(c int, first day, month int, from, to day) {
 	r := &l.roll
 	on := first + day(r.below(28))
@@ -96,7 +96,7 @@ func (l *life) month(c int, first day, month int, from, to day) {
 	if l.glasses && sinceCheckup == 4 && r.chance(650) {
 		l.visit(visit{kind: vision, reason: -1}, c, min(on+day(r.below(3)), to-1), optometry)
 	}
-	// One draw decides about everything that comes unasked for.
+	// One draw decides about everything unplanned.
 	frailty := max(0, years-60)
 	switch x := r.below(10_000); {
 	case x < 160:
@@ -176,7 +176,7 @@ func (l *life) followUpVisit(c int, on day) {
 	l.renew(l.visit(v, c, on, doctor), on)
 }
 
-// testForIllness adds the measurements that a chronic illness asks for.
+// testForIllness adds the measurements that chronic illnesses require.
 func (l *life) testForIllness(v *visit, on day) {
 	for _, a := range l.ailments {
 		if !a.chronic() || a.onset > on {
@@ -205,7 +205,7 @@ func (l *life) testForIllness(v *visit, on day) {
 	}
 }
 
-// visit adds a visit on a day and bills it. A doctor below 0 is the person's own.
+// visit adds a visit on a day and bills it. A negative doctor means the person's own.
 func (l *life) visit(v visit, c int, on day, doctor int) int {
 	r := &l.roll
 	form := &visitForms[v.kind]
