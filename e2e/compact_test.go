@@ -23,8 +23,8 @@ import (
 	"fhirkiln/transport"
 )
 
-// changes are what one run brings: new versions of some patients, and deletions of
-// others. Of two nights each, all lastUpdated are the same.
+// changes returns what one run fetches: new versions of some patients, and deletions of others.
+// Every two nights share one lastUpdated.
 func changes(r *rand.Rand, n int) (data, deleted bulktest.Files) {
 	var lines []string
 	for id := range 40 {
@@ -70,7 +70,7 @@ func runChanges(t *testing.T, dir *sink.Dir, n int, data, deleted bulktest.Files
 	}
 }
 
-// viewRows are the rows of a view as text, without the run that their file is of.
+// viewRows returns the rows of a view as text, without the run of their file.
 func viewRows(t *testing.T, db *sql.DB, view string) []string {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), fmt.Sprintf(`SELECT row::VARCHAR FROM (SELECT * EXCLUDE (kiln_run) FROM %q) row ORDER BY 1`, view))
@@ -92,8 +92,8 @@ func viewRows(t *testing.T, db *sql.DB, view string) []string {
 	return all
 }
 
-// TestCompactionKeepsEveryRow has nights of changes and asks DuckDB before and after a
-// compaction, and after gc, for every row with its __origin, and for the current state.
+// TestCompactionKeepsEveryRow runs some nights of changes, and asks DuckDB for every row with its
+// __origin and for the current state, before and after a compaction, and after gc.
 func TestCompactionKeepsEveryRow(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "lake")

@@ -18,7 +18,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// checkLive holds the parts of live runs against what is there.
+// checkLive compares the parts of live runs with the files that exist.
 func (w *crashWorld) checkLive(t *testing.T, f files, feed ledger.Feed) (live []string) {
 	t.Helper()
 	there := map[string]int64{}
@@ -61,8 +61,7 @@ func listedParts(t *testing.T, f files, run string) []partEntry {
 	return list.Parts
 }
 
-// check is done when a night's run is done: the rows are right, once, and nothing else
-// is there.
+// check is called after a night's run: the right rows are there, once, and nothing else.
 func (w *crashWorld) check(t *testing.T, n int) {
 	t.Helper()
 	f := w.open(t)
@@ -88,7 +87,7 @@ func (w *crashWorld) check(t *testing.T, n int) {
 	for _, r := range reports {
 		for _, x := range r.Exports {
 			for _, gone := range w.nights[nightOf(t, r.TransactionTime)].tombstones {
-				if x.Since != nil { // they come with every such export
+				if x.Since != nil { // every such export has them
 					want[gone]++
 				}
 			}
@@ -123,7 +122,7 @@ func union(a, b map[string]int) map[string]int {
 	return all
 }
 
-// wanted are the resources of all nights up to n.
+// wanted returns the resources of all nights up to n.
 func (w *crashWorld) wanted(n int) map[string]int {
 	all := map[string]int{}
 	for _, of := range w.nights[:n+1] {
@@ -138,8 +137,8 @@ func (w *crashWorld) wanted(n int) map[string]int {
 	return all
 }
 
-// rowName is short, and tells resources and their versions apart; a tombstone is
-// called by what is gone.
+// rowName returns a short name that identifies a resource and its version. A tombstone has the
+// name of what is gone.
 func rowName(row string) string {
 	if _, gone, found := strings.Cut(row, "Patient/gone-"); found {
 		return "Patient/gone-" + gone[:1]
@@ -156,14 +155,14 @@ func nightOf(t *testing.T, transaction string) int {
 	return int(at.Sub(firstNight) / (24 * time.Hour))
 }
 
-// checkServer counts what the server was asked for.
+// checkServer counts the requests to the server.
 func (w *crashWorld) checkServer(t *testing.T, c *crash, f files) {
 	t.Helper()
 	want := 0
 	for _, r := range w.reports(t, f) {
 		want += len(r.Exports)
 		if r.Members != nil {
-			want++ // the list of members is an export, too
+			want++ // fetching the list of members is an export, too
 		}
 		if r.Resumed {
 			c.count("runs that went on with another process's work", 1)
@@ -176,7 +175,7 @@ func (w *crashWorld) checkServer(t *testing.T, c *crash, f files) {
 	for _, j := range w.jobs {
 		switch {
 		case j.polled == 0 && j.deleted > 0 && !j.named && givenBack < w.leaseless:
-			// Whoever has lost its lease cannot record the answer, and lets the server go.
+			// A process that has lost its lease cannot record the answer, and deletes the export.
 			givenBack++
 			c.count("kick-offs given back for want of a lease", 1)
 			continue

@@ -15,12 +15,11 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// memoryVariable asks for TestMemory, which takes a minute: how many patients, of about
-// 120 KB NDJSON each.
+// memoryVariable enables TestMemory, which takes a minute. Its value is the number of patients,
+// of about 120 KB NDJSON each.
 const memoryVariable = "FHIRKILN_MEMORY_PATIENTS"
 
-// TestMemory measures the most resident memory that a run to S3 takes, with 8 output
-// files fetched at once.
+// TestMemory measures the peak resident memory of a run to S3 with 8 parallel downloads.
 func TestMemory(t *testing.T) {
 	if os.Getenv(memoryVariable) == "" {
 		t.Skipf("%s=8500 measures with about 1 GB", memoryVariable)
@@ -43,7 +42,7 @@ sources:
 feeds:
   everything: {source: practice, level: system}
 %s`, server.FHIR(), server.TokenURL(), bulktest.DefaultClientID, bulktest.DefaultClientSecret, bulktest.DefaultScope,
-		// As a user has it: directly, and with chunks and a lease as they are by default.
+		// Like a user: without the proxy, and with the default chunks and lease.
 		strings.NewReplacer(p.proxy.URL, g.endpoint, ", chunk_mib: 5", "").Replace(p.config))
 	if err := os.WriteFile(filepath.Join(w.dir, "config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -71,7 +70,7 @@ feeds:
 	}
 }
 
-// residentPeak is in KiB; 0 if the process is gone.
+// residentPeak returns a process's peak in KiB, or 0 if the process is gone.
 func residentPeak(pid int) int {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, after, _ := strings.Cut(string(status), "VmHWM:")

@@ -13,31 +13,31 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// night is what a server holds on one night.
+// night is a server's data on one night.
 type night struct {
 	files   []bulktest.File
 	deleted []bulktest.File
 
-	// What has come since the night before, as it must be published: resources, and the
-	// keys of tombstones. Late is what a feed of the group gets on this night, and one of
-	// the whole system has got before; systems is for those alone.
+	// What is new since the night before, as it must be published: resources, and the keys
+	// of tombstones. late is what a feed of the group gets on this night, but a feed of the
+	// whole system got earlier; systems is only for feeds of the whole system.
 	fresh, late, systems, tombstones []string
 }
 
-// numbers of the first night's resources.
+// The numbers of resources on the first night.
 const (
 	crashPatients     = 240
-	crashObservations = 1600 // all in one file: several parts
+	crashObservations = 1600 // in one file, which becomes several parts
 	observationBytes  = 10_000
 	crashNights       = 3
 )
 
-// firstNight is when the server's first transaction is.
+// firstNight is the time of the server's first transaction.
 var firstNight = time.Date(2026, time.March, 1, 2, 0, 0, 0, time.UTC)
 
-// allNights are the nights of every round, made once.
+// allNights returns the nights of every round, made once.
 var allNights = sync.OnceValue(func() []night {
-	// Text that does not compress, so that little NDJSON is much Parquet.
+	// Incompressible text, so that little NDJSON gives much Parquet.
 	source := rand.New(rand.NewPCG(5, 8))
 	text := make([]byte, 1<<20)
 	for i := range text {
@@ -50,9 +50,8 @@ var allNights = sync.OnceValue(func() []night {
 	return nights
 })
 
-// newNight is the nth night: on each, every third resource has changed since the one
-// before, a patient is deleted, and on the second one comes into the group who was at
-// the server before.
+// newNight returns the nth night. Each night, every third resource has changed and a patient is
+// deleted. On the second night, a patient who was on the server before joins the group.
 func newNight(n int, text []byte) night {
 	var all night
 	lines := map[string][]string{}
@@ -91,7 +90,7 @@ func newNight(n int, text []byte) night {
 			return `,"status":"final","code":{"text":"a long one"},"subject":` + of(o%(crashPatients-1)) + `,"valueString":"` + string(text[at:at+observationBytes]) + `"`
 		})
 	}
-	if n == 0 { // a line that is no resource
+	if n == 0 { // a line that is not a resource
 		lines["Encounter"] = append(lines["Encounter"], `{"id":"no type","meta":{"lastUpdated":"2026-01-01T00:00:00Z"},"subject":{"reference":"Patient/patient-1"}}`)
 	}
 	group := fmt.Sprintf(`{"resourceType":"Group","id":"everyone","meta":{"lastUpdated":"%s"},"type":"person","actual":true,"member":[%s]}`,
@@ -100,7 +99,7 @@ func newNight(n int, text []byte) night {
 		all.systems = append(all.systems, group)
 	}
 	all.files = []bulktest.File{crashFile("Group", []string{group})}
-	for i := range 6 { // small files, that share parts
+	for i := range 6 { // small files that share parts
 		size := crashPatients / 6
 		all.files = append(all.files, crashFile("Patient", lines["Patient"][i*size:(i+1)*size]))
 	}
@@ -114,7 +113,7 @@ func newNight(n int, text []byte) night {
 	return all
 }
 
-// crashFile is a file whose lines are kept once for all its readers.
+// crashFile returns a file whose readers share one copy of its lines.
 func crashFile(kind string, lines []string) bulktest.File {
 	all := []byte(strings.Join(lines, "\n") + "\n")
 	return bulktest.File{Type: kind, Count: len(lines), Open: func() (io.ReadCloser, error) {
@@ -122,18 +121,18 @@ func crashFile(kind string, lines []string) bulktest.File {
 	}}
 }
 
-// sky says which night it is.
+// sky tells which night it is.
 type sky struct {
 	night    atomic.Int32
 	kickOffs atomic.Int64
 }
 
-// transactionTime goes on with each kick-off.
+// transactionTime advances with each kick-off.
 func (s *sky) transactionTime() time.Time {
 	return firstNight.AddDate(0, 0, int(s.night.Load())).Add(time.Duration(s.kickOffs.Add(1)) * time.Second)
 }
 
-// crashData is a server's data, that changes by night.
+// crashData is a server's data, which changes each night.
 type crashData struct {
 	*sky
 	nights []night

@@ -17,16 +17,16 @@ import (
 	"fhirkiln/sink"
 )
 
-// place is where a program that may be killed writes to: a folder or a bucket.
+// place is a folder or a bucket that a program writes to until it is killed.
 type place struct {
 	config string // sink and state of config.yaml
 	open   func(t *testing.T) files
-	staged func(t *testing.T) []string // what is not yet published, or was never to be
+	staged func(t *testing.T) []string // what is not yet published, or never will be
 	proxy  *proxy                      // in front of the bucket; nil for a folder
 	folder string                      // "" for a bucket
 }
 
-// files are those of a place.
+// files reads the files of a place.
 type files interface {
 	Open(ctx context.Context, key string) (sink.Reader, error)
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
@@ -34,17 +34,17 @@ type files interface {
 	Close() error
 }
 
-// How long a lease lasts without a sign of life, in a bucket; a folder's lasts as long as its
+// How long a lease lasts without a sign of life in a bucket. In a folder it lasts as long as its
 // process.
 const (
-	// shortLease is for processes that are killed, whose leases are waited out. Others may lose
-	// it too, on a machine that is busy for so long.
+	// shortLease is for killed processes, whose leases are waited out. Other processes may lose
+	// it, too, if the machine is busy for that long.
 	shortLease = "1s"
 	longLease  = "5s"
 )
 
-// places are kinds of places, by name. What they share, such as an S3 server, ends with the
-// test.
+// places returns the kinds of places by name. What they share, such as an S3 server, ends with
+// the test.
 func places(t *testing.T) map[string]func(t *testing.T, lease string) *place {
 	t.Helper()
 	g := newGateway(t, nil, nil, nil)
@@ -75,7 +75,7 @@ func newFolder(t *testing.T) *place {
 	}
 }
 
-// stagedNames are the files of a folder that are not in their places yet.
+// stagedNames returns the files of a folder that are not yet in place.
 func stagedNames(folder string) []string {
 	var names []string
 	there, _ := os.ReadDir(filepath.Join(folder, "_fhirkiln", "staging")) // comes and goes
@@ -110,7 +110,7 @@ state: {lease_ttl: %s}
 	}
 }
 
-// noFiles are those of a place where nothing ever was.
+// noFiles stands for a place that nothing was written to yet.
 type noFiles struct{}
 
 func (noFiles) Open(context.Context, string) (sink.Reader, error)             { return nil, fs.ErrNotExist }
@@ -120,8 +120,8 @@ func (noFiles) Load(context.Context, string) ([]byte, sink.Version, error) {
 }
 func (noFiles) Close() error { return nil }
 
-// watch calls step at each write to a folder that it sees, until the end: whatever is
-// written is under another name first. It returns when watching has ended.
+// watch calls step for each write to a folder that it sees, until ended is closed. Writes are
+// visible since every file first has another name. It returns when watching has ended.
 func watch(folder string, ended <-chan struct{}, step func()) {
 	before := ""
 	for {
@@ -137,7 +137,7 @@ func watch(folder string, ended <-chan struct{}, step func()) {
 	}
 }
 
-// keys are those of a place that begin with prefix.
+// keys returns a place's keys that begin with prefix.
 func keys(t *testing.T, f files, prefix string) []string {
 	t.Helper()
 	var all []string
@@ -151,7 +151,7 @@ func keys(t *testing.T, f files, prefix string) []string {
 	return all
 }
 
-// parquet are the keys of all parts that a glob finds.
+// parquet returns the keys of all parts that a glob finds.
 func parquet(t *testing.T, f files) []string {
 	t.Helper()
 	return slices.DeleteFunc(keys(t, f, ""), func(key string) bool { return !strings.HasSuffix(key, ".parquet") })

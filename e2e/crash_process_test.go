@@ -18,18 +18,18 @@ import (
 type instant struct {
 	what  string // time, server or store
 	part  float64
-	after bool // of a request: when it is done, and before its answer comes
+	after bool // after a request is done, but before its answer arrives
 }
 
 func (k *instant) String() string { return fmt.Sprintf("%s %.3f after=%v", k.what, k.part, k.after) }
 
-// reckoning is what a run takes that nobody disturbs.
+// reckoning is what an undisturbed run takes.
 type reckoning struct {
 	time          time.Duration
-	server, store int // requests; of a folder, the writes that were seen
+	server, store int // requests; for a folder, the writes seen
 }
 
-// draw chooses an instant. It lets some processes live.
+// draw chooses an instant, or nil to let the process live.
 func draw(random *rand.Rand) *instant {
 	k := &instant{part: random.Float64() * 1.05, after: random.IntN(2) == 0}
 	kinds := []string{"time", "server", "store", "store"}
@@ -37,7 +37,7 @@ func draw(random *rand.Rand) *instant {
 	return k
 }
 
-// process is a program that runs.
+// process is a running program.
 type process struct {
 	*exec.Cmd
 	stdout bytes.Buffer
@@ -45,7 +45,7 @@ type process struct {
 	ended  chan struct{}
 	err    error
 	asked  atomic.Bool // kill was called
-	killed bool        // and the signal ended it
+	killed bool        // the signal ended it
 }
 
 func (w *crashWorld) start(t *testing.T, args ...string) *process {
@@ -68,20 +68,20 @@ func (p *process) kill() {
 	p.Process.Kill()
 }
 
-// code waits for the end.
+// code waits for the end and returns the exit code.
 func (p *process) code() int {
 	<-p.ended
 	return exitCode(p.err)
 }
 
-// String waits for the end and says how it was.
+// String waits for the end and describes it.
 func (p *process) String() string {
 	return fmt.Sprintf("exit code %d (%v)\nstdout:\n%s\nstderr:\n%s", p.code(), p.err, &p.stdout, &p.stderr)
 }
 
-// wantsLease waits for the end, and says whether it was for want of a lease: on S3 a process
-// may lose it in a second of too much to do, to another one (12) or to nobody (10), or meet
-// the last sign of life of one that is gone (12).
+// wantsLease waits for the end, and reports whether the process ended for lack of a lease. On S3
+// a process may lose its lease in one busy second, to another process (12) or to nobody (10), or
+// find the last sign of life of a dead one (12).
 func (p *process) wantsLease() bool {
 	code := p.code()
 	return code == 12 || code == 10 && strings.Contains(p.stderr.String(), "the lease is lost: it could not be renewed")
@@ -91,14 +91,14 @@ func (p *process) wantsLease() bool {
 func (w *crashWorld) attempt(t *testing.T, k *instant, full reckoning) (p *process, used reckoning) {
 	t.Helper()
 	var counting sync.Mutex
-	// hit counts, and says whether this is the one to be killed at.
+	// hit counts, and reports whether this is the instant to kill at.
 	hit := func(what string, seen *int, of int) bool {
 		counting.Lock()
 		defer counting.Unlock()
 		*seen++
 		return k != nil && k.what == what && *seen == 1+int(k.part*float64(of))
 	}
-	started := make(chan struct{}) // the process is there to be killed
+	started := make(chan struct{}) // closed when there is a process to kill
 	kill := func() {
 		<-started
 		p.kill()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTermIsGoneOnFrom: a node that is drained, or a terminal that is closed, ends a run in
-// order, and the next one goes on.
+// TestTermIsGoneOnFrom checks that a drained node or a closed terminal ends a run in an orderly
+// way, and that the next run resumes it.
 func TestTermIsGoneOnFrom(t *testing.T) {
 	t.Parallel()
 	for name, newPlace := range places(t) {
@@ -47,7 +47,7 @@ func TestTermIsGoneOnFrom(t *testing.T) {
 	}
 }
 
-// TestInterruptGivesUp: who presses Ctrl-C does not want the run.
+// TestInterruptGivesUp checks that Ctrl-C gives up the run.
 func TestInterruptGivesUp(t *testing.T) {
 	t.Parallel()
 	for name, newPlace := range places(t) {
@@ -85,8 +85,8 @@ func TestInterruptGivesUp(t *testing.T) {
 	}
 }
 
-// signalMidway runs the program and signals it when a part of the large file is staged,
-// twice, as timeout(1) does.
+// signalMidway runs the program, and signals it twice, like timeout(1), when a part of the large
+// file is staged.
 func (w *crashWorld) signalMidway(t *testing.T, signal os.Signal) *process {
 	t.Helper()
 	w.shutGate()
@@ -106,7 +106,7 @@ func (w *crashWorld) signalMidway(t *testing.T, signal os.Signal) *process {
 func (w *crashWorld) finish(t *testing.T) *process {
 	t.Helper()
 	p := w.start(t)
-	if code := p.code(); code != 0 && code != 11 { // the first night has a line that is no resource
+	if code := p.code(); code != 0 && code != 11 { // the first night has a line that is not a resource
 		t.Fatal(p)
 	}
 	return p

@@ -15,19 +15,19 @@ import (
 	"testing"
 )
 
-// How many processes are killed in each place, 200 or with -short 20, and the seed of
-// when. To see a round again that has failed, give its seed, and 1 as the number.
+// How many processes are killed in each place (200, with -short 20), and the seed of the
+// instants. To repeat a failed round, give its seed, and 1 as the number.
 const (
 	killsVariable = "FHIRKILN_KILLS"
 	seedVariable  = "FHIRKILN_SEED"
 )
 
-// roundsAtOnce is more than there are cores: a round mostly waits, for a slow server or
-// for the lease of a process that is gone.
+// roundsAtOnce is more than the number of cores: a round mostly waits for a slow server or for
+// the lease of a dead process.
 const roundsAtOnce = 4
 
-// TestKilledAtAnyInstant kills programs with signal 9 and starts them again until they
-// are done, for several nights on which the server's data changes.
+// TestKilledAtAnyInstant kills programs with SIGKILL and restarts them until they finish, for
+// several nights on which the server's data changes.
 func TestKilledAtAnyInstant(t *testing.T) {
 	t.Parallel()
 	kills := uint64(200)
@@ -73,11 +73,11 @@ type crash struct {
 	newPlace func(t *testing.T, lease string) *place
 	seed     uint64
 	wanted   int64
-	full     map[bool]reckoning // of a run that nobody disturbs, by whether the feed is of a group
+	full     map[bool]reckoning // of an undisturbed run, by whether the feed is of a group
 	kills    atomic.Int64
 
 	mu     sync.Mutex
-	counts map[string]int // of what has happened in all rounds
+	counts map[string]int // what happened in all rounds, and how often
 }
 
 func (c *crash) count(what string, n int) {
@@ -89,7 +89,7 @@ func (c *crash) count(what string, n int) {
 	c.counts[what] += n
 }
 
-// reckon sees how long a first run takes.
+// reckon measures how long a first run takes.
 func (c *crash) reckon(t *testing.T) {
 	t.Helper()
 	if _, err := builtIn(); err != nil { // before the clock runs
@@ -107,7 +107,7 @@ func (c *crash) reckon(t *testing.T) {
 	}
 }
 
-// tell says what happened, and holds it against what the test is for.
+// tell logs what happened, and checks that the test met all that it is for.
 func (c *crash) tell(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
@@ -116,7 +116,7 @@ func (c *crash) tell(t *testing.T) {
 		t.Logf("%4d %s", c.counts[what], what)
 	}
 	if c.wanted < 100 {
-		return // a few may not have met everything
+		return // a few kills may not have met everything
 	}
 	for _, what := range []string{"runs that went on with another process's work", "kills within a file of which parts were staged", "parts kept over a kill"} {
 		if c.counts[what] == 0 {
@@ -125,7 +125,7 @@ func (c *crash) tell(t *testing.T) {
 	}
 }
 
-// round is one feed, on some nights.
+// round runs one feed for some nights.
 func (c *crash) round(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	group := random.IntN(3) == 0
@@ -161,7 +161,7 @@ func (c *crash) round(t *testing.T, seed uint64) {
 				t.Fatal(p)
 			}
 			if w.proxy != nil && attempt < 20 && w.leased(t) {
-				// It lost its lease when it had published, so that the next one cleans up.
+				// It lost its lease after publishing, so the next one cleans up.
 				c.count("processes that published and then lost their lease", 1)
 				continue
 			}
@@ -184,8 +184,8 @@ func (c *crash) round(t *testing.T, seed uint64) {
 	w.checkServer(t, c, f)
 }
 
-// autopsy looks at what a killed process has left. kept are the keys of parts that must
-// not be made again.
+// autopsy examines what a killed process left behind. kept has the keys of parts that must not
+// be made again.
 func (c *crash) autopsy(t *testing.T, w *crashWorld, kept map[string]bool) {
 	t.Helper()
 	f := w.open(t)
@@ -207,7 +207,7 @@ func (c *crash) autopsy(t *testing.T, w *crashWorld, kept map[string]bool) {
 		}
 		w.mu.Unlock()
 		if !bytes.HasPrefix(content, []byte("[")) {
-			continue // a lease's opening
+			continue // the opening of a lease
 		}
 		var things []struct {
 			Started *struct{} `json:"started"`
@@ -262,6 +262,6 @@ func (c *crash) autopsy(t *testing.T, w *crashWorld, kept map[string]bool) {
 	default:
 		c.count("kills, not kicked off yet", 1)
 	}
-	// Whatever instant it was: the feed's object and its parts are of one piece.
+	// Whatever instant it was, the feed's object and its parts are consistent.
 	w.checkLive(t, f, feed)
 }

@@ -20,7 +20,7 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// crashWorld is a server, a place and a feed between them, that programs are killed in.
+// crashWorld is a server, a place and a feed between them, in which programs are killed.
 type crashWorld struct {
 	*place
 	nights []night
@@ -30,25 +30,25 @@ type crashWorld struct {
 	feed   string
 	group  bool // the feed is of a group, with new members
 
-	leaseless int // processes that have ended for want of a lease
+	leaseless int // processes that ended for lack of a lease
 
 	mu    sync.Mutex
 	armed func(r *http.Request) (before, after func()) // of the present process
 	gate  *gate
 	jobs  []*crashJob
-	rows  map[string][]string // of parts that were read, by key
+	rows  map[string][]string // of parts already read, by key
 }
 
 // crashJob is an export that the server has begun.
 type crashJob struct {
 	path    string // of its status URL
-	asked   string // what for
+	asked   string // what was asked for
 	polled  int
 	deleted int
-	named   bool // a ledger was seen that names it
+	named   bool // a ledger that names it was seen
 }
 
-// newCrashWorld makes one whose parts are closed at so many MiB.
+// newCrashWorld makes a world whose parts are closed at partMiB.
 func newCrashWorld(t *testing.T, p *place, group bool, partMiB int) *crashWorld {
 	t.Helper()
 	return newNightsWorld(t, p, allNights(), group, partMiB)
@@ -89,7 +89,7 @@ feeds:
 	return w
 }
 
-// serve is slow, so that a random instant may fall anywhere, and remembers the jobs.
+// serve is slow, so that a random instant can fall anywhere. It records the jobs.
 func (w *crashWorld) serve(rw http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.mu.Lock()
 	armed, gate := w.armed, w.gate
@@ -118,7 +118,7 @@ func (w *crashWorld) serve(rw http.ResponseWriter, r *http.Request, next http.Ha
 			slow.gate = gate
 		}
 		rw = slow
-		r.Header.Del("Accept-Encoding") // would cost this process more than all else
+		r.Header.Del("Accept-Encoding") // compressing would cost this process more than all else
 	case strings.Contains(path, "/$export/job/"):
 		w.asked(r)
 	}
@@ -154,10 +154,10 @@ func (w *slowWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// gateBytes of the large file are more than one part and less than two.
+// gateBytes is where in the large file the gate is: after more than one part and less than two.
 const gateBytes = 6 << 20
 
-// gate holds the large file back in its middle.
+// gate stops the large file in its middle.
 type gate struct{ opened chan struct{} }
 
 func (w *crashWorld) shutGate() *gate {
@@ -175,9 +175,9 @@ func (w *crashWorld) openGate() {
 	w.gate = nil
 }
 
-// awaitOpen waits until the ledger says that p has staged a part of the large file, and p
-// adds nothing to it any more, being at the gate: who is stopped with an entry under way adds
-// it late, and leaves an entry that does not count.
+// awaitOpen waits until the ledger says that p has staged a part of the large file, and p, now at
+// the gate, no longer adds to the ledger. A process stopped in the middle of adding an entry
+// would add it late, and leave an entry that does not count.
 func (w *crashWorld) awaitOpen(t *testing.T, p *process) {
 	t.Helper()
 	var before []string
@@ -224,7 +224,7 @@ func (w *crashWorld) asked(r *http.Request) {
 	}
 }
 
-// state is the feed's object; the zero Feed if there is none.
+// state returns the feed's object, or the zero Feed if there is none.
 func (w *crashWorld) state(t *testing.T, f files) ledger.Feed {
 	t.Helper()
 	var feed ledger.Feed
@@ -241,7 +241,7 @@ func (w *crashWorld) state(t *testing.T, f files) ledger.Feed {
 	return feed
 }
 
-// leased says whether the feed's object names a holder of the lease.
+// leased reports whether the feed's object names a holder of the lease.
 func (w *crashWorld) leased(t *testing.T) bool {
 	t.Helper()
 	f := w.open(t)
@@ -249,7 +249,7 @@ func (w *crashWorld) leased(t *testing.T) bool {
 	return w.state(t, f).Lease != nil
 }
 
-// reports are those of all runs that were published, in order.
+// reports returns the reports of all published runs, in order.
 func (w *crashWorld) reports(t *testing.T, f files) []*lake.Report {
 	t.Helper()
 	var all []*lake.Report

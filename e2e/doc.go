@@ -1,7 +1,6 @@
-// Package e2e tests fhirkiln against real parts: its own binary as a process, DuckDB as
-// a reader of what it wrote, and versitygw as an S3 server.
+// Package e2e tests fhirkiln against real software: its own binary as a process, DuckDB as a
+// reader of its output, and versitygw as an S3 server.
 //
-// The product under test is a binary that is built in the root module, with that
-// module's versions of everything. Tests that need DuckDB want a C compiler and are
-// left out without one (build tag cgo).
+// The product under test is a binary built in the root module, with that module's versions of
+// everything. Tests with DuckDB need a C compiler and are skipped without one (build tag cgo).
 package e2e

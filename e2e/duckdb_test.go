@@ -56,7 +56,7 @@ func TestDuckDBCountsTheDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	report := runReport(t, dir, "demo", "--patients", "40", "--out", "out")
-	want := map[string]int64{} // the manifest's
+	want := map[string]int64{} // from the manifest
 	for _, f := range report.Files {
 		want[f.Type] += *f.Count
 	}
@@ -68,7 +68,7 @@ func TestDuckDBCountsTheDemo(t *testing.T) {
 	if len(want) < 19 {
 		t.Errorf("the demo has %d resource types, want all 19 of the population", len(want))
 	}
-	// The folders are partitions that hide no column.
+	// The folders are partitions, and hide no column.
 	source := counts(t, db, fmt.Sprintf("SELECT kiln_source || '/' || kiln_feed, count(*) FROM read_parquet('%s', hive_partitioning = true) GROUP BY 1",
 		glob(filepath.Join(dir, "out"))))
 	if len(source) != 1 || source["demo/demo"] != report.Resources {
@@ -92,7 +92,7 @@ func TestDuckDBReadsEveryColumn(t *testing.T) {
 	})
 }
 
-// readsEveryColumn reads the parts of a run that are in dir/lake, of so many types at least.
+// readsEveryColumn reads the parts of a run in dir/lake. There must be at least that many types.
 func readsEveryColumn(t *testing.T, dir string, report *lake.Report, types int) {
 	t.Helper()
 	db := openDuckDB(t)
@@ -101,8 +101,8 @@ func readsEveryColumn(t *testing.T, dir string, report *lake.Report, types int) 
 		name := filepath.Join(dir, "lake", p.Key)
 		for _, query := range []string{
 			"SELECT any_value(resourceType), count(*) FROM '%s'",
-			// The hash of a whole row makes DuckDB decode all of it. No two are equal, for __origin
-			// has the line.
+			// Hashing a whole row makes DuckDB decode all of it. No two rows are equal, since
+			// __origin has the line.
 			"SELECT resourceType, count(DISTINCT hash(t)) FROM '%s' t GROUP BY 1",
 		} {
 			got := counts(t, db, fmt.Sprintf(query, name))

@@ -23,14 +23,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Under nohup, or behind a script's &, these are ignored, and would be in the programs that
-	// are started here: those that a handler is for are not.
+	// Under nohup, or with & in a script, these signals are ignored, and child processes would
+	// inherit that. They do not if there is a handler.
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(s) {
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
-	// The machine's own settings of AWS, and its proxy, are none of the tests' business.
+	// The tests must not depend on the machine's AWS settings and proxy.
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if upper := strings.ToUpper(name); strings.HasPrefix(upper, "AWS_") || strings.HasSuffix(upper, "_PROXY") {
@@ -47,10 +47,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// environment is the machine's, for building: modules may come by way of its proxy.
+// environment is the machine's, for building: downloading modules may need its proxy.
 var environment = os.Environ()
 
-// builtIn builds fhirkiln once, in the root module, and returns the folder it is in.
+// builtIn builds fhirkiln once, in the root module, and returns the folder with the binary.
 var builtIn = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fhirkiln-e2e-")
 	if err != nil {
@@ -64,10 +64,10 @@ var builtIn = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// A program that takes longer than patience hangs: it is asked where, and then ended.
+// A program that takes longer than patience hangs. It is made to print where, and then ended.
 const patience = 3 * time.Minute
 
-// fhirkiln is a command of the built program in the folder dir.
+// fhirkiln returns a command of the built program in the folder dir.
 func fhirkiln(ctx context.Context, t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	bin, err := builtIn()
@@ -131,7 +131,7 @@ sink: {url: lake}
 	return server, dir
 }
 
-// exitCode is what a finished process answered, -1 if a signal ended it.
+// exitCode returns the exit code of a finished process, or -1 if a signal ended it.
 func exitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

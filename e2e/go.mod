@@ -1,5 +1,5 @@
-// End-to-end tests: the product against real parts. A module of its own, so that what
-// the tests need never chooses the product's versions.
+// End-to-end tests of the product against real software. They are a separate module, so that
+// test dependencies never choose the product's versions.
 module fhirkiln/e2e
 
 go 1.26.0

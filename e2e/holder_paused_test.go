@@ -13,18 +13,18 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// TestPausedHolder stops a run for longer than its lease. Another one takes over and
-// publishes; when the first wakes up, it publishes nothing more.
+// TestPausedHolder stops a run for longer than its lease. Another run takes over and publishes.
+// When the first one wakes up, it publishes nothing more.
 func TestPausedHolder(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, nil, nil, nil)
 	for _, tt := range []struct {
 		name      string
-		operation string // that it is stopped at; "" is while it downloads
-		key       string // is part of the object's
+		operation string // where the run is stopped; "" means while it downloads
+		key       string // part of the object's key
 		skip      int
-		behind    string // counted when a request for this has gone by
-		late      bool   // the request itself is passed on when the other is done
+		behind    string // counting starts after a request for this
+		late      bool   // the request itself is passed on when the other run is done
 	}{
 		{name: "downloading"},
 		{name: "before it publishes", operation: "ListParts", key: ".parquet"},
@@ -126,7 +126,8 @@ func TestPausedHolder(t *testing.T) {
 	}
 }
 
-// TestPausedOnDisk: there the lock holds as long as the process lives, stopped or not.
+// TestPausedOnDisk checks that on disk the lock holds as long as the process lives, stopped or
+// not.
 func TestPausedOnDisk(t *testing.T) {
 	t.Parallel()
 	w := newCrashWorld(t, newFolder(t), false, 1)

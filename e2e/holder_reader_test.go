@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// TestReaderWhileItPublishes reads a feed's object and what it names, again and again
-// while runs publish: whatever it names is there, whole.
+// TestReaderWhileItPublishes repeatedly reads a feed's object and what it names while runs
+// publish. Whatever it names exists and is whole.
 func TestReaderWhileItPublishes(t *testing.T) {
 	t.Parallel()
 	for name, newPlace := range places(t) {
@@ -19,7 +19,7 @@ func TestReaderWhileItPublishes(t *testing.T) {
 				for ended := false; !ended; {
 					select {
 					case <-p.ended:
-						ended = true // and one more look
+						ended = true // look once more
 					default:
 					}
 					runs := w.look(t)
@@ -36,7 +36,7 @@ func TestReaderWhileItPublishes(t *testing.T) {
 	}
 }
 
-// look reads all that the feed names at this moment, and returns how many runs it names.
+// look reads everything that the feed names now, and returns how many runs it names.
 func (w *crashWorld) look(t *testing.T) int {
 	t.Helper()
 	f := w.open(t)

@@ -11,12 +11,12 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// pairsOn is how often two runs of a feed are started together, by the kind of place. In a
-// bucket the one that waits does so for a third of a lease.
+// pairsOn is how often two runs of a feed are started together, by kind of place. In a bucket,
+// the one that waits does so for a third of a lease.
 var pairsOn = map[string]int{"disk": 50, "s3": 15}
 
-// TestTwoAtOnce starts two runs of a feed together: one works, and the other says why
-// it does not.
+// TestTwoAtOnce starts two runs of a feed together. One works, and the other says why it does
+// not.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, newPlace := range places(t) {
@@ -42,7 +42,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 func (w *crashWorld) pair(t *testing.T) {
 	t.Helper()
-	// Who works is held up until the other has ended, or works as well.
+	// The one that works is held up until the other has ended, or works as well.
 	begun := len(w.jobs)
 	held := make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
@@ -84,7 +84,7 @@ func (w *crashWorld) pair(t *testing.T) {
 	}
 }
 
-// smallNights are nights with two new patients each.
+// smallNights returns nights with two new patients each.
 func smallNights(count int) []night {
 	var nights []night
 	var lines []string

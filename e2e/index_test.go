@@ -17,8 +17,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// TestPhysicalOptions has DuckDB read the same rows of files of every codec, with small
-// pages and their index and bloom filters, and find single rows in them.
+// TestPhysicalOptions has DuckDB read the same rows from files of every codec, with small pages,
+// a page index and bloom filters, and find single rows in them.
 func TestPhysicalOptions(t *testing.T) {
 	t.Parallel()
 	const n = 5000
@@ -75,7 +75,7 @@ func TestPhysicalOptions(t *testing.T) {
 			if codecs != tt.codecs {
 				t.Errorf("the columns have %s", codecs)
 			}
-			if tt.Codec == "" { // those UUIDs are coded letter by letter: as matches they would take more
+			if tt.Codec == "" { // these UUIDs are encoded letter by letter; as matches they would take more space
 				size := one(t, db, fmt.Sprintf("SELECT total_compressed_size < 20 * %d FROM parquet_metadata('%s') WHERE path_in_schema = 'implicitRules'", n, name))
 				if size != "true" {
 					t.Error("the UUIDs take more than 20 bytes each")

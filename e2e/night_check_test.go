@@ -47,8 +47,7 @@ func (n *nights) learn(report *lake.Report) {
 	}
 }
 
-// check holds what is current against what was told, and what was told against the
-// world.
+// check compares the current state with what the server told, and that with the world.
 func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 	n.t.Helper()
 	current := n.current()
@@ -76,7 +75,7 @@ func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 	if after.Unfinished != nil || len(after.Ended) > 0 && night != killed || after.Lease != nil {
 		n.t.Errorf("%v: the feed is not at rest: %+v", n.story, after)
 	}
-	var types []string // the feed's when the run was begun
+	var types []string // the feed's types when the run began
 	for _, x := range report.Exports {
 		types = append(types, x.Types...)
 	}
@@ -102,7 +101,7 @@ func (n *nights) check(night kind, before ledger.Feed, report *lake.Report) {
 	}
 }
 
-// current is what DuckDB says.
+// current returns the current state according to DuckDB.
 func (n *nights) current() map[nightKey]int {
 	n.t.Helper()
 	o, queries := n.viewsOptions(), []string{}
@@ -146,7 +145,8 @@ func (n *nights) viewsOptions() views.Options {
 	return o
 }
 
-// nightVersionOf is what a published line is, a delete's Bundle too.
+// nightVersionOf returns the resource and version of a published line, which may be the Bundle
+// of a delete.
 func nightVersionOf(t *testing.T, line string) (nightKey, int) {
 	t.Helper()
 	var r struct {

@@ -15,7 +15,7 @@ import (
 	"fhirkiln/pipeline/lake"
 )
 
-// changeTypes leaves a type out for some nights.
+// changeTypes omits a type for some nights.
 func (n *nights) changeTypes() {
 	types := []string{"Patient", "Practitioner", "Observation"}
 	if n.night%10 < 4 {
@@ -29,14 +29,14 @@ type kind string
 
 const (
 	normal    kind = "normal"
-	full      kind = "full"      // everything is asked for again
+	full      kind = "full"      // everything is requested again
 	duplicate kind = "duplicate" // the transactionTime is that of the night before
-	old       kind = "old"       // it is older
-	unread    kind = "unread"    // it cannot be read
+	old       kind = "old"       // the transactionTime is older
+	unread    kind = "unread"    // the transactionTime cannot be parsed
 	failing   kind = "failing"   // a file is missing
-	killed    kind = "killed"    // and begun again in the morning
+	killed    kind = "killed"    // the run is killed, and restarted in the morning
 	holey     kind = "holey"     // the server says that something is missing
-	renamed   kind = "renamed"   // a group has another id
+	renamed   kind = "renamed"   // a group has a new id
 )
 
 func (n *nights) draw() kind {
@@ -46,14 +46,14 @@ func (n *nights) draw() kind {
 	}
 	k := kinds[n.rnd.IntN(len(kinds))]
 	if unfinished := n.feed().Unfinished != nil; unfinished && k == unread {
-		return normal // the exports of a run would have a time in part
+		return normal // only some exports of a run would have a time
 	}
 	return k
 }
 
 var errMorning = errors.New("the machine is gone")
 
-// pass lets a day and a night go by.
+// pass lets a day and a night pass.
 func (n *nights) pass(k kind) {
 	n.t.Helper()
 	before := n.feed()
@@ -121,7 +121,7 @@ func (n *nights) pass(k kind) {
 	n.check(k, before, report)
 }
 
-// missingFile has one file be missing, however often it is asked for.
+// missingFile makes one file missing, however often it is requested.
 func (n *nights) missingFile() bulktest.Fault {
 	var mu sync.Mutex
 	skip, path := n.rnd.IntN(6), ""

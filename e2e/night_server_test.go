@@ -11,7 +11,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// transactionTime is asked at each kick-off, before the data is.
+// transactionTime is called at each kick-off, before the data is read.
 func (w *nightWorld) transactionTime() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -24,12 +24,12 @@ func (w *nightWorld) transactionTime() time.Time {
 	return w.asOf
 }
 
-// nightSection makes files of what the world is at a kick-off.
+// nightSection makes files of the world's state at a kick-off.
 type nightSection func() []bulktest.File
 
 func (s nightSection) Files() []bulktest.File { return s() }
 
-// output is all resources, in a file or two for each type, and the groups.
+// output returns all resources, in one or two files for each type, and the groups.
 func (w *nightWorld) output() []bulktest.File {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +67,7 @@ func (w *nightWorld) output() []bulktest.File {
 	return append(files, bulktest.Lines("Group", groups...))
 }
 
-// deleted is what is not there any more. Its Bundles' ids are the deletes' numbers.
+// deleted returns what no longer exists. The Bundles' ids are the numbers of the deletes.
 func (w *nightWorld) deleted() []bulktest.File {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +88,7 @@ func (w *nightWorld) deleted() []bulktest.File {
 	return []bulktest.File{f}
 }
 
-// errors tells that something is missing.
+// errors says that something is missing.
 func (w *nightWorld) errors() []bulktest.File {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,7 +98,7 @@ func (w *nightWorld) errors() []bulktest.File {
 	return []bulktest.File{bulktest.Lines("OperationOutcome", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception"}]}`)}
 }
 
-// withhold has exports lack a resource, and say so, or no longer.
+// withhold makes exports lack a resource and say so, or ends that.
 func (w *nightWorld) withhold(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,14 +107,14 @@ func (w *nightWorld) withhold(on bool) {
 	}
 }
 
-// stick makes the server believe that it is then.
+// stick makes the server believe that the time is then.
 func (w *nightWorld) stick(then time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stuck = then
 }
 
-// rename gives a group another id, and returns those of all.
+// rename gives a group a new id, and returns the ids of all groups.
 func (w *nightWorld) rename() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -20,9 +20,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// TestThirtyNights lets a feed follow a server's changes for thirty nights of all kinds.
-// After each, what is current must be the newest of what the server has told, and after
-// each that moves the watermark, the server must have told all of it up to there.
+// TestThirtyNights lets a feed follow a server's changes for thirty nights of all kinds. After
+// each night, the current state must be the newest that the server has told. After each that
+// moves the watermark, the server must have told everything up to there.
 func TestThirtyNights(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(2)
@@ -40,7 +40,7 @@ func TestThirtyNights(t *testing.T) {
 		"no patient is exported alone":                {server: nightServer{tellsDeletes: true, refusesPost: true}, feed: pipeline.Feed{FullEvery: 11 * 24 * time.Hour}, types: true},
 		"deletes are not told":                        {server: nightServer{refusesPost: true, late: time.Minute}, feed: pipeline.Feed{Overlap: 2 * time.Minute}},
 	} {
-		for seed := range seeds { // chooses all but how far a killed process comes between two requests
+		for seed := range seeds { // determines all but how far a killed process gets between two requests
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
 				n := newNights(t, seed, test.server, test.feed)
@@ -70,12 +70,12 @@ type nights struct {
 	night  int
 	pipeline.Options
 
-	known map[nightKey]int          // the newest version that was told, by number
-	vague map[nightKey]map[int]bool // versions that were told without a transactionTime
-	gone  map[nightKey]bool         // deletes that were told so
+	known map[nightKey]int          // number of the newest version that the server told
+	vague map[nightKey]map[int]bool // versions told without a transactionTime
+	gone  map[nightKey]bool         // deletes told without one
 	seen  map[string]bool           // types that have parts
 	heal  func()                    // ends the fault of a failed night
-	story []string                  // what has happened, for who reads a failure
+	story []string                  // what has happened, for readers of a failure
 }
 
 func newNights(t *testing.T, seed uint64, s nightServer, feed pipeline.Feed) *nights {

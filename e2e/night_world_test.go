@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// nightServer is what a simulated server is like.
+// nightServer describes how a simulated server behaves.
 type nightServer struct {
 	tellsDeletes bool          // in the manifest's deleted section
-	sendsHistory bool          // under _since, of who is new in a group
-	refusesPost  bool          // and with it patient=
-	late         time.Duration // by which a change may be visible after its lastUpdated
+	sendsHistory bool          // with _since, of new members of a group
+	refusesPost  bool          // and so patient=
+	late         time.Duration // how long after its lastUpdated a change may become visible
 }
 
-// nightWorld is what the server knows: every version of every resource, and who was in
-// which group when. Safe for concurrent use.
+// nightWorld is what the server knows: every version of every resource, and which patients were
+// in which group when. Safe for concurrent use.
 type nightWorld struct {
 	nightServer
 
@@ -28,29 +28,29 @@ type nightWorld struct {
 	rnd      *rand.Rand
 	clock    time.Time
 	sequence int
-	keys     []nightKey // all that ever were
+	keys     []nightKey // all that ever existed
 	versions map[nightKey][]nightVersion
 	members  []nightMove
 	groups   []string // ids, by the group's number; servers change them
 
-	// What the next exports are made of.
-	stuck    time.Time // the server believes that it is then; zero: it knows
-	asOf     time.Time // of the newest export
-	withheld nightKey  // is missing, and there is an error file that says so; zero: nothing is
+	// What determines the next exports.
+	stuck    time.Time // the time that the server believes it is; zero: the real one
+	asOf     time.Time // time of the newest export
+	withheld nightKey  // missing, with an error file that says so; zero: nothing is missing
 	starts   []time.Time
 }
 
 type nightKey struct{ typ, id string }
 
-// nightVersion is a version of a resource, or that it was deleted.
+// nightVersion is a version of a resource, or its deletion.
 type nightVersion struct {
-	number  int       // of all changes of the world
-	visible time.Time // from when on exports have it
-	changed time.Time // what _since goes by
+	number  int       // counts all changes of the world
+	visible time.Time // when exports begin to have it
+	changed time.Time // what _since is compared with
 	line    string    // "" for a delete
 }
 
-// nightMove is that a patient joined or left a group.
+// nightMove says that a patient joined or left a group.
 type nightMove struct {
 	at      time.Time
 	group   int
@@ -71,17 +71,17 @@ func (w *nightWorld) tick(most time.Duration) {
 	w.clock = w.clock.Add(time.Millisecond + someOf(w.rnd, most))
 }
 
-// day is what happens between two nights. Without leaving, nobody leaves a group.
+// day simulates what happens between two nights. Unless leaving is set, nobody leaves a group.
 func (w *nightWorld) day(leaving bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clock = w.clock.Add(time.Millisecond) // what a kick-off just before has not seen is after it
+	w.clock = w.clock.Add(time.Millisecond) // changes that the last kick-off did not see are after it
 	for range w.rnd.IntN(12) {
 		w.change(leaving)
 	}
 }
 
-// sleepUntil lets the clock go on to a time of the next day.
+// sleepUntil advances the clock to a time of the next day.
 func (w *nightWorld) sleepUntil(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,7 +96,7 @@ func (w *nightWorld) now() time.Time {
 	return w.clock
 }
 
-// change does one thing. Several happen in one millisecond now and then.
+// change makes one change. Now and then several happen in one millisecond.
 func (w *nightWorld) change(leaving bool) {
 	if w.rnd.IntN(3) > 0 {
 		w.tick(time.Hour)
@@ -141,7 +141,7 @@ func (w *nightWorld) patients() []string {
 	return ids
 }
 
-// put makes a new version of k, which comes back if it was deleted, or deletes it.
+// put makes a new version of k, which restores it if it was deleted, or deletes it.
 func (w *nightWorld) put(k nightKey, gone bool) {
 	old := w.versions[k]
 	if gone && (len(old) == 0 || old[len(old)-1].line == "") {
@@ -158,8 +158,7 @@ func (w *nightWorld) put(k nightKey, gone bool) {
 	w.versions[k] = append(old, v)
 }
 
-// line is a resource whose language is the version's number, and which mostly tells when
-// it changed.
+// line returns a resource whose language is the version's number. It mostly says when it changed.
 func (w *nightWorld) line(k nightKey, v nightVersion) string {
 	zone := time.FixedZone("", w.rnd.IntN(3)*3600)
 	meta := []string{"", `,"meta":{"versionId":"1"}`}[w.rnd.IntN(2)]
@@ -173,7 +172,7 @@ func (w *nightWorld) line(k nightKey, v nightVersion) string {
 	return fmt.Sprintf(`{"resourceType":%q,"id":%q%s,"language":"%d"%s}`, k.typ, k.id, meta, v.number, subject)
 }
 
-// patient is whose resource it is, "" for nobody's.
+// patient returns the patient that a resource belongs to, or "" if none.
 func (k nightKey) patient() string {
 	switch k.typ {
 	case "Patient":
@@ -208,7 +207,7 @@ func (w *nightWorld) isMember(group int, patient string, at time.Time) bool {
 	return in
 }
 
-// joined is when a patient came into a group the last time.
+// joined returns when a patient last joined a group.
 func (w *nightWorld) joined(patient string, at time.Time) (t time.Time) {
 	for _, m := range w.members {
 		if m.in && m.patient == patient && !m.at.After(at) {
@@ -218,7 +217,7 @@ func (w *nightWorld) joined(patient string, at time.Time) (t time.Time) {
 	return t
 }
 
-// newest is the version of k that an export as of at has.
+// newest returns the version of k in an export as of at.
 func (w *nightWorld) newest(k nightKey, at time.Time) (newest nightVersion, ok bool) {
 	for _, v := range w.versions[k] {
 		if !v.visible.After(at) {
@@ -228,9 +227,9 @@ func (w *nightWorld) newest(k nightKey, at time.Time) (newest nightVersion, ok b
 	return newest, ok
 }
 
-// due are the versions that a feed must know of that is complete up to at, for the types
-// that it has: those of who was in a group at all kick-offs since the last time that this
-// was asked, and of nobody. Deletes are told of everybody.
+// due returns the versions of the given types that a feed complete up to at must know: those of
+// patients who were in a group at all kick-offs since the last call of due, and those of no
+// patient. The server tells everybody's deletes.
 func (w *nightWorld) due(at time.Time, types []string) map[nightKey]nightVersion {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -246,8 +245,7 @@ func (w *nightWorld) due(at time.Time, types []string) map[nightKey]nightVersion
 	return due
 }
 
-// wasMember says whether a patient was in some group, and could be listed there, at all
-// kick-offs.
+// wasMember reports whether a patient was in some group, and visible there, at all kick-offs.
 func (w *nightWorld) wasMember(patient string) bool {
 	if patient == "" {
 		return true
@@ -263,14 +261,14 @@ func (w *nightWorld) wasMember(patient string) bool {
 	return false
 }
 
-// isDelete says whether the change of that number is a delete.
+// isDelete reports whether the change with that number is a delete.
 func (w *nightWorld) isDelete(k nightKey, number int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.versions[k], func(v nightVersion) bool { return v.number == number && v.line == "" })
 }
 
-// movesOf is who joined and left what when, for who reads a failure.
+// movesOf returns when a patient joined and left groups, for readers of a failure.
 func (w *nightWorld) movesOf(patient string) (moves []nightMove) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -282,7 +280,7 @@ func (w *nightWorld) movesOf(patient string) (moves []nightMove) {
 	return moves
 }
 
-// someOf is a part of d, in milliseconds.
+// someOf returns a random part of d, in milliseconds.
 func someOf(rnd *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(rnd.Int64N(int64(d))).Truncate(time.Millisecond)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestCommandsWithTombstones runs the commands for DuckDB that the README and convert
-// show, over a lake that has tombstones: they are no resources.
+// TestCommandsWithTombstones runs the DuckDB commands shown by the README and convert on a lake
+// with tombstones, which are not resources.
 func TestCommandsWithTombstones(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
@@ -40,7 +40,7 @@ func TestCommandsWithTombstones(t *testing.T) {
 	}
 }
 
-// publishedRun is the one run that a lake has a Patient of.
+// publishedRun returns the only run with a Patient in a lake.
 func publishedRun(t *testing.T, lake string) lakeRun {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(lake, lakeRun{name: "*", feed: "*", source: "*"}.folder("Patient")))

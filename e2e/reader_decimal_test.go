@@ -15,13 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rowGroups is how many row groups a part has.
+// rowGroups returns the number of a part's row groups.
 func rowGroups(t *testing.T, part string) int64 {
 	t.Helper()
 	return number(t, openDuckDB(t), "SELECT count(DISTINCT row_group_id) FROM parquet_metadata('"+part+"')")
 }
 
-// lexemes are numbers of all forms, their neighbours apart in size, as JSON may have them.
+// lexemes returns numbers in all forms that JSON allows. Neighbors differ in size.
 func lexemes() []string {
 	all := []string{
 		"0", "-0", "0.0", "-0.0", "0e0", "-0e-5", "1", "-1", "1.0", "-1.50", "1e3", "-1E-3", "1.5e+2", "100", "0.1",
@@ -47,7 +47,7 @@ func lexemes() []string {
 			all = append(all, sign+digits+"e"+strconv.Itoa(random.IntN(30)-15))
 		}
 	}
-	for i, l := range all { // no zeros in front, but for 0.x
+	for i, l := range all { // no leading zeros, except in 0.x
 		digits := strings.TrimPrefix(l, "-")
 		if trimmed := strings.TrimLeft(digits, "0"); trimmed != digits && trimmed != "" && trimmed[0] >= '1' && trimmed[0] <= '9' {
 			all[i] = strings.TrimSuffix(l, digits) + trimmed
@@ -56,8 +56,8 @@ func lexemes() []string {
 	return all
 }
 
-// scaled is a number times 10^9, rounded half to even, or nil if DECIMAL(38, 9) cannot
-// hold it.
+// scaled returns a number times 10^9, rounded half to even, or nil if DECIMAL(38, 9) cannot hold
+// it.
 func scaled(t *testing.T, lexeme string) *big.Int {
 	t.Helper()
 	n, ok := new(big.Rat).SetString(lexeme)
@@ -65,7 +65,7 @@ func scaled(t *testing.T, lexeme string) *big.Int {
 		t.Fatalf("%q is not a number", lexeme)
 	}
 	n.Mul(n, big.NewRat(1e9, 1))
-	// FloatString rounds half away from zero: that half is even or odd is seen below.
+	// FloatString rounds half away from zero. Rounding half to even is below.
 	up, _ := new(big.Int).SetString(n.FloatString(0), 10)
 	over := new(big.Rat).Sub(new(big.Rat).SetInt(up), n)
 	if over.Abs(over).Cmp(big.NewRat(1, 2)) == 0 && up.Bit(0) == 1 {
@@ -77,7 +77,7 @@ func scaled(t *testing.T, lexeme string) *big.Int {
 	return up
 }
 
-// shown prints a scaled number as DuckDB prints DECIMAL(38, 9).
+// shown formats a scaled number like DuckDB formats DECIMAL(38, 9).
 func shown(n *big.Int) string {
 	if n == nil {
 		return "NULL"
@@ -85,8 +85,8 @@ func shown(n *big.Int) string {
 	return new(big.Rat).SetFrac(n, big.NewInt(1e9)).FloatString(9)
 }
 
-// TestReaderDecimals has DuckDB read numbers of all forms, and compare with them: in
-// small row groups, whose statistics must not hide one.
+// TestReaderDecimals has DuckDB read numbers of all forms and compare with them, in small row
+// groups, whose statistics must not hide any.
 func TestReaderDecimals(t *testing.T) {
 	t.Parallel()
 	all := lexemes()
@@ -135,8 +135,8 @@ func TestReaderDecimals(t *testing.T) {
 	}
 }
 
-// checkBounds compares the statistics of each row group with its values: not every
-// reader is as careful with those of decimals as DuckDB.
+// checkBounds compares the statistics of each row group with its values: not every reader is as
+// careful with the statistics of decimals as DuckDB.
 func checkBounds(t *testing.T, db *sql.DB, part string, values []*big.Int) {
 	t.Helper()
 	_, groups := table(t, db, `

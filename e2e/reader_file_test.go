@@ -18,8 +18,8 @@ import (
 // leaf is a column of a layout without fields.
 type leaf struct {
 	*columnar.Field
-	path        string // as Parquet has it: name, list, element, given, list, element
-	identifying bool   // it is of a name, an address, telecom or an identifier, or of birth or death
+	path        string // in Parquet: name, list, element, given, list, element
+	identifying bool   // part of a name, address, telecom or identifier, or of birth or death
 }
 
 func leaves(prefix string, fields []*columnar.Field) []leaf {
@@ -43,8 +43,8 @@ func leaves(prefix string, fields []*columnar.Field) []leaf {
 	return all
 }
 
-// TestReaderStatistics asks DuckDB which columns have least and greatest values in the
-// footer, where every column is filled.
+// TestReaderStatistics asks DuckDB which columns have minimum and maximum values in the footer of
+// a part in which every column has values.
 func TestReaderStatistics(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -69,7 +69,7 @@ FROM parquet_metadata('%s')`, filepath.Join(dir, columnar.LayoutPath, typ, "*", 
 				bounded = false
 			}
 			if strings.HasPrefix(l.path, "__extension,") || strings.HasPrefix(l.path, "__origin,") {
-				bounded = false // the part has none
+				bounded = false // the part has no such values
 			}
 			want[l.path] = fmt.Sprint(bounded)
 		}
@@ -89,7 +89,7 @@ FROM parquet_metadata('%s')`, filepath.Join(dir, columnar.LayoutPath, typ, "*", 
 	}
 }
 
-// TestReaderSideStatistics does the same for what fhirkiln adds.
+// TestReaderSideStatistics does the same for the columns that fhirkiln adds.
 func TestReaderSideStatistics(t *testing.T) {
 	t.Parallel()
 	part := partFile(t, `{"resourceType":"Patient","foo":1,"contained":[{"id":"c"}],"extension":[{"url":"u","extension":[{"url":"v","valueCode":"c"}]}],"multipleBirthInteger":2}
@@ -120,8 +120,8 @@ func TestReaderMetadata(t *testing.T) {
 		if diff := cmp.Diff(want, rows); diff != "" {
 			t.Errorf("%s: metadata (-want +DuckDB):\n%s", typ, diff)
 		}
-		// Every field has an id, and no two the same; the groups between a list and its
-		// elements are no fields, and the root is none.
+		// Every field has a unique id. The root and the groups between a list and its elements
+		// are not fields.
 		if got := one(t, db, "SELECT string_agg(DISTINCT name, ' ') FROM parquet_schema('"+part+"') WHERE field_id IS NULL AND name <> '"+typ+"'"); got != "list" {
 			t.Errorf("%s: fields without id: %s", typ, got)
 		}
@@ -134,8 +134,8 @@ func TestReaderMetadata(t *testing.T) {
 	}
 }
 
-// TestReaderPartitions reads types with a root element source, which a partition of that
-// name would hide.
+// TestReaderPartitions reads types with a root element source, which a partition of that name
+// would hide.
 func TestReaderPartitions(t *testing.T) {
 	t.Parallel()
 	var types []string

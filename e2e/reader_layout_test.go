@@ -21,8 +21,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// layoutExample is a line of NDJSON in docs/layout.md, and the values that the page says
-// its row has.
+// layoutExample is a line of NDJSON in docs/layout.md, with the values of its row according to
+// the page.
 type layoutExample struct {
 	fence
 	resourceType string
@@ -30,7 +30,7 @@ type layoutExample struct {
 	want         [][2]string // expression, value
 }
 
-// layoutExamples are the page's: each block of JSON that has a block of text behind it.
+// layoutExamples returns the page's examples: each block of JSON followed by a block of text.
 func layoutExamples(t *testing.T) []layoutExample {
 	t.Helper()
 	var all []layoutExample
@@ -62,8 +62,8 @@ func layoutExamples(t *testing.T) []layoutExample {
 	return all
 }
 
-// TestLayoutPage converts every example of docs/layout.md, in one file, and compares
-// what the page says with what DuckDB reads. Then it restores them.
+// TestLayoutPage converts all examples of docs/layout.md in one file, and compares what the page
+// says with what DuckDB reads. Then it restores them.
 func TestLayoutPage(t *testing.T) {
 	t.Parallel()
 	examples := layoutExamples(t)
@@ -86,7 +86,7 @@ func TestLayoutPage(t *testing.T) {
 		for _, w := range e.want {
 			expressions = append(expressions, w[0])
 		}
-		var unnamed []string // columns that the page says nothing of
+		var unnamed []string // columns that the page does not mention
 		for _, f := range columnar.LayoutOf(e.resourceType).Fields {
 			if !slices.Contains([]string{"resourceType", "id", "__origin"}, f.Name) && !e.names(f.Name) {
 				unnamed = append(unnamed, f.Name)
@@ -128,14 +128,14 @@ func TestLayoutPage(t *testing.T) {
 	}
 }
 
-// names says whether the page names a column of the example's row.
+// names reports whether the page names a column of the example's row.
 func (e *layoutExample) names(column string) bool {
 	word := regexp.MustCompile(`(^|[^\w.])` + column + `\b`)
 	return slices.ContainsFunc(e.want, func(w [2]string) bool { return word.MatchString(w[0]) })
 }
 
-// oneForm is a line in one of its many forms. jsontext does not read escaped lone
-// surrogates, and lines with such come back as they were.
+// oneForm returns a line in canonical form. jsontext does not accept escaped lone surrogates;
+// lines with those are restored verbatim.
 func oneForm(t *testing.T, line string) string {
 	if strings.Contains(line, `\ud83d`) {
 		return line
@@ -174,7 +174,7 @@ func TestLayoutPageQuarantine(t *testing.T) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("quarantine (-page +file):\n%s", diff)
 	}
-	// The bytes are the lines', where line and offset say.
+	// The bytes are those at line and offset.
 	lines := strings.SplitAfter(input, "\n")
 	for entry := range strings.Lines(string(got)) {
 		var q struct {

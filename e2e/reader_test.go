@@ -19,12 +19,12 @@ import (
 // fence is a fenced block of a page in docs/.
 type fence struct {
 	heading string // the nearest one above it
-	info    string // behind the opening fence: "sql duckdb"
-	body    string // without the fences; ends with a line end
+	info    string // after the opening fence, such as "sql duckdb"
+	body    string // without the fences; ends with a newline
 	line    int    // of the page, where the body begins
 }
 
-// fences are the fenced blocks of a page, in order.
+// fences returns the fenced blocks of a page, in order.
 func fences(t *testing.T, page string) []fence {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", page))
@@ -65,8 +65,8 @@ func session(t *testing.T) *sql.DB {
 	return db
 }
 
-// table runs a query and returns the names of its columns and its rows, all values as
-// text and null as NULL.
+// table runs a query and returns its column names and its rows, with all values as text and null
+// as NULL.
 func table(t *testing.T, db *sql.DB, query string) (names []string, rows [][]string) {
 	t.Helper()
 	query = strings.TrimRight(query, "; \n")
@@ -101,7 +101,7 @@ func table(t *testing.T, db *sql.DB, query string) (names []string, rows [][]str
 	return names, rows
 }
 
-// one runs a query that has one value, and returns it as text.
+// one runs a query with a single value, and returns it as text.
 func one(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
 	_, rows := table(t, db, query)
@@ -111,8 +111,8 @@ func one(t *testing.T, db *sql.DB, query string) string {
 	return rows[0][0]
 }
 
-// partFile writes one part of NDJSON, with row groups of so many bytes of it, and
-// returns its name.
+// partFile writes NDJSON as one part, with row groups of rowGroupBytes of NDJSON, and returns the
+// part's name.
 func partFile(t *testing.T, ndjson string, rowGroupBytes int64) string {
 	t.Helper()
 	var part bytes.Buffer
@@ -142,7 +142,8 @@ func writeFile(t *testing.T, name, text string) {
 	}
 }
 
-// partsOf is DuckDB's list of a resource type's parts in a folder that fhirkiln wrote.
+// partsOf returns DuckDB's table function over a resource type's parts in a folder written by
+// fhirkiln.
 func partsOf(dir, resourceType string) string {
 	return fmt.Sprintf("read_parquet('%s', hive_partitioning = true, hive_types_autocast = false)",
 		filepath.Join(dir, columnar.LayoutPath, resourceType, "*", "*", "*", "*.parquet"))

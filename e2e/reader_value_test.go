@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ids are the values of a query's one column, sorted.
+// ids returns the sorted values of a query's only column.
 func ids(t *testing.T, db *sql.DB, query string) []string {
 	t.Helper()
 	_, rows := table(t, db, query)
@@ -30,7 +30,7 @@ func ids(t *testing.T, db *sql.DB, query string) []string {
 	return all
 }
 
-// TestReaderTimes does with dates what TestReaderDecimals does with numbers.
+// TestReaderTimes does for dates what TestReaderDecimals does for numbers.
 func TestReaderTimes(t *testing.T) {
 	t.Parallel()
 	dates := []string{
@@ -87,8 +87,8 @@ func TestReaderTimes(t *testing.T) {
 	}
 }
 
-// TestReaderTexts has DuckDB read texts back, and look for codes, whose row groups have
-// statistics, and for names, whose have none.
+// TestReaderTexts has DuckDB read texts back and look for codes, whose columns have statistics, and
+// for names, whose columns have none.
 func TestReaderTexts(t *testing.T) {
 	t.Parallel()
 	texts := []string{
@@ -131,7 +131,7 @@ func TestReaderTexts(t *testing.T) {
 	}
 }
 
-// TestReaderNesting counts and adds up what is four lists deep.
+// TestReaderNesting counts and adds up values four lists deep.
 func TestReaderNesting(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 5))
@@ -142,7 +142,7 @@ func TestReaderNesting(t *testing.T) {
 		case 0: // absent
 		default:
 			fmt.Fprintf(&ndjson, ",%q:[", name)
-			for i := range n - 1 { // or empty
+			for i := range n - 1 { // may be empty
 				if i > 0 {
 					ndjson.WriteByte(',')
 				}
@@ -182,8 +182,8 @@ FROM '`+part+`' e, UNNEST(e.item) AS u(i), UNNEST(i.detail) AS v(d), UNNEST(d.su
 	}
 }
 
-// TestReaderSmallFiles reads a part of one row, and of one row without anything in it;
-// no rows make no part.
+// TestReaderSmallFiles reads parts with one row and with one empty row. Without rows there is no
+// part.
 func TestReaderSmallFiles(t *testing.T) {
 	t.Parallel()
 	db := session(t)

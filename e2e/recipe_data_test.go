@@ -19,14 +19,14 @@ import (
 	"fhirkiln/bulk/bulktest/population"
 )
 
-// recipeData is the newest version of each resource that is in a lake, as NDJSON: by
-// type, then by source and id.
+// recipeData is the newest version of each resource in a lake as NDJSON, by type, then by source
+// and id.
 type recipeData map[string]map[sourceID]string
 
 type sourceID struct{ source, id string }
 
-// recipeLake makes the folder lake in dir, of three runs, and returns what is in it. The
-// ids of its two sources collide. Some resources are in more than one run.
+// recipeLake creates the folder lake with three runs in dir, and returns its data. The ids of its
+// two sources collide. Some resources are in more than one run.
 func recipeLake(t *testing.T, dir string) recipeData {
 	t.Helper()
 	data := recipeData{}
@@ -42,7 +42,7 @@ func recipeLake(t *testing.T, dir string) recipeData {
 	return data
 }
 
-// populationNDJSON is all that the page's members have, of the members from to to.
+// populationNDJSON returns all resources of the page's members numbered from <= n < to.
 func populationNDJSON(t *testing.T, from, to int) string {
 	t.Helper()
 	world := population.New(population.Options{Seed: 1, Patients: 200})
@@ -60,13 +60,13 @@ func populationNDJSON(t *testing.T, from, to int) string {
 	return all.String()
 }
 
-// add converts NDJSON into the lake, as a later run than all before it.
+// add converts NDJSON into the lake, as a run later than all before it.
 func (d recipeData) add(t *testing.T, dir, source, runName, ndjson string) {
 	t.Helper()
 	work := t.TempDir()
 	writeFile(t, filepath.Join(work, "in.ndjson"), ndjson)
 	run(t, work, "convert", "in.ndjson", "--out", "out", "--source", source)
-	// Its parts move to a run of the wanted name: names tell time by the second.
+	// Move its parts to a run with the wanted name: generated names have a resolution of a second.
 	err := filepath.WalkDir(filepath.Join(work, "out", "r4-core-1"), func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -105,13 +105,13 @@ func each[T any](d recipeData, resourceType string, do func(key sourceID, resour
 	}) {
 		var resource T
 		if err := json.Unmarshal([]byte(d[resourceType][key]), &resource); err != nil {
-			panic(err) // the data is of these tests, or the population's
+			panic(err) // the data is from these tests or the population
 		}
 		do(key, resource)
 	}
 }
 
-// The parts of resources that the recipes ask for.
+// The parts of resources that the recipes use.
 type (
 	coding struct{ System, Code, Display string }
 
@@ -141,8 +141,8 @@ type (
 	}
 )
 
-// span is the time that a date, dateTime or instant names, from its first moment up to
-// the one behind its last. It is zero for what names none.
+// span returns the time that a date, dateTime or instant names, from its first moment to the one
+// after its last. It is zero if text names none.
 func span(text string) (start, end time.Time) {
 	var err error
 	switch len(text) {
@@ -169,11 +169,11 @@ func span(text string) (start, end time.Time) {
 	return start.UTC(), end.UTC()
 }
 
-// always and forever are before and behind all that a period may be.
+// always and forever are before and after every possible period.
 var always, forever = time.Time{}.Add(1), time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// times are the first moment of a period and the one behind its last. It is not ok if
-// one of its dates names none.
+// times returns the first moment of a period and the one after its last. It is not ok if one of
+// the period's dates is invalid.
 func (p period) times() (since, until time.Time, ok bool) {
 	since, until = always, forever
 	if p.Start != "" {
@@ -185,7 +185,7 @@ func (p period) times() (since, until time.Time, ok bool) {
 	return since, until, !since.IsZero() && !until.IsZero()
 }
 
-// one is the code of the first coding of a code system, else of any, else the text.
+// one returns the code of the first coding from a code system, else from any, else the text.
 func (c concept) one(system string) string {
 	code := ""
 	for _, coding := range c.Coding {
@@ -197,7 +197,7 @@ func (c concept) one(system string) string {
 	return cmp.Or(code, c.Text)
 }
 
-// firstStart is where the first of the dates that is one begins, zero if none is.
+// firstStart returns the start of the first valid date, or zero if there is none.
 func firstStart(dates ...string) time.Time {
 	for _, d := range dates {
 		if start, _ := span(d); !start.IsZero() {
@@ -207,7 +207,7 @@ func firstStart(dates ...string) time.Time {
 	return time.Time{}
 }
 
-// target is the type and the id that a Reference names.
+// target returns the type and the id that a Reference names.
 func target(ref string) (typ, id string) {
 	if uuid, ok := strings.CutPrefix(ref, "urn:uuid:"); ok {
 		return "", uuid
@@ -220,7 +220,7 @@ func target(ref string) (typ, id string) {
 	return steps[len(steps)-2], steps[len(steps)-1]
 }
 
-// orNull is a text as DuckDB's results have it here.
+// orNull returns a text as in DuckDB's results here.
 func orNull(s string) string {
 	if s == "" {
 		return "NULL"
@@ -228,7 +228,7 @@ func orNull(s string) string {
 	return s
 }
 
-// timestamp is a time as DuckDB prints it.
+// timestamp formats a time like DuckDB.
 func timestamp(t time.Time) string {
 	if t.IsZero() {
 		return "NULL"
@@ -236,7 +236,7 @@ func timestamp(t time.Time) string {
 	return t.Format("2006-01-02 15:04:05.999999-07")
 }
 
-// day is a time's day as DuckDB prints it.
+// day formats a time's day like DuckDB.
 func day(t time.Time) string {
 	if t.IsZero() {
 		return "NULL"

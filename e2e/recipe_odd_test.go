@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLatest has what file and line do not tell apart: files have one name where their
-// URLs differ in their query alone.
+// TestLatest has rows with the same file and line: files whose URLs differ only in the query have
+// the same name.
 func TestLatest(t *testing.T) {
 	t.Parallel()
 	file := func(rows ...lakeRow) lakeFile { return lakeFile{name: "https://payer.example/f", rows: rows} }
@@ -48,7 +48,7 @@ func TestLatest(t *testing.T) {
 	}
 }
 
-// TestConvertTwice has rows that only their place in Parquet tells apart.
+// TestConvertTwice has rows that differ only in their place in Parquet.
 func TestConvertTwice(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -61,8 +61,8 @@ func TestConvertTwice(t *testing.T) {
 	}
 }
 
-// TestOddAnswers runs the page's query on what is no questionnaire's answer: none of it
-// ends the query, and what is right beside it is found.
+// TestOddAnswers runs the page's query on invalid answers of questionnaires. None of them fails
+// the query, and it finds the valid answers beside them.
 func TestOddAnswers(t *testing.T) {
 	t.Parallel()
 	const beside = `{"linkId":"beside","answer":[{"valueDecimal":2.50}]}`
@@ -110,8 +110,8 @@ func TestOddAnswers(t *testing.T) {
 	}
 }
 
-// TestReadable holds the page's macro to what JSON is: texts that DuckDB takes come
-// through as they are.
+// TestReadable checks the page's macro against JSON's rules: texts that DuckDB accepts pass
+// unchanged.
 func TestReadable(t *testing.T) {
 	t.Parallel()
 	setup, _ := recipes(t)
@@ -127,7 +127,7 @@ func TestReadable(t *testing.T) {
 		`{"a":"\"value\":5"}`:                  `"value":5`,
 		`{"a":"value","b":":5"}`:               `value`,
 		`{"value":1,"a":{"value" : -1.50e+3}}`: `{"value":"-1.50e+3"}`,
-		`{"a":1.50}`:                           `1.5`, // of decimals alone
+		`{"a":1.50}`:                           `1.5`, // only decimals
 		`{"a"`:                                 `NULL`,
 	} {
 		if got := one(t, db, "SELECT readable("+literal(in)+") ->> 'a'"); got != want {

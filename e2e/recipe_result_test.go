@@ -86,7 +86,7 @@ type coverage struct {
 	Period      period
 }
 
-// isSpan says whether anybody can tell whom a coverage covers from when to when.
+// isSpan reports whether a coverage says whom it covers, from when to when.
 func (c coverage) isSpan() (member string, from, to time.Time, ok bool) {
 	_, member = target(c.Beneficiary.Reference)
 	from, to, ok = c.Period.times()
@@ -172,7 +172,7 @@ func latestWeights(d recipeData) (rows [][]string) {
 		}
 		member := sourceID{key.source, id}
 		at := firstStart(w.EffectiveDateTime, w.EffectiveInstant, w.EffectivePeriod.Start)
-		if before, ok := latest[member]; !ok || at.After(before.at) { // of two at once the one with the lower id, which comes first
+		if before, ok := latest[member]; !ok || at.After(before.at) { // of two at the same time, the one with the lower id, which comes first
 			latest[member] = taken{at, kg}
 		}
 	})
@@ -191,7 +191,7 @@ func decimals(d recipeData) (rows [][]string) {
 	return rows
 }
 
-// decimal is a number as DECIMAL(38, 9) prints.
+// decimal formats a number like DECIMAL(38, 9).
 func decimal(lexeme json.Number) string {
 	if lexeme == "" {
 		return "NULL"
@@ -235,7 +235,7 @@ func (s *sum) text() string {
 	return s.total.FloatString(2)
 }
 
-// year is a time's, as text.
+// year returns a time's year as text.
 func year(t time.Time) string {
 	if t.IsZero() {
 		return "NULL"
@@ -243,7 +243,7 @@ func year(t time.Time) string {
 	return fmt.Sprint(t.Year())
 }
 
-// sumRows are the sums of a grouping, each behind its keys.
+// sumRows returns the sums of a grouping, each after its keys.
 func sumRows(sums map[[4]string]*sum, row func(key [4]string, s *sum) []string) (rows [][]string) {
 	for _, key := range slices.SortedFunc(maps.Keys(sums), func(a, b [4]string) int { return slices.Compare(a[:], b[:]) }) {
 		rows = append(rows, row(key, sums[key]))

@@ -20,14 +20,14 @@ type recipe struct {
 	number  int // among those under the heading, from 1
 	sql     string
 	line    int    // of the page
-	result  string // that the page shows, "" if none
+	result  string // as shown on the page, "" if none
 }
 
 func (r recipe) name() string { return fmt.Sprintf("%s %d", r.heading, r.number) }
 
 const setupHeading = "Before you start"
 
-// recipes are the page's; setup is what all of them need.
+// recipes returns the page's recipes; setup is what all of them need.
 func recipes(t *testing.T) (setup string, all []recipe) {
 	t.Helper()
 	blocks := fences(t, "query.md")
@@ -50,7 +50,7 @@ func recipes(t *testing.T) (setup string, all []recipe) {
 	return setup, all
 }
 
-// recipeSession is a DuckDB in the folder dir, with the page's definitions.
+// recipeSession opens a DuckDB in the folder dir, with the page's definitions.
 func recipeSession(t *testing.T, dir, setup string) *sql.DB {
 	t.Helper()
 	db := session(t)
@@ -59,8 +59,8 @@ func recipeSession(t *testing.T, dir, setup string) *sql.DB {
 	return db
 }
 
-// TestQueryPage runs the page's commands and then its queries, and compares the results
-// that it shows.
+// TestQueryPage runs the page's commands, then its queries, and compares the results with those
+// that the page shows.
 func TestQueryPage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -95,7 +95,7 @@ func TestQueryPage(t *testing.T) {
 	}
 }
 
-// drawn is a result as the page shows it: all rows, or the first few of them.
+// drawn formats a result as on the page, with all rows or the first few.
 func drawn(names []string, rows [][]string, first int, isBegin bool) string {
 	if isBegin && first < len(rows) {
 		rows = rows[:max(first, 0)]
@@ -119,8 +119,8 @@ func drawn(names []string, rows [][]string, first int, isBegin bool) string {
 	return b.String()
 }
 
-// TestRecipes runs the page's queries on more and odder data, and compares each with
-// what a program finds that reads the NDJSON.
+// TestRecipes runs the page's queries on more and odder data, and compares each result with that
+// of a program that reads the NDJSON.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -149,7 +149,7 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// joined is a result's rows, each as one text, sorted.
+// joined returns a result's rows, each as one text, sorted.
 func joined(rows [][]string) []string {
 	all := make([]string, len(rows))
 	for i, row := range rows {

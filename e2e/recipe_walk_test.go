@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// item is one of a QuestionnaireResponse.
+// item is an item of a QuestionnaireResponse.
 type item struct {
 	LinkID string `json:"linkId"`
 	Answer []struct {
@@ -50,7 +50,7 @@ func answers(d recipeData) (rows [][]string) {
 	return rows
 }
 
-// tiers are those of patients who have one, which R4 does not know.
+// tiers returns the tiers of the patients who have one; R4 does not know tiers.
 func tiers(d recipeData) (rows [][]string) {
 	each(d, "Patient", func(key sourceID, p struct{ Tier string }) {
 		if p.Tier != "" {
@@ -60,8 +60,8 @@ func tiers(d recipeData) (rows [][]string) {
 	return rows
 }
 
-// unknownMembers counts, of the members of patients, those that R4 does not know, ids of
-// names, and lines with half a surrogate pair in a column, which are kept whole.
+// unknownMembers counts the members of patients that R4 does not know, ids of names, and lines
+// with half a surrogate pair in a column, which are kept whole.
 func unknownMembers(d recipeData) (rows [][]string) {
 	counts := map[string]int{}
 	each(d, "Patient", func(_ sourceID, p struct {
@@ -89,7 +89,7 @@ func unknownMembers(d recipeData) (rows [][]string) {
 	return rows
 }
 
-// extensionCounts walks through the JSON of every Patient, whatever is in it.
+// extensionCounts walks through the JSON of every Patient, whatever it contains.
 func extensionCounts(d recipeData) (rows [][]string) {
 	counts := map[[3]string]int{} // by path, urls, type
 	var object func(path, urls string, o map[string]any)
@@ -131,7 +131,7 @@ func extensionCounts(d recipeData) (rows [][]string) {
 	object = func(path, urls string, o map[string]any) {
 		for name, v := range o {
 			at := path
-			if urls == "" { // the paths within an extension are that of its element
+			if urls == "" { // within an extension, the path stays that of its element
 				at = strings.TrimPrefix(path+"."+name, ".")
 			}
 			switch name {

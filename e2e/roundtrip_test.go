@@ -17,8 +17,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// sampleData is the folder of real NDJSON; tests that want it are skipped where there
-// is none.
+// sampleData returns the folder of real NDJSON. Tests that need it are skipped if there is none.
 func sampleData(t *testing.T) string {
 	t.Helper()
 	folder, err := filepath.Abs("../../shared/data/synthea")
@@ -31,8 +30,8 @@ func sampleData(t *testing.T) string {
 	return folder
 }
 
-// TestRealDataComesBack serves a folder of real NDJSON, runs fhirkiln against it with
-// a config, restores what it published, and compares every resource.
+// TestRealDataComesBack serves a folder of real NDJSON, runs fhirkiln against it with a config,
+// restores what it published, and compares every resource.
 func TestRealDataComesBack(t *testing.T) {
 	t.Parallel()
 	folder := sampleData(t)
@@ -79,7 +78,7 @@ func TestRealDataComesBack(t *testing.T) {
 	}
 }
 
-// canonical sorts members by name and takes white space away; numbers stay as written.
+// canonical sorts members by name and removes white space. Numbers stay as written.
 func canonical(t *testing.T, line string) string {
 	t.Helper()
 	v := jsontext.Value(line)

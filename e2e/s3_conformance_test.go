@@ -40,7 +40,7 @@ func TestS3Conformance(t *testing.T) {
 	}{
 		{"checksums always", sink.ChecksumsAlways, nil},
 		{"checksums required", sink.ChecksumsRequired, nil},
-		// As under KMS, where the ETag of an upload is not made of those of its chunks.
+		// Like under KMS, where the ETag of an upload is not made of those of its chunks.
 		{"ETags that are no MD5s", sink.ChecksumsAlways, []string{"--data-integrity-etag"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestS3Conformance(t *testing.T) {
 	}
 }
 
-// Not parallel: the environment is the process's.
+// Not parallel: the environment belongs to the process.
 func TestS3ConformanceOverTLS(t *testing.T) {
 	ca := newAuthority(t)
 	g := newGateway(t, ca.client, []string{"--cert", ca.certFile, "--key", ca.keyFile}, nil)

@@ -22,8 +22,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// gatewayIn builds versitygw, a real S3 server, in its own module, and returns where it
-// is. The Go command keeps it for the next time.
+// gatewayIn builds versitygw, a real S3 server, in its own module, and returns its path. The Go
+// command caches it.
 var gatewayIn = sync.OnceValues(func() (string, error) {
 	var failed bytes.Buffer
 	cmd := exec.Command("go", "tool", "-n", "versitygw")
@@ -41,15 +41,15 @@ const (
 	gatewayRegion = "eu-central-1"
 )
 
-// gateway is an S3 server of a test's own.
+// gateway is an S3 server for a test.
 type gateway struct {
 	endpoint string
 	folder   string // holds a folder for each bucket
 	client   *s3.Client
 }
 
-// newGateway starts versitygw on local disk, which ends with the test. The arguments
-// are added to its own ("--cert", ...), then to those of its backend behind "posix".
+// newGateway starts versitygw on local disk; it ends with the test. args are added to its own
+// arguments ("--cert", ...), posix to those of its backend, after "posix".
 func newGateway(t *testing.T, client *http.Client, args, posix []string) *gateway {
 	t.Helper()
 	program, err := gatewayIn()
@@ -68,7 +68,7 @@ func newGateway(t *testing.T, client *http.Client, args, posix []string) *gatewa
 	if err := os.Mkdir(filepath.Join(folder, own), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// Another process may take the port in between: then with another one.
+	// If another process takes the port meanwhile, try another one.
 	for try := 1; ; try++ {
 		port := freePort(t)
 		args := append([]string{"--port", port, "--region", gatewayRegion, "--quiet", "--keep-alive"}, args...)
@@ -116,8 +116,8 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// await waits until this very server answers, whose bucket own is, or has ended: another one
-// may listen at the port, or something that never answers.
+// await waits until this very server, which has the bucket own, answers or has ended. Another
+// server may listen at the port, or something that never answers.
 func (g *gateway) await(own string, ended <-chan struct{}) bool {
 	for {
 		select {
@@ -134,7 +134,7 @@ func (g *gateway) await(own string, ended <-chan struct{}) bool {
 	}
 }
 
-// bucket makes a new bucket that must hold no upload when the test ends.
+// bucket creates a bucket that must have no uploads when the test ends.
 func (g *gateway) bucket(t *testing.T) string {
 	t.Helper()
 	name := "lake-" + strings.ToLower(rand.Text()[:12])
@@ -149,7 +149,7 @@ func (g *gateway) bucket(t *testing.T) string {
 	return name
 }
 
-// uploads are the keys of the multipart uploads of a bucket.
+// uploads returns the keys of a bucket's multipart uploads.
 func (g *gateway) uploads(t *testing.T, bucket string) []string {
 	t.Helper()
 	out, err := g.client.ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
@@ -164,7 +164,7 @@ func (g *gateway) uploads(t *testing.T, bucket string) []string {
 	return keys
 }
 
-// options are those of a sink in a bucket of the gateway.
+// options returns the options for a sink in a bucket of the gateway.
 func (g *gateway) options(bucket string) sink.S3Options {
 	return sink.S3Options{
 		Bucket: bucket, Prefix: "some/lake", Region: gatewayRegion, Endpoint: g.endpoint, PathStyle: true,

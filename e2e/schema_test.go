@@ -20,9 +20,9 @@ import (
 	"fhirkiln/fhir"
 )
 
-// TestSchemaDuckDB runs, as it is, what fhirkiln schema --format duckdb prints: for
-// every resource type, on a part with every column of R4's elements filled and on the
-// NDJSON that it was made of. Types and values must be the layout's.
+// TestSchemaDuckDB runs the unmodified output of fhirkiln schema --format duckdb for every
+// resource type, on a part with every column of R4's elements filled and on its NDJSON. Types and
+// values must be the layout's.
 func TestSchemaDuckDB(t *testing.T) {
 	t.Parallel()
 	types := fhir.R4().ResourceTypes()
@@ -63,7 +63,7 @@ func TestSchemaDuckDB(t *testing.T) {
 				t.Errorf("columns of the NDJSON (-layout +DuckDB):\n%s", diff)
 			}
 
-			// The Parquet's values, less the structs' side columns, are the NDJSON's.
+			// The values in Parquet, without the structs' side columns, are those of the NDJSON.
 			var core, filled []string
 			for _, c := range fromJSON {
 				core = append(core, fmt.Sprintf("%s::%s", quote(c[0]), c[1]))
@@ -88,8 +88,8 @@ func TestSchemaDuckDB(t *testing.T) {
 	}
 }
 
-// writePart writes a part as a sink has it, of a resource with every element and of
-// one with none, and the NDJSON beside it.
+// writePart writes a part as a sink stores it, of a resource with every element and of one with
+// none, and the NDJSON beside it.
 func writePart(t *testing.T, dir string, l *columnar.Layout) (ndjson string) {
 	t.Helper()
 	folder := filepath.Join(dir, columnar.LayoutPath, l.ResourceType, "kiln_source=s", "kiln_feed=f", "kiln_run=20260930")
@@ -118,7 +118,7 @@ func writePart(t *testing.T, dir string, l *columnar.Layout) (ndjson string) {
 	return ndjson
 }
 
-// object is a JSON object with a value for each field that JSON has.
+// object writes a JSON object with a value for each field that FHIR's JSON has.
 func object(b *strings.Builder, fields []*columnar.Field, resourceType string) {
 	comma := "{"
 	for _, f := range fields {
@@ -156,17 +156,17 @@ func value(b *strings.Builder, f *columnar.Field, resourceType string) {
 		b.WriteString(`"1582-02"`)
 	case f.FHIR == "dateTime" || f.FHIR == "instant":
 		b.WriteString(`"1895-02-07T13:28:17.239+02:00"`)
-	case unicode.IsUpper(rune(f.FHIR[0])): // kept as text; of 1.50 DuckDB would make 1.5
+	case unicode.IsUpper(rune(f.FHIR[0])): // kept as text; DuckDB would turn 1.50 into 1.5
 		b.WriteString(`{"linkId":"1","item":[{"linkId":"1.1","n":1.5},null]}`)
 	default:
 		b.WriteString(`"it's \"\u00fc\""`)
 	}
 }
 
-// inJSON says whether FHIR's JSON has a field under its name.
+// inJSON reports whether FHIR's JSON has a field under its name.
 func inJSON(f *columnar.Field) bool { return !strings.HasPrefix(f.Name, "__") && f.FHIR != "*" }
 
-// duckType is a field's type as DESCRIBE prints it, without quotes.
+// duckType returns a field's type as printed by DESCRIBE, without quotes.
 func duckType(f *columnar.Field, side bool) string {
 	text := map[columnar.Type]string{
 		columnar.String: "VARCHAR", columnar.Boolean: "BOOLEAN", columnar.Int: "INTEGER", columnar.Long: "BIGINT",
@@ -187,8 +187,7 @@ func duckType(f *columnar.Field, side bool) string {
 	return text
 }
 
-// unquoted takes the quotes out of types: DESCRIBE quotes only the names that DuckDB
-// has a keyword for.
+// unquoted removes the quotes from types: DESCRIBE only quotes names that are keywords of DuckDB.
 func unquoted(columns [][2]string) [][2]string {
 	var all [][2]string
 	for _, c := range columns {

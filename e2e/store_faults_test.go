@@ -17,10 +17,10 @@ import (
 	"fhirkiln/sink"
 )
 
-// work is what a run does with a store, in small: parts of two chunks, of one and of
+// work is a small version of what a run does with a store: parts of two chunks, of one and of
 // none, a file, and one that is swapped.
 type work struct {
-	attempt int // is part of the keys: no two attempts share one
+	attempt int // part of the keys, so that no two attempts share one
 	parts   map[string][]byte
 }
 
@@ -39,7 +39,7 @@ const workState = "_fhirkiln/feeds/members.json"
 
 func (w *work) keys() []string { return slices.Sorted(maps.Keys(w.parts)) }
 
-// do does all of it, and ends at the first error.
+// do does all the work, and stops at the first error.
 func (w *work) do(ctx context.Context, s *sink.S3) error {
 	var receipts []sink.Receipt
 	for _, key := range w.keys() {
@@ -82,7 +82,7 @@ func (w *work) do(ctx context.Context, s *sink.S3) error {
 	return w.check(ctx, s)
 }
 
-// check reads what is published: of this attempt all.
+// check checks that all of this attempt is published.
 func (w *work) check(ctx context.Context, s *sink.S3) error {
 	found := map[string]int64{}
 	err := s.List(ctx, fmt.Sprintf("r4-core-1/Patient/kiln_run=r1/p1-%d-", w.attempt), func(key string, size int64) error {
@@ -120,13 +120,13 @@ func whole(ctx context.Context, s *sink.S3, key string, want []byte) error {
 	return err
 }
 
-// operations are those that work needs, each of which may fail.
+// operations are the operations that work needs. Each may fail.
 var operations = []string{
 	"CreateMultipartUpload", "UploadPart", "ListParts", "CompleteMultipartUpload", "HeadObject",
 	"PutObject", "GetObject", "ListObjectsV2",
 }
 
-// TestStoreFaultsThatPass: what goes by is not noticed.
+// TestStoreFaultsThatPass checks that temporary faults have no effect.
 func TestStoreFaultsThatPass(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, nil, nil, nil)
@@ -148,7 +148,7 @@ func TestStoreFaultsThatPass(t *testing.T) {
 				o := g.options(g.bucket(t))
 				o.Endpoint = p.URL
 				s := openS3(t, o)
-				// Of those that come at first, each second one fails, the first two in a row.
+				// The first two requests fail, then every second one for a while.
 				p.set(
 					&fault{operation: operation, times: 2, do: tt.do},
 					&fault{operation: operation, skip: 1, times: 1, do: tt.do},
@@ -169,7 +169,8 @@ func TestStoreFaultsThatPass(t *testing.T) {
 	}
 }
 
-// TestStoreFaultsThatStay: a clear error, nothing half-published, and a rerun heals.
+// TestStoreFaultsThatStay checks that permanent faults give a clear error, that nothing is
+// half-published, and that a rerun repairs everything.
 func TestStoreFaultsThatStay(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, nil, nil, nil)
@@ -186,7 +187,7 @@ func TestStoreFaultsThatStay(t *testing.T) {
 	} {
 		for _, operation := range operations {
 			for skip := range 2 {
-				if skip > 0 && tt.name != "403" { // a right that is lost half way
+				if skip > 0 && tt.name != "403" { // a permission lost midway
 					continue
 				}
 				t.Run(fmt.Sprintf("%s: %s after %d", operation, tt.name, skip), func(t *testing.T) {
@@ -200,7 +201,7 @@ func TestStoreFaultsThatStay(t *testing.T) {
 					err := first.do(t.Context(), s)
 					p.set()
 					switch {
-					case err == nil && operation == "ListObjectsV2" && skip > 0: // work has one alone
+					case err == nil && operation == "ListObjectsV2" && skip > 0: // work only has one
 						return
 					case err == nil:
 						t.Error("there is no error")
@@ -211,7 +212,7 @@ func TestStoreFaultsThatStay(t *testing.T) {
 					}
 					onlyWholeParts(t, s, first)
 
-					// What the next run does.
+					// Do what the next run does.
 					for _, key := range first.keys() {
 						if err := s.Discard(t.Context(), key); err != nil {
 							t.Error(err)
@@ -249,7 +250,7 @@ func wantStoreError(t *testing.T, err error, o sink.S3Options, text, hint string
 	}
 }
 
-// onlyWholeParts: whatever a reader finds is one of the attempt's parts, whole.
+// onlyWholeParts checks that everything a reader finds is one of the attempt's parts, whole.
 func onlyWholeParts(t *testing.T, s *sink.S3, w *work) {
 	t.Helper()
 	err := s.List(t.Context(), "r4-core-1/", func(key string, _ int64) error {
@@ -264,7 +265,7 @@ func onlyWholeParts(t *testing.T, s *sink.S3, w *work) {
 	}
 }
 
-// TestStoreAnswersThatAreAllLost: the store does everything and nobody is told.
+// TestStoreAnswersThatAreAllLost checks a store that does everything, but whose answers are lost.
 func TestStoreAnswersThatAreAllLost(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, nil, nil, nil)
@@ -292,7 +293,7 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 		t.Error(err)
 	}
 
-	// The upload is gone, since another process is just completing it.
+	// The upload is gone, since another process is completing it.
 	p.set(
 		&fault{operation: "CompleteMultipartUpload", do: answer(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist.")},
 		&fault{operation: "HeadObject", times: 2, do: answer(http.StatusNotFound, "", "")},
@@ -316,7 +317,7 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 		}
 	}
 
-	// Whoever lost his answer to another's change is told so.
+	// If the answer is lost and another process has changed the file, Swap says so.
 	p.set(&fault{operation: "PutObject", times: 1, do: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		io.Copy(io.Discard, r.Body)
 		if _, err := openS3(t, g.options(o.Bucket)).Swap(ctx, workState, []byte("another's"), v); err != nil {
@@ -331,7 +332,7 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 		t.Errorf("the state is %q, %v", got, err)
 	}
 
-	// An upload whose id got lost is not left over: bucket looks.
+	// An upload whose id was lost is not left behind; bucket checks this.
 	p.set(&fault{operation: "CreateMultipartUpload", times: 2, do: loseAnswer})
 	staging, err = s.Stage(ctx, "a/q.parquet")
 	if err != nil {
@@ -344,7 +345,7 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A run that may no longer do anything says so at each step.
+	// A run without any permissions says so at each step.
 	p.set(&fault{do: forbidden})
 	for name, err := range map[string]error{
 		"Put":     s.Put(ctx, "a/x.json", []byte("x")),

@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// proxy is in front of an S3 server and lets it be ill. What it passes on is as it was
-// signed.
+// proxy is in front of an S3 server and plays faults. It passes requests on as they were signed.
 type proxy struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -23,9 +22,9 @@ type proxy struct {
 
 // fault happens to some requests.
 type fault struct {
-	operation string // of S3; "" is every one
-	skip      int    // so many of them go through first
-	times     int    // then so many do not; 0 is all
+	operation string // of S3; "" means all
+	skip      int    // how many requests pass first
+	times     int    // how many fail then; 0 means all
 	do        func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
@@ -73,7 +72,7 @@ func (p *proxy) faultFor(operation string) func(http.ResponseWriter, *http.Reque
 	return nil
 }
 
-// set replaces the faults, and returns what the operations were before.
+// set replaces the faults, and returns the operations seen before.
 func (p *proxy) set(faults ...*fault) (seen map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +81,7 @@ func (p *proxy) set(faults ...*fault) (seen map[string]int) {
 	return seen
 }
 
-// operation is S3's name for a request.
+// operation returns S3's name for a request.
 func operation(r *http.Request) string {
 	q := r.URL.Query()
 	for _, o := range []struct{ method, query, name string }{
@@ -121,13 +120,13 @@ var (
 	forbidden = answer(http.StatusForbidden, "AccessDenied", "Access Denied")
 )
 
-// resetMidway breaks the connection when half of the body is there.
+// resetMidway breaks the connection when half of the body has arrived.
 func resetMidway(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	io.CopyN(io.Discard, r.Body, r.ContentLength/2)
 	drop(w)
 }
 
-// loseAnswer lets the store do it, and breaks the connection then.
+// loseAnswer lets the store execute the request, then breaks the connection.
 func loseAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r)
 	drop(w)
@@ -153,7 +152,7 @@ func drop(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // a reset, not an end
+		tcp.SetLinger(0) // reset instead of close
 	}
 	conn.Close()
 }

@@ -15,8 +15,8 @@ import (
 	"fhirkiln/columnar"
 )
 
-// TestTombstones makes tombstones of the example of docs/layout.md, and has DuckDB read
-// them together with resources.
+// TestTombstones makes tombstones from the example in docs/layout.md, and has DuckDB read them
+// together with resources.
 func TestTombstones(t *testing.T) {
 	t.Parallel()
 	var example string
@@ -58,7 +58,7 @@ ORDER BY 1, 2, 5 NULLS FIRST`)
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("rows (-want +DuckDB):\n%s", diff)
 	}
-	// One struct, and one union, of both: the fields of __origin are the same.
+	// Both have the same fields in __origin, so a union works.
 	if got := one(t, session(t), "SELECT count(DISTINCT __origin) FROM (SELECT __origin FROM '"+part+"' UNION ALL SELECT __origin FROM '"+patients+"')"); got == "0" {
 		t.Error("there is no __origin")
 	}

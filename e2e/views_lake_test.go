@@ -18,7 +18,7 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// lakeRun is a run of which a lake holds the parts.
+// lakeRun is a run whose parts are in a lake.
 type lakeRun struct {
 	name, feed, source string
 	state              runState
@@ -29,21 +29,21 @@ type runState string
 
 const (
 	live        runState = "live"
-	retired     runState = "retired"     // named as such by the feed's object
-	unpublished runState = "unpublished" // of which the feed's object knows nothing
+	retired     runState = "retired"     // marked as such by the feed's object
+	unpublished runState = "unpublished" // unknown to the feed's object
 )
 
-// lakeFile is an output file that a run took in, or a deleted file.
+// lakeFile is an output file or a deleted file that a run converted.
 type lakeFile struct {
 	name, transactionTime string
-	run                   string // of its rows, "" for that of the parts: compaction takes over rows of other runs
+	run                   string // of its rows; "" means that of the parts (compaction takes over rows of other runs)
 	rows                  []lakeRow
 	deleted               []string // ids of Patients
 }
 
 // lakeRow is a version of a Patient. Its mark, which views show as language, is unique.
 type lakeRow struct {
-	id, lastUpdated string // "" for none
+	id, lastUpdated string // "" means none
 	mark            string
 }
 
@@ -55,11 +55,11 @@ func (r lakeRow) ndjson() string {
 	if r.lastUpdated != "" {
 		resource["meta"] = map[string]string{"lastUpdated": r.lastUpdated}
 	}
-	line, _ := json.Marshal(resource) // of texts
+	line, _ := json.Marshal(resource) // only strings, so this cannot fail
 	return string(line) + "\n"
 }
 
-// origin is where the rows of a run's file say that they come from.
+// origin returns the __origin of the rows of a run's file.
 func (f lakeFile) origin(r lakeRun) columnar.Origin {
 	o := columnar.Origin{Source: r.source, Feed: r.feed, Run: f.run, File: f.name, TransactionTime: f.transactionTime}
 	if o.Run == "" {
@@ -68,7 +68,7 @@ func (f lakeFile) origin(r lakeRun) columnar.Origin {
 	return o
 }
 
-// folder is where a run's parts of a type are.
+// folder returns the folder of a run's parts of a type.
 func (r lakeRun) folder(typ string) string {
 	return filepath.Join(columnar.LayoutPath, typ, "kiln_source="+r.source, "kiln_feed="+r.feed, "kiln_run="+r.name)
 }
@@ -129,7 +129,7 @@ func putRun(t testing.TB, db *sql.DB, dir string, r lakeRun) {
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// feedObject is what these tests write of a feed's object.
+// feedObject has the fields of a feed's object that these tests write.
 type feedObject struct {
 	Version  int    `json:"version"`
 	Feed     string `json:"feed"`
@@ -160,7 +160,7 @@ type feedRunEnd struct {
 	At        string `json:"at"`
 }
 
-// put writes the object as a sink does: a reader sees the old one or the new one.
+// put writes the object like a sink: a reader sees the old one or the new one.
 func (o *feedObject) put(t testing.TB, state string) {
 	t.Helper()
 	o.Sequence++
@@ -216,7 +216,7 @@ func makeViews(t testing.TB, db *sql.DB, o views.Options) {
 	}
 }
 
-// hasTombstones says whether runs have any.
+// hasTombstones reports whether any run has tombstones.
 func hasTombstones(runs []lakeRun) bool {
 	return slices.ContainsFunc(runs, func(r lakeRun) bool {
 		return slices.ContainsFunc(r.files, func(f lakeFile) bool { return f.deleted != nil })

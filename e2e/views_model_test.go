@@ -17,8 +17,8 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// TestCurrentOfAnyHistory makes lakes by chance and compares what is current with what
-// a program finds that knows nothing of SQL.
+// TestCurrentOfAnyHistory makes random lakes, and compares the current state with the result of
+// a program without SQL.
 func TestCurrentOfAnyHistory(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -37,7 +37,7 @@ func TestCurrentOfAnyHistory(t *testing.T) {
 		defer os.RemoveAll(dir)
 		putLake(t, db, dir, runs)
 		if !hasRows(runs) {
-			return // DuckDB has no view of a type without a file
+			return // DuckDB has no view for a type without files
 		}
 		makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}, Tombstones: hasTombstones(runs), IDSpaces: idSpaces})
 		if diff := gocmp.Diff(currentOf(runs, idSpaces), marks(t, db, "current_Patient")); diff != "" {
@@ -49,8 +49,8 @@ func TestCurrentOfAnyHistory(t *testing.T) {
 	})
 }
 
-// drawRuns makes runs of three feeds. Their times are few, so that there are ties, in
-// several zones, and some cannot be read.
+// drawRuns makes runs of three feeds. There are few times, so that there are ties, in several
+// zones, and some cannot be parsed.
 func drawRuns(t *rapid.T) []lakeRun {
 	sources := map[string]string{"a": "s", "b": "s", "c": "other"}
 	times := rapid.SampledFrom([]string{monday, tuesday, mondayEarly, mondayAlso, "2026-03-02T01:00:00.000001Z", "2026-03-02T01:00:00.0000011Z", "2026-03-02", "today", ""})
@@ -62,7 +62,7 @@ func drawRuns(t *rapid.T) []lakeRun {
 		r := lakeRun{
 			feed:  rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "feed"),
 			state: rapid.SampledFrom([]runState{live, live, live, retired, unpublished}).Draw(t, "state"),
-			// Names are not in the order of the slice.
+			// The order of names differs from that of the slice.
 			name: fmt.Sprintf("r%d%d", rapid.IntRange(0, 9).Draw(t, "name"), i),
 		}
 		r.source = sources[r.feed]
@@ -87,7 +87,7 @@ func drawRuns(t *rapid.T) []lakeRun {
 
 // compact puts the files of a feed's live runs into one run, and retires them.
 func compact(runs []lakeRun, feed string) []lakeRun {
-	merged := lakeRun{name: "r0", feed: feed, state: live} // a name that drawRuns gives to none
+	merged := lakeRun{name: "r0", feed: feed, state: live} // a name that drawRuns never uses
 	for i, r := range runs {
 		if r.feed != feed || r.state != live {
 			continue
@@ -121,7 +121,7 @@ func countLive(runs []lakeRun) (n int) {
 	return n
 }
 
-// currentOf are the marks of the current versions, sorted.
+// currentOf returns the sorted marks of the current versions.
 func currentOf(runs []lakeRun, idSpaces map[string]string) []string {
 	type version struct {
 		exported, updated time.Time

@@ -14,8 +14,8 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// TestViewsWhileRunsArePublished asks all the time while runs are published and
-// compacted. An answer has all parts of a run or none, and never loses what was there.
+// TestViewsWhileRunsArePublished queries constantly while runs are published and compacted. A
+// result has all parts of a run or none, and never loses rows.
 func TestViewsWhileRunsArePublished(t *testing.T) {
 	t.Parallel()
 	const nights, parts = 40, 3
@@ -25,7 +25,7 @@ func TestViewsWhileRunsArePublished(t *testing.T) {
 	publish := func(night int, replaces []string) {
 		name := fmt.Sprintf("r%03d", night)
 		for part := range parts {
-			// A part of its own for each, as a run has many.
+			// A separate part for each, since a run has many.
 			r := runOf(name, lakeFile{transactionTime: monday})
 			from, to := night, night
 			if replaces != nil {
@@ -44,7 +44,7 @@ func TestViewsWhileRunsArePublished(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		now := time.Now().UTC().Format(time.RFC3339Nano) // all parts are there
+		now := time.Now().UTC().Format(time.RFC3339Nano) // all parts are in place
 		if replaces != nil {
 			for _, run := range object.Runs {
 				object.Retired = append(object.Retired, feedRunEnd{run.Run, run.Published, now})
@@ -81,7 +81,7 @@ func TestViewsWhileRunsArePublished(t *testing.T) {
 	}
 }
 
-// poll asks until done is closed. Both questions of a transaction have one answer.
+// poll queries until done is closed. Both queries of a transaction have the same result.
 func poll(t *testing.T, db *sql.DB, done <-chan struct{}, parts int) error {
 	last, asked := 0, 0
 	for {

@@ -16,8 +16,8 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// TestCurrentPage runs the queries of docs/current.md on two nights and compares the
-// results that the page shows.
+// TestCurrentPage runs the queries of docs/current.md on two nights, and compares the results
+// with those that the page shows.
 func TestCurrentPage(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -58,8 +58,8 @@ func TestCurrentPage(t *testing.T) {
 	}
 }
 
-// TestViewsOfOneName has a type whose name is another's but for case: it costs no other
-// type its views.
+// TestViewsOfOneName has a type whose name differs from another's only in case. No other type
+// loses its views because of it.
 func TestViewsOfOneName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

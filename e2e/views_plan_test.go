@@ -12,14 +12,14 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// planNode is an operator of a plan that DuckDB explains.
+// planNode is an operator in the plan of DuckDB's EXPLAIN.
 type planNode struct {
 	Name     string                     `json:"operator_name"`
 	Extra    map[string]json.RawMessage `json:"extra_info"`
 	Children []planNode                 `json:"children"`
 }
 
-// plan is how DuckDB runs a query, once it has run it.
+// plan runs a query in DuckDB and returns its plan.
 func plan(t *testing.T, db *sql.DB, query string) planNode {
 	t.Helper()
 	var kind, text string
@@ -33,7 +33,7 @@ func plan(t *testing.T, db *sql.DB, query string) planNode {
 	return root
 }
 
-// all are a node and the nodes below it.
+// all returns a node and all nodes below it.
 func (n planNode) all() []planNode {
 	nodes := []planNode{n}
 	for _, child := range n.Children {
@@ -42,14 +42,13 @@ func (n planNode) all() []planNode {
 	return nodes
 }
 
-// wide says whether a node reads a column that nobody ranks by, at any depth.
+// wide reports whether a node, at any depth, reads a column that is not used for ranking.
 func (n planNode) wide() bool {
 	return slices.ContainsFunc(n.all(), func(n planNode) bool { return strings.Contains(string(n.Extra["Projections"]), `"photo"`) })
 }
 
-// TestCurrentSortsNothingWide looks at the plan: what is sorted, aggregated, kept or
-// hashed must be narrow, however many columns are asked for; and the files of runs that
-// are not live are not read.
+// TestCurrentSortsNothingWide checks the plan: what is sorted, aggregated, kept or hashed must be
+// narrow, however many columns are selected, and the files of runs that are not live are not read.
 func TestCurrentSortsNothingWide(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -76,7 +75,7 @@ func TestCurrentSortsNothingWide(t *testing.T) {
 					t.Errorf("%s reads a retired run: %s", query, files)
 				}
 			case strings.HasSuffix(n.Name, "HASH_JOIN"):
-				// The right side is kept in memory, the left one streams by.
+				// The right side is kept in memory; the left one is streamed.
 				if n.Children[1].wide() {
 					t.Errorf("%s: a join keeps wide rows: %s", query, n.Extra)
 				}
@@ -91,7 +90,7 @@ func TestCurrentSortsNothingWide(t *testing.T) {
 			}
 		}
 	}
-	// Columns that nobody asks for are not read.
+	// Columns that are not selected are not read.
 	for _, query := range []string{"SELECT count(*) FROM current_Patient", "SELECT gender FROM current_Patient", "SELECT gender FROM Patient"} {
 		if plan(t, db, query).wide() {
 			t.Errorf("%s reads wide columns", query)

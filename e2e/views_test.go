@@ -15,7 +15,7 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// marks are those of the rows of a view, sorted.
+// marks returns the sorted marks of a view's rows.
 func marks(t testing.TB, db *sql.DB, view string) []string {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "SELECT language FROM "+view+" ORDER BY ALL")
@@ -37,7 +37,7 @@ func marks(t testing.TB, db *sql.DB, view string) []string {
 	return all
 }
 
-// runOf is a run of the feed a, of the source s, with one file.
+// runOf returns a run of the feed a of the source s, with one file.
 func runOf(name string, f lakeFile) lakeRun {
 	if f.name == "" {
 		f.name = "file"
@@ -52,12 +52,12 @@ func (r lakeRun) in(s runState) lakeRun { r.state = s; return r }
 const (
 	monday  = "2026-03-02T01:00:00Z"
 	tuesday = "2026-03-03T01:00:00Z"
-	// Before monday's, which a comparison of texts would not find.
+	// Before monday, which a comparison of strings would not find.
 	mondayEarly = "2026-03-02T09:59:59.999+09:00"
 	mondayAlso  = "2026-03-01T20:00:00.000-05:00"
 )
 
-// TestCurrent has a case for each thing that decides which version is the current one.
+// TestCurrent has a case for everything that decides which version is current.
 func TestCurrent(t *testing.T) {
 	t.Parallel()
 	rows := func(all ...lakeRow) []lakeRow { return all }
@@ -66,7 +66,7 @@ func TestCurrent(t *testing.T) {
 		runs     []lakeRun
 		idSpaces map[string]string
 		want     []string // marks of current_Patient
-		all      int      // rows of Patient, if that is not all live ones' number
+		all      int      // rows of Patient, if different from the number of live rows
 	}{
 		{name: "the newest export wins, whatever lastUpdated says", runs: []lakeRun{
 			runOf("r1", lakeFile{transactionTime: tuesday, rows: rows(lakeRow{"1", "2026-01-01T00:00:00Z", "new"})}),
@@ -184,8 +184,7 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
-// TestViewsOfNothing has feeds that have published nothing yet, and feeds that cannot
-// be read.
+// TestViewsOfNothing has feeds that have published nothing yet, and unreadable ones.
 func TestViewsOfNothing(t *testing.T) {
 	t.Parallel()
 	row := lakeFile{name: "file", transactionTime: monday, rows: []lakeRow{{"1", "", "row"}}, deleted: []string{"2"}}
@@ -231,8 +230,7 @@ func TestViewsOfNothing(t *testing.T) {
 	}
 }
 
-// TestFirstTombstone has tombstones come after the views were made for a lake that had
-// none.
+// TestFirstTombstone adds tombstones after the views were made for a lake without any.
 func TestFirstTombstone(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -271,8 +269,8 @@ func TestFirstTombstone(t *testing.T) {
 	}
 }
 
-// TestViewsElsewhere has folders whose names are wildcards and hold quotes, the state in
-// another folder than the data, and the views in a file that another session attaches.
+// TestViewsElsewhere has folders whose names contain wildcards and quotes, state and data in
+// separate folders, and views in a file that another session attaches.
 func TestViewsElsewhere(t *testing.T) {
 	t.Parallel()
 	db := session(t)
@@ -312,14 +310,14 @@ func TestViewsElsewhere(t *testing.T) {
 			t.Errorf("%s has %d rows, want %d", view, n, want)
 		}
 	}
-	// What kiln_parts names can be read.
+	// The files that kiln_parts names can be read.
 	_, rows := table(t, db, "SELECT file FROM lake.kiln_parts")
 	if n := number(t, db, "SELECT count(*) FROM "+literal(strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(rows[0][0]))); n != 2 {
 		t.Errorf("%s has %d rows", rows[0][0], n)
 	}
 }
 
-// TestViewColumns wants a view to have the columns of the files, and in current_ the
+// TestViewColumns checks that a view has the columns of the files, and its current_ view the
 // same.
 func TestViewColumns(t *testing.T) {
 	t.Parallel()

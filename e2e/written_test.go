@@ -15,7 +15,7 @@ import (
 	"fhirkiln/bulk/bulktest"
 )
 
-// numbered are n Patients, as NDJSON.
+// numbered returns n Patients as NDJSON.
 func numbered(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -24,8 +24,8 @@ func numbered(n int) string {
 	return b.String()
 }
 
-// TestDuckDBReadsEveryCodec converts with each codec that there is, and has DuckDB say
-// what it finds: the codec, the statistics, all rows, and what the bloom filter spares it.
+// TestDuckDBReadsEveryCodec converts with each codec, and has DuckDB say what it finds: the codec,
+// the statistics, all rows, and what the bloom filter saves it.
 func TestDuckDBReadsEveryCodec(t *testing.T) {
 	t.Parallel()
 	const n = 3000
@@ -70,7 +70,7 @@ func TestDuckDBReadsEveryCodec(t *testing.T) {
 	}
 }
 
-// readsFor is how often DuckDB reads from a part to find so many rows with an id.
+// readsFor returns how often DuckDB reads from a part to find that many rows with an id.
 func readsFor(t *testing.T, part, id string, rows int) (reads int) {
 	t.Helper()
 	db := session(t)
@@ -86,11 +86,11 @@ func readsFor(t *testing.T, part, id string, rows int) (reads int) {
 	return reads
 }
 
-// TestRunWritesAsTheSinkSays has run and compact take sink.parquet of the config.
+// TestRunWritesAsTheSinkSays checks that run and compact use sink.parquet of the config.
 func TestRunWritesAsTheSinkSays(t *testing.T) {
 	t.Parallel()
 	lines := strings.Split(strings.TrimSpace(numbered(500)), "\n")
-	// Each export has all of it: nothing says when it was changed.
+	// Each export has everything: nothing says when it changed.
 	_, dir := serve(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", lines...)}})
 	config := filepath.Join(dir, "config.yaml")
 	written, err := os.ReadFile(config)

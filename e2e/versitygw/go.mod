@@ -1,6 +1,6 @@
-// The S3 server that e2e tests sinks against. A module of its own, so that neither what
-// it needs is in the tests' way nor it takes part in choosing the tests' versions. Built
-// and kept by "go tool versitygw".
+// The S3 server that e2e tests sinks against. It is a separate module, so that its dependencies
+// do not get in the tests' way or choose their versions. Built and cached by
+// "go tool versitygw".
 module fhirkiln/e2e/versitygw
 
 go 1.26.0
