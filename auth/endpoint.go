@@ -126,7 +126,7 @@ func (t *formTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	resp.Body.Close()
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the response: %w", err)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(answer))
 	return resp, nil

@@ -132,7 +132,7 @@ func TestClientCredentialsSilentAnswer(t *testing.T) {
 	grant := grantAt(t, url)
 	grant.HTTP = transport.New(transport.Options{StallTimeout: 30 * time.Millisecond})
 	_, err := grant.Fetch(t.Context())
-	wantError(t, err, transport.Unavailable, "getting a token", "no byte came for 30ms")
+	wantError(t, err, transport.Unavailable, "getting a token", "no data received for 30ms")
 }
 
 func TestClientCredentialsCanceled(t *testing.T) {

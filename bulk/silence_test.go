@@ -42,7 +42,7 @@ func TestSilenceEndsEveryStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, _ := script(t, silent(http.StatusOK))
-			wantError(t, step(clientAt(t, server.URL, impatient), server.URL), transport.Unavailable, "no byte came for 30ms")
+			wantError(t, step(clientAt(t, server.URL, impatient), server.URL), transport.Unavailable, "no data received for 30ms")
 		})
 		t.Run(name+" refused", func(t *testing.T) {
 			t.Parallel()

@@ -296,7 +296,7 @@ func TestStreamStall(t *testing.T) {
 			t.Parallel()
 			server, requests := script(t, stall(sent))
 			_, _, err := readURL(t, clientAt(t, server.URL, impatient(3)), server.URL)
-			wantError(t, err, transport.Broken, "no byte came for 30ms", "3 attempts")
+			wantError(t, err, transport.Broken, "no data received for 30ms", "3 attempts")
 			if requests.Load() != 3 {
 				t.Errorf("got %d requests, want 3", requests.Load())
 			}

@@ -52,7 +52,7 @@ func (c *Certificate) read() error {
 	}
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("reading the client certificate of %s and %s: %w", c.certFile, c.keyFile, err)
+		return fmt.Errorf("reading the client certificate from %s and %s: %w", c.certFile, c.keyFile, err)
 	}
 	c.now, c.from = &pair, from
 	return nil
@@ -75,14 +75,14 @@ func (c *Certificate) get(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 func LoadAuthorities(file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorities: %w", err)
+		return nil, fmt.Errorf("reading the certificate authorities: %w", err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil { // as in a container without any
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("reading the authorities: %s holds no certificate in PEM", file)
+		return nil, fmt.Errorf("reading the certificate authorities: %s contains no PEM certificate", file)
 	}
 	return pool, nil
 }

@@ -83,13 +83,13 @@ func NoAnswer(ctx context.Context, doing, url string, err error) error {
 		e.Kind = NotThere
 		e.Hint = "use https://, or set allow_http for this source if the network in between is trusted"
 	case errors.Is(err, ErrHost):
-		e.Kind, e.Hint = NotThere, "check the address; if the server gave it, ask its owner, and do not trust it until then"
+		e.Kind, e.Hint = NotThere, "check the address; if it came from the server, do not trust it before you have asked the server's owner"
 	case errors.Is(err, ErrRedirect):
-		e.Kind, e.Hint = NotThere, "check the address: the server sends this request elsewhere"
+		e.Kind, e.Hint = NotThere, "check the address: the server redirects this request elsewhere"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		e.Kind, e.Hint = NotThere, "check the address: that port speaks http, not https"
 	case errors.As(err, &untrusted):
-		e.Kind, e.Hint = NotThere, "the server's certificate is not good here: check the address, this machine's clock and its list of authorities"
+		e.Kind, e.Hint = NotThere, "this machine does not trust the server's certificate: check the address, this machine's clock, and its list of certificate authorities (tls.ca)"
 	}
 	return e
 }
@@ -149,7 +149,7 @@ func Clean(s string) string {
 }
 
 // ErrTooLong means that a body is longer than its reader accepts.
-var ErrTooLong = errors.New("the answer is too long")
+var ErrTooLong = errors.New("the response is too long")
 
 // ReadBody reads a response body of at most limit bytes and closes it. For a longer body it
 // returns [ErrTooLong], since half a document is useless.
@@ -157,7 +157,7 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", Cause(err))
+		return nil, fmt.Errorf("reading the response: %w", Cause(err))
 	}
 	if int64(len(b)) > limit {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLong, limit)

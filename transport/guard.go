@@ -34,11 +34,11 @@ type guard struct {
 
 // ErrPlainHTTP means that a request was not sent because it would have gone to another
 // machine without TLS.
-var ErrPlainHTTP = errors.New("http:// is refused for other machines than this one")
+var ErrPlainHTTP = errors.New("http:// is refused except to this machine")
 
 // ErrHost means that a request was not sent because its host is not in the ASCII form that
 // DNS uses.
-var ErrHost = errors.New("the host's name has other letters than ASCII; as DNS has it, it begins with xn--")
+var ErrHost = errors.New("the host name is not ASCII; in the form that DNS uses, it begins with xn--")
 
 // RoundTrip implements [http.RoundTripper].
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -76,7 +76,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = &watchedBody{body: resp.Body, ctx: ctx, cancel: cancel, silence: g.silence, pace: g.pace}
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) && resp.StatusCode/100 == 3 {
 		resp.Body.Close()
-		return nil, fmt.Errorf("%w: its address is unreadable", ErrRedirect) // http.Client would print it, signature and all
+		return nil, fmt.Errorf("%w: its URL is unreadable", ErrRedirect) // http.Client would print it, signature and all
 	}
 	return resp, nil
 }
@@ -110,7 +110,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: it is the tenth in a row", ErrRedirect)
 	}
 	if (first.Method != http.MethodGet && first.Method != http.MethodHead) || first.Body != nil && first.Body != http.NoBody {
-		return fmt.Errorf("%w to %s: only a plain GET may go there", ErrRedirect, Redact(req.URL.String()))
+		return fmt.Errorf("%w to %s: only a GET without a body is redirected", ErrRedirect, Redact(req.URL.String()))
 	}
 	if first.URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w from https to %s, in the clear", ErrRedirect, Redact(req.URL.String()))

@@ -14,7 +14,7 @@ import (
 const paceBytes = 64 << 10
 
 // ErrTooSlow means that a body never quite fell silent, but made no real progress either.
-var ErrTooSlow = errors.New("the answer comes too slowly")
+var ErrTooSlow = errors.New("the response arrives too slowly")
 
 // watchedBody is a response body whose reads fail when no byte arrives for silence, or when
 // paceBytes take longer than pace. Only time spent in reads counts: the caller may be as slow
@@ -44,7 +44,7 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	// This includes io.EOF: TLS sends a closing alert before it closes the connection, and a server
 	// that sees it may end its response as if complete, in time for us to read that end.
 	case err != nil && w.silent.Load():
-		return n, fmt.Errorf("no byte came for %v", w.silence)
+		return n, fmt.Errorf("no data received for %v", w.silence)
 	case err != nil && w.ctx.Err() != nil:
 		return n, context.Cause(w.ctx)
 	case w.received >= paceBytes:

@@ -41,7 +41,7 @@ func TestASilentBodyEnds(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if _, err := transport.ReadBody(resp, 100); err == nil || !strings.Contains(err.Error(), "no byte came for 30ms") {
+					if _, err := transport.ReadBody(resp, 100); err == nil || !strings.Contains(err.Error(), "no data received for 30ms") {
 						t.Errorf("got %v", err)
 					}
 					resp, err = client.Do(newRequest(t, t.Context(), http.MethodGet, server.URL, ""))
@@ -70,7 +70,7 @@ func TestASilentBodyEndsOverHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := transport.ReadBody(resp, 100); resp.ProtoMajor != 2 || err == nil || !strings.Contains(err.Error(), "no byte came for 30ms") {
+	if _, err := transport.ReadBody(resp, 100); resp.ProtoMajor != 2 || err == nil || !strings.Contains(err.Error(), "no data received for 30ms") {
 		t.Errorf("got %s, %v", resp.Proto, err)
 	}
 	if _, err := get(t, client, server.URL); err != nil {
@@ -148,7 +148,7 @@ func TestEOFAfterGivingUpIsAnError(t *testing.T) {
 		var server goodbye
 		body, request := transport.Watched(t.Context(), &server, time.Second, time.Minute)
 		server.request = request
-		if _, err := io.ReadAll(body); err == nil || err.Error() != "no byte came for 1s" {
+		if _, err := io.ReadAll(body); err == nil || err.Error() != "no data received for 1s" {
 			t.Errorf("of a silent server: %v", err)
 		}
 
