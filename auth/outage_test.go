@@ -90,7 +90,7 @@ func TestClientCredentialsTellsItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, url := range []string{base + "/.well-known/smart-configuration", server.TokenURL()} {
-		if strings.Count(log.String(), "it is sent again soon, or given up\" url="+url+" status=503") != 1 {
+		if strings.Count(log.String(), "\"a request failed; retrying\" url="+url+" status=503") != 1 {
 			t.Errorf("nothing of %s in the log\n%s", url, log.String())
 		}
 	}

@@ -62,8 +62,9 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 			return false, nil //nolint:nilerr // a RoundTripper must not return an error along with a response
 		}
 		again := r.Again(resp, err)
-		if again && r.Log != nil {
-			logFailure(r.Log, resp, err)
+		tried := ctx.Value(attemptsKey{}).(*int)
+		if *tried++; again && r.Log != nil {
+			logFailure(r.Log, resp, err, *tried <= r.Max)
 		}
 		return again, nil
 	}
@@ -73,14 +74,28 @@ func Retrying(c *http.Client, r Retry) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	again := *c
-	again.Transport = &retryablehttp.RoundTripper{Client: rc}
+	again.Transport = countAttempts{&retryablehttp.RoundTripper{Client: rc}}
 	return &again
 }
 
-// logFailure logs which request failed and why. It is sent again, or given up if this was the
-// last attempt.
-func logFailure(log *slog.Logger, resp *http.Response, err error) {
-	const message = "a request failed; it is sent again soon, or given up"
+// attemptsKey is the context key of a request's number of attempts so far, an *int.
+type attemptsKey struct{}
+
+// countAttempts gives each request a counter of its attempts, because retryablehttp does not
+// tell CheckRetry which attempt failed.
+type countAttempts struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (c countAttempts) RoundTrip(r *http.Request) (*http.Response, error) {
+	return c.next.RoundTrip(r.WithContext(context.WithValue(r.Context(), attemptsKey{}, new(int))))
+}
+
+// logFailure logs which request failed and why, and whether it is retried.
+func logFailure(log *slog.Logger, resp *http.Response, err error, again bool) {
+	message := "a request failed; giving up"
+	if again {
+		message = "a request failed; retrying"
+	}
 	var failed *url.Error
 	switch {
 	case err == nil:

@@ -269,3 +269,25 @@ func TestRetryingTellsItsLog(t *testing.T) {
 		t.Errorf("got the log\n%s", got)
 	}
 }
+
+// The log says of every failed attempt whether another follows.
+func TestRetryingLogsTheLastAttempt(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		return answer(r, 503, nil, ""), nil
+	})}
+	r := quick
+	r.Max, r.Log = 2, slog.New(slog.NewTextHandler(&log, nil))
+	retrying := transport.Retrying(client, r)
+	for range 2 { // each request has attempts of its own
+		log.Reset()
+		if _, err := get(t, retrying, "https://h.example/"); err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Split(log.String(), "\n"); len(lines) != 4 || !strings.Contains(lines[0], "; retrying") ||
+			!strings.Contains(lines[1], "; retrying") || !strings.Contains(lines[2], "; giving up") {
+			t.Errorf("got the log\n%s", log.String())
+		}
+	}
+}
