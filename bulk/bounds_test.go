@@ -69,6 +69,29 @@ func TestManifestOfManyPages(t *testing.T) {
 	}
 }
 
+// A page that is too long is not mistaken for one with a long entry.
+func TestManifestPageTooLong(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 30
+	filler := []byte(`,"x":"` + strings.Repeat("x", 64<<10) + `"`)
+	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: newRequest(t, "https://h.example/1"),
+		Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"output":[]`), &endless{of: filler}))}
+	err := clientAt(t, "https://h.example").ReadPage(resp, 0, 0)
+	wantError(t, err, transport.Broken, fmt.Sprintf("this page of the manifest has more than %d bytes", limit))
+}
+
+// endless repeats of forever.
+type endless struct {
+	of []byte
+	at int
+}
+
+func (r *endless) Read(p []byte) (int, error) {
+	n := copy(p, r.of[r.at:])
+	r.at = (r.at + n) % len(r.of)
+	return n, nil
+}
+
 func newRequest(t *testing.T, url string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -74,7 +74,11 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	err := eachMember(r.d, r.member)
 	var entry *entryError
 	switch {
-	case body.err != nil && !errors.Is(body.err, errLongEntry):
+	case body.err == errLongPage, body.err == errLongValue:
+		e := broken(body.err, "ask the server's owner")
+		e.Stray = !r.known
+		return nil, e
+	case body.err != nil:
 		return nil, transport.NoAnswer(ctx, doing, from, body.err)
 	case errors.As(err, &entry):
 		return nil, broken(entry, "ask the server's owner")
@@ -207,13 +211,22 @@ type boundedBody struct {
 	err     error
 }
 
+var (
+	errLongPage  = fmt.Errorf("this page of the manifest has more than %d bytes", maxManifest)
+	errLongValue = fmt.Errorf("an entry of the manifest has more than %d bytes", maxValue)
+)
+
 // begin is called before each value.
 func (b *boundedBody) begin() { b.current = 0 }
 
 // Read implements [io.Reader].
 func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 || b.current > maxValue {
-		b.err = errLongEntry
+	switch {
+	case b.left <= 0:
+		b.err = errLongPage
+		return 0, b.err
+	case b.current > maxValue:
+		b.err = errLongValue
 		return 0, b.err
 	}
 	n, err := b.r.Read(p)

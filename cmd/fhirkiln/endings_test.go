@@ -116,7 +116,7 @@ func manifestEndings() []ending {
 		ending{fault: "manifest-wrong-host", exit: exitBroken, says: "at another origin, https://fhir.example:443; it is not sent there"},
 		ending{fault: "manifest-sha256-wrong", exit: exitBroken, says: "the file's SHA-256 is not the manifest's"},
 		ending{fault: "manifest-length-wrong", exit: exitBroken, says: "and the manifest says 7"},
-		ending{fault: "manifest-long-entry", exit: exitBroken, says: "the entry is too long"},
+		ending{fault: "manifest-long-entry", exit: exitBroken, says: "an entry of the manifest has more than 1048576 bytes"},
 	)
 }
 
