@@ -54,7 +54,7 @@ func (t lingeringTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		end()
 		if ctx.Err() != nil && sent.Load() {
-			t.log.Warn("stopped, and the server has not said whether it has started the export; if the next run finds it busy, ask its owner to delete it")
+			t.log.Warn("stopped before the server said whether it started the export; if the next run finds the server busy, ask its owner to delete the export")
 		}
 		return nil, err
 	}

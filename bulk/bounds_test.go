@@ -126,7 +126,7 @@ func TestKickOffMayRun(t *testing.T) {
 			server, _ := script(t, respond(test.status, nil, test.body))
 			_, err := clientAt(t, server.URL).KickOff(t.Context(), bulk.Request{Level: bulk.System})
 			e := wantError(t, err, transport.Unavailable)
-			if strings.Contains(e.Error(), "may have begun") != test.begun || strings.Contains(e.Hint, "delete it") != test.begun {
+			if strings.Contains(e.Error(), "may have started") != test.begun || strings.Contains(e.Hint, "delete that export") != test.begun {
 				t.Errorf("got %v, hint %q", e, e.Hint)
 			}
 			if strings.Contains(e.Error(), "%!") {

@@ -126,7 +126,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("bulk: %q is not the http(s) URL of a FHIR server", transport.Redact(o.Base))
 	}
 	if base.RawQuery != "" || base.User != nil || base.Fragment != "" {
-		return nil, fmt.Errorf("bulk: the FHIR base URL %s must have no query, no user and no fragment", transport.Redact(o.Base))
+		return nil, fmt.Errorf("bulk: the FHIR base URL %s must not have a query, a user or a fragment", transport.Redact(o.Base))
 	}
 	if o.HTTP == nil {
 		return nil, fmt.Errorf("bulk: Options.HTTP is missing")

@@ -76,8 +76,8 @@ func TestLinksIntoTheClear(t *testing.T) {
 		if name == "status" {
 			base = "/status"
 		}
-		e := wantError(t, do(client(base, func(*bulk.Options) {})), transport.Broken, "in the clear, at http://"+strings.TrimPrefix(clear.URL, "http://"))
-		wantHint(t, e, map[string]string{"status": "https links", "page": "owner", "file": "https links: a proxy in front of it may hide that it is asked by https; or name that origin"}[name])
+		e := wantError(t, do(client(base, func(*bulk.Options) {})), transport.Broken, "an unencrypted http URL, at http://"+strings.TrimPrefix(clear.URL, "http://"))
+		wantHint(t, e, map[string]string{"status": "https links", "page": "owner", "file": "https links: a proxy in front of the server may hide from it that requests use https; or add that origin"}[name])
 		if asked.Load() != before {
 			t.Errorf("%s: it was asked for all the same", name)
 		}

@@ -256,8 +256,8 @@ func TestManifestPagesAgree(t *testing.T) {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	for says, other := range map[string]string{
-		"its transactionTime is another":     strings.ReplaceAll(second, "2026-03", "2026-04"),
-		"its requiresAccessToken is another": strings.ReplaceAll(second, "true", "false"),
+		"its transactionTime differs":     strings.ReplaceAll(second, "2026-03", "2026-04"),
+		"its requiresAccessToken differs": strings.ReplaceAll(second, "true", "false"),
 	} {
 		server, _ = script(t, respond(200, nil, page("1", "/2")), respond(200, nil, other))
 		_, err := clientAt(t, server.URL).Wait(t.Context(), bulk.Job{StatusURL: server.URL + "/1"}, nil)
@@ -283,7 +283,7 @@ func TestFileHosts(t *testing.T) {
 		}
 	}
 	_, _, err := read(t.Context(), clientAt(t, "https://h.example", hosts("https://other.example")), &bulk.Manifest{}, f)
-	wantHint(t, wantError(t, err, transport.Broken, "not among the hosts"), "name that origin under the source's file_hosts")
+	wantHint(t, wantError(t, err, transport.Broken, "not one of the allowed file hosts"), "add that origin to the source's file_hosts")
 }
 
 // A file that drips is requested no more often than one that makes no progress.

@@ -80,19 +80,19 @@ func (c *Client) maySend(ctx context.Context, r request) error {
 	}
 	if own.GETOnly() {
 		return &transport.Error{Kind: transport.Refused, Doing: r.doing, URL: r.url,
-			Err: errors.New("with these credentials only GET may be sent"), Hint: "kick off by GET (method), or export for one user"}
+			Err: errors.New("these credentials allow only GET"), Hint: "kick off with GET (method), or export for one user"}
 	}
 	return nil
 }
 
-var errInTheClear = errors.New("a URL in the clear")
+var errInTheClear = errors.New("an unencrypted http URL")
 
 // hintElsewhere returns the hint for a URL that mayAuthorize refuses.
 func hintElsewhere(err error) string {
 	if errors.Is(err, errInTheClear) {
-		return "ask the server's owner to give https links: a proxy in front of it may hide that it is asked by https"
+		return "ask the server's owner to use https links: a proxy in front of the server may hide from it that requests use https"
 	}
-	return "use the fhir: URL that the server uses of itself, or name that origin under the source's token_origins"
+	return "use the fhir: URL that the server uses for itself, or add that origin to the source's token_origins"
 }
 
 // mayAsk checks that a URL from the server does not lead from https to plain http, except at
@@ -104,7 +104,7 @@ func (c *Client) mayAsk(raw string) error {
 	}
 	origin := transport.Origin(u)
 	if c.base.Scheme == "https" && u.Scheme != "https" && !c.tokenFor[origin] && !c.fileHosts[origin] {
-		return fmt.Errorf("the server gave %w, at %s; it is not asked for", errInTheClear, origin)
+		return fmt.Errorf("the server gave %w, at %s; it was not requested", errInTheClear, origin)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	}
 	switch e.Kind {
 	case transport.Denied:
-		e.Hint = "the server does not take the token, or the token lacks the right: check the scope, and that this client may export here"
+		e.Hint = "the server does not accept the token, or the token does not permit this: check the scope, and that this client may export here"
 		if e.Status == http.StatusUnauthorized {
 			e.Hint += "; if you supplied the token yourself, it may have expired"
 		}
@@ -160,7 +160,7 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	case transport.Refused:
 		e.Hint = "change what the server objects to in the feed (types, since, filters, level)"
 	default:
-		e.Hint = "ask the server's owner: this answer means nothing here"
+		e.Hint = "ask the server's owner: this response makes no sense here"
 	}
 	return e, o
 }

@@ -66,14 +66,14 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 	}
 	e := &transport.Error{Kind: transport.Broken, Doing: s.file.doing(), URL: s.file.URL, Status: resp.StatusCode}
 	if looksLikeMarkup(start) {
-		e.Err, e.Hint = errors.New("a web page or XML came instead of NDJSON"), "check for a proxy or a login page in between"
+		e.Err, e.Hint = errors.New("got a web page or XML instead of NDJSON"), "look for a proxy or login page in between"
 		return e
 	}
 	typ := FirstType(bytes.NewReader(start))
 	if typ == "Binary" && s.file.Type != "Binary" && bytes.Contains(start, []byte("ndjson")) {
 		// HAPI does this for an Accept that it does not know. As a row it would be one
 		// resource in place of many.
-		e.Err, e.Hint = errors.New("a Binary came instead of NDJSON"), "ask the server's owner: files are to be sent as application/fhir+ndjson"
+		e.Err, e.Hint = errors.New("got a Binary instead of NDJSON"), "ask the server's owner: files must be sent as application/fhir+ndjson"
 		return e
 	}
 	if s.outcomes || s.file.Type == "OperationOutcome" || typ != "OperationOutcome" {
@@ -84,7 +84,7 @@ func (s *Stream) sniff(resp *http.Response, body *fileBody) error {
 		return &cutError{int64(len(held)), err}
 	}
 	if o, ok := parseOutcome([]byte(transport.WithoutSent(resp, string(held)))); ok {
-		e.Said, e.Err, e.Hint = o.String(), errors.New("an OperationOutcome came instead of NDJSON"), "run again; if it stays so, ask the server's owner"
+		e.Said, e.Err, e.Hint = o.String(), errors.New("got an OperationOutcome instead of NDJSON"), "run again; if that does not help, ask the server's owner"
 		e.Kind = transport.Refused
 		if o.Transient() {
 			e.Kind = transport.Unavailable

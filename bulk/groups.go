@@ -22,7 +22,7 @@ const (
 	maxSearchPage  = 64 << 20 // in bytes; 1upHealth's Groups may have 400 KB each
 )
 
-const searchingGroups = "searching the groups"
+const searchingGroups = "searching for groups"
 
 // Groups searches the server's Groups (FHIR R4, "Search") and returns the ids of all
 // matches, sorted and without duplicates. search is the part after the base URL, such as
@@ -38,7 +38,7 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 	params, found := strings.CutPrefix(search, "Group?")
 	asked, err := url.ParseQuery(params)
 	if !found || err != nil || len(asked) == 0 {
-		return nil, errors.New("bulk: the search for groups is not like Group?identifier=value") // does not quote search, which may name people
+		return nil, errors.New("bulk: the search for groups must have the form Group?identifier=value") // does not quote search, which may name people
 	}
 	var ids []string
 	seen := map[string]bool{}
@@ -48,7 +48,7 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 			return &transport.Error{Kind: transport.Broken, Doing: searchingGroups, URL: next, Err: fmt.Errorf(format, args...), Hint: "ask the server's owner"}
 		}
 		if seen[next] {
-			return nil, broken("the pages link back to one that was read already")
+			return nil, broken("the pages link back to one already read")
 		}
 		if len(seen) == maxSearchPages {
 			return nil, broken("the result has more than %d pages", maxSearchPages)
@@ -64,7 +64,7 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 		}
 		if ignored := p.ignored(asked); len(seen) == 1 && ignored != "" {
 			return nil, &transport.Error{Kind: transport.Refused, Doing: searchingGroups, URL: next,
-				Err: fmt.Errorf("the server passed over the parameter %s, so that the groups would be too many", transport.Words(ignored)), Hint: hintSearch}
+				Err: fmt.Errorf("the server ignored the parameter %s, so it would return too many groups", transport.Words(ignored)), Hint: hintSearch}
 		}
 		if ids = append(ids, p.groups...); len(ids) > maxGroups {
 			return nil, broken("more than %d groups match", maxGroups)
@@ -73,14 +73,14 @@ func (c *Client) Groups(ctx context.Context, search string) ([]string, error) {
 			return nil, broken("%w", err)
 		}
 		if next == "" && p.total > len(ids) {
-			return nil, broken("the server says that %d groups match, and lists %d", p.total, len(ids))
+			return nil, broken("the server says that %d groups match, but lists %d", p.total, len(ids))
 		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
 }
 
-const hintSearch = "check group_search with the server's CapabilityStatement, or give the groups by id"
+const hintSearch = "check group_search against the server's CapabilityStatement, or list the groups by id"
 
 // searchPage fetches one page of a result.
 func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
@@ -109,7 +109,7 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 	e := &transport.Error{Kind: transport.Broken, Doing: searchingGroups, URL: from, Status: resp.StatusCode, Hint: "ask the server's owner"}
 	b := &bundle{at: at}
 	if looksLikeMarkup(body) {
-		e.Kind, e.Err, e.Hint = transport.NotThere, errors.New("a web page came instead of a Bundle"), "check the source's fhir: URL, and for a proxy or a login page in between"
+		e.Kind, e.Err, e.Hint = transport.NotThere, errors.New("got a web page instead of a Bundle"), "check the source's fhir: URL, and look for a proxy or login page in between"
 		return nil, e
 	}
 	err = b.read(body)
@@ -121,7 +121,7 @@ func (c *Client) searchPage(ctx context.Context, from string) (*bundle, error) {
 		return nil, e
 	}
 	if err != nil || b.typ != "Bundle" {
-		e.Err = errors.New("the answer is no Bundle")
+		e.Err = errors.New("the response is not a Bundle")
 		return nil, e
 	}
 	if b.bad != nil {
@@ -206,20 +206,20 @@ func (b *bundle) entry(v jsontext.Value) error {
 		return fmt.Errorf("entry %d of the result is longer than %d bytes", b.entries, maxEntry)
 	}
 	if err := json.Unmarshal(v, &e); err != nil {
-		return fmt.Errorf("entry %d of the result is not readable: %w", b.entries, transport.WordsOf(err))
+		return fmt.Errorf("entry %d of the result is unreadable: %w", b.entries, transport.WordsOf(err))
 	}
 	switch r := e.Resource; {
 	case r.ResourceType == "OperationOutcome":
 		for _, i := range r.Issue {
 			if (Issue{Severity: i.Severity}).Failed() {
-				return errors.New("the result has errors in it, so that groups may be missing")
+				return errors.New("the result contains errors, so groups may be missing")
 			}
 		}
 	case e.Search.Mode == "include" || e.Search.Mode == "outcome":
 	case r.ResourceType != "Group":
-		return fmt.Errorf("entry %d of the result is no Group", b.entries)
+		return fmt.Errorf("entry %d of the result is not a Group", b.entries)
 	case !isGroupID(r.ID):
-		return fmt.Errorf("entry %d of the result has no id that can be asked for", b.entries)
+		return fmt.Errorf("entry %d of the result has no usable id", b.entries)
 	case len(b.groups) == maxGroups:
 		return fmt.Errorf("more than %d groups match", maxGroups)
 	default:

@@ -110,7 +110,7 @@ func TestIssuesUnreadable(t *testing.T) {
 		t.Parallel()
 		server, _ := script(t, cutFile(20, []byte(outcome), nil))
 		_, err := issuesOf(t, clientAt(t, server.URL, attempts(2)), server.URL)
-		wantError(t, err, transport.Broken, "cut after 20 bytes", "2 attempts")
+		wantError(t, err, transport.Broken, "cut off after 20 bytes", "2 attempts")
 	})
 	t.Run("gone", func(t *testing.T) {
 		t.Parallel()

@@ -37,7 +37,7 @@ func eachMember(d *jsontext.Decoder, visit func(name string) error) error {
 		return err
 	}
 	if _, err := d.ReadToken(); err != io.EOF {
-		return cmp.Or(err, errors.New("something follows it"))
+		return cmp.Or(err, errors.New("there is more data after it"))
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func eachElement(d *jsontext.Decoder, visit func(jsontext.Value) error) error {
 	case t.Kind() == 'n':
 		return nil
 	case t.Kind() != '[':
-		return errors.New("a list is not one")
+		return errors.New("expected a list")
 	}
 	for d.PeekKind() != ']' {
 		v, err := d.ReadValue()

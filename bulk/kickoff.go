@@ -99,7 +99,7 @@ func (c *Client) KickOff(ctx context.Context, r Request) (Job, error) {
 			if err != nil || job.StatusURL != "" {
 				return job, err
 			}
-			c.log.Warn("the server is busy with another export of this client; starting later", "in", pause.Round(time.Millisecond), "error", e)
+			c.log.Warn("the server is busy with another export of this client; trying again", "in", pause.Round(time.Millisecond), "error", e)
 			if err := transport.Sleep(ctx, pause); err != nil {
 				return Job{}, err
 			}
@@ -116,7 +116,7 @@ func startUnknown(err error) error {
 	if !ok || e.Doing != startingExport || e.Kind != transport.Unavailable || kickOffAgain(nil, err) {
 		return err
 	}
-	const begun = "the export may have begun all the same"
+	const begun = "the export may have started anyway"
 	lost := *e
 	switch {
 	case e.Said != "", e.Status == http.StatusServiceUnavailable, e.Status > 0 && e.Status < 500:
@@ -126,7 +126,7 @@ func startUnknown(err error) error {
 	default:
 		lost.Err = fmt.Errorf("%w; %s", e.Err, begun)
 	}
-	lost.Hint = "run again later; if the server is then busy with an export that nobody follows, ask its owner to delete it"
+	lost.Hint = "run again later; if the server is then busy with an export that no run follows, ask its owner to delete that export"
 	return &lost
 }
 
@@ -145,7 +145,7 @@ func (c *Client) kickOffRequest(r Request) (request, error) {
 		return request{}, err
 	}
 	if len(r.Patients) > 0 && !r.Post {
-		return request{}, errors.New("bulk: a list of patients can only be sent by POST")
+		return request{}, errors.New("bulk: a list of patients requires POST")
 	}
 	req := request{doing: startingExport, method: http.MethodGet, url: c.base.String() + path, once: true, header: http.Header{}}
 	// Without this, HAPI answers an equal request with an old job.
@@ -182,7 +182,7 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	}
 	where := locations(resp)
 	if len(where) == 0 {
-		err := errors.New("the export was accepted without a Content-Location that can be read, so its status cannot be asked for")
+		err := errors.New("the server accepted the export without a readable Content-Location, so its status cannot be polled")
 		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Status: resp.StatusCode, Err: err,
 			Hint: "the server does not follow the Bulk Data IG here; ask its owner"}
 	}
@@ -259,7 +259,7 @@ func (c *Client) runningJobs(resp *http.Response) []string {
 // adopt finds a complete export of the kick-off r by the request in its manifest, or returns a
 // zero Job. It never adopts for a POST, whose request is a URL without the parameters.
 func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running []string) (Job, error) {
-	const doing = "looking at an export that runs already"
+	const doing = "checking an export that is already running"
 	if r.Post {
 		return Job{}, nil
 	}
@@ -273,7 +273,7 @@ func (c *Client) adopt(ctx context.Context, r Request, kickOff string, running [
 			return Job{}, context.Cause(ctx)
 		}
 		if err != nil {
-			c.log.Debug("an export that runs already says nothing", "error", err)
+			c.log.Debug("cannot check an export that is already running", "error", err)
 			continue
 		}
 		if resp.StatusCode != http.StatusOK {

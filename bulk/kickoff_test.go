@@ -218,14 +218,14 @@ func TestKickOffFailures(t *testing.T) {
 		{"404", respond(404, nil, ""), transport.NotThere, "404 Not Found", "fhir:", 1},
 		{"405", respond(405, nil, ""), transport.NotThere, "405", "fhir:", 1},
 		{"501", respond(501, nil, ""), transport.NotThere, "501", "fhir:", 1},
-		{"200 html", respond(200, nil, "<html>log in"), transport.NotThere, "a web page came instead of the manifest", "fhir:", 1},
+		{"200 html", respond(200, nil, "<html>log in"), transport.NotThere, "got a web page instead of the manifest", "fhir:", 1},
 		{"204", respond(204, nil, ""), transport.Broken, "204", "", 1},
 		{"500", respond(500, nil, ""), transport.Unavailable, "500", "later", 1},
 		{"502", respond(502, nil, "<html>"), transport.Unavailable, "502", "later", 1},
 		{"504", respond(504, nil, ""), transport.Unavailable, "504", "later", 1},
 		{"429 forever", respond(429, http.Header{"Retry-After": {"7200"}}, ""), transport.Unavailable, "429", "another export", 4},
 		{"503 forever", respond(503, http.Header{"Retry-After": {"7200"}}, outcome), transport.Unavailable, "503 Service Unavailable: _type", "later", 4},
-		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, transport.Unavailable, "EOF; the export may have begun all the same", "owner", 1},
+		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, transport.Unavailable, "EOF; the export may have started anyway", "owner", 1},
 		{"redirect of a POST", respond(307, http.Header{"Location": {"/other?" + secret}}, ""), transport.NotThere, "redirect", "elsewhere", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -86,7 +86,7 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 			return &transport.Error{Kind: transport.Broken, Doing: readingNextPage, URL: next, Err: fmt.Errorf(format, args...), Hint: "ask the server's owner"}
 		}
 		if seen[next] {
-			return nil, broken("the pages link back to one that was read already")
+			return nil, broken("the pages link back to one already read")
 		}
 		if len(seen) == maxPages {
 			return nil, broken("the manifest has more than %d pages", maxPages)
@@ -102,10 +102,10 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 		// The IG requires everything but the lists to be equal. With another transactionTime it
 		// would be another export.
 		if p.TransactionTimeText != m.TransactionTimeText {
-			return nil, broken("its transactionTime is another than the first page's")
+			return nil, broken("its transactionTime differs from the first page's")
 		}
 		if p.RequiresAccessToken != m.RequiresAccessToken {
-			return nil, broken("its requiresAccessToken is another than the first page's")
+			return nil, broken("its requiresAccessToken differs from the first page's")
 		}
 		m.Output = append(m.Output, p.Output...)
 		m.Deleted = append(m.Deleted, p.Deleted...)
@@ -122,7 +122,7 @@ func (c *Client) withNextPages(ctx context.Context, first *page) (*Manifest, err
 			return nil, &transport.Error{Kind: transport.Broken, Doing: "reading the manifest", URL: first.url, Err: err, Hint: "ask the server's owner"}
 		}
 		if again := len(*list) - len(once); again > 0 {
-			c.log.Info("the manifest lists files more than once; each is read once", "again", again)
+			c.log.Info("the manifest lists some files more than once; reading each once", "again", again)
 		}
 		*list = once
 	}
@@ -153,7 +153,7 @@ func unique(files []File) ([]File, error) {
 		return again
 	})
 	if contradicts {
-		return nil, errors.New("the manifest lists a file twice and says other things of it the second time")
+		return nil, errors.New("the manifest lists a file twice, with different details")
 	}
 	return once, nil
 }

@@ -61,7 +61,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 		return nil, context.Cause(ctx)
 	}
 	if looksLikeMarkup(start) {
-		e := broken(errors.New("a web page came instead of the manifest"), "check the source's fhir: URL, and for a proxy or a login page in between")
+		e := broken(errors.New("got a web page instead of the manifest"), "check the source's fhir: URL, and look for a proxy or login page in between")
 		e.Kind = transport.NotThere
 		return nil, e
 	}
@@ -83,12 +83,12 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	case errors.As(err, &entry):
 		return nil, broken(entry, "ask the server's owner")
 	case err != nil:
-		e := broken(fmt.Errorf("the manifest is not readable: %w", transport.WordsOf(err)), "ask the server's owner")
+		e := broken(fmt.Errorf("the manifest is unreadable: %w", transport.WordsOf(err)), "ask the server's owner")
 		e.Stray = !r.known
 		return nil, e
 	case r.typ == "OperationOutcome":
 		said := &transport.Error{Kind: transport.Refused, Doing: doing, URL: from, Status: resp.StatusCode, Said: transport.WithoutSent(resp, r.outcome.String()),
-			Hint: "the server answered with an OperationOutcome instead of a manifest"}
+			Hint: "the server sent an OperationOutcome instead of a manifest: run again, and ask the server's owner if it keeps failing"}
 		if r.outcome.Transient() {
 			said.Kind = transport.Unavailable
 		}
@@ -179,7 +179,7 @@ func (r *manifestReader) list(to *[]File) error {
 		case r.amount.files > maxFiles:
 			return &entryError{fmt.Errorf("the manifest lists more than %d files", maxFiles)}
 		case r.amount.urls > maxURLs:
-			return &entryError{fmt.Errorf("the URLs of the manifest's files have more than %d bytes", maxURLs)}
+			return &entryError{fmt.Errorf("the URLs of the manifest's files add up to more than %d bytes", maxURLs)}
 		}
 		*to = append(*to, file)
 		return nil

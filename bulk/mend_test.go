@@ -171,9 +171,9 @@ func TestStreamGivesUpOnCutsThatComeEarlier(t *testing.T) {
 		ends http.HandlerFunc
 		text string
 	}{
-		{cutFile(30, []byte(content), nil), "cut after 30 bytes, at the last of 3 attempts: unexpected EOF"},
-		{file([]byte(content[:30]), nil), "cut after 30 bytes, at the last of 3 attempts: EOF"},
-		{file(compress(content)[:5], nil), "cut after 0 bytes, at the last of 3 attempts: unexpected EOF"},
+		{cutFile(30, []byte(content), nil), "cut off after 30 bytes, on the last of 3 attempts: unexpected EOF"},
+		{file([]byte(content[:30]), nil), "cut off after 30 bytes, on the last of 3 attempts: EOF"},
+		{file(compress(content)[:5], nil), "cut off after 0 bytes, on the last of 3 attempts: unexpected EOF"},
 	} {
 		_, _, err := readURL(t, c, server.add(cutFile(60, []byte(content), nil), test.ends))
 		wantHint(t, wantError(t, err, transport.Broken, test.text), "run again")

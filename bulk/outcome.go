@@ -179,10 +179,10 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 		} else if err != nil {
 			var syntax *json.SyntaxError
 			if errors.Is(err, errLongEntry) {
-				return s.broken(fmt.Errorf("entry %d is longer than %d bytes", n, maxEntry), "ask the server's owner: what is missing from the export cannot be told")
+				return s.broken(fmt.Errorf("entry %d is longer than %d bytes", n, maxEntry), "ask the server's owner: fhirkiln cannot tell what is missing from the export")
 			}
 			if errors.As(err, &syntax) || err == io.ErrUnexpectedEOF { // not errors.Is: the error of a cut file wraps one
-				return s.broken(fmt.Errorf("entry %d is not JSON", n), "ask the server's owner: what is missing from the export cannot be told")
+				return s.broken(fmt.Errorf("entry %d is not JSON", n), "ask the server's owner: fhirkiln cannot tell what is missing from the export")
 			}
 			return err
 		}

@@ -154,7 +154,7 @@ func (r Request) path() (string, error) {
 	operation := "/$export"
 	if r.ExportType != "" {
 		if operation = "/$davinci-data-export"; r.Level != Group {
-			return "", errors.New("bulk: $davinci-data-export is for groups")
+			return "", errors.New("bulk: $davinci-data-export requires level group")
 		}
 	}
 	switch r.Level {

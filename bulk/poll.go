@@ -65,7 +65,7 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	}
 	if len(partial) > 0 {
 		return nil, &transport.Error{Kind: transport.Broken, Doing: waitingForExport, URL: job.StatusURL,
-			Err: fmt.Errorf("%d files that the server told of while the export ran are not in its manifest", len(partial)), Hint: "ask the server's owner"}
+			Err: fmt.Errorf("%d files that the server listed while the export was running are not in its manifest", len(partial)), Hint: "ask the server's owner"}
 	}
 	return m, nil
 }
@@ -75,8 +75,8 @@ const waitingForExport = "waiting for the export"
 // withDeadline bounds the wait for one export.
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.poll.Deadline, &transport.Error{Kind: transport.Unavailable, Doing: waitingForExport,
-		Err:  fmt.Errorf("the server had not finished it after %v", c.poll.Deadline),
-		Hint: "run again to go on waiting for the same export (run --fresh asks for another); ask the server's owner, or raise the source's poll.deadline"})
+		Err:  fmt.Errorf("the server had not finished after %v", c.poll.Deadline),
+		Hint: "run again to keep waiting for the same export (run --fresh starts another); ask the server's owner, or raise the source's poll.deadline"})
 }
 
 // polling says what to poll for.
@@ -155,7 +155,7 @@ func (c *Client) await(ctx context.Context, p polling) (*page, error) {
 				return nil, err
 			}
 			pause = max(pause, transport.Exponential(c.poll.Min, c.poll.Max, failures))
-			c.log.Warn("asking for the export's status failed; asking again", "in", pause.Round(time.Millisecond),
+			c.log.Warn("polling the export's status failed; trying again", "in", pause.Round(time.Millisecond),
 				"giving_up_after", (c.poll.Outage - time.Since(outage)).Round(time.Second), "error", err)
 		}
 		if err := transport.Sleep(ctx, pause); err != nil {
@@ -228,12 +228,12 @@ func statusFailure(doing, u string, resp *http.Response) *transport.Error {
 	case e.Kind == transport.Denied:
 		e.Hint = "the export may belong to another client"
 		if status == http.StatusUnauthorized {
-			e.Hint += "; or your token has expired"
+			e.Hint += ", or your token may have expired"
 		}
 	case e.Kind == transport.Unavailable:
-		e.Hint = "run again later: the export may go on at the server"
+		e.Hint = "run again later: the export may still be running"
 	default:
-		e.Hint = "ask the server's owner: this is no answer to the question for a status"
+		e.Hint = "ask the server's owner: this is not a valid response to a status request"
 	}
 	e.Stray = !ok && status != http.StatusGone && (e.Kind == transport.Refused || e.Kind == transport.Broken)
 	return e

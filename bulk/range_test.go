@@ -306,6 +306,6 @@ func TestStreamThatIsCutOftenMovesOn(t *testing.T) {
 		s := &ranged{versions: []string{big}, part: honest, cuts: cuts}
 		server := serve(t, s.ServeHTTP)
 		_, _, err := readURL(t, clientAt(t, server.URL, attempts(3)), server.URL)
-		wantError(t, err, transport.Broken, "at the last of 60 attempts")
+		wantError(t, err, transport.Broken, "on the last of 60 attempts")
 	})
 }

@@ -26,7 +26,7 @@ func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 			Hint: "run again to start another export"}
 	}
 	if again.TransactionTimeText != m.TransactionTimeText {
-		return nil, broken("its transactionTime is another now")
+		return nil, broken("its transactionTime has changed")
 	}
 	fresh := *again
 	for _, lists := range []struct{ was, is, to *[]File }{
@@ -34,7 +34,7 @@ func (c *Client) Refresh(ctx context.Context, m *Manifest) (*Manifest, error) {
 	} {
 		matched, ok := match(*lists.was, *lists.is)
 		if !ok {
-			return nil, broken("it lists other files now")
+			return nil, broken("it now lists different files")
 		}
 		*lists.to = matched
 	}
@@ -178,7 +178,7 @@ func (c *Client) renew(ctx context.Context, m *Manifest, f File, stale string) (
 	r.latest = latest
 	now, ok := counterpart(m, latest, f)
 	if !ok {
-		return nil, f, errors.New("bulk: the file is not of this manifest")
+		return nil, f, errors.New("bulk: the file is not in this manifest")
 	}
 	c.log.Info("a link had expired; the manifest was read again", "type", f.Type, "renewed", now.URL != stale)
 	return latest, now, nil

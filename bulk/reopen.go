@@ -47,7 +47,7 @@ func (s *Stream) reopen() error {
 		if !again {
 			return why
 		}
-		s.client.log.Warn("an output file did not open; asking for it again", "type", s.file.Type, "attempt", s.attempts, "error", err)
+		s.client.log.Warn("opening an output file failed; trying again", "type", s.file.Type, "attempt", s.attempts, "error", err)
 	}
 }
 
@@ -81,7 +81,7 @@ func (s *Stream) afterFailure(err error) (again bool, _ error) {
 			case s.ctx.Err() != nil:
 				return false, context.Cause(s.ctx)
 			case failure != nil:
-				s.client.log.Warn("the manifest cannot be read again", "error", failure)
+				s.client.log.Warn("cannot read the manifest again", "error", failure)
 			case f.URL != s.file.URL:
 				failure = s.use(m, f)
 				return failure == nil, failure
@@ -144,7 +144,7 @@ func (s *Stream) attempt() error {
 		return &cutError{n, err}
 	}
 	if prefix.String() != s.sum.String() {
-		return s.broken(fmt.Errorf("the file changed between two attempts: its first %d bytes are others now", s.read), "run again")
+		return s.broken(fmt.Errorf("the file changed between two attempts: its first %d bytes are different now", s.read), "run again")
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (s *Stream) fetch() (*fileBody, error) {
 		}
 		resp.Body.Close()
 		s.version.validator = "" // do not try again: request the whole file from now on
-		c.log.Info("the server does not go on with a file where it was cut; reading it from its start", "type", s.file.Type, "error", transport.Cause(err))
+		c.log.Info("cannot resume a file where it was cut off; reading it from the start", "type", s.file.Type, "error", transport.Cause(err))
 		return s.fetch()
 	case status == http.StatusOK, status == http.StatusPartialContent && coversAll(resp):
 		body, err := openBody(resp)
@@ -206,16 +206,16 @@ func (s *Stream) fetch() (*fileBody, error) {
 		}
 		return nil, &throttledError{e, min(max(pause, c.retry.MinWait), c.retry.MaxWait)}
 	case status == http.StatusInternalServerError && len(said.Issues) > 0 && !said.Transient():
-		e.Kind, e.Hint = transport.Refused, "the server no longer hands the file out: run again to start another export" // AB2D after six downloads
+		e.Kind, e.Hint = transport.Refused, "the server no longer serves the file: run again to start another export" // AB2D after six downloads
 	case e.Kind == transport.Denied && s.public:
-		e.Kind, e.Hint = transport.Broken, "the link was refused, and no token was asked for: it may have expired; run again to start another export"
+		e.Kind, e.Hint = transport.Broken, "the server refused a link that needs no token: it may have expired; run again to start another export"
 	case e.Kind == transport.NotThere || status == http.StatusGone:
 		e.Kind, e.Hint = transport.Broken, "the file is gone, perhaps expired: run again to start another export"
 	case e.Kind == transport.Refused:
-		e.Hint = "ask the server's owner why it does not hand out a file of its own manifest"
+		e.Hint = "ask the server's owner why it refuses a file from its own manifest"
 	}
 	if s.lacksKeys(status) {
-		e.Hint = "the storage seems to want credentials of its own, which fhirkiln does not have: copy the files from there, and use fhirkiln convert"
+		e.Hint = "the storage seems to require credentials of its own, which fhirkiln does not have: copy the files from there, and use fhirkiln convert"
 	}
 	return nil, e
 }

@@ -40,7 +40,7 @@ func TestWaitGoesThroughWhatStandsInTheWay(t *testing.T) {
 	}{
 		"for ever":          {bulktest.Respond(200, nil, "<html>"), transport.NotThere, "a web page"},
 		"a 404 for ever":    {bulktest.Respond(404, nil, ""), transport.Refused, "404 Not Found"},
-		"an empty for ever": {bulktest.Respond(200, nil, ""), transport.Broken, "not readable"},
+		"an empty for ever": {bulktest.Respond(200, nil, ""), transport.Broken, "unreadable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

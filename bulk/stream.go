@@ -89,19 +89,19 @@ func (s *Stream) use(m *Manifest, f File) error {
 	s.file = f
 	var err error
 	if s.public, err = s.client.reach(f.URL, m.RequiresAccessToken); err != nil {
-		hint := "if that origin is to get the token, name it under the source's token_origins; else ask the server's owner, for files elsewhere should need none (requiresAccessToken false)"
+		hint := "to send the token to that origin, add it to the source's token_origins; otherwise ask the server's owner, since files elsewhere should need no token (requiresAccessToken false)"
 		switch {
 		case errors.Is(err, errInTheClear):
-			hint = hintElsewhere(err) + "; or name that origin under the source's file_hosts"
+			hint = hintElsewhere(err) + "; or add that origin to the source's file_hosts"
 		case errors.Is(err, errNoFileHost):
-			hint = "if files may come from there, name that origin under the source's file_hosts"
+			hint = "if files may come from there, add that origin to the source's file_hosts"
 		}
 		return s.broken(err, hint)
 	}
 	return nil
 }
 
-var errNoFileHost = errors.New("which is not among the hosts that files may lie at")
+var errNoFileHost = errors.New("which is not one of the allowed file hosts")
 
 // reach checks that a file's URL may be requested, and reports whether to do so without a
 // credential.
@@ -114,7 +114,7 @@ func (c *Client) reach(raw string, wantsToken bool) (public bool, err error) {
 	case c.fileHosts[origin]:
 		return true, nil
 	case len(c.fileHosts) > 0 && !c.tokenFor[origin]:
-		return false, fmt.Errorf("the file lies at %s, %w", origin, errNoFileHost)
+		return false, fmt.Errorf("the file is at %s, %w", origin, errNoFileHost)
 	case wantsToken:
 		return false, c.mayAuthorize(raw)
 	}
@@ -151,7 +151,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		if s.err = s.afterCut(err); s.err != nil {
 			return 0, s.err
 		}
-		s.client.log.Warn("an output file was cut; opening it again", "type", s.file.Type, "after_bytes", s.read, "attempt", s.attempts, "error", transport.Cause(err))
+		s.client.log.Warn("an output file was cut off; opening it again", "type", s.file.Type, "after_bytes", s.read, "attempt", s.attempts, "error", transport.Cause(err))
 	}
 }
 
@@ -201,19 +201,19 @@ func (s *Stream) checkComplete() error {
 	want := s.listed
 	switch {
 	case s.last != 0 && s.last != '}' && !s.endsWithBadLine():
-		return errors.New("the last line is not whole")
+		return errors.New("the last line is incomplete")
 	case s.version.size > s.read: // the first response's size; the last response may not have had one
-		return fmt.Errorf("it ended there, and had %d bytes before", s.version.size)
+		return fmt.Errorf("it ended there, but had %d bytes before", s.version.size)
 	case want.Bytes > s.read:
-		return fmt.Errorf("it ended there, and the manifest says %d bytes", want.Bytes)
+		return fmt.Errorf("it ended there, but the manifest says %d bytes", want.Bytes)
 	case want.Bytes > 0 && want.Bytes < s.read:
-		return s.broken(fmt.Errorf("the file has %d bytes, and the manifest says %d", s.read, want.Bytes), "run again")
+		return s.broken(fmt.Errorf("the file has %d bytes, but the manifest says %d", s.read, want.Bytes), "run again")
 	case s.sha256 == nil || want.SHA256 == hex.EncodeToString(s.sha256.Sum(nil)):
 		return nil
 	case s.fetched < 2 && want.Bytes == 0:
-		return errors.New("it ended there, and its SHA-256 is not the manifest's") // if it was cut between two lines, a retry gets more
+		return errors.New("it ended there, and its SHA-256 is not the one in the manifest") // if it was cut between two lines, a retry gets more
 	}
-	return s.broken(errors.New("the file's SHA-256 is not the manifest's"), "run again; if it stays so, ask the server's owner")
+	return s.broken(errors.New("the file's SHA-256 is not the one in the manifest"), "run again; if that does not help, ask the server's owner")
 }
 
 // endsWithBadLine reports whether the file ends, uncut, with a line that is not an object. In
@@ -257,6 +257,6 @@ func (s *Stream) broken(err error, hint string) error {
 
 // cut returns the error for a file that was cut in all attempts, the last time after at bytes.
 func (s *Stream) cut(at int64, err error) error {
-	return s.broken(fmt.Errorf("the file was cut after %d bytes, at the last of %d attempts: %w", at, s.attempts, transport.Cause(err)),
-		"run again; if it stays so, the server or a proxy cuts long answers")
+	return s.broken(fmt.Errorf("the file was cut off after %d bytes, on the last of %d attempts: %w", at, s.attempts, transport.Cause(err)),
+		"run again; if that does not help, the server or a proxy cuts off long responses")
 }

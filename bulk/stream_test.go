@@ -78,19 +78,19 @@ func TestStreamFailures(t *testing.T) {
 		hint     string
 		requests int64
 	}{
-		{"cut", cutFile(20, []byte(content), nil), transport.Broken, "cut after 20 bytes, at the last of 3 attempts: unexpected EOF", "run again", 3},
-		{"cut, chunked", cutFile(20, []byte(content), chunked), transport.Broken, "cut after 20 bytes, at the last of 3 attempts: unexpected EOF", "run again", 3},
-		{"cut before the first byte", cutFile(0, []byte(content), nil), transport.Broken, "cut after 0 bytes", "run again", 3},
-		{"gzip cut", file(compress(content)[:40], gzipHeader), transport.Broken, "at the last of 3 attempts: unexpected EOF", "run again", 3},
-		{"gzip cut in its header", file(compress(content)[:5], gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
-		{"gzip cut in its trailer", file(compress(content)[:len(compress(content))-1], gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
+		{"cut", cutFile(20, []byte(content), nil), transport.Broken, "cut off after 20 bytes, on the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"cut, chunked", cutFile(20, []byte(content), chunked), transport.Broken, "cut off after 20 bytes, on the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"cut before the first byte", cutFile(0, []byte(content), nil), transport.Broken, "cut off after 0 bytes", "run again", 3},
+		{"gzip cut", file(compress(content)[:40], gzipHeader), transport.Broken, "on the last of 3 attempts: unexpected EOF", "run again", 3},
+		{"gzip cut in its header", file(compress(content)[:5], gzipHeader), transport.Broken, "on the last of 3 attempts", "run again", 3},
+		{"gzip cut in its trailer", file(compress(content)[:len(compress(content))-1], gzipHeader), transport.Broken, "on the last of 3 attempts", "run again", 3},
 		{"gzip with another checksum", file(flip, gzipHeader), transport.Broken, "checksum", "run again", 3},
-		{"gzip with something after it", file(append(compress(content), "garbage"...), gzipHeader), transport.Broken, "at the last of 3 attempts", "run again", 3},
-		{"last line cut", file([]byte(content[:50]), nil), transport.Broken, "the last line is not whole", "run again", 3},
-		{"no NDJSON at all", file([]byte("backend timeout\n"), nil), transport.Broken, "the last line is not whole", "run again", 3},
-		{"last line cut, chunked", file([]byte("{}\n{\n"), http.Header{"Transfer-Encoding": {"chunked"}}), transport.Broken, "the last line is not whole", "run again", 3},
-		{"last line cut, gzip", file(compress(content[:50]), gzipHeader), transport.Broken, "the last line is not whole", "run again", 3},
-		{"html", respond(200, nil, " \r\n<!DOCTYPE html>"+secret), transport.Broken, "200 OK: a web page or XML came instead of NDJSON", "proxy", 1},
+		{"gzip with something after it", file(append(compress(content), "garbage"...), gzipHeader), transport.Broken, "on the last of 3 attempts", "run again", 3},
+		{"last line cut", file([]byte(content[:50]), nil), transport.Broken, "the last line is incomplete", "run again", 3},
+		{"no NDJSON at all", file([]byte("backend timeout\n"), nil), transport.Broken, "the last line is incomplete", "run again", 3},
+		{"last line cut, chunked", file([]byte("{}\n{\n"), http.Header{"Transfer-Encoding": {"chunked"}}), transport.Broken, "the last line is incomplete", "run again", 3},
+		{"last line cut, gzip", file(compress(content[:50]), gzipHeader), transport.Broken, "the last line is incomplete", "run again", 3},
+		{"html", respond(200, nil, " \r\n<!DOCTYPE html>"+secret), transport.Broken, "200 OK: got a web page or XML instead of NDJSON", "proxy", 1},
 		{"html after a byte order mark", respond(200, nil, "\uFEFF<html>"), transport.Broken, "a web page or XML", "proxy", 1},
 		{"html, gzip", file(compress("<html>"+secret+"</html>\n"), gzipHeader), transport.Broken, "a web page or XML", "proxy", 1},
 		{"xml", respond(200, nil, `<?xml version="1.0"?><Error/>`), transport.Broken, "a web page or XML", "proxy", 1},
@@ -98,9 +98,9 @@ func TestStreamFailures(t *testing.T) {
 		{"410", respond(410, nil, outcome), transport.Broken, "410 Gone: downloaded too often", "expired", 1},
 		{"403", respond(403, nil, `<?xml version="1.0"?><Error>`+secret), transport.Broken, "403 Forbidden", "expired", 1},
 		{"401", respond(401, nil, outcome), transport.Broken, "401 Unauthorized: downloaded", "expired", 1},
-		{"Binary", respond(200, nil, `{"resourceType":"Binary","contentType":"application/fhir+ndjson","data":"e30K"}`), transport.Broken, "a Binary came instead of NDJSON", "ndjson", 1},
+		{"Binary", respond(200, nil, `{"resourceType":"Binary","contentType":"application/fhir+ndjson","data":"e30K"}`), transport.Broken, "got a Binary instead of NDJSON", "ndjson", 1},
 		{"an outcome that says late what it is", respond(200, nil, `{"issue":[{"severity":"error","code":"x","details":{"text":"`+strings.Repeat("x", 600)+`"}}],"resourceType":"OperationOutcome"}`),
-			transport.Refused, "an OperationOutcome came instead of NDJSON", "run again", 1},
+			transport.Refused, "got an OperationOutcome instead of NDJSON", "run again", 1},
 		{"400", respond(400, nil, outcome), transport.Refused, "400 Bad Request: downloaded", "ask the server's owner", 1},
 		{"206, though no part was asked for", respond(206, http.Header{"Content-Range": {"bytes 0-3/9"}}, "{}\n"), transport.Broken, "206", "ask the server's owner", 1},
 		{"204", respond(204, nil, ""), transport.Broken, "204", "", 1},
@@ -133,9 +133,9 @@ func TestStreamHasTheManifestsLength(t *testing.T) {
 		says     string // "" means that it recovers
 		requests int64
 	}{
-		"ends early":       {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) + 1, "it ended there, and the manifest says 103 bytes", 3},
+		"ends early":       {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) + 1, "it ended there, but the manifest says 103 bytes", 3},
 		"ended early once": {[]http.HandlerFunc{file([]byte(half), chunked), file([]byte(content), chunked)}, len(content), "", 2},
-		"has more":         {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) - 1, "the file has 102 bytes, and the manifest says 101", 1},
+		"has more":         {[]http.HandlerFunc{file([]byte(content), chunked)}, len(content) - 1, "the file has 102 bytes, but the manifest says 101", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -153,7 +153,7 @@ func TestTokenIsNotSentToAnotherOrigin(t *testing.T) {
 	c := newClient(t, server)
 	f := bulk.File{Type: "Patient", URL: other.URL + "/1.ndjson?sig=" + secret}
 	_, _, err := read(t.Context(), c, &bulk.Manifest{RequiresAccessToken: true}, f)
-	wantHint(t, wantError(t, err, transport.Broken, "another origin, "+other.URL, "it is not sent there"), "name it under the source's token_origins")
+	wantHint(t, wantError(t, err, transport.Broken, "another origin, "+other.URL, "it is not sent there"), "add it to the source's token_origins")
 	if requests.Load() != 0 {
 		t.Error("a request was sent to the other origin")
 	}

@@ -69,19 +69,19 @@ func (v version) resumeAt(read int64, known int) int64 {
 // bytes at and after from, is beyond doubt just that.
 func (s *Stream) resume(resp *http.Response, from int64) (*fileBody, error) {
 	if resp.StatusCode != http.StatusPartialContent {
-		return nil, fmt.Errorf("it answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return nil, fmt.Errorf("the server answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
 	h, v := resp.Header, s.version
 	switch {
 	case !ok || first != from || last != total-1:
-		return nil, fmt.Errorf("its Content-Range is not that of all from byte %d on", from)
+		return nil, fmt.Errorf("its Content-Range does not cover byte %d to the end", from)
 	case v.total >= 0 && total != v.total:
-		return nil, fmt.Errorf("its Content-Range tells of %d bytes in all, and it had %d", total, v.total)
+		return nil, fmt.Errorf("its Content-Range gives a size of %d bytes, but the file had %d", total, v.total)
 	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
-		return nil, errors.New("its Content-Length is not its Content-Range's")
+		return nil, errors.New("its Content-Length does not match its Content-Range")
 	case h.Get("ETag") != "" && h.Get("ETag") != v.etag, v.modified != "" && h.Get("Last-Modified") != "" && h.Get("Last-Modified") != v.modified:
-		return nil, errors.New("it is of another version")
+		return nil, errors.New("it is a different version")
 	case !isIdentity(h):
 		return nil, errors.New("it is compressed")
 	}
@@ -91,7 +91,7 @@ func (s *Stream) resume(resp *http.Response, from int64) (*fileBody, error) {
 		return nil, err
 	}
 	if !bytes.Equal(again, s.tail) {
-		return nil, errors.New("its bytes do not follow those before")
+		return nil, errors.New("its bytes differ from those already read")
 	}
 	body.from, body.identity = s.read, true
 	return body, nil

@@ -143,7 +143,7 @@ func TestWaitEnds(t *testing.T) {
 		{"410", bulktest.Outcome(410, "expired", "it has expired"), transport.Refused, "410 Gone: it has expired", "start another"},
 		{"400", bulktest.Outcome(400, "invalid", "no"), transport.Refused, "400 Bad Request: no", "failed"},
 		{"403", bulktest.Respond(403, nil, "<html>"), transport.Denied, "403", "another client"},
-		{"401", bulktest.Respond(401, nil, ""), transport.Denied, "401", "your token has expired"},
+		{"401", bulktest.Respond(401, nil, ""), transport.Denied, "401", "your token may have expired"},
 		{"501", bulktest.Respond(501, nil, ""), transport.NotThere, "501", ""},
 		{"204", bulktest.Respond(204, nil, ""), transport.Broken, "204", ""},
 		{"200 html", bulktest.Respond(200, nil, "<html>"), transport.NotThere, "a web page", "fhir:"},

@@ -65,9 +65,9 @@ func TestACredentialForGETSendsNothingElseElsewhere(t *testing.T) {
 		o.Credentials = auth.NewCache(auth.OneUpHeaders{ClientID: "id", ClientSecret: secret, OneUpUserID: auth.AllUsers})
 	})
 	err := c.Delete(t.Context(), bulk.Job{StatusURL: other.URL + "/job"})
-	wantError(t, err, transport.Refused, "only GET may be sent")
+	wantError(t, err, transport.Refused, "allow only GET")
 	_, err = c.KickOff(t.Context(), bulk.Request{Level: bulk.System, Post: true})
-	wantError(t, err, transport.Refused, "only GET may be sent")
+	wantError(t, err, transport.Refused, "allow only GET")
 	if requests.Load() != 0 || own.Load() != 0 {
 		t.Error("a DELETE or POST was sent")
 	}
