@@ -32,7 +32,7 @@ func (f BearerFile) Fetch(context.Context) (Credential, error) {
 		return Bearer(token), nil
 	}
 	return Credential{}, &transport.Error{Kind: transport.Unavailable, Doing: "reading the token from its file", Err: err,
-		Hint: "check token_file, and what puts the token there; then run again"}
+		Hint: "check token_file and the program that writes it, then run again"}
 }
 
 // fitsHeader reports whether a token is valid in an HTTP header.

@@ -109,7 +109,7 @@ func outage(err error) error {
 	}
 	passing := *e
 	passing.Kind = transport.Unavailable
-	passing.Hint = "the credentials were good before, so that a gateway or firewall before the token endpoint may be in the way: run again later, or ask the server's owner"
+	passing.Hint = "the credentials worked before, so a gateway or firewall in front of the token endpoint may be in the way: run again later, or ask the server's owner"
 	return &passing
 }
 

@@ -64,11 +64,11 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 	}
 	e.method = c.Method
 	e.hints = map[string]string{
-		"invalid_client": "check client_id and client_secret, client_auth (form or basic), that they belong to this realm, and that the client is enabled",
+		"invalid_client": "check client_id and client_secret, client_auth (form or basic), whether they belong to this realm, and whether the client is enabled",
 		// RFC 6749 5.2 defines it for a grant that the client may not use; Keycloak also sends it
 		// for a wrong secret.
-		"unauthorized_client": "check client_secret, and that the client may use the client credentials grant (on a Keycloak: has a service account)",
-		"invalid_scope":       fmt.Sprintf("check scope: %q was asked for", c.Scope),
+		"unauthorized_client": "check client_secret, and whether the client may use the client credentials grant (in Keycloak: has a service account)",
+		"invalid_scope":       fmt.Sprintf("check scope: %q was requested", c.Scope),
 		"":                    "check client_id, client_secret and scope with whoever registered the client",
 	}
 	answer, err := e.ask(ctx, func() (form, error) {

@@ -15,7 +15,7 @@ import (
 	"fhirkiln/transport"
 )
 
-const discovering = "looking for the token endpoint"
+const discovering = "looking up the token endpoint"
 
 func configurationOf(base string) string {
 	return strings.TrimRight(base, "/") + "/.well-known/smart-configuration"
@@ -27,7 +27,7 @@ func configurationOf(base string) string {
 // document behind a login: a configured token URL does not need it.
 // A failure is a [*transport.Error].
 func Discover(ctx context.Context, base string, client *http.Client, retry transport.Retry) (string, error) {
-	const hint = "write token_url instead of discover: the server's owner knows it"
+	const hint = "set token_url instead of discover; the server's owner knows the URL"
 	address := configurationOf(base)
 	failed := func(kind transport.Kind, status int) error {
 		return &transport.Error{Kind: kind, Doing: discovering, URL: address, Status: status, Hint: hint}
@@ -58,14 +58,14 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	}
 	var document fields
 	if json.Unmarshal(body, &document) != nil {
-		return "", unusable("the answer is not JSON")
+		return "", unusable("the response is not JSON")
 	}
 	found, err := url.Parse(document.text("token_endpoint"))
 	if err != nil || found.Host == "" || found.Scheme != "https" && found.Scheme != "http" || found.User != nil {
 		return "", unusable("the document names no token_endpoint")
 	}
 	if req.URL.Scheme == "https" && found.Scheme != "https" {
-		return "", unusable("the document names a token_endpoint in the clear")
+		return "", unusable("the document names an unencrypted token_endpoint")
 	}
 	return found.String(), nil
 }
@@ -94,15 +94,15 @@ func (p *Pin) check(base, endpoint string, log *slog.Logger) error {
 	if p.first == "" {
 		p.first = origin
 		if log != nil {
-			log.Info("the server names its token endpoint", "origin", origin)
+			log.Info("found the token endpoint", "origin", origin)
 		}
 	}
 	if origin == p.first || slices.ContainsFunc(p.Origins, func(o string) bool { return originOf(o) == origin }) {
 		return nil
 	}
 	return &transport.Error{Kind: transport.NotThere, Doing: discovering, URL: configurationOf(base),
-		Err:  fmt.Errorf("the token endpoint was at %s, and is said to be at %s now", p.first, origin),
-		Hint: "ask the server's owner; if it is to be trusted with the credentials there, name it under token_origins, or write token_url instead of discover"}
+		Err:  fmt.Errorf("the token endpoint was at %s, but the server now says it is at %s", p.first, origin),
+		Hint: "ask the server's owner; if the credentials may be sent there, add that origin to token_origins, or set token_url instead of discover"}
 }
 
 func originOf(raw string) string {

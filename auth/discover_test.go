@@ -58,7 +58,7 @@ func TestDiscover(t *testing.T) {
 				}
 				return
 			}
-			wantError(t, err, test.kind, "looking for the token endpoint at "+base, test.said)
+			wantError(t, err, test.kind, "looking up the token endpoint at "+base, test.said)
 		})
 	}
 	t.Run("not needed", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestDiscover(t *testing.T) {
 		t.Parallel()
 		for base, kind := range map[string]transport.Kind{"http://127.0.0.1:1": transport.Unavailable, "https://[::1": transport.NotThere} {
 			_, err := auth.ClientCredentials{Discover: base, HTTP: newClient(t), Retry: quick}.Fetch(t.Context())
-			wantError(t, err, kind, "looking for the token endpoint")
+			wantError(t, err, kind, "looking up the token endpoint")
 		}
 	})
 	t.Run("in the clear", func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestDiscoverKeepsToTLS(t *testing.T) {
 		return answer(r, 200, "application/json", `{"token_endpoint":"http://h.example/token"}`), nil
 	})}
 	_, err := auth.Discover(t.Context(), "https://h.example/r4", client, quick)
-	wantError(t, err, transport.NotThere, "in the clear")
+	wantError(t, err, transport.NotThere, "unencrypted token_endpoint")
 	if got, err := auth.Discover(t.Context(), "http://h.example/r4", client, quick); err != nil || got != "http://h.example/token" {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -132,7 +132,7 @@ func TestDiscoveredEndpointStays(t *testing.T) {
 		t.Errorf("got the log %q", lines)
 	}
 	err := fetch(pin, log, elsewhere)
-	if e := wantError(t, err, transport.NotThere, "looking for the token endpoint", first.URL(), elsewhere.URL(), base); !strings.Contains(e.Hint, "token_origins") {
+	if e := wantError(t, err, transport.NotThere, "looking up the token endpoint", first.URL(), elsewhere.URL(), base); !strings.Contains(e.Hint, "token_origins") {
 		t.Errorf("got the hint %q", e.Hint)
 	}
 	if n := len(elsewhere.Requests()); n != 0 {

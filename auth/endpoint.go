@@ -163,14 +163,14 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 		if status/100 == 4 && e.method == http.MethodGet { // oidc-provider answers 404 to a GET
 			failed.Hint = "use token_method: POST; if that is refused too, check token_url"
 		} else if status == http.StatusMethodNotAllowed { // Keycloak sends it for unknown paths
-			failed.Hint = "check token_url to its last letter; if it is right, try token_method: GET"
+			failed.Hint = "check token_url to the last letter; if it is right, try token_method: GET"
 		} else if to, err := resp.Location(); err == nil {
-			failed.Hint = "the server redirects to " + transport.Redact(to.String()) + ": if that is the token endpoint, make it the token_url"
+			failed.Hint = "the server redirects to " + transport.Redact(to.String()) + ": if that is the token endpoint, set token_url to it"
 		}
 	case transport.Unavailable:
 		failed.Hint = "run again later"
 	default:
-		failed.Hint = "check token_url, client_id, scope and how the client was registered"
+		failed.Hint = "check token_url, client_id, scope and how the client is registered"
 	}
 	return failed
 }
@@ -178,7 +178,7 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 // errGateway is a 403 without an OAuth error. An endpoint's own refusal is a 400 or 401
 // with an error field (RFC 6749 5.2); a firewall sends a web page, nothing, or JSON of its
 // own.
-var errGateway = errors.New("it says nothing of OAuth, as gateways and firewalls do")
+var errGateway = errors.New("the response has no OAuth error, so it may come from a gateway or firewall")
 
 // redactSecrets removes secrets from a text, both plain and form-encoded.
 func redactSecrets(text string, secrets []string) string {

@@ -43,7 +43,7 @@ func ParseKey(data []byte, id string) (Key, error) {
 		return parseJWK(data, id)
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		if id == "" {
-			return Key{}, errors.New("a PEM file has no key id in it: it must be given besides")
+			return Key{}, errors.New("a PEM file holds no key id: give it separately")
 		}
 		private, err := parsePEM(data)
 		if err != nil {
@@ -90,13 +90,13 @@ func parseJWK(data []byte, id string) (Key, error) {
 		for i, k := range usable {
 			ids[i] = k.KeyID
 		}
-		return Key{}, fmt.Errorf("several keys can sign (%s): say which by its key id", strings.Join(ids, ", "))
+		return Key{}, fmt.Errorf("several keys can sign (%s): choose one by its key id", strings.Join(ids, ", "))
 	case len(usable) == 0 && why != nil:
 		return Key{}, fmt.Errorf("no key can sign: %w", why)
 	case len(usable) == 0:
 		return Key{}, errors.New("no key has that key id")
 	case usable[0].KeyID == "":
-		return Key{}, errors.New("the key has no kid: the key id must be given besides")
+		return Key{}, errors.New("the key has no kid: give its key id separately")
 	}
 	return newKey(usable[0].Key, usable[0].KeyID)
 }
@@ -118,9 +118,9 @@ func readJWK(data []byte) (jose.JSONWebKey, error) {
 	}
 	switch {
 	case k.IsPublic():
-		return k, errors.New("it is public; want the private key")
+		return k, errors.New("it is a public key; want the private key")
 	case k.Use != "" && k.Use != "sig", uses.Ops != nil && !slices.Contains(uses.Ops, "sign"):
-		return k, errors.New("its use or key_ops is not to sign")
+		return k, errors.New("its use or key_ops does not allow signing")
 	}
 	alg, err := algorithm(k.Key)
 	if err == nil && k.Algorithm != "" && k.Algorithm != string(alg) {
@@ -147,12 +147,12 @@ func parsePEM(data []byte) (any, error) {
 		case "EC PRIVATE KEY":
 			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("the key is encrypted; want it in the clear (openssl pkcs8 -in FILE takes the password off)")
+			return nil, errors.New("the key is encrypted; want it unencrypted (openssl pkcs8 -in FILE removes the password)")
 		default:
 			continue // a certificate, or an EC key's parameters
 		}
 		if block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("the key is encrypted; want it in the clear (openssl pkey -in FILE takes the password off)")
+			return nil, errors.New("the key is encrypted; want it unencrypted (openssl pkey -in FILE removes the password)")
 		}
 		if err != nil {
 			return nil, errors.New("the PEM's private key is unreadable")

@@ -137,7 +137,7 @@ func TestOneUpUserTimesOut(t *testing.T) {
 				return nil, r.Context().Err()
 			})}})
 		_, err := user.Fetch(t.Context())
-		wantError(t, err, transport.Unavailable, "getting a token by refresh_token at https://h.example/token", "no answer within 30s")
+		wantError(t, err, transport.Unavailable, "getting a token by refresh_token at https://h.example/token", "no response within 30s")
 	})
 }
 
@@ -260,7 +260,7 @@ func TestOneUpUserWithoutCode(t *testing.T) {
 	o := s.options(t)
 	o.CodeURL = serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"success":true}`) })
 	_, err := auth.NewOneUpUser(o).Fetch(t.Context())
-	wantError(t, err, transport.NotThere, "holds no code")
+	wantError(t, err, transport.NotThere, "contains no code")
 	o = s.options(t)
 	o.AppUserID = "nobody"
 	_, err = auth.NewOneUpUser(o).Fetch(t.Context())

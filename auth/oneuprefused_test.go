@@ -68,7 +68,7 @@ func TestOneUpUserSendsACodeOnce(t *testing.T) {
 	o := s.options(t)
 	o.AppUserID, o.Code = "", "S3CR3T-code"
 	user := auth.NewOneUpUser(o)
-	for _, said := range []string{"invalid_grant", "no code that was not used"} {
+	for _, said := range []string{"invalid_grant", "no unused code"} {
 		_, err := user.Fetch(t.Context())
 		wantError(t, err, transport.Denied, said)
 	}
@@ -140,7 +140,7 @@ func TestOneUpUserWarnsOfAnUnsavedToken(t *testing.T) {
 	o := s.options(t)
 	o.Store, o.Log = &badStore{n: 1}, slog.New(slog.NewTextHandler(&log, nil))
 	wantAsked(t, s.fetch(t, auth.NewOneUpUser(o)), "code", codeGrant)
-	if lines := log.String(); strings.Count(lines, "level=WARN") != 1 || !strings.Contains(lines, "not saved") || !strings.Contains(lines, "disk full") || strings.Contains(lines, secret) {
+	if lines := log.String(); strings.Count(lines, "level=WARN") != 1 || !strings.Contains(lines, "cannot save the new refresh token") || !strings.Contains(lines, "disk full") || strings.Contains(lines, secret) {
 		t.Errorf("got the log %q", lines)
 	}
 }

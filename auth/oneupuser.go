@@ -116,8 +116,8 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 	}
 	if u.o.AppUserID == "" {
 		if refused == nil {
-			refused = &transport.Error{Kind: transport.Denied, Doing: "getting a token", Err: errors.New("there is no refresh token, and no code that was not used"),
-				Hint: "give app_user_id, or a code or refresh_token that was got elsewhere"}
+			refused = &transport.Error{Kind: transport.Denied, Doing: "getting a token", Err: errors.New("there is no refresh token and no unused code"),
+				Hint: "set app_user_id, or a code or refresh_token obtained elsewhere"}
 		}
 		return Credential{}, refused
 	}
@@ -192,7 +192,7 @@ func (u *OneUpUser) code(ctx context.Context) (Secret, error) {
 	}
 	code := answer.text("code")
 	if code == "" {
-		return "", e.nonsense("the answer holds no code", "check code_url, and that the user app_user_id was made with this client")
+		return "", e.nonsense("the response contains no code", "check code_url, and whether the user app_user_id was created with this client")
 	}
 	return Secret(code), nil
 }
@@ -206,7 +206,7 @@ const exchangeTimeout = 30 * time.Second
 func (u *OneUpUser) exchange(ctx context.Context, grant, name string, value Secret) (Credential, error) {
 	e := u.endpoint(u.o.TokenURL, "getting a token by "+name)
 	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), exchangeTimeout, &transport.Error{Kind: transport.Unavailable,
-		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no answer within %v", exchangeTimeout), Hint: "run again later"})
+		Doing: e.doing, URL: e.url, Err: fmt.Errorf("no response within %v", exchangeTimeout), Hint: "run again later"})
 	defer cancel()
 	answer, err := e.ask(limited, func() (form, error) {
 		return form{secrets: []string{string(u.o.ClientSecret), string(value)}, values: url.Values{
@@ -243,7 +243,7 @@ func (u *OneUpUser) keep(ctx context.Context) error {
 	u.unsaved = err != nil
 	if err != nil && u.o.AppUserID != "" { // the next run can get another with a code
 		if u.o.Log != nil {
-			u.o.Log.Warn("the new refresh token is not saved; the next run asks for a code", "error", err)
+			u.o.Log.Warn("cannot save the new refresh token; the next run will request a code", "error", err)
 		}
 		return nil
 	}
@@ -255,7 +255,7 @@ func (u *OneUpUser) keep(ctx context.Context) error {
 
 func (u *OneUpUser) endpoint(url, doing string) endpoint {
 	return endpoint{url: url, doing: doing, http: u.o.HTTP, retry: u.o.Retry, log: u.o.Log, hints: map[string]string{
-		"invalid_grant": "the code or refresh token is used up or too old: get another, or give app_user_id",
-		"":              "check client_id, client_secret and app_user_id, and names and URLs of the auth section with 1upHealth's page",
+		"invalid_grant": "the code or refresh token has been used or has expired: get another, or set app_user_id",
+		"":              "check client_id, client_secret and app_user_id, and compare the names and URLs in the auth section with 1upHealth's page",
 	}}
 }

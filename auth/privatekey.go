@@ -63,15 +63,15 @@ const (
 // because servers refuse a jti that they have seen. It fails like [ClientCredentials.Fetch].
 func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 	if p.Key.sign == nil {
-		return Credential{}, errors.New("getting a token: there is no key to sign with")
+		return Credential{}, errors.New("getting a token: no key to sign with")
 	}
 	e, err := tokenEndpoint(ctx, p.TokenURL, p.Discover, p.Pin, p.HTTP, p.Retry, p.Log)
 	if err != nil {
 		return Credential{}, err
 	}
 	e.hints = map[string]string{
-		"invalid_scope": fmt.Sprintf("check scope: %q was asked for", p.Scope),
-		"":              "check client_id, private_key, key_id, jku and scope, that the server knows the public key, and that token_url is spelt as the server spells it",
+		"invalid_scope": fmt.Sprintf("check scope: %q was requested", p.Scope),
+		"":              "check client_id, private_key, key_id, jku and scope, whether the server knows the public key, and whether token_url is spelled as the server spells it",
 	}
 	answer, err := e.ask(ctx, func() (form, error) {
 		assertion, err := p.assertion(e.url)

@@ -246,7 +246,7 @@ func TestPrivateKeyJWTWithWrongClocks(t *testing.T) {
 				}
 				return
 			}
-			if e := wantError(t, err, transport.Denied); !strings.Contains(e.Hint, "10m0s apart") {
+			if e := wantError(t, err, transport.Denied); !strings.Contains(e.Hint, "differ by 10m0s") {
 				t.Errorf("the hint is %q", e.Hint)
 			}
 		})
@@ -262,20 +262,20 @@ func TestParseKeyRefuses(t *testing.T) {
 		"cut JSON":             {`{"kty":"S3CR3T`, "", "not a readable JWK"},
 		"other JSON":           {`{"a":"S3CR3T"}`, "", "no key can sign: not a readable JWK of a private RSA or EC key"},
 		"empty set":            {`{"keys":[]}`, "", "no key has that key id"},
-		"public":               {jwk(&k.rsa.PublicKey), "", "it is public"},
+		"public":               {jwk(&k.rsa.PublicKey), "", "it is a public key"},
 		"P-256":                {jwk(k.p256), "", "an EC key on P-256; want P-384"},
 		"weak":                 {jwk(k.weak), "", "1024 bits"},
-		"to encrypt":           {jwk(k.rsa, func(k *jose.JSONWebKey) { k.Use = "enc" }), "", "not to sign"},
+		"to encrypt":           {jwk(k.rsa, func(k *jose.JSONWebKey) { k.Use = "enc" }), "", "does not allow signing"},
 		"another algorithm":    {jwk(k.rsa, func(k *jose.JSONWebKey) { k.Algorithm = "RS256" }), "", "its alg is not RS384"},
 		"no kid":               {jwk(k.rsa, named("")), "", "no kid"},
 		"another kid":          {jwk(k.rsa), "k2", "no key has that key id"},
 		"several":              {set(jwk(k.rsa), jwk(k.ec, named("k2"))), "", "several keys can sign (k1, k2)"},
-		"no kid, and public":   {jwk(&k.rsa.PublicKey, named("")), "k1", "it is public"},
+		"no kid, and public":   {jwk(&k.rsa.PublicKey, named("")), "k1", "it is a public key"},
 		"chosen is unreadable": {set(`{"kty":"S3CR3T","kid":"k1"}`, jwk(k.ec, named("k2"))), "k1", "no key can sign: not a readable JWK of"},
-		"to verify":            {strings.Replace(jwk(k.rsa), "{", `{"key_ops":["verify"],`, 1), "", "not to sign"},
+		"to verify":            {strings.Replace(jwk(k.rsa), "{", `{"key_ops":["verify"],`, 1), "", "does not allow signing"},
 		"PEM, weak":            {pkcs8(k.weak), "k1", "1024 bits"},
 		"PEM, P-256":           {pkcs8(k.p256), "k1", "an EC key on P-256"},
-		"chosen is public":     {set(jwk(&k.rsa.PublicKey), jwk(k.ec, named("k2"))), "k1", "it is public"},
+		"chosen is public":     {set(jwk(&k.rsa.PublicKey), jwk(k.ec, named("k2"))), "k1", "it is a public key"},
 		"PEM without id":       {pkcs8(k.rsa), "", "no key id"},
 		"PEM of a certificate": {pemOf("CERTIFICATE", []byte("x")), "k1", "no private key"},
 		"PEM, broken":          {pemOf("PRIVATE KEY", []byte("S3CR3T")), "k1", "unreadable"},

@@ -82,7 +82,7 @@ func TestGrantedScope(t *testing.T) {
 			if test.warned {
 				warnings = 1
 			}
-			if got := strings.Count(log.String(), "another scope"); got != warnings {
+			if got := strings.Count(log.String(), "a different scope"); got != warnings {
 				t.Errorf("got the log %q", log.String())
 			}
 			grant.RequireScope = true
@@ -119,7 +119,7 @@ func TestGrantedScopeOfAnAssertion(t *testing.T) {
 	wantError(t, err, transport.Denied, `lacks "b"`)
 	grant.TokenURL, grant.Discover = "", base
 	_, err = grant.Fetch(t.Context())
-	wantError(t, err, transport.NotThere, "looking for the token endpoint")
+	wantError(t, err, transport.NotThere, "looking up the token endpoint")
 }
 
 func TestTokenOfOddCharacters(t *testing.T) {

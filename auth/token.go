@@ -41,8 +41,8 @@ func (f fields) seconds(name string) time.Duration {
 func (e endpoint) bearer(answer fields, warning scopeWarning) (Credential, error) {
 	token := answer.text("access_token")
 	if token == "" {
-		return Credential{}, e.nonsense("the answer is not a token response (RFC 6749 5.1)",
-			"check token_url: it should end in …/protocol/openid-connect/token on a Keycloak")
+		return Credential{}, e.nonsense("the response is not a token response (RFC 6749 5.1)",
+			"check token_url: with Keycloak, it ends in …/protocol/openid-connect/token")
 	}
 	if !fitsHeader(token) {
 		return Credential{}, &transport.Error{Kind: transport.Broken, Doing: e.doing, URL: e.url,
@@ -80,12 +80,12 @@ func (e endpoint) checkScope(answer fields, asked string, require bool) (scopeWa
 	shown := transport.Clean(scope)
 	if require && len(missing) > 0 {
 		return scopeWarning{}, &transport.Error{Kind: transport.Denied, Doing: e.doing, URL: e.url,
-			Said: fmt.Sprintf("the scope %q was granted, which lacks %q", shown, strings.Join(missing, " ")),
-			Hint: "ask the server's owner for these scopes, change scope, or leave out require_scope"}
+			Said: fmt.Sprintf("the granted scope %q lacks %q", shown, strings.Join(missing, " ")),
+			Hint: "ask the server's owner for these scopes, change scope, or remove require_scope"}
 	}
 	return scopeWarning{shown, func() {
 		if e.log != nil {
-			e.log.Warn("the server granted another scope than was asked for", "asked", asked, "granted", shown)
+			e.log.Warn("the server granted a different scope than requested", "asked", asked, "granted", shown)
 		}
 	}}, nil
 }
@@ -98,7 +98,7 @@ func clockHint(h http.Header) string {
 		return ""
 	}
 	if off := time.Since(theirs).Abs().Round(time.Minute); off >= time.Minute {
-		return fmt.Sprintf("; this machine's clock and the server's are %v apart", off)
+		return fmt.Sprintf("; this machine's clock and the server's differ by %v", off)
 	}
 	return ""
 }

@@ -70,7 +70,7 @@ func (o *TokenObject[V]) load(ctx context.Context) error {
 	case err != nil:
 		return err
 	case json.Unmarshal(content, &stored) != nil || stored.Version != 1:
-		return errors.New("what is kept is none, or of a newer version of fhirkiln") // err would quote it
+		return errors.New("the stored object is not a refresh token, or a newer version of fhirkiln wrote it") // err would quote it
 	}
 	o.version, o.token, o.loaded = version, "", true
 	if stored.User == o.user {

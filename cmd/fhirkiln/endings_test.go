@@ -25,7 +25,7 @@ func endings() []ending {
 
 func tokenEndings() []ending {
 	return append(rows("token-503", "token-reset", "token-expires-in-string", "token-without-expires-in"),
-		ending{fault: "token-html", exit: exitNotThere, says: "the answer is not a token response"},
+		ending{fault: "token-html", exit: exitNotThere, says: "the response is not a token response"},
 		ending{fault: "token-invalid-client", exit: exitDenied, says: "401 Unauthorized: invalid_client"},
 		ending{fault: "token-error-200", exit: exitDenied, says: "invalid_grant"},
 		ending{fault: "token-other-scope", says: "scope", gets: "all rows, and a warning"},
