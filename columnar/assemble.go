@@ -194,7 +194,7 @@ func (a *assembler) open(f *Field, around *node) error {
 		return nil
 	}
 	if len(typ) == 0 {
-		return fmt.Errorf("the column %s.type is null beside a value", f.Path())
+		return fmt.Errorf("the column %s.type is null although there is a value", f.Path())
 	}
 	name := f.Name + strings.ToUpper(string(typ[:1])) + string(typ[1:])
 	around.setNode(name, &node{text: json})
@@ -221,7 +221,7 @@ func (a *assembler) structs(f *Field) []map[string]parquet.Value {
 	}
 }
 
-var errSides = errors.New("the row's side columns do not fit together")
+var errSides = errors.New("the row's side columns contradict each other")
 
 func text(s string) *node { return &node{text: []byte(s)} }
 

@@ -86,7 +86,7 @@ func (c *chunkReader) atEnd() error {
 	_, err := c.peek()
 	switch {
 	case err == nil:
-		return errors.New("it goes on behind the last row")
+		return errors.New("it continues after the last row")
 	case errors.Is(err, io.EOF) && c.skipped == 0 && c.read == c.chunk.NumValues():
 		return nil
 	}

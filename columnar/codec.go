@@ -37,11 +37,11 @@ func (c Codec) Check(level int) error {
 	codec, known := codecs[c]
 	switch limit := codec.maxLevel; {
 	case !known:
-		return fmt.Errorf("%q is no codec; there are %s, %s, %s and %s", string(c), Zstd, Snappy, Gzip, None)
+		return fmt.Errorf("unknown codec %q; want %s, %s, %s or %s", string(c), Zstd, Snappy, Gzip, None)
 	case limit == 0 && level != 0:
 		return fmt.Errorf("%s has no levels", c)
 	case level < 0 || level > limit:
-		return fmt.Errorf("%s has the levels 1 to %d, not %d", c, limit, level)
+		return fmt.Errorf("%s has levels 1 to %d, not %d", c, limit, level)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func TestCodecs(t *testing.T) {
 		level int
 		want  string
 	}{
-		{"lzo", 0, `"lzo" is no codec; there are zstd, snappy, gzip and none`}, {columnar.Zstd, 23, "zstd has the levels 1 to 22, not 23"},
-		{columnar.Zstd, -1, "zstd has the levels 1 to 22, not -1"}, {columnar.Gzip, 10, "gzip has the levels 1 to 9, not 10"},
+		{"lzo", 0, `unknown codec "lzo"; want zstd, snappy, gzip or none`}, {columnar.Zstd, 23, "zstd has levels 1 to 22, not 23"},
+		{columnar.Zstd, -1, "zstd has levels 1 to 22, not -1"}, {columnar.Gzip, 10, "gzip has levels 1 to 9, not 10"},
 		{columnar.Snappy, 1, "snappy has no levels"}, {columnar.None, 1, "none has no levels"},
 	} {
 		w := columnar.NewWriter(columnar.Options{Codec: tt.codec, Level: tt.level, Create: memory{}.create})

@@ -63,7 +63,7 @@ func (c *rowCursor) next() error {
 		column.release()
 		v, err := column.peek()
 		if err == nil && v.RepetitionLevel() > 0 {
-			err = errors.New("a row has more elements there than elsewhere")
+			err = errors.New("a row has more elements in it than in the other columns")
 		}
 		if err != nil {
 			return c.failed(i, err)

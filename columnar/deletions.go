@@ -30,9 +30,9 @@ type deletions struct {
 
 var (
 	errNotDeleted = errors.New("it is neither a Bundle of deletions nor a resource with an id")
-	errEntries    = errors.New("its member entry is no array, or there twice")
+	errEntries    = errors.New("its entry is not an array, or occurs twice")
 	errNoRequest  = errors.New("has no request with a method and a url")
-	errNotDelete  = errors.New("is no DELETE")
+	errNotDelete  = errors.New("is not a DELETE")
 	errNoResource = errors.New("names no resource in its url")
 )
 
@@ -235,7 +235,7 @@ func (s *scanner) members(line []byte, each func(name string, i int) (end int, e
 		i = skipSpace(line, i+1)
 	}
 	if i+1 != len(line) {
-		return &syntaxError{i + 1, "something follows its JSON object"}
+		return &syntaxError{i + 1, "there is extra data after its JSON object"}
 	}
 	return nil
 }

@@ -39,8 +39,8 @@ type pageEncoder struct {
 	err            error                // set if a page is larger than maxPage; it must not be written
 }
 
-var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet cannot say; " +
-	"let lines that are so long go to quarantine (max_line_mib, --max-line-mib)")
+var errLargePage = errors.New("the page of a column would have more than 2 GiB, which Parquet does not allow; " +
+	"send such long lines to quarantine (max_line_mib, --max-line-mib)")
 
 // nullPageKey is the key of the page of a column without any value. All such columns of a struct
 // share one page, often dozens of them, so it pays to look for the shortest form.

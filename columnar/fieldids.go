@@ -68,7 +68,7 @@ func parseSection(section string) registry {
 func atoi(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		panic(fmt.Sprintf("columnar: the registry of field ids has %q for a number", s)) // the registry is embedded, and tested
+		panic(fmt.Sprintf("columnar: the registry of field ids has %q where a number belongs", s)) // the registry is embedded, and tested
 	}
 	return n
 }

@@ -143,7 +143,7 @@ func (f *fileWriter) footer() error {
 	f.thrift(tail)
 	size := f.at - start
 	if size > 1<<31-1 {
-		return fmt.Errorf("the footer has %d bytes, more than Parquet can say", size)
+		return fmt.Errorf("the footer has %d bytes, more than Parquet allows", size)
 	}
 	f.write(binary.LittleEndian.AppendUint32(nil, uint32(size)))
 	f.write([]byte(magic))

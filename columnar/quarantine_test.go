@@ -17,53 +17,53 @@ import (
 const secret = "Mustermann"
 
 const (
-	notObject = "it is not a JSON object at its byte "
-	notUTF8   = "it is not valid UTF-8 at its byte "
+	notObject = "it is not a JSON object at byte "
+	notUTF8   = "it is not valid UTF-8 at byte "
 	noType    = "it has no resourceType"
-	typeName  = "its resourceType is not the name of a type"
-	noValue   = "there is no JSON value where one belongs at its byte "
-	follows   = "something follows its JSON object at its byte "
-	noComma   = "a comma or closing bracket is missing at its byte "
+	typeName  = "its resourceType is not a type name"
+	noValue   = "a JSON value is missing at byte "
+	follows   = "there is extra data after its JSON object at byte "
+	noComma   = "a comma or closing bracket is missing at byte "
 )
 
 // badLines are lines that cannot become rows, and the reason for each. No reason contains anything
 // of its line.
 var badLines = []struct{ name, line, reason string }{
-	{"no JSON", secret, notObject + "0"},
-	{"half an object", `{"resourceType":"Patient","name":"` + secret + `"`, noComma + "45"},
-	{"half a string", `{"resourceType":"Patient","name":"` + secret, "it ends within a string at its byte 44"},
-	{"half an escape", `{"resourceType":"Patient","name":"` + `\u12`, "an escape in a string is wrong at its byte 34"},
-	{"an array", `[{"resourceType":"Patient","name":"` + secret + `"}]`, notObject + "0"},
-	{"a string", `"` + secret + `"`, notObject + "0"},
-	{"a number", `5`, notObject + "0"},
-	{"null", `null`, notObject + "0"},
-	{"two objects", `{"resourceType":"Patient"}{"resourceType":"Patient","name":"` + secret + `"}`, follows + "26"},
-	{"two objects and a CR", `{"resourceType":"Patient"}` + "\r" + `{"resourceType":"Patient"}`, follows + "26"},
-	{"a comma behind", `{"resourceType":"Patient"},`, follows + "26"},
-	{"text behind", `{"resourceType":"Patient"} ` + secret, follows + "26"},
-	{"a byte order mark in the file", "\uFEFF" + `{"resourceType":"Patient"}`, notObject + "0"},
-	{"a NUL byte behind", `{"resourceType":"Patient"}` + "\x00", follows + "26"},
-	{"a comma too many", `{"resourceType":"Patient","name":["` + secret + `",]}`, noValue + "47"},
-	{"a member's comma too many", `{"resourceType":"Patient",}`, "a member's name is missing at its byte 26"},
-	{"no colon", `{"resourceType" "Patient"}`, "a colon is missing at its byte 16"},
-	{"the wrong bracket", `{"resourceType":"Patient","a":[1}`, noComma + "32"},
-	{"a bad number", `{"resourceType":"Patient","name":01}`, noComma + "34"},
-	{"a number with a plus", `{"resourceType":"Patient","name":+1}`, noValue + "33"},
-	{"a number without an end", `{"resourceType":"Patient","name":-}`, "a number is wrong at its byte 33"},
-	{"a bad number inside", `{"resourceType":"Patient","a":{"b":[{"c":1.}]}}`, "a number is wrong at its byte 41"},
-	{"a bad exponent", `{"resourceType":"Patient","a":1e+}`, "a number is wrong at its byte 30"},
-	{"a bad escape", `{"resourceType":"Patient","name":"\q` + secret + `"}`, "an escape in a string is wrong at its byte 34"},
-	{"a control character", `{"resourceType":"Patient","name":"` + secret + "\x01" + `"}`, "a control character is in a string at its byte 44"},
-	{"single quotes", `{'resourceType':'Patient'}`, "a member's name is missing at its byte 1"},
-	{"a name without quotes", `{resourceType:"Patient"}`, "a member's name is missing at its byte 1"},
-	{"NaN", `{"resourceType":"Patient","value":NaN}`, noValue + "34"},
-	{"half a word", `{"resourceType":"Patient","value":nul}`, noValue + "34"},
-	{"another case", `{"resourceType":"Patient","value":True}`, noValue + "34"},
-	{"other white space", `{"resourceType":` + "\u00a0" + `"Patient"}`, noValue + "16"},
-	{"invalid UTF-8", `{"resourceType":"Patient","name":"` + secret + "\xff" + `"}`, notUTF8 + "44"},
-	{"invalid UTF-8 behind", `{"resourceType":"Patient"}` + "\xc0\x80", notUTF8 + "26"},
-	{"a surrogate as UTF-8", `{"resourceType":"Patient","name":"` + "\xed\xa0\x80" + `"}`, notUTF8 + "34"},
-	{"too deep", `{"resourceType":"Patient","a":` + nested(1000) + `}`, "it nests deeper than 1000 at its byte 1029"},
+	{"no JSON", secret, notObject + "0 of the line"},
+	{"half an object", `{"resourceType":"Patient","name":"` + secret + `"`, noComma + "45 of the line"},
+	{"half a string", `{"resourceType":"Patient","name":"` + secret, "it ends within a string at byte 44 of the line"},
+	{"half an escape", `{"resourceType":"Patient","name":"` + `\u12`, "a string has an invalid escape at byte 34 of the line"},
+	{"an array", `[{"resourceType":"Patient","name":"` + secret + `"}]`, notObject + "0 of the line"},
+	{"a string", `"` + secret + `"`, notObject + "0 of the line"},
+	{"a number", `5`, notObject + "0 of the line"},
+	{"null", `null`, notObject + "0 of the line"},
+	{"two objects", `{"resourceType":"Patient"}{"resourceType":"Patient","name":"` + secret + `"}`, follows + "26 of the line"},
+	{"two objects and a CR", `{"resourceType":"Patient"}` + "\r" + `{"resourceType":"Patient"}`, follows + "26 of the line"},
+	{"a comma behind", `{"resourceType":"Patient"},`, follows + "26 of the line"},
+	{"text behind", `{"resourceType":"Patient"} ` + secret, follows + "26 of the line"},
+	{"a byte order mark in the file", "\uFEFF" + `{"resourceType":"Patient"}`, notObject + "0 of the line"},
+	{"a NUL byte behind", `{"resourceType":"Patient"}` + "\x00", follows + "26 of the line"},
+	{"a comma too many", `{"resourceType":"Patient","name":["` + secret + `",]}`, noValue + "47 of the line"},
+	{"a member's comma too many", `{"resourceType":"Patient",}`, "a member's name is missing at byte 26 of the line"},
+	{"no colon", `{"resourceType" "Patient"}`, "a colon is missing at byte 16 of the line"},
+	{"the wrong bracket", `{"resourceType":"Patient","a":[1}`, noComma + "32 of the line"},
+	{"a bad number", `{"resourceType":"Patient","name":01}`, noComma + "34 of the line"},
+	{"a number with a plus", `{"resourceType":"Patient","name":+1}`, noValue + "33 of the line"},
+	{"a number without an end", `{"resourceType":"Patient","name":-}`, "a number is invalid at byte 33 of the line"},
+	{"a bad number inside", `{"resourceType":"Patient","a":{"b":[{"c":1.}]}}`, "a number is invalid at byte 41 of the line"},
+	{"a bad exponent", `{"resourceType":"Patient","a":1e+}`, "a number is invalid at byte 30 of the line"},
+	{"a bad escape", `{"resourceType":"Patient","name":"\q` + secret + `"}`, "a string has an invalid escape at byte 34 of the line"},
+	{"a control character", `{"resourceType":"Patient","name":"` + secret + "\x01" + `"}`, "a string has a control character at byte 44 of the line"},
+	{"single quotes", `{'resourceType':'Patient'}`, "a member's name is missing at byte 1 of the line"},
+	{"a name without quotes", `{resourceType:"Patient"}`, "a member's name is missing at byte 1 of the line"},
+	{"NaN", `{"resourceType":"Patient","value":NaN}`, noValue + "34 of the line"},
+	{"half a word", `{"resourceType":"Patient","value":nul}`, noValue + "34 of the line"},
+	{"another case", `{"resourceType":"Patient","value":True}`, noValue + "34 of the line"},
+	{"other white space", `{"resourceType":` + "\u00a0" + `"Patient"}`, noValue + "16 of the line"},
+	{"invalid UTF-8", `{"resourceType":"Patient","name":"` + secret + "\xff" + `"}`, notUTF8 + "44 of the line"},
+	{"invalid UTF-8 behind", `{"resourceType":"Patient"}` + "\xc0\x80", notUTF8 + "26 of the line"},
+	{"a surrogate as UTF-8", `{"resourceType":"Patient","name":"` + "\xed\xa0\x80" + `"}`, notUTF8 + "34 of the line"},
+	{"too deep", `{"resourceType":"Patient","a":` + nested(1000) + `}`, "it is nested deeper than 1000 at byte 1029 of the line"},
 	{"a type with digits", `{"resourceType":"Patient1"}`, typeName},
 	{"no resourceType", `{"name":"` + secret + `"}`, noType},
 	{"nothing", `{}`, noType},
@@ -277,7 +277,7 @@ func TestTooManyValues(t *testing.T) {
 	for _, part := range files.finish(t, w) {
 		rows += int(part.Rows)
 	}
-	if diff := cmp.Diff([]string{"it has more than 8388608 values at its byte 16777250"}, refused); diff != "" || rows != 1 {
+	if diff := cmp.Diff([]string{"it has more than 8388608 values at byte 16777250 of the line"}, refused); diff != "" || rows != 1 {
 		t.Errorf("%d rows, refused (-want +got):\n%s", rows, diff)
 	}
 }

@@ -33,13 +33,13 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	hash, _ := file.Lookup(KeySchema)
 	switch {
 	case name == "":
-		return nil, fmt.Errorf("the file is not fhirkiln's: its metadata has no %s", KeyLayout)
+		return nil, fmt.Errorf("the file was not written by fhirkiln: its metadata has no %s", KeyLayout)
 	case name != LayoutName:
 		return nil, fmt.Errorf("the file has layout %s; this version reads %s", name, LayoutName)
 	}
 	l := LayoutOf(resourceType)
 	if hash != l.Hash() {
-		return nil, fmt.Errorf("the columns of the file are not those of %s for %s (its schema has hash %.12s, not %.12s)", LayoutName, resourceType, hash, l.Hash())
+		return nil, fmt.Errorf("the file's columns are not those of %s for %s (its schema has hash %.12s, not %.12s)", LayoutName, resourceType, hash, l.Hash())
 	}
 	reader := &Reader{file: file, layout: l}
 	reader.assembler.rowCursor = &reader.cursor

@@ -102,7 +102,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"nothing", nil, "opening the Parquet file"},
 		{"no Parquet", []byte(strings.Repeat("x", 100)), "opening the Parquet file"},
 		{"half a file", good[:len(good)/2], "opening the Parquet file"},
-		{"somebody else's", b.Bytes(), "is not fhirkiln's"},
+		{"somebody else's", b.Bytes(), "was not written by fhirkiln"},
 		{"another layout", with(columnar.LayoutName, "r4-core/2"), "has layout r4-core/2"},
 		{"other columns", with(hash, strings.Repeat("a", len(hash))), "are not those of r4-core/1 for Basic"},
 		{"another type", with(columnar.KeyResourceType+"\x18\x05Basic", columnar.KeyResourceType+"\x18\x05Media"), "are not those of r4-core/1 for Media"},

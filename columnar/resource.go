@@ -94,10 +94,10 @@ func (l *lane) typeOf(line []byte) ([]byte, error) {
 const maxParts = 256
 
 var (
-	errTypes    = fmt.Errorf("it is of another resource type than the %d before it", maxParts)
+	errTypes    = fmt.Errorf("its resource type is new, after %d others", maxParts)
 	errNoType   = errors.New("it has no resourceType")
-	errTypeName = errors.New("its resourceType is not the name of a type")
-	errUnread   = errors.New("it is valid JSON that fhirkiln fails to read, which is a bug: please report it")
+	errTypeName = errors.New("its resourceType is not a type name")
+	errUnread   = errors.New("it is valid JSON, but fhirkiln cannot read it; this is a bug: please report it")
 )
 
 // isTypeName reports whether b can be the name of a resource type, which becomes part of paths.

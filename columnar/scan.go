@@ -50,7 +50,7 @@ type syntaxError struct {
 	what string
 }
 
-func (e *syntaxError) Error() string { return fmt.Sprintf("%s at its byte %d", e.what, e.at) }
+func (e *syntaxError) Error() string { return fmt.Sprintf("%s at byte %d of the line", e.what, e.at) }
 
 // scan reads a line that has no white space around it. The tape is valid until the next call. The
 // line must be shorter than 4 GiB.
@@ -60,7 +60,7 @@ func (s *scanner) scan(line []byte) error {
 	}
 	end, err := s.scanValue(line, 0)
 	if err == nil && end != len(line) {
-		err = &syntaxError{end, "something follows its JSON object"}
+		err = &syntaxError{end, "there is extra data after its JSON object"}
 	}
 	return err
 }
@@ -117,7 +117,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 		switch {
 		case c == '{' || c == '[':
 			if s.outer+len(s.stack) == maxDepth {
-				return 0, &syntaxError{i, fmt.Sprintf("it nests deeper than %d", maxDepth)}
+				return 0, &syntaxError{i, fmt.Sprintf("it is nested deeper than %d", maxDepth)}
 			}
 			s.stack = append(s.stack, uint32(len(s.tape)))
 			s.tape = append(s.tape, token{kind: c, start: uint32(i)})
@@ -157,7 +157,7 @@ func (s *scanner) scanValue(line []byte, i int) (end int, err error) {
 				word = "null"
 			}
 			if word == "" || len(line)-i < len(word) || string(line[i:i+len(word)]) != word {
-				return 0, &syntaxError{i, "there is no JSON value where one belongs"}
+				return 0, &syntaxError{i, "a JSON value is missing"}
 			}
 			s.value(token{kind: c, start: uint32(i), end: uint32(i + len(word))})
 			i += len(word)

@@ -33,7 +33,7 @@ func scanString(line []byte, i int) (end int, flags byte, err error) {
 			flags |= flagEscaped
 			n, lone := escape(line[i:])
 			if n == 0 {
-				return 0, 0, &syntaxError{i, "an escape in a string is wrong"}
+				return 0, 0, &syntaxError{i, "a string has an invalid escape"}
 			}
 			if lone {
 				flags |= flagSurrogate
@@ -42,7 +42,7 @@ func scanString(line []byte, i int) (end int, flags byte, err error) {
 		case i >= len(line):
 			return 0, 0, &syntaxError{i, "it ends within a string"}
 		case c < 0x20:
-			return 0, 0, &syntaxError{i, "a control character is in a string"}
+			return 0, 0, &syntaxError{i, "a string has a control character"}
 		default:
 			i++
 		}
@@ -157,11 +157,11 @@ func scanNumber(line []byte, i int) (int, error) {
 	if at(line, i) == '0' {
 		i++
 	} else if i = digits(line, i); i < 0 {
-		return 0, &syntaxError{start, "a number is wrong"}
+		return 0, &syntaxError{start, "a number is invalid"}
 	}
 	if at(line, i) == '.' {
 		if i = digits(line, i+1); i < 0 {
-			return 0, &syntaxError{start, "a number is wrong"}
+			return 0, &syntaxError{start, "a number is invalid"}
 		}
 	}
 	if at(line, i)|0x20 == 'e' {
@@ -170,7 +170,7 @@ func scanNumber(line []byte, i int) (int, error) {
 			i++
 		}
 		if i = digits(line, i); i < 0 {
-			return 0, &syntaxError{start, "a number is wrong"}
+			return 0, &syntaxError{start, "a number is invalid"}
 		}
 	}
 	return i, nil
