@@ -166,7 +166,7 @@ func resolve(all []*Type) {
 			}
 			target := slices.IndexFunc(all, func(x *Type) bool { return x.Name == e.ContentReference })
 			if target < 0 {
-				panic(fmt.Sprintf("fhir: r4.txt: %s.%s: nothing is called %s", t.Name, e.Name, e.ContentReference))
+				panic(fmt.Sprintf("fhir: r4.txt: %s.%s: nothing is named %s", t.Name, e.Name, e.ContentReference))
 			}
 			e.Backbone = all[target]
 			e.Types = []string{e.Backbone.Base}

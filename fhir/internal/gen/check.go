@@ -39,9 +39,9 @@ func (n *node) check(paths map[string]*node, defs map[string]*definition) error 
 	case n.ref == "" && len(n.types) == 0:
 		return errors.New("has no type")
 	case len(n.types) > 1 && !strings.HasSuffix(n.name, "[x]"):
-		return errors.New("has several types but is no choice")
+		return errors.New("has several types but is not a choice")
 	case n.inline() != (len(n.children) > 0):
-		return fmt.Errorf("children do not fit the type %s", n.content())
+		return fmt.Errorf("has children that do not fit the type %s", n.content())
 	}
 	seen := make(map[string]bool)
 	for _, t := range n.types {
@@ -49,12 +49,12 @@ func (n *node) check(paths map[string]*node, defs map[string]*definition) error 
 			return fmt.Errorf("type %s is not defined", t.code)
 		}
 		if seen[t.code] {
-			return fmt.Errorf("type %s comes twice", t.code)
+			return fmt.Errorf("type %s is listed twice", t.code)
 		}
 		seen[t.code] = true
 		for _, target := range t.targets {
 			if defs[target] == nil || defs[target].kind != "resource" {
-				return fmt.Errorf("target %s is no resource type", target)
+				return fmt.Errorf("target %s is not a resource type", target)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func convert(in []structureDefinition) (*tree, error) {
 
 func newDefinition(sd structureDefinition) (*definition, error) {
 	if sd.FHIRVersion.Value != version {
-		return nil, fmt.Errorf("is of FHIR %q, not %s", sd.FHIRVersion.Value, version)
+		return nil, fmt.Errorf("is for FHIR %q, not %s", sd.FHIRVersion.Value, version)
 	}
 	d := &definition{
 		name:     sd.Name.Value,
@@ -66,7 +66,7 @@ func newDefinition(sd structureDefinition) (*definition, error) {
 		base:     strings.TrimPrefix(sd.Base.Value, profileBase),
 	}
 	if rank(d.kind) < 0 {
-		return nil, fmt.Errorf("is of unknown kind %q", d.kind)
+		return nil, fmt.Errorf("has the unknown kind %q", d.kind)
 	}
 	nodes := make(map[string]*node)
 	for _, e := range sd.Elements {
@@ -114,7 +114,7 @@ func newNode(e elementDef, kind string) (*node, error) {
 		for _, target := range t.TargetProfiles {
 			name, ok := strings.CutPrefix(target.Value, profileBase)
 			if !ok {
-				return nil, fmt.Errorf("target %s is not of this specification", target.Value)
+				return nil, fmt.Errorf("target %s is not in this specification", target.Value)
 			}
 			// Leave out the targets of a canonical, which holds a URL rather than a
 			// resource type and id. The target Resource means any type.

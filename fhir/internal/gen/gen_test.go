@@ -199,19 +199,19 @@ func TestGenerateRefuses(t *testing.T) {
 		old, new string // in the small specification
 		want     string // in the error
 	}{
-		{"another version", `<fhirVersion value="4.0.1"/><kind value="resource"/>`, `<fhirVersion value="4.3.0"/><kind value="resource"/>`, `is of FHIR "4.3.0", not 4.0.1`},
+		{"another version", `<fhirVersion value="4.0.1"/><kind value="resource"/>`, `<fhirVersion value="4.3.0"/><kind value="resource"/>`, `is for FHIR "4.3.0", not 4.0.1`},
 		{"unknown kind", `<kind value="resource"/>`, `<kind value="interface"/>`, `unknown kind "interface"`},
 		{"unknown type", `Form.text"/><min value="0"/><max value="1"/><type><code value="xhtml"/>`, `Form.text"/><min value="0"/><max value="1"/><type><code value="html"/>`, "Form.text: type html is not defined"},
-		{"type twice", `Form.subject[x]"/><min value="1"/><max value="1"/>`, `Form.subject[x]"/><min value="1"/><max value="1"/><type><code value="string"/></type>`, "Form.subject[x]: type string comes twice"},
-		{"several types of no choice", "Form.subject[x]", "Form.subject", "has several types but is no choice"},
+		{"type twice", `Form.subject[x]"/><min value="1"/><max value="1"/>`, `Form.subject[x]"/><min value="1"/><max value="1"/><type><code value="string"/></type>`, "Form.subject[x]: type string is listed twice"},
+		{"several types of no choice", "Form.subject[x]", "Form.subject", "has several types but is not a choice"},
 		{"no type", `<type><code value="xhtml"/></type>`, "", "Form.text: has no type"},
 		{"unknown cardinality", `Form.text"/><min value="0"/><max value="1"/>`, `Form.text"/><min value="0"/><max value="3"/>`, "Form.text: unknown cardinality 0..3"},
-		{"foreign target", profileBase + `Form"/><targetProfile`, `https://example.org/Form"/><targetProfile`, "target https://example.org/Form is not of this specification"},
-		{"unknown target", profileBase + `Form"/><targetProfile`, profileBase + `Bot"/><targetProfile`, "target Bot is no resource type"},
+		{"foreign target", profileBase + `Form"/><targetProfile`, `https://example.org/Form"/><targetProfile`, "target https://example.org/Form is not in this specification"},
+		{"unknown target", profileBase + `Form"/><targetProfile`, profileBase + `Bot"/><targetProfile`, "target Bot is not a resource type"},
 		{"content reference to nothing", "#Form.item", "#Form.items", "content reference to Form.items"},
 		{"content reference to a leaf", "#Form.item", "#Form.text", "content reference to Form.text"},
 		{"content reference and type", `<contentReference`, `<type><code value="string"/></type><contentReference`, "content reference and content of its own"},
-		{"children of a leaf", `Form.text"/><min value="0"/><max value="1"/><type><code value="xhtml"/></type></element>`, `Form.text"/><min value="0"/><max value="1"/><type><code value="xhtml"/></type></element><element><path value="Form.text.x"/><min value="0"/><max value="1"/><type><code value="string"/></type></element>`, "Form.text: children do not fit"},
+		{"children of a leaf", `Form.text"/><min value="0"/><max value="1"/><type><code value="xhtml"/></type></element>`, `Form.text"/><min value="0"/><max value="1"/><type><code value="xhtml"/></type></element><element><path value="Form.text.x"/><min value="0"/><max value="1"/><type><code value="string"/></type></element>`, "Form.text: has children that do not fit"},
 		{"element twice", `Form.text"`, `Form.code"`, "Form.code: defined twice"},
 		{"child before its parent", `Form.text"`, `Form.link.x"`, "Form.link.x: comes before its parent"},
 		{"definition twice", "</Bundle>", structure("string", "primitive-type", "Element", "0..1") + "</Bundle>", "string: defined twice"},
@@ -244,8 +244,8 @@ func TestReadZipRefuses(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"a file is missing": {map[string]string{"profiles-types.xml": types}, "no file is called profiles-resources.xml"},
-		"a file is twice":   {map[string]string{"a/profiles-types.xml": types, "b/profiles-types.xml": types, "profiles-resources.xml": resources}, "two files are called profiles-types.xml"},
+		"a file is missing": {map[string]string{"profiles-types.xml": types}, "no file is named profiles-resources.xml"},
+		"a file is twice":   {map[string]string{"a/profiles-types.xml": types, "b/profiles-types.xml": types, "profiles-resources.xml": resources}, "two files are named profiles-types.xml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -84,12 +84,12 @@ func find(z *zip.ReadCloser, base string) (*zip.File, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("two files are called %s", base)
+			return nil, fmt.Errorf("two files are named %s", base)
 		}
 		found = f
 	}
 	if found == nil {
-		return nil, fmt.Errorf("no file is called %s", base)
+		return nil, fmt.Errorf("no file is named %s", base)
 	}
 	return found, nil
 }
