@@ -182,7 +182,7 @@ func (c *Client) accepted(u string, resp *http.Response) (Job, error) {
 	}
 	where := locations(resp)
 	if len(where) == 0 {
-		err := errors.New("the server accepted the export without a readable Content-Location, so its status cannot be polled")
+		err := errors.New("the response has no readable Content-Location, so the export's status cannot be polled")
 		return job, &transport.Error{Kind: transport.Broken, Doing: startingExport, URL: u, Status: resp.StatusCode, Err: err,
 			Hint: "the server does not follow the Bulk Data IG here; ask its owner"}
 	}

@@ -54,7 +54,7 @@ func kickOffEndings() []ending {
 		ending{fault: "kickoff-dropped", exit: exitUnavailable, says: "EOF"},
 		ending{fault: "kickoff-silent", exit: exitUnavailable, says: "timeout awaiting response headers", hurry: true},
 		ending{fault: "kickoff-warnings", says: "severity=warning code=not-supported", gets: "all rows, and the warnings"},
-		ending{fault: "kickoff-no-location", exit: exitBroken, says: "without a Content-Location"},
+		ending{fault: "kickoff-no-location", exit: exitBroken, says: "no readable Content-Location"},
 		ending{fault: "kickoff-http-location", exit: exitBroken, says: "at another origin, http://fhir.example:80; it is not sent there"},
 		ending{fault: "kickoff-wrong-host", exit: exitBroken, says: "at another origin, https://fhir.example:443; it is not sent there"},
 		ending{fault: "kickoff-other-port", exit: exitBroken, says: "it is not sent there"},
