@@ -51,7 +51,7 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding out which resources of %s are gone: %w", t, err)
 		}
-		if int64(len(gone))*mostRetired > current {
+		if int64(len(gone))*retireDivisor > current {
 			why := fmt.Sprintf("%d of %d resources of %s would be, more than a tenth", len(gone), current, t)
 			a.Log.Warn("nothing is retired", "why", why)
 			return &retirement{Report: lake.RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)

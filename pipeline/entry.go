@@ -152,7 +152,7 @@ type fileEnd struct {
 	Ended   time.Time          `json:"ended"`
 	Bad     string             `json:"bad,omitempty"` // reason and place of the first quarantined line
 
-	again int64 // resources that had come before in the run; not recorded, since a resumed run cannot count them
+	repeats int64 // resources that had come before in the run; not recorded, since a resumed run cannot count them
 }
 
 // place is how far a file was converted, and what identifies its beginning.

@@ -12,23 +12,23 @@ import (
 // export is one export of a run. Its fields are written under the journal's lock.
 type export struct {
 	planned
-	index    int
-	job      *bulk.Job // nil until the server has accepted it
-	accepted time.Time // when it did; zero if an older version of fhirkiln kicked it off
-	refused  bool
-	complete *complete // nil until all files are listed
-	files    []*exportFile
-	issues   lake.Issues
-	read     bool           // its error files were read
-	members  *exportMembers // nil until they are read
-	keys     []string       // of its parts and quarantine files
-	deleted  bool           // the server was told to delete it
+	index      int
+	job        *bulk.Job // nil until the server has accepted it
+	accepted   time.Time // when it did; zero if an older version of fhirkiln kicked it off
+	refused    bool
+	complete   *complete // nil until all files are listed
+	files      []*exportFile
+	issues     lake.Issues
+	issuesDone bool           // its error files were read
+	members    *exportMembers // nil until they are read
+	keys       []string       // of its parts and quarantine files
+	deleted    bool           // the server was told to delete it
 
 	// Not in the ledger:
-	manifest *bulk.Manifest // as last read
-	handedOn int            // how many of its first files were queued, or are converted
-	whole    bool           // the server does not take _elements
-	untyped  bool           // nor _type
+	manifest    *bulk.Manifest // as last read
+	queuedCount int            // how many of its first files were queued, or are converted
+	whole       bool           // the server does not take _elements
+	untyped     bool           // nor _type
 }
 
 // exportFile is an output file and how far its conversion has come.
@@ -147,7 +147,7 @@ func (x *export) done() bool {
 }
 
 // issuesRead reports whether a complete export has no error files left to read.
-func (x *export) issuesRead() bool { return x.read || len(x.complete.Errors) == 0 }
+func (x *export) issuesRead() bool { return x.issuesDone || len(x.complete.Errors) == 0 }
 
 // unconverted returns an error if files of the export are in no part though nothing has failed.
 // That is a bug in this program, and this is the last chance to notice it: the report names only

@@ -29,14 +29,14 @@ func TestNothingIsPublishedUnstaged(t *testing.T) {
 		"it is not all listed":   {export{files: []*exportFile{file(true)}}, true},
 		"it never began":         {export{}, true},
 		"its errors are unread":  {export{complete: &complete{Errors: []bulk.File{{}}}}, true},
-		"its errors are read":    {export{complete: &complete{Errors: []bulk.File{{}}}, read: true}, false},
+		"its errors are read":    {export{complete: &complete{Errors: []bulk.File{{}}}, issuesDone: true}, false},
 		"the server refused it":  {export{refused: true}, false},
 		"it is a list of people": {export{planned: planned{Role: roleMembers}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j := &journal{exports: []*export{whole, &test.export}}
-			if err := j.unstaged(); (err != nil) != test.fails {
+			if err := j.checkStaged(); (err != nil) != test.fails {
 				t.Errorf("got %v", err)
 			}
 		})

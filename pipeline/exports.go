@@ -70,7 +70,7 @@ func (r *run) stageExport(ctx context.Context, x *export, log *slog.Logger) erro
 	for range r.Workers {
 		group.Go(func() error {
 			w := &worker{run: r, export: x, queue: q}
-			return left.of(w.work(gctx), w.abort)
+			return left.keep(w.work(gctx), w.abort)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -258,8 +258,8 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 // queue gives q those files that it was not given yet and that are not converted to their end.
 func (r *run) queue(x *export, q *queue) {
 	r.journal.mu.Lock()
-	pending := x.pending(x.handedOn)
-	x.handedOn = len(x.files)
+	pending := x.pending(x.queuedCount)
+	x.queuedCount = len(x.files)
 	r.journal.mu.Unlock()
 	r.Progress.expect(pending)
 	q.add(pending)

@@ -24,9 +24,9 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
 		}
 	default:
-		unfinished, failed := r.unfinished(stop) // else what is loose may be in another process's parts by now
+		unfinished, failed := r.unfinished(stop) // else what is uncommitted may be in another process's parts by now
 		if unfinished && failed == nil {
-			failed = r.discardLoose(stop)
+			failed = r.discardUncommitted(stop)
 		}
 		if failed != nil {
 			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
@@ -74,8 +74,8 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		}
 	}
 	r.journal.mu.Lock()
-	for _, key := range r.journal.unsure {
-		r.journal.loose[key] = true
+	for _, key := range r.journal.inDoubt {
+		r.journal.uncommitted[key] = true
 	}
 	r.journal.mu.Unlock()
 	group, gctx := errgroup.WithContext(ctx)
@@ -83,10 +83,10 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 	for _, p := range r.journal.parts {
 		group.Go(func() error { return r.storeOf(p.Receipt.Key).Abort(gctx, p.Receipt) })
 	}
-	for _, q := range r.journal.bad {
+	for _, q := range r.journal.quarantined {
 		group.Go(func() error { return r.storeOf(q.Key).Abort(gctx, q) })
 	}
-	if err := errors.Join(group.Wait(), r.discardLoose(ctx)); err != nil {
+	if err := errors.Join(group.Wait(), r.discardUncommitted(ctx)); err != nil {
 		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
 	}
 	if r.journal.begun != nil { // it may have been about to be published
@@ -156,20 +156,21 @@ func (r *run) unfinished(ctx context.Context) (bool, error) {
 	return u != nil && u.Run == r.id, err
 }
 
-// discardLoose removes whatever may have been staged under the run's keys but is in no part.
-func (r *run) discardLoose(ctx context.Context) error {
+// discardUncommitted removes whatever may have been staged under the run's keys but is in no
+// part.
+func (r *run) discardUncommitted(ctx context.Context) error {
 	if r.journal == nil {
 		return nil
 	}
 	r.journal.mu.Lock()
-	loose := make([]string, 0, len(r.journal.loose))
-	for key := range r.journal.loose {
-		loose = append(loose, key)
+	keys := make([]string, 0, len(r.journal.uncommitted))
+	for key := range r.journal.uncommitted {
+		keys = append(keys, key)
 	}
 	r.journal.mu.Unlock()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
-	for _, key := range loose {
+	for _, key := range keys {
 		group.Go(func() error { return r.storeOf(key).Discard(gctx, key) })
 	}
 	if err := group.Wait(); err != nil {
@@ -177,8 +178,8 @@ func (r *run) discardLoose(ctx context.Context) error {
 	}
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()
-	for _, key := range loose {
-		delete(r.journal.loose, key)
+	for _, key := range keys {
+		delete(r.journal.uncommitted, key)
 	}
 	return nil
 }

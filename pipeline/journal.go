@@ -21,21 +21,21 @@ import (
 type journal struct {
 	log *ledger.Run
 
-	mu      sync.Mutex
-	begun   *begun
-	groups  []string // found by the feed's group search
-	exports []*export
-	loose   map[string]bool // keys that may have staged data but belong to no recorded part
-	unsure  []string        // keys of staged files that may or may not be recorded as in parts
-	parts   []stagedPart
-	bad     []sink.Receipt // quarantine files
-	retired *retirement    // nil until it is recorded
-	givenUp string
+	mu          sync.Mutex
+	begun       *begun
+	groups      []string // found by the feed's group search
+	exports     []*export
+	uncommitted map[string]bool // keys that may have staged data but belong to no recorded part
+	inDoubt     []string        // keys of staged files that may or may not be recorded as in parts
+	parts       []stagedPart
+	quarantined []sink.Receipt // quarantine files
+	retired     *retirement    // nil until it is recorded
+	givenUp     string
 }
 
 // openJournal rebuilds the journal from a run's ledger.
 func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
-	j := &journal{log: log, loose: map[string]bool{}}
+	j := &journal{log: log, uncommitted: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
 		if err == nil {
 			err = j.replay(raw)
@@ -78,22 +78,22 @@ func (j *journal) add(ctx context.Context, entries ...entry) error {
 }
 
 // doubt handles entries that may count even though writing them failed: what they say is staged
-// must not be thrown away as loose, unless everything is.
+// must not be thrown away as uncommitted, unless everything is.
 func (j *journal) doubt(entries []entry) {
 	for _, e := range entries {
-		j.unsure = append(j.unsure, j.markInParts(e.Staged)...)
+		j.inDoubt = append(j.inDoubt, j.markInParts(e.Staged)...)
 		if e.Retired != nil {
-			j.unsure = append(j.unsure, j.markInParts(&staged{Parts: e.Retired.Parts})...)
+			j.inDoubt = append(j.inDoubt, j.markInParts(&staged{Parts: e.Retired.Parts})...)
 		}
 	}
 }
 
-// markInParts takes the keys of s out of loose, because parts recorded (or possibly recorded) in
-// the ledger use them, and returns them.
+// markInParts takes the keys of s out of uncommitted, because parts recorded (or possibly
+// recorded) in the ledger use them, and returns them.
 func (j *journal) markInParts(s *staged) []string {
 	keys := s.keys()
 	for _, key := range keys {
-		delete(j.loose, key)
+		delete(j.uncommitted, key)
 	}
 	return keys
 }
@@ -133,7 +133,7 @@ func (j *journal) applyOne(e entry) error {
 		}
 	case e.Keys != nil:
 		for _, key := range e.Keys {
-			j.loose[key] = true
+			j.uncommitted[key] = true
 		}
 	case e.Retired != nil:
 		j.retired = e.Retired
@@ -174,7 +174,7 @@ func (j *journal) applyToExport(e entry) error {
 	case e.Staged != nil:
 		return j.applyStaged(x, e.Staged)
 	case e.Issues != nil:
-		x.issues, x.read = append(x.issues, e.Issues.Issues...), true
+		x.issues, x.issuesDone = append(x.issues, e.Issues.Issues...), true
 	case e.Members != nil:
 		x.members = e.Members
 	case e.Deleted != nil:
@@ -187,20 +187,20 @@ func (j *journal) applyToExport(e entry) error {
 // export fails.
 func (j *journal) void(x *export) {
 	for _, key := range x.keys {
-		j.loose[key] = true
+		j.uncommitted[key] = true
 	}
 	j.parts = slices.DeleteFunc(j.parts, func(p stagedPart) bool { return slices.Contains(x.keys, p.Receipt.Key) })
-	j.bad = slices.DeleteFunc(j.bad, func(q sink.Receipt) bool { return slices.Contains(x.keys, q.Key) })
+	j.quarantined = slices.DeleteFunc(j.quarantined, func(q sink.Receipt) bool { return slices.Contains(x.keys, q.Key) })
 	x.job, x.complete, x.issues, x.files, x.keys, x.manifest = nil, nil, nil, nil, nil, nil
-	x.handedOn = 0
+	x.queuedCount = 0
 }
 
 func (j *journal) applyStaged(x *export, s *staged) error {
 	if x.job == nil {
-		return nil // a worker learned too late that the export has failed; what it staged stays loose
+		return nil // a worker learned too late that the export has failed; what it staged stays uncommitted
 	}
 	j.parts = append(j.parts, s.Parts...)
-	j.bad = append(j.bad, s.Quarantine...)
+	j.quarantined = append(j.quarantined, s.Quarantine...)
 	x.keys = append(x.keys, j.markInParts(s)...)
 	for _, f := range s.Files {
 		if f.File < 0 || f.File >= len(x.files) {
@@ -228,9 +228,9 @@ func (j *journal) withRole(r role) []*export {
 	return some
 }
 
-// unstaged returns an error if anything the run is about to publish is not staged, no matter
+// checkStaged returns an error if anything the run is about to publish is not staged, no matter
 // which process was supposed to stage it.
-func (j *journal) unstaged() error {
+func (j *journal) checkStaged() error {
 	for _, x := range j.exports {
 		if x.Role == roleMembers || x.refused {
 			continue

@@ -78,7 +78,7 @@ func (r *run) history(ctx context.Context, x *export) error {
 	}
 	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
 	// Discard what was staged for it: once the run is published, only gc would find that.
-	if err := r.discardLoose(ctx); err != nil {
+	if err := r.discardUncommitted(ctx); err != nil {
 		return err
 	}
 	return r.journal.add(ctx, entry{Refused: &exportEnd{Export: x.index}})

@@ -13,7 +13,7 @@ import (
 // merge copies the rows of parts of one type into as few parts as possible.
 func (x *compaction) merge(ctx context.Context, resourceType string, parts []lake.Part) error {
 	w := &worker{run: x.run, export: x.journal.exports[0], queue: newQueue(), kind: kindOf(resourceType)}
-	return x.left.of(func() error {
+	return x.left.keep(func() error {
 		for _, p := range parts {
 			if err := x.mergePart(ctx, w, p); err != nil {
 				return fmt.Errorf("compacting %s: %w", p.Key, err)
@@ -79,11 +79,11 @@ func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 is not what it was when it was published"}
 	}
 	if err != nil {
-		return x.left.of(err, part.Abort)
+		return x.left.keep(err, part.Abort)
 	}
 	receipt, err := part.Finish(ctx)
 	if err != nil {
-		return x.left.of(err, part.Abort)
+		return x.left.keep(err, part.Abort)
 	}
 	return x.journal.add(ctx, entry{Staged: &staged{Parts: []stagedPart{{Receipt: receipt, Type: p.Type, Of: of, Rows: p.Rows, SHA256: p.SHA256, FullFooter: p.FullFooter}}}})
 }

@@ -15,8 +15,8 @@ import (
 	"fhirkiln/sink"
 )
 
-// kindNow returns the kind that the feed's next run must have.
-func (r *run) kindNow() ledger.Kind {
+// nextKind returns the kind that the feed's next run must have.
+func (r *run) nextKind() ledger.Kind {
 	feed := r.lease.Feed()
 	due := r.Feed.FullEvery > 0 && !feed.Full.IsZero() && r.started.Sub(feed.Full) >= r.Feed.FullEvery
 	if r.Full || due || len(feed.Watermarks) == 0 {

@@ -67,7 +67,7 @@ func (r *run) publish(ctx context.Context) error {
 	if err := r.retireAbsent(ctx); err != nil {
 		return err
 	}
-	for _, q := range r.journal.bad {
+	for _, q := range r.journal.quarantined {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}
 	for _, t := range r.report.Types {
@@ -112,7 +112,7 @@ func (r *run) eachReceipt(ctx context.Context, do func(context.Context, stagedPa
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	all := slices.Clone(r.journal.parts)
-	for _, q := range r.journal.bad {
+	for _, q := range r.journal.quarantined {
 		all = append(all, stagedPart{Receipt: q})
 	}
 	for _, p := range all {

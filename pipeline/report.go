@@ -60,7 +60,7 @@ func (r *draft) addFile(f *exportFile) {
 		file.Count = &f.Count
 	}
 	if !f.Deleted {
-		file.Duplicates = &f.end.again
+		file.Duplicates = &f.end.repeats
 	}
 	r.Files = append(r.Files, file)
 	t := r.typeOf(partType)

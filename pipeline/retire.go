@@ -19,9 +19,9 @@ type retirement struct {
 // retiredFile is the __origin.file of tombstones that no server sent.
 const retiredFile = "retired"
 
-// mostRetired limits retirement: a run may retire at most 1/mostRetired of a type's current
+// retireDivisor limits retirement: a run may retire at most 1/retireDivisor of a type's current
 // resources. More than that looks like a server that has not sent everything.
-const mostRetired = 10
+const retireDivisor = 10
 
 // retireAbsent makes tombstones for resources that are current but missing from this full run,
 // if the feed wants that. The run's parts are published by now, but not live yet. Only what came

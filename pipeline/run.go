@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 		if err := checkFilters(o, lease.Feed()); err != nil {
 			return r.failed(err)
 		}
-		kind := r.kindNow()
+		kind := r.nextKind()
 		if err := r.checkSink(ctx, kind); err != nil {
 			return r.failed(err)
 		}
@@ -187,7 +187,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	r.number.Store(int64(len(r.journal.parts)))
 	r.Log.Info("going on with a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Attempts+1)
-	return r, r.discardLoose(ctx)
+	return r, r.discardUncommitted(ctx)
 }
 
 // whyNotResumed returns why the unfinished run is to be thrown away, or "" if it can be
@@ -242,7 +242,7 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	err := stage(ctx)
 	r.fillReport()
 	if err == nil {
-		err = r.journal.unstaged()
+		err = r.journal.checkStaged()
 	}
 	if err == nil {
 		err = r.report.quality(r.MaxQuarantined)

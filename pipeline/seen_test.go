@@ -53,16 +53,16 @@ func TestSeen(t *testing.T) {
 
 func TestSeenLetsGo(t *testing.T) {
 	t.Parallel()
-	const most = 10_000
-	s := newSeen(most)
+	const maximum = 10_000
+	s := newSeen(maximum)
 	l := &looker{seen: s}
-	for i := range most {
+	for i := range maximum {
 		l.look("Patient", fmt.Append(nil, i), nil)
 	}
-	for range most {
+	for range maximum {
 		l.look("Patient", []byte("1"), nil)
 	}
-	if again := l.finish(); !s.known() || again != most {
+	if again := l.finish(); !s.known() || again != maximum {
 		t.Error("it does not know as many as it may, or one that was there before is too many")
 	}
 	for i := range 100 {

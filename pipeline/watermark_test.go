@@ -348,15 +348,15 @@ func TestServerErrorsDoNotMakeEveryNightFull(t *testing.T) {
 func TestServerErrorsHoldTheWatermark(t *testing.T) {
 	t.Parallel()
 	outcome := `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}`
-	for most, mark := range map[int64]string{0: "01", 1: "01", 2: "02"} {
+	for allowed, mark := range map[int64]string{0: "01", 1: "01", 2: "02"} {
 		c := newClinic(t, bulktest.Lines("Patient", resource("Patient", 1)))
-		c.Feed.MaxErrors = most
+		c.Feed.MaxErrors = allowed
 		c.run(t)
 		c.then(1)
 		c.errored = bulktest.Files{bulktest.Lines("OperationOutcome", outcome, outcome)}
 		report := c.run(t)
 		if report.Status != ledger.StatusPartial || (report.Held != "") != (mark == "01") {
-			t.Errorf("with %d errors allowed: %s, held: %q", most, report.Status, report.Held)
+			t.Errorf("with %d errors allowed: %s, held: %q", allowed, report.Status, report.Held)
 		}
 		c.wantMarks(t, map[string]string{"*": mark})
 	}

@@ -32,8 +32,8 @@ type leftovers struct {
 	aborts []func(context.Context) error
 }
 
-// of returns err. If err is not nil, it keeps abort for later.
-func (l *leftovers) of(err error, abort func(context.Context) error) error {
+// keep returns err. If err is not nil, it keeps abort for later.
+func (l *leftovers) keep(err error, abort func(context.Context) error) error {
 	if err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -66,9 +66,9 @@ func (s *watchedStaging) Abort(ctx context.Context) error {
 }
 
 // wantBounded checks that what the end of ctx does not stop is stopped by time.
-func wantBounded(t *testing.T, ctx context.Context, most time.Duration, what string) {
+func wantBounded(t *testing.T, ctx context.Context, limit time.Duration, what string) {
 	t.Helper()
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > most || ctx.Err() != nil {
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > limit || ctx.Err() != nil {
 		t.Errorf("%s may take until %v, has ended: %v", what, end, ctx.Err())
 	}
 }

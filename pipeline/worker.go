@@ -33,7 +33,7 @@ type worker struct {
 	firstBad string // reason and place of the first bad line
 	badLine  int64  // its number
 	broken   int64  // where the last line that is not JSON ends
-	again    int64  // how many of its resources had come before
+	repeats  int64  // how many of its resources had come before
 
 	lookers []*looker // of writer's goroutines
 }
@@ -112,7 +112,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		TransactionTime: f.manifest.TransactionTimeText}
 	here := f.place
 	here.File = f.index
-	w.firstBad, w.badLine, w.broken, w.again = here.Bad, 0, 0, 0
+	w.firstBad, w.badLine, w.broken, w.repeats = here.Bad, 0, 0, 0
 	for {
 		if w.writer == nil {
 			w.begin(f.manifest)
@@ -149,7 +149,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		Started: started,
 		Ended:   w.Now(),
 		Bad:     here.Bad,
-		again:   w.again,
+		repeats: w.repeats,
 	})
 	w.Log.Debug("converted an output file", "type", f.Type, "resources", here.Read.Resources, "quarantined", here.Read.Quarantined)
 	return nil
@@ -235,7 +235,7 @@ func (w *worker) begin(m *bulk.Manifest) {
 // countRepeats counts which of the present file's resources so far had come before.
 func (w *worker) countRepeats() {
 	for _, l := range w.lookers {
-		w.again += l.finish()
+		w.repeats += l.finish()
 	}
 }
 
