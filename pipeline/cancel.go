@@ -19,7 +19,8 @@ type Cancellation struct {
 	Parts    int       `json:"parts,omitempty"`    // how many staged parts were thrown away
 
 	// Deleted is how many exports were deleted at the server. Kept is how many it did not
-	// delete, or could not be asked to: they end at the server's own time limit.
+	// delete, or could not be asked to. If it gave no answer, or Options.Server is nil, the next
+	// Run asks it; the others end at the server's own time limit.
 	Deleted int `json:"deleted,omitempty"`
 	Kept    int `json:"kept,omitempty"`
 }

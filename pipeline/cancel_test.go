@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,4 +181,56 @@ func TestExportsAreDeletedLaterAtAServerThatIsDown(t *testing.T) {
 		t.Errorf("%s %s", first.Method, first.Path)
 	}
 	w.wantTidy(t)
+}
+
+// What throws a run away without knowing its server leaves the run's ledger to a run that knows
+// it, which deletes the run's exports there. gc leaves the ledger, too.
+func TestGivingUpWithoutAServer(t *testing.T) {
+	t.Parallel()
+	for name, giveUp := range map[string]func(t *testing.T, o pipeline.Options){
+		"cancel": func(t *testing.T, o pipeline.Options) {
+			canceled, err := pipeline.Cancel(t.Context(), o)
+			if err != nil || canceled.Run == "" || canceled.Deleted != 0 || canceled.Kept != 1 {
+				t.Errorf("%+v, error %v", canceled, err)
+			}
+		},
+		"convert": func(t *testing.T, o pipeline.Options) {
+			name := filepath.Join(t.TempDir(), "Patient.ndjson")
+			if err := os.WriteFile(name, []byte(resource("Patient", 0)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			files, err := pipeline.FindFiles(nil, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := pipeline.Convert(t.Context(), files, o); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+			remove := w.server.Inject(bulktest.Fault{On: bulktest.FileEndpoint, Times: bulktest.Always, Do: bulktest.Respond(404, nil, "")})
+			if _, err := pipeline.Run(t.Context(), w.Options); err == nil {
+				t.Fatal("a run without its files went well")
+			}
+			remove()
+			run := w.feed(t).Unfinished.Run
+			server := w.Server
+			w.Server = nil
+			giveUp(t, w.Options)
+			w.gc(t, noGrace)
+			if feed := w.feed(t); feed.Unfinished != nil || !slices.Equal(feed.Ended, []string{run}) || len(w.ledgers(t)) == 0 {
+				t.Errorf("unfinished: %v, ended: %q, ledger %q", feed.Unfinished, feed.Ended, w.ledgers(t))
+			}
+			w.wantDeleted(t, 0)
+			w.Server = server
+			if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+				t.Fatal(err)
+			}
+			w.wantDeleted(t, w.kickOffs()) // of both runs
+			w.wantTidy(t)
+		})
+	}
 }

@@ -104,10 +104,11 @@ func (r *run) endJobs(ctx context.Context) (answered bool) {
 // deleteJobs deletes the run's exports, so that the server can free their space. A failure does
 // not fail the run: several servers, 1upHealth's among them, forbid deletion. A server that
 // does not answer or is unavailable is not asked again: this is the end of a run, and somebody
-// is waiting for it. deleteJobs then returns false.
+// is waiting for it. deleteJobs then returns false. It also does if there are exports but no
+// Server: the ledger must stay for a run that has one.
 func (r *run) deleteJobs(ctx context.Context) (answered bool) {
 	if r.Server == nil {
-		return true
+		return len(r.jobs()) == 0
 	}
 	for _, x := range r.jobs() {
 		err := r.deleteJob(ctx, *x.job)
