@@ -33,8 +33,8 @@ func (e *UnfinishedError) Error() string {
 // as set by hand, and SetWatermark returns them.
 //
 // A feed that has never run may be given a watermark, for data that got there by other means.
-// Besides what it takes to hold the feed's lease and to tidy up after earlier runs, only o.Feed
-// and o.State, or o.Sink, are used. Errors are a [*ledger.HeldError], an [*UnfinishedError],
+// Besides what it takes to hold the feed's lease, only o.Feed, o.Now and o.State, or o.Sink, are
+// used. With o.Sink, it also tidies up after earlier runs. Errors are a [*ledger.HeldError], an [*UnfinishedError],
 // those of the ledger, and one for a text that is not an instant.
 func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]lake.MoveReport, error) {
 	o = o.withDefaults()

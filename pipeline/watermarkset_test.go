@@ -66,3 +66,28 @@ func TestSetWatermark(t *testing.T) {
 		t.Errorf("error %v with a run that was cut off", err)
 	}
 }
+
+// SetWatermark needs no sink, even if an ended run is not tidied up: that is left to the next
+// run.
+func TestSetWatermarkWithoutASink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
+	up := w.server.Inject(bulktest.Fault{On: bulktest.DeleteEndpoint, Times: bulktest.Always, Do: bulktest.Respond(503, nil, "")})
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	up()
+	ended := w.feed(t).Ended
+	o := w.Options
+	o.Sink, o.State = nil, w.dir
+	if moves, err := pipeline.SetWatermark(t.Context(), o, nil, "2026-01-01T00:00:00Z"); err != nil || len(moves) != 1 {
+		t.Errorf("%v, error %v", moves, err)
+	}
+	if left := w.feed(t).Ended; len(ended) != 1 || !slices.Equal(ended, left) || len(w.ledgers(t)) == 0 {
+		t.Errorf("ended runs: %q, then %q", ended, left)
+	}
+	if _, err := pipeline.Run(t.Context(), w.Options); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTidy(t)
+}
