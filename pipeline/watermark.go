@@ -44,18 +44,16 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 			if u := f.Unfinished; u != nil {
 				return &UnfinishedError{Feed: f.Name, Run: u.Run, Started: u.Started}
 			}
-			at := time.Now().UTC()
-			if err := f.Set(types, to, at); err != nil {
+			set, err := f.Set(types, to, o.Now().UTC())
+			if err != nil {
 				return err
 			}
 			if f.Filters == nil {
 				f.Filters = filtersOf(o.Feed) // what the watermark holds for
 			}
 			moves = nil // this function may be called again
-			for _, m := range f.History {
-				if m.By == ledger.BySet && m.At.Equal(at) {
-					moves = append(moves, lake.MoveReport{Type: m.Type, From: m.From, To: m.To})
-				}
+			for _, m := range set {
+				moves = append(moves, lake.MoveReport{Type: m.Type, From: m.From, To: m.To})
 			}
 			return nil
 		})

@@ -91,3 +91,21 @@ func TestSetWatermarkWithoutASink(t *testing.T) {
 	}
 	w.wantTidy(t)
 }
+
+// The history has a move at the time of o.Now, and each call returns its own moves, even at the
+// same instant.
+func TestSetWatermarkByTheClockOfTheRun(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	for _, typ := range []string{"Patient", "Encounter"} {
+		moves, err := pipeline.SetWatermark(t.Context(), c.Options, []string{typ}, "2026-01-01T00:00:00Z")
+		if err != nil || len(moves) != 1 || moves[0].Type != typ {
+			t.Errorf("%+v, error %v", moves, err)
+		}
+	}
+	for _, m := range c.feed(t).History {
+		if !m.At.Equal(c.now()) {
+			t.Errorf("%+v, at %v", m, c.now())
+		}
+	}
+}

@@ -144,11 +144,12 @@ func (f *Feed) KeepOnly(types []string, run string, at time.Time) {
 // Set moves the watermarks of types, or that of all types if none are given, to the instant to
 // because the user wants it, even backwards. If to is "", it removes them, so that the next
 // export is in full. All types means also those with a watermark of their own, and those that
-// the feed has never named; for a feed that names its types, pass those it names.
-func (f *Feed) Set(types []string, to string, at time.Time) error {
+// the feed has never named; for a feed that names its types, pass those it names. Set
+// returns the moves, which it also adds to the history.
+func (f *Feed) Set(types []string, to string, at time.Time) ([]Moved, error) {
 	if to != "" {
 		if _, err := instant(to); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(types) == 0 {
@@ -156,10 +157,13 @@ func (f *Feed) Set(types []string, to string, at time.Time) error {
 		slices.Sort(types) // "*" first
 		types = slices.Compact(types)
 	}
+	var moves []Moved
 	for _, t := range types {
-		f.set(Moved{Type: t, From: f.sinceType(t).Time, To: to, At: at, By: BySet})
+		m := Moved{Type: t, From: f.sinceType(t).Time, To: to, At: at, By: BySet}
+		f.set(m)
+		moves = append(moves, m)
 	}
-	return nil
+	return moves, nil
 }
 
 func (f *Feed) set(m Moved) {

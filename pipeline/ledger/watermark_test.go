@@ -149,8 +149,12 @@ func TestSet(t *testing.T) {
 		"all, of nothing":  {nil, nil, one, []ledger.Window{window(one, "A", "B")}, 1},
 	} {
 		f := ledger.Feed{Watermarks: test.has}
-		if err := f.Set(test.types, test.to, now); err != nil {
+		moves, err := f.Set(test.types, test.to, now)
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(f.History, moves); diff != "" {
+			t.Errorf("%s: history and moves (-history +moves):\n%s", name, diff)
 		}
 		if diff := cmp.Diff(test.want, f.Since([]string{"A", "B"})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -165,7 +169,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	f := ledger.Feed{Watermarks: watermarks("A", one)}
-	if err := f.Set(nil, bad, now); err == nil || f.Watermarks["A"].Time != one {
+	if _, err := f.Set(nil, bad, now); err == nil || f.Watermarks["A"].Time != one {
 		t.Errorf("set to %v, %v", f.Watermarks, err)
 	}
 }
