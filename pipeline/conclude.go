@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
@@ -13,13 +12,13 @@ import (
 // conclude makes change and marks the run as ended, in one write of the feed's object: from
 // then on the run counts. Canceling ctx does not interrupt the write, so that whoever cancels
 // still learns whether it was done.
+//
+// A process concludes a run at most once, and Update never calls its function again when a write
+// has come through unheard, so change never sees its own effect.
 func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) error {
 	durable, cancel := windDown(ctx)
 	defer cancel()
 	err := r.lease.Update(durable, func(f *ledger.Feed) error {
-		if slices.Contains(f.Ended, r.id) {
-			return nil // the run counts already
-		}
 		if err := change(f); err != nil {
 			return err
 		}
