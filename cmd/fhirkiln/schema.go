@@ -60,7 +60,7 @@ func (cmd *schemaCommand) location() (string, error) {
 	case cmd.Location == "":
 		return "", nil
 	case cmd.Format == ddl.Athena && !strings.HasPrefix(cmd.Location, "s3://"):
-		return "", &usageError{fmt.Errorf("--location %s: Athena reads from S3 alone", cmd.Location), "give --location as s3://BUCKET/PREFIX"}
+		return "", &usageError{fmt.Errorf("--location %s: Athena reads only from S3", cmd.Location), "give --location as s3://BUCKET/PREFIX"}
 	case cmd.Format == ddl.Spark && !strings.Contains(cmd.Location, ":/"):
 		return filepath.Abs(cmd.Location) // Spark would resolve a relative path in its warehouse
 	}

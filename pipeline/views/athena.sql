@@ -5,16 +5,16 @@
 --   kiln_tombstones           what servers said was deleted
 --   kiln_runs, kiln_parts     the live runs, and their files
 --
--- The tables have no partitions. Symlink manifests name their files, and each run writes those after it
--- publishes: there is nothing to repair or refresh. Print the script again for a new resource type, and
--- after a change of id_space.
+-- The tables have no partitions. Symlink manifests name their files, and each run that publishes writes
+-- the manifests, so there is nothing to repair or refresh. Print the script again for a new resource type,
+-- and after a change of id_space.
 --
 -- Athena runs one statement at a time. Names are in lower case, as Glue keeps them: queries may write
 -- them in any case. A name that is a keyword or begins with an underscore needs backticks in
 -- DDL and double quotes in queries. Times are UTC, to the millisecond.
 {{- range .Clashes}}
 --
--- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} only in case. Its files are in the folder {{.LeftOut}}.
 {{- end}}
 
 -- The feeds' objects. Each is one line of JSON.

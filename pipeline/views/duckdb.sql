@@ -20,7 +20,7 @@
 {{- end}}
 {{- range .Clashes}}
 --
--- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} only in case. Its files are in the folder {{.LeftOut}}.
 {{- end}}
 
 CREATE OR REPLACE VIEW kiln_runs AS

@@ -14,7 +14,7 @@
 {{- end}}
 {{- range .Clashes}}
 --
--- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} in case alone. Its files are in the folder {{.LeftOut}}.
+-- There is no view of {{.LeftOut}}, a name that differs from {{.Kept}} only in case. Its files are in the folder {{.LeftOut}}.
 {{- end}}
 
 -- Before 4.0, Spark fails on times before 1900 unless it is told that they are not in the Julian calendar.
@@ -44,7 +44,8 @@ SELECT resourceType, id, __origin, kiln_source, d.kiln_feed, d.kiln_run, {{.IDSp
 FROM parquet.{{name .Deleted}} d
 LEFT SEMI JOIN kiln_runs r ON d.kiln_feed = r.kiln_feed AND d.kiln_run = r.kiln_run;
 {{else}}
--- There were no tombstones when this was printed. Spark cannot read a folder that does not exist, but it can if only one of two does not.
+-- There were no tombstones when this was printed. Spark cannot read a folder that does not exist, but it
+-- can read two folders if one of them exists.
 CREATE OR REPLACE TEMPORARY VIEW kiln_rows_deleted (
   resourceType STRING, id STRING,
   `__origin` STRUCT<source: STRING, feed: STRING, run: STRING, file: STRING, line: BIGINT, transactionTime: STRING>,

@@ -143,10 +143,10 @@ func isTypeName(name string) bool {
 // checkPlace returns a location without trailing slashes, "" for the root of a disk.
 func checkPlace(e Engine, place string) (string, error) {
 	if strings.ContainsFunc(place, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", &OptionsError{"a location has a control character in it"}
+		return "", &OptionsError{"a location contains a control character"}
 	}
 	if e == Athena && !strings.HasPrefix(place, "s3://") {
-		return "", &OptionsError{"Athena reads from S3 alone: a location must begin with s3://"}
+		return "", &OptionsError{"Athena reads only from S3: a location must begin with s3://"}
 	}
 	return strings.TrimRight(place, "/"), nil
 }

@@ -174,7 +174,7 @@ func TestClashes(t *testing.T) {
 		rest := write(t, o)
 		for _, clash := range want {
 			comment := "--\n-- There is no view of " + clash.LeftOut + ", a name that differs from " + clash.Kept +
-				" in case alone. Its files are in the folder " + clash.LeftOut + ".\n"
+				" only in case. Its files are in the folder " + clash.LeftOut + ".\n"
 			if !strings.Contains(got, comment) {
 				t.Errorf("%s does not say that %s is left out", engine, clash.LeftOut)
 			}

@@ -33,7 +33,8 @@ FROM (
 -- The session sees the runs of this moment. Files are listed later, when all these runs are complete.
 CACHE TABLE kiln_runs;
 
--- There were no tombstones when this was printed. Spark cannot read a folder that does not exist, but it can if only one of two does not.
+-- There were no tombstones when this was printed. Spark cannot read a folder that does not exist, but it
+-- can read two folders if one of them exists.
 CREATE OR REPLACE TEMPORARY VIEW kiln_rows_deleted (
   resourceType STRING, id STRING,
   `__origin` STRUCT<source: STRING, feed: STRING, run: STRING, file: STRING, line: BIGINT, transactionTime: STRING>,
