@@ -94,7 +94,7 @@ func TestPausedHolder(t *testing.T) {
 				w.openGate()
 			}
 			second := w.finish(t)
-			if said := second.stderr.String(); !strings.Contains(said, "is taken over") || !strings.Contains(said, "going on with a run") {
+			if said := second.stderr.String(); !strings.Contains(said, "took over the lease") || !strings.Contains(said, "resuming a run") {
 				t.Errorf("who took over says:\n%s", said)
 			}
 			f := w.open(t)
@@ -140,7 +140,7 @@ func TestPausedOnDisk(t *testing.T) {
 	}
 	w.openGate()
 	second := w.start(t)
-	if second.code() != 12 || !strings.Contains(second.stderr.String(), "is being worked at by ") {
+	if second.code() != 12 || !strings.Contains(second.stderr.String(), "is working on feed ") {
 		t.Error(second)
 	}
 	if err := first.Process.Signal(syscall.SIGCONT); err != nil {

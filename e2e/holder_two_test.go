@@ -78,7 +78,7 @@ func (w *crashWorld) pair(t *testing.T) {
 		t.Errorf("who works is to end with 0, who waits with 12\nworks: %v\nwaits: %v", works, waits)
 	}
 	said := waits.stderr.String()
-	if holder := fmt.Sprintf(" %d ", works.Process.Pid); !strings.Contains(said, "is being worked at by ") ||
+	if holder := fmt.Sprintf(" %d ", works.Process.Pid); !strings.Contains(said, "is working on feed ") ||
 		!strings.Contains(said, holder) || !strings.Contains(said, " since 20") {
 		t.Errorf("who was second does not say of process%sthat it works since when:\n%s", holder, said)
 	}

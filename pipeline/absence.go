@@ -44,21 +44,21 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 	}
 	done := &retirement{Report: lake.RetireReport{Spared: a.spared()}}
 	if done.Report.Spared > 0 {
-		a.Log.Info("what runs of other exports have brought is not retired", "runs", done.Report.Spared)
+		a.Log.Info("rows from runs of other exports are not retired", "runs", done.Report.Spared)
 	}
 	for _, t := range slices.Sorted(maps.Keys(types)) {
 		gone, current, err := a.absent(ctx, t)
 		if err != nil {
-			return nil, fmt.Errorf("finding out which resources of %s are gone: %w", t, err)
+			return nil, fmt.Errorf("finding the %s resources that are gone: %w", t, err)
 		}
 		if int64(len(gone))*retireDivisor > current {
-			why := fmt.Sprintf("%d of %d resources of %s would be, more than a tenth", len(gone), current, t)
+			why := fmt.Sprintf("%d of %d %s resources would be retired, more than a tenth", len(gone), current, t)
 			a.Log.Warn("nothing is retired", "why", why)
 			return &retirement{Report: lake.RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)
 		}
 		n, err := a.bury(ctx, t, gone)
 		if err != nil {
-			return nil, fmt.Errorf("retiring resources of %s: %w", t, err)
+			return nil, fmt.Errorf("retiring %s resources: %w", t, err)
 		}
 		done.Report.Resources += n
 	}

@@ -51,7 +51,7 @@ type CompactBlockedError struct {
 }
 
 func (e *CompactBlockedError) Error() string {
-	return fmt.Sprintf("the feed %s cannot be compacted: its run %s of %s is not finished", e.Feed, e.Run, e.Started.Format(time.RFC3339))
+	return fmt.Sprintf("feed %s cannot be compacted: its run %s, begun %s, is unfinished", e.Feed, e.Run, e.Started.Format(time.RFC3339))
 }
 
 // Compact merges the small parts of a feed's live runs, those under half of o.PartBytes, into
@@ -146,7 +146,7 @@ func (x *compaction) do(ctx context.Context) (*CompactedRun, error) {
 		stop, cancel := windDown(ctx)
 		defer cancel()
 		if failed := x.giveUp(stop, "it failed"); failed != nil {
-			x.Log.Warn("what the failed compaction has left could not be removed; the next run tries again", "error", failed)
+			x.Log.Warn("could not clean up after the failed compaction; the next run tries again", "error", failed)
 		}
 	}
 	return nil, err
@@ -220,7 +220,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 		made.Rows += p.Rows
 	}
 	if made.Rows != rows {
-		return nil, fmt.Errorf("compacting the feed %s: %d rows became %d", x.Feed.Name, rows, made.Rows)
+		return nil, fmt.Errorf("compacting feed %s: %d rows became %d", x.Feed.Name, rows, made.Rows)
 	}
 	made.After = PartsTotal{len(x.report.Parts), x.report.ParquetBytes}
 	x.report.Status, x.report.Kind, x.report.Resources, x.report.TransactionTime = run.Status, run.Kind, run.Resources, run.TransactionTime
@@ -233,7 +233,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	err := x.conclude(ctx, func(f *ledger.Feed) error {
 		at := slices.IndexFunc(f.Runs, func(r ledger.PublishedRun) bool { return r.Run == made.Replaces[0] })
 		if at < 0 {
-			return fmt.Errorf("compacting the feed %s: the run %s is live no longer", x.Feed.Name, made.Replaces[0])
+			return fmt.Errorf("compacting feed %s: run %s is no longer live", x.Feed.Name, made.Replaces[0])
 		}
 		f.Drop(made.Replaces, run.Published)
 		f.Runs = slices.Insert(f.Runs, at, run)
@@ -245,7 +245,7 @@ func (x *compaction) replace(ctx context.Context) (*CompactedRun, error) {
 	x.Log.Info("compacted", "runs", len(x.of), "rows", rows, "parts_before", made.Before.Parts, "parts_after", made.After.Parts)
 	x.tryPutManifests(ctx)
 	if err := x.forget(ctx); err != nil && ctx.Err() == nil {
-		x.Log.Warn("the compaction's ledger could not be removed; the next run tries again", "error", err)
+		x.Log.Warn("could not remove the compaction's ledger; the next run tries again", "error", err)
 	}
 	return made, nil
 }

@@ -51,6 +51,6 @@ func (r *run) notDurable(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &sink.Error{Doing: "writing down what was done", Where: r.State.String(), Err: fmt.Errorf("no answer in %v", durableTime),
-		Hint: "run again: it finds out how far this run came, and goes on"}
+	return &sink.Error{Doing: "recording what was done", Where: r.State.String(), Err: fmt.Errorf("no answer in %v", durableTime),
+		Hint: "run again: it finds out how far this run got, and goes on from there"}
 }

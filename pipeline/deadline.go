@@ -17,7 +17,7 @@ func (r *run) overdue(x *export) error {
 		return nil
 	}
 	return &overdueError{&transport.Error{Kind: transport.Unavailable, Doing: "waiting for the export", URL: x.job.StatusURL,
-		Err:  fmt.Errorf("the server had not finished it %v after its kick-off; it is given up", age.Round(time.Second)),
+		Err:  fmt.Errorf("the server had not finished it %v after its kick-off; giving it up", age.Round(time.Second)),
 		Hint: "run again to start another export; ask the server's owner, or raise the source's poll.deadline"}}
 }
 

@@ -30,11 +30,11 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 		if err == nil {
 			err = r.tidy(ctx)
 		} else if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged {
-			r.Log.Warn("the ledger of a run that has ended is thrown away unread; its exports, if it has any, stay at the server", "run", id, "error", err)
+			r.Log.Warn("throwing away the unreadable ledger of an ended run; its exports, if any, stay at the server", "run", id, "error", err)
 			err = r.forgetUnread(ctx)
 		}
 		if err != nil {
-			r.Log.Warn("a run that has ended could not be tidied up; the next one tries again", "error", err)
+			r.Log.Warn("could not tidy up an ended run; the next run tries again", "error", err)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (r *run) dropEnded(ctx context.Context) error {
 // returns false if the server did not answer.
 func (r *run) endJobs(ctx context.Context) (answered bool) {
 	if why, keep := r.keepsJobs(); keep {
-		r.Log.Info("the server's export is left there", "why", why)
+		r.Log.Info("leaving the export at the server", "why", why)
 		return true
 	}
 	return r.deleteJobs(ctx)
@@ -135,7 +135,7 @@ func (r *run) makeRoom(ctx context.Context) (made bool) {
 		if !x.done() {
 			continue
 		}
-		r.Log.Info("the server is busy; an export whose files are fetched is deleted to make room")
+		r.Log.Info("the server is busy; deleting an export whose files are all fetched, to make room")
 		if r.deleteJob(ctx, *x.job) == nil && r.journal.add(ctx, entry{Deleted: &exportEnd{Export: x.index}}) == nil {
 			made = true
 		}
@@ -165,7 +165,7 @@ func (r *run) deleteJob(ctx context.Context, job bulk.Job) error {
 	defer cancel()
 	err := r.Server.Delete(ctx, job)
 	if err != nil {
-		r.Log.Info("the server keeps its export", "error", err)
+		r.Log.Info("the server did not delete the export", "error", err)
 	}
 	return err
 }

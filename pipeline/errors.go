@@ -20,14 +20,14 @@ type CountError struct {
 }
 
 func (e *CountError) Error() string {
-	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is not complete", e.Found, e.Manifest)
+	return fmt.Sprintf("it holds %d resources, but the manifest says %d: the export is incomplete", e.Found, e.Manifest)
 }
 
 // WindowError reports that unpacking a file takes too much memory.
 type WindowError struct{ Err error }
 
 func (e *WindowError) Error() string {
-	return fmt.Sprintf("it cannot be unpacked: its zstd window is larger than %d MiB", zstdWindow>>20)
+	return fmt.Sprintf("it cannot be decompressed: its zstd window is larger than %d MiB", zstdWindow>>20)
 }
 
 func (e *WindowError) Unwrap() error { return e.Err }
@@ -49,7 +49,7 @@ type ChangedError struct {
 }
 
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("its first %d bytes are not those that a run before this one has converted", e.Bytes)
+	return fmt.Sprintf("its first %d bytes differ from those that an earlier run converted", e.Bytes)
 }
 
 // FileError names the output file that a failure is about.
@@ -63,7 +63,7 @@ func (e *FileError) Error() string {
 	if _, ok := errors.AsType[*transport.Error](e.Err); ok {
 		return e.Err.Error() // it names the file itself
 	}
-	return fmt.Sprintf("converting the output file of %s from %s: %v", e.Type, e.URL, e.Err)
+	return fmt.Sprintf("converting the output file %s (%s): %v", e.URL, e.Type, e.Err)
 }
 
 func (e *FileError) Unwrap() error { return e.Err }
@@ -84,7 +84,7 @@ type PartialError struct {
 func (e *PartialError) Error() string {
 	var why []string
 	if e.Issues > 0 {
-		why = append(why, fmt.Sprintf("the server reported %s, so something is missing from its export", amount(e.Issues, "error", "errors")))
+		why = append(why, fmt.Sprintf("the server reported %s, so its export is incomplete", amount(e.Issues, "error", "errors")))
 	}
 	if e.Quarantined > 0 {
 		why = append(why, amount(e.Quarantined, "line that is not a FHIR resource is", "lines that are not FHIR resources are")+" in quarantine")
@@ -113,7 +113,7 @@ type QualityError struct {
 }
 
 func (e *QualityError) Error() string {
-	return fmt.Sprintf("%d of %d lines of %s are not FHIR resources, more than the %g %% that are allowed; the first: %s",
+	return fmt.Sprintf("%d of %d lines of %s are not FHIR resources, more than the %g%% allowed; the first: %s",
 		e.Quarantined, e.Lines, e.Type, e.Allowed*100, e.First)
 }
 
@@ -124,7 +124,7 @@ type FilterError struct {
 }
 
 func (e *FilterError) Error() string {
-	return fmt.Sprintf("feed %s asks for something else than before (%s changed), so that an export of what has changed since its last run would leave gaps",
+	return fmt.Sprintf("feed %s asks for something other than before (%s changed), so exporting only what has changed since its last run would leave gaps",
 		e.Feed, strings.Join(e.Changed, ", "))
 }
 
@@ -153,7 +153,7 @@ func aboutTheExport(err error) bool {
 type stagingGoneError struct{ err error }
 
 func (e *stagingGoneError) Error() string {
-	return fmt.Sprintf("parts that were staged are gone: %v", e.err)
+	return fmt.Sprintf("staged parts are gone: %v", e.err)
 }
 
 func (e *stagingGoneError) Unwrap() error { return e.err }

@@ -154,10 +154,10 @@ func (x *export) issuesRead() bool { return x.issuesDone || len(x.complete.Error
 // what was converted.
 func (x *export) unconverted() error {
 	if x.complete == nil {
-		return errors.New("an export counts as fetched, but its files are not all listed")
+		return errors.New("an export counts as fetched, but not all of its files are listed")
 	}
 	if files := x.pending(0); len(files) > 0 {
-		return fmt.Errorf("%d of %d output files of an export were not converted, though nothing failed; the first is of %s",
+		return fmt.Errorf("%d of %d output files of an export were not converted, although nothing failed; the first is of %s",
 			len(files), len(x.files), files[0].Type)
 	}
 	return nil

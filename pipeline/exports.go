@@ -127,7 +127,7 @@ func (r *run) start(ctx context.Context, x *export, log *slog.Logger) error {
 		return err
 	}
 	if job.Adopted {
-		log.Info("the server had this export under way already; it is taken over")
+		log.Info("the server is already running this export; taking it over")
 	}
 	var issues lake.Issues
 	for _, i := range job.Issues { // under handling=lenient: what the server ignores
@@ -235,9 +235,9 @@ func (r *run) listNew(ctx context.Context, x *export, m *bulk.Manifest, q *queue
 	r.journal.mu.Unlock()
 	switch {
 	case !same:
-		return broken("it says other things of its files than before")
+		return broken("it describes its files differently than before")
 	case end != nil && gone:
-		return broken("files that the server told of before are not in it")
+		return broken("files that the server listed before are missing from it")
 	}
 	for len(fresh) > 0 || end != nil {
 		var news []entry

@@ -42,7 +42,7 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 			matches = []string{path} // an existing file with brackets in its name is no pattern
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s is not a path or pattern: %w", path, err)
+			return nil, fmt.Errorf("%s is not a valid path or pattern: %w", path, err)
 		}
 		if len(matches) == 0 {
 			return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
@@ -80,7 +80,7 @@ func (s *Files) add(path string) (int, error) {
 			return err
 		}
 		if info.IsDir() {
-			return fmt.Errorf("%s is a link to a folder, which is not followed: name that folder, too", name)
+			return fmt.Errorf("%s is a symlink to a folder and is not followed: name that folder, too", name)
 		}
 		n++
 		return s.addFile(name, info.Mode())
@@ -227,7 +227,7 @@ func packedError(err error) error {
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		return &WindowError{err}
 	}
-	return &BrokenFileError{fmt.Errorf("it cannot be unpacked, as if it were cut or damaged: %w", err)}
+	return &BrokenFileError{fmt.Errorf("it cannot be decompressed, as if it were cut off or damaged: %w", err)}
 }
 
 func (u *unpacked) Close() error {

@@ -21,7 +21,7 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 	case lost || errors.Is(err, ledger.ErrLost): // what is staged now belongs to another process
 	case errors.Is(cause, ErrGiveUp), cause == nil && !r.worthKeeping():
 		if failed := r.giveUp(stop, "it failed"); failed != nil {
-			r.Log.Warn("what the failed run has left could not be removed; the next one tries again", "error", failed)
+			r.Log.Warn("could not clean up after the failed run; the next run tries again", "error", failed)
 		}
 	default:
 		unfinished, failed := r.unfinished(stop) // else what is uncommitted may be in another process's parts by now
@@ -29,11 +29,11 @@ func (r *run) afterFailure(ctx context.Context, err error) error {
 			failed = r.discardUncommitted(stop)
 		}
 		if failed != nil {
-			r.Log.Debug("what was half staged could not be removed; the next run does it", "error", failed)
+			r.Log.Debug("could not remove what was half staged; the next run does", "error", failed)
 		}
 		again := r.report.Resumed && cause == nil && aboutTheExport(err) // see Run
 		if r.journal != nil && r.worthKeeping() && !again {
-			r.Log.Info("what is done so far is kept; run again to go on from there")
+			r.Log.Info("what is done so far is kept; run again to resume")
 		}
 	}
 	return err
@@ -87,7 +87,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		group.Go(func() error { return r.storeOf(q.Key).Abort(gctx, q) })
 	}
 	if err := errors.Join(group.Wait(), r.discardUncommitted(ctx)); err != nil {
-		return fmt.Errorf("throwing away what run %s has staged: %w", r.id, err)
+		return fmt.Errorf("throwing away what run %s staged: %w", r.id, err)
 	}
 	if r.journal.begun != nil { // it may have been about to be published
 		// A run that has not begun has written neither file. If they exist, the run was published
@@ -111,7 +111,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 // is left to gc, and its exports to the server. If abandon is killed halfway, tidyRuns does the
 // rest.
 func (r *run) abandon(ctx context.Context, why error) error {
-	r.Log.Warn("the unfinished run is thrown away unread: gc removes what it has staged, and its exports stay at the server", "error", why)
+	r.Log.Warn("throwing away the unfinished run, whose ledger is unreadable: gc removes what it staged, and its exports stay at the server", "error", why)
 	if unfinished, err := r.unfinished(ctx); err != nil || !unfinished {
 		return err
 	}

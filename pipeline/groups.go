@@ -34,7 +34,7 @@ func (r *run) findGroups(ctx context.Context) error {
 		return err
 	}
 	if len(found) == 0 { // nothing would be exported, and that would look like a quiet night
-		return &transport.Error{Kind: transport.NotThere, Doing: "searching the feed's groups", Err: errors.New("the server has none that match"),
+		return &transport.Error{Kind: transport.NotThere, Doing: "searching for the feed's groups", Err: errors.New("no group matches"),
 			Hint: "check group_search; a payer may have to match its members again before there is a group"}
 	}
 	r.Log.Info("found the feed's groups", "groups", len(found))

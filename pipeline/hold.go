@@ -19,7 +19,7 @@ func withLease(ctx context.Context, o Options, do func(*ledger.Lease) error) err
 	stop, cancel := windDown(ctx)
 	defer cancel()
 	if failed := lease.Release(stop); failed != nil && err == nil {
-		o.Log.Warn("the feed's lease could not be released; it ends by itself", "error", failed)
+		o.Log.Warn("could not release the feed's lease; it expires by itself", "error", failed)
 	}
 	return err
 }

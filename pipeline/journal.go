@@ -56,7 +56,7 @@ func (j *journal) replay(raw json.RawMessage) error {
 	}
 	if err != nil {
 		return &ledger.DamagedError{Key: "an entry", Err: err,
-			Hint: "if a newer fhirkiln has begun the run, use that; or start it anew (run --fresh): nothing of it is published yet"}
+			Hint: "if a newer fhirkiln began the run, use that one; or begin a new run (run --fresh): nothing of this one is published yet"}
 	}
 	return nil
 }
@@ -151,9 +151,9 @@ func (j *journal) applyToExport(e entry) error {
 	index, ok := e.export()
 	switch {
 	case !ok:
-		return errors.New("it says nothing that this version of fhirkiln knows")
+		return errors.New("this version of fhirkiln does not know what it says")
 	case index < 0 || index >= len(j.exports):
-		return fmt.Errorf("it names export %d of %d", index, len(j.exports))
+		return fmt.Errorf("it refers to export %d, but there are only %d", index, len(j.exports))
 	}
 	x := j.exports[index]
 	switch {
@@ -204,13 +204,13 @@ func (j *journal) applyStaged(x *export, s *staged) error {
 	x.keys = append(x.keys, j.markInParts(s)...)
 	for _, f := range s.Files {
 		if f.File < 0 || f.File >= len(x.files) {
-			return fmt.Errorf("it names file %d of %d", f.File, len(x.files))
+			return fmt.Errorf("it refers to file %d, but there are only %d", f.File, len(x.files))
 		}
 		x.files[f.File].end = &f
 	}
 	if s.Open != nil {
 		if s.Open.File < 0 || s.Open.File >= len(x.files) {
-			return fmt.Errorf("it names file %d of %d", s.Open.File, len(x.files))
+			return fmt.Errorf("it refers to file %d, but there are only %d", s.Open.File, len(x.files))
 		}
 		x.files[s.Open.File].place = *s.Open
 	}
@@ -239,7 +239,7 @@ func (j *journal) checkStaged() error {
 			return err
 		}
 		if !x.issuesRead() {
-			return errors.New("the error files of an export were not read, though nothing failed")
+			return errors.New("the error files of an export were not read, although nothing failed")
 		}
 	}
 	return nil

@@ -60,7 +60,7 @@ func (r *run) patientIDs(ctx context.Context, m *bulk.Manifest, f bulk.File, w i
 	}
 }
 
-var errNoMember = errors.New("it is no patient with an id that can be asked for")
+var errNoMember = errors.New("it is not a patient with a usable id")
 
 // memberError returns a [*columnar.DataError] for the resource that follows the first n.
 func memberError(d *jsontext.Decoder, n int, reason string) error {
@@ -104,7 +104,7 @@ func nextResource(d *jsontext.Decoder) (typ, id string, err error) {
 
 // eachMember calls each for every id of a list that the run has written.
 func (r *run) eachMember(ctx context.Context, key string, each func(id string)) error {
-	const hint = "restore it from a backup, or start the run anew (run --fresh): nothing of it is published yet"
+	const hint = "restore it from a backup, or begin a new run (run --fresh): nothing of this one is published yet"
 	return eachLine(ctx, r.State, key, hint, func(line []byte) error {
 		each(string(line))
 		return nil
@@ -155,7 +155,7 @@ func (r *run) membersBefore(ctx context.Context) (map[string]member, error) {
 	if key == "" {
 		return all, nil
 	}
-	const hint = "restore it from a backup; or run --fresh once with new_members: ignore, which forgets it: to the run after that all members are new"
+	const hint = "restore it from a backup; or run --fresh once with new_members: ignore, which drops it: to the run after that, all members are new"
 	return all, eachLine(ctx, r.State, key, hint, func(line []byte) error {
 		var m member
 		err := json.Unmarshal(line, &m)

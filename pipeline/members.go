@@ -76,7 +76,7 @@ func (r *run) history(ctx context.Context, x *export) error {
 	if !errors.As(err, &exchange) || exchange.Kind == transport.Unavailable || exchange.Kind == transport.Denied && exchange.Status != http.StatusForbidden {
 		return err
 	}
-	log.Info("the server does not export patients by name; the group is exported in full for its new members", "error", err)
+	log.Info("the server does not export patients by name; exporting the group in full for its new members", "error", err)
 	// Discard what was staged for it: once the run is published, only gc would find that.
 	if err := r.discardUncommitted(ctx); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (r *run) listMembers(ctx context.Context, x *export) error {
 	}
 	log := r.logOf(x)
 	if err := r.startMembers(ctx, x, log); err != nil {
-		return fmt.Errorf("listing the group's members, to find out who is new: %w", err)
+		return fmt.Errorf("listing the group's members to find the new ones: %w", err)
 	}
 	m, err := r.wait(ctx, x, log, func(*bulk.Manifest) error { return nil })
 	if err != nil {
@@ -168,12 +168,12 @@ func (r *run) startMembers(ctx context.Context, x *export, log *slog.Logger) err
 	}
 	err := r.start(ctx, x, log)
 	if refused(err) != nil {
-		log.Info("the server does not take _elements; its patients are listed with all they hold")
+		log.Info("the server does not accept _elements; listing its patients with all their elements")
 		x.whole = true
 		err = r.start(ctx, x, log)
 	}
 	if refused(err) != nil {
-		log.Info("the server does not take _type either; its patients are looked for in all that the group has")
+		log.Info("the server does not accept _type either; looking for its patients in everything that the group has")
 		x.untyped = true
 		err = r.start(ctx, x, log)
 	}

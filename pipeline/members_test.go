@@ -216,7 +216,7 @@ func TestAListThatFails(t *testing.T) {
 			bulktest.Fault{On: bulktest.KickOffEndpoint, Times: bulktest.Always, Do: bulktest.Outcome(http.StatusBadRequest, "not-supported", "no")},
 			func(t *testing.T, c *clinic, err error) {
 				var exchange *transport.Error
-				if !errors.As(err, &exchange) || !strings.Contains(exchange.Hint, "new_members: ignore") || !strings.Contains(err.Error(), "listing the group's members, to find out who is new") {
+				if !errors.As(err, &exchange) || !strings.Contains(exchange.Hint, "new_members: ignore") || !strings.Contains(err.Error(), "listing the group's members to find the new ones") {
 					t.Errorf("error %v", err)
 				}
 				c.wantTidy(t)

@@ -55,7 +55,7 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) erro
 			continue
 		}
 		if rows != p.Rows {
-			return fmt.Errorf("it has %d rows, and was published with %d", rows, p.Rows)
+			return fmt.Errorf("it has %d rows, but was published with %d", rows, p.Rows)
 		}
 		return nil
 	}
@@ -76,7 +76,7 @@ func (x *compaction) copyWhole(ctx context.Context, p lake.Part) error {
 	part := newOpenPart(staging)
 	_, err = io.Copy(part, io.NewSectionReader(f, 0, f.Size()))
 	if err == nil && part.sha256() != p.SHA256 {
-		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 is not what it was when it was published"}
+		err = &lake.PartChangedError{Key: p.Key, Why: "its SHA-256 has changed since it was published"}
 	}
 	if err != nil {
 		return x.left.keep(err, part.Abort)

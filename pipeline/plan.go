@@ -225,9 +225,9 @@ func (r *run) checkSink(ctx context.Context, kind ledger.Kind) error {
 		}
 		part, err := r.Sink.Open(ctx, parts[0].Key)
 		if errors.Is(err, fs.ErrNotExist) {
-			return &sink.Error{Doing: "looking for what was published before", Where: r.Sink.String(),
-				Err:  fmt.Errorf("%s of the live run %s is not there", parts[0].Key, runs[i].Run),
-				Hint: "is sink.url the place where the feed's rows are? Put it or the files back; or export everything again with --full"}
+			return &sink.Error{Doing: "looking for what was published earlier", Where: r.Sink.String(),
+				Err:  fmt.Errorf("%s of the live run %s is missing", parts[0].Key, runs[i].Run),
+				Hint: "check that sink.url is where the feed's rows are, and correct it or restore the files; or export everything again with --full"}
 		}
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (r *run) fillReport() {
 		}
 	}
 	for _, i := range r.report.Issues {
-		r.Log.Warn("the server reports issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
+		r.Log.Warn("the server reported issues with its export", "severity", i.Severity, "code", i.Code, "count", i.Count)
 	}
 }
 
@@ -72,7 +72,7 @@ func (r *run) publish(ctx context.Context) error {
 	}
 	for _, t := range r.report.Types {
 		if t.Strays > 0 {
-			r.Log.Info("resources came in files of another type; they are with their own", "type", t.Type, "resources", t.Strays)
+			r.Log.Info("resources came in files of another type; they are published under their own", "type", t.Type, "resources", t.Strays)
 		}
 	}
 	r.report.markPublished()
@@ -176,7 +176,7 @@ func (r *run) addToFeed(ctx context.Context, list []byte) error {
 		return nil
 	}
 	if err := r.forget(ctx); err != nil && ctx.Err() == nil {
-		r.Log.Warn("the run's ledger could not be removed; the next run tries again", "error", err)
+		r.Log.Warn("could not remove the run's ledger; the next run tries again", "error", err)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 			continue
 		}
 		if err := r.State.Remove(ctx, key); err != nil && ctx.Err() == nil {
-			r.Log.Warn("a list of members that is not needed any more could not be removed", "key", key, "error", err)
+			r.Log.Warn("could not remove an old list of members", "key", key, "error", err)
 		}
 	}
 }
@@ -207,7 +207,7 @@ func (r *run) droppableNow(ctx context.Context) []string {
 	}
 	gone, err := r.lake().Droppable(ctx, next, r.Feed.Keep, r.report.Finished)
 	if err != nil {
-		r.Log.Warn("whether older runs may go could not be found out; the next run or gc tries again", "error", err)
+		r.Log.Warn("could not find out which older runs need not be kept; the next run or gc tries again", "error", err)
 	}
 	return gone
 }
@@ -218,6 +218,6 @@ func (r *run) tryPutManifests(ctx context.Context) {
 	ctx, cancel := transport.Linger(ctx, durableTime)
 	defer cancel()
 	if err := r.lake().PutManifests(ctx, r.lease); err != nil && ctx.Err() == nil {
-		r.Log.Warn("the symlink manifests could not be written; the next run tries again", "error", err)
+		r.Log.Warn("could not write the symlink manifests; the next run tries again", "error", err)
 	}
 }

@@ -89,7 +89,7 @@ func TestLastLines(t *testing.T) {
 			if cut && !errors.As(err, &damaged) || !cut && !errors.As(err, &partial) {
 				t.Errorf("got %v", err)
 			}
-			if cut && !strings.Contains(err.Error(), "breaks off within line 11") {
+			if cut && !strings.Contains(err.Error(), "ends in the middle of line 11") {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -60,7 +60,7 @@ func (r *run) retireAbsent(ctx context.Context) error {
 		r.report.addPart(p)
 	}
 	r.report.Retired = &done.Report
-	r.Log.Info("retired what the full run lacks", "resources", done.Report.Resources)
+	r.Log.Info("retired resources that the full run lacks", "resources", done.Report.Resources)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func whyUnread(err error) string {
 	_, damaged := errors.AsType[*ledger.DamagedError](err)
 	_, newer := errors.AsType[*ledger.VersionError](err)
 	if errors.Is(err, fs.ErrNotExist) || damaged || newer {
-		return fmt.Sprintf("what is live cannot all be read: %v", err)
+		return fmt.Sprintf("not all live runs can be read: %v", err)
 	}
 	return ""
 }
@@ -85,7 +85,7 @@ func (r *run) cannotRetire() string {
 	case instantOf(r.report.TransactionTime) == never:
 		return "the server gave no readable transactionTime"
 	case !q.Since.IsZero() || !q.Until.IsZero():
-		return "the feed has since or until, so that its full runs do not hold everything"
+		return "the feed has since or until, so its full runs do not hold everything"
 	}
 	return ""
 }

@@ -126,8 +126,8 @@ func TestRetireIsCareful(t *testing.T) {
 	}{
 		"not asked for":  {between: func(w *world) { w.Feed.Retire = false }, second: bulktest.Options{Data: patientsBut(40, 3)}},
 		"not in full":    {between: func(w *world) { w.Full = false }, second: bulktest.Options{Data: patientsBut(40, 3)}},
-		"a tenth":        {second: bulktest.Options{Data: patientsBut(40, 1, 2, 3, 4, 5)}, partial: true, skipped: "5 of 40 resources of Patient"},
-		"a type is gone": {second: bulktest.Options{Data: patientsBut(40, 3)[:1]}, partial: true, skipped: "3 of 3 resources of Basic"},
+		"a tenth":        {second: bulktest.Options{Data: patientsBut(40, 1, 2, 3, 4, 5)}, partial: true, skipped: "5 of 40 Patient resources"},
+		"a type is gone": {second: bulktest.Options{Data: patientsBut(40, 3)[:1]}, partial: true, skipped: "3 of 3 Basic resources"},
 		"errors": {second: bulktest.Options{Data: patientsBut(40, 3), Errors: bulktest.Files{bulktest.Lines("OperationOutcome", outcome)}},
 			partial: true, skipped: "reported errors"},
 		"quarantine": {between: func(w *world) { w.MaxQuarantined = 1 },
@@ -218,7 +218,7 @@ func TestRetireWithAPartGone(t *testing.T) {
 			}
 		}
 	})
-	if err != nil || report.Status != ledger.StatusPublished || !strings.Contains(report.Retired.Skipped, "cannot all be read") || report.Retired.Resources != 0 {
+	if err != nil || report.Status != ledger.StatusPublished || !strings.Contains(report.Retired.Skipped, "not all live runs can be read") || report.Retired.Resources != 0 {
 		t.Errorf("%+v, error %v", report.Retired, err)
 	}
 	w.wantTidy(t)

@@ -38,7 +38,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			if err == nil || ctx.Err() != nil || !aboutTheExport(err) && !r.groupGone(ctx, err) {
 				return report, err
 			}
-			r.Log.Warn("the run that was cut off cannot be brought to an end; starting another one", "error", err)
+			r.Log.Warn("cannot finish the run that was cut off; starting another one", "error", err)
 			stop, cancel := transport.Linger(ctx, durableTime)
 			err = r.giveUp(stop, err.Error())
 			cancel()
@@ -173,7 +173,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		return nil, err // the run stays until it is clear what the user wants
 	}
 	if why != "" {
-		r.Log.Info("an unfinished run is thrown away", "why", why)
+		r.Log.Info("throwing away the unfinished run", "why", why)
 		return nil, r.giveUp(ctx, why)
 	}
 	err = lease.Update(ctx, func(f *ledger.Feed) error {
@@ -185,7 +185,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	}
 	r.report.Resumed = true
 	r.number.Store(int64(len(r.journal.parts)))
-	r.Log.Info("going on with a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
+	r.Log.Info("resuming a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Attempts+1)
 	return r, r.discardUncommitted(ctx)
 }
@@ -199,15 +199,15 @@ func (r *run) whyNotResumed(o Options) (string, error) {
 	case begun == nil:
 		return "it had not begun", nil
 	case begun.Kind == ledger.KindFiles:
-		return "files are converted from their start", nil
+		return "files are always converted from the start", nil
 	case begun.Kind == ledger.KindCompaction:
 		return "it was a compaction", nil
 	case o.Fresh:
-		return "a fresh run was asked for", nil
+		return "a fresh run was requested", nil
 	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
-		return "the feed asks for something else now", checkFilters(o, r.lease.Feed())
+		return "the feed now asks for something else", checkFilters(o, r.lease.Feed())
 	case o.Full && begun.Kind != ledger.KindFull:
-		return "a full run was asked for", nil
+		return "a full run was requested", nil
 	}
 	return "", nil
 }

@@ -23,7 +23,7 @@ type UnfinishedError struct {
 }
 
 func (e *UnfinishedError) Error() string {
-	return fmt.Sprintf("the feed %s has a run that is not finished, %s of %s, which would move the watermark on from the one before",
+	return fmt.Sprintf("feed %s has an unfinished run, %s, begun %s, which would move the watermark on from the previous one",
 		e.Feed, e.Run, e.Started.Format(time.RFC3339))
 }
 
@@ -91,7 +91,7 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	if older && f.Members != "" {
 		// Otherwise a type without a watermark would get this one, and would never get the
 		// patients who have joined since: the feed's list has them already.
-		r.keepWatermark("the server's transactionTime is older than the one before")
+		r.keepWatermark("the server's transactionTime is earlier than the previous one")
 		return
 	}
 	stay, err := f.Move(types, upTo, r.id, now)
@@ -99,7 +99,7 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 	case err != nil:
 		r.keepWatermark(err.Error())
 	case len(stay) > 0:
-		r.keepWatermark("the server's transactionTime is not later than the one before")
+		r.keepWatermark("the server's transactionTime is not later than the previous one")
 	}
 	if older {
 		return // new members are not published up to the later watermark
@@ -157,7 +157,7 @@ func (r *run) checkTime(m *bulk.Manifest, log *slog.Logger) (isAhead bool, err e
 			Err:  fmt.Errorf("its transactionTime, %s, is %v ahead of this machine's clock", m.TransactionTimeText, ahead.Round(time.Minute)),
 			Hint: "if this machine's clock is right, ask the server's owner"}
 	case ahead > clockSkew:
-		log.Warn("the server's transactionTime is still to come; the next run asks since the start of this one", "transaction_time", m.TransactionTimeText)
+		log.Warn("the server's transactionTime is in the future; the next run asks for what has changed since the start of this one", "transaction_time", m.TransactionTimeText)
 	}
 	return ahead > clockSkew, nil
 }

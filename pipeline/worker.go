@@ -133,7 +133,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 		}
 	}
 	if end := lines.Position(); w.broken > 0 && w.broken == end.Bytes { // the last line, without a line end
-		return &BrokenFileError{fmt.Errorf("it breaks off within line %d", end.Lines)}
+		return &BrokenFileError{fmt.Errorf("it ends in the middle of line %d", end.Lines)}
 	}
 	if err := checkCount(f, here.Read); err != nil {
 		return err

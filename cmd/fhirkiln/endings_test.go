@@ -38,7 +38,7 @@ func kickOffEndings() []ending {
 	return append(rows("kickoff-200-manifest", "kickoff-200-accepted", "kickoff-429-empty", "kickoff-429-comma-list", "kickoff-401-once", "kickoff-503", "kickoff-export-status",
 		"kickoff-location", "kickoff-relative-location", "kickoff-two-locations"),
 		ending{fault: "kickoff-429-forever", exit: exitUnavailable, says: "429 Too Many Requests"},
-		ending{fault: "kickoff-429-ours", says: "it is taken over", gets: "all rows, of the export that was running"},
+		ending{fault: "kickoff-429-ours", says: "taking it over", gets: "all rows, of the export that was running"},
 		ending{fault: "kickoff-429-elsewhere", exit: exitUnavailable, says: "perhaps with another export of this client"},
 		ending{fault: "kickoff-403-post", unseen: true},
 		ending{fault: "kickoff-403-post", source: "method: POST", exit: exitDenied, says: "403 Forbidden"},

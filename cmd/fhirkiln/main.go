@@ -174,7 +174,7 @@ func classify(err error) (code int, hint string) {
 	case errors.Is(err, ledger.ErrNotRenewed) && errors.As(err, &store):
 		return exitStorage, store.Hint
 	case errors.Is(err, ledger.ErrNotRenewed):
-		return exitStorage, "the store did not answer for long; run again: it finds out how far this run came, and goes on"
+		return exitStorage, "the store did not answer for long; run again: it finds out how far this run got, and goes on from there"
 	case errors.Is(err, ledger.ErrLost):
 		return exitLocked, "the other process goes on with the run; this one has published nothing"
 	case errors.As(err, &filter):

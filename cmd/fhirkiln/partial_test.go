@@ -12,7 +12,7 @@ func TestHintOfAPartialRun(t *testing.T) {
 	t.Parallel()
 	for says, partial := range map[string]pipeline.PartialError{
 		"see issues and quarantine in R,": {Report: "R", Quarantined: 1},
-		"see retired in R,":               {Report: "R", NotRetired: "5 of 40 resources of Patient would be, more than a tenth"},
+		"see retired in R,":               {Report: "R", NotRetired: "5 of 40 Patient resources would be retired, more than a tenth"},
 	} {
 		if code, hint := classify(&partial); code != exitPartial || !strings.HasPrefix(hint, says) {
 			t.Errorf("exit code %d, hint %q; want %d and %q", code, hint, exitPartial, says)

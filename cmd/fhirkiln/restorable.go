@@ -121,7 +121,7 @@ func findFiles(path string) ([]restorable, error) {
 		matches = []string{path}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a path or pattern: %w", path, err)
+		return nil, fmt.Errorf("%s is not a valid path or pattern: %w", path, err)
 	}
 	var parts []restorable
 	for _, m := range matches {

@@ -107,7 +107,7 @@ func (l Lake) allFeeds(ctx context.Context) ([]ledger.Feed, error) {
 	}
 	feeds, err := ledger.ReadAll(ctx, l.State, names)
 	if err != nil {
-		return nil, fmt.Errorf("finding out which runs are in use: %w", err)
+		return nil, fmt.Errorf("finding the runs in use: %w", err)
 	}
 	return feeds, nil
 }

@@ -87,7 +87,7 @@ func (l Lake) PartsOf(ctx context.Context, run string) ([]Part, error) {
 	}
 	var list partList
 	if err := json.Unmarshal(content, &list); err != nil {
-		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup, or from the run's report.json, which has the same parts"}
+		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup, or from the run's report.json, which lists the same parts"}
 	}
 	return list.Parts, nil
 }

@@ -33,11 +33,11 @@ type PartChangedError struct {
 
 func (e *PartChangedError) Error() string { return e.Key + ": " + e.Why }
 
-// OpenPart opens a live part. If it is not there, the error is a [*PartChangedError].
+// OpenPart opens a live part. If it is missing, the error is a [*PartChangedError].
 func (l Lake) OpenPart(ctx context.Context, key string) (sink.Reader, error) {
 	f, err := l.Parts.Open(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &PartChangedError{key, "it is not there"}
+		return nil, &PartChangedError{key, "it is missing"}
 	}
 	return f, err
 }
@@ -47,7 +47,7 @@ func (l Lake) OpenPart(ctx context.Context, key string) (sink.Reader, error) {
 // and the store's.
 func (p Part) Check(f sink.Reader) error {
 	if f.Size() != p.Bytes {
-		return &PartChangedError{p.Key, fmt.Sprintf("it has %d bytes, and was published with %d", f.Size(), p.Bytes)}
+		return &PartChangedError{p.Key, fmt.Sprintf("it has %d bytes, but was published with %d", f.Size(), p.Bytes)}
 	}
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{io.NewSectionReader(f, 0, f.Size())}, make([]byte, 1<<20)); err != nil {
@@ -57,7 +57,7 @@ func (p Part) Check(f sink.Reader) error {
 		return &sink.Error{Doing: "reading a part", Where: p.Key, Err: err}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != p.SHA256 {
-		return &PartChangedError{p.Key, fmt.Sprintf("its SHA-256 is %.12s…, and was %.12s… when it was published", got, p.SHA256)}
+		return &PartChangedError{p.Key, fmt.Sprintf("its SHA-256 is %.12s…, but was %.12s… when it was published", got, p.SHA256)}
 	}
 	return nil
 }

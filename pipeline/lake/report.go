@@ -107,7 +107,7 @@ func (l Lake) Report(ctx context.Context, run string) (*Report, error) {
 	var r Report
 	err = json.Unmarshal(content, &r)
 	if err == nil && r.Run != run { // for example null, or {}
-		err = errors.New("it is not of this run")
+		err = errors.New("it is not the report of this run")
 	}
 	if err != nil {
 		return nil, &ledger.DamagedError{Key: key, Err: err, Hint: "restore it from a backup"}
@@ -133,7 +133,7 @@ func (l Lake) PutReport(ctx context.Context, r *Report) error {
 	}
 	group.Go(func() error {
 		if err := l.State.Put(gctx, PartsKey(r.Run), append(parts, '\n')); err != nil {
-			return fmt.Errorf("writing down the parts of run %s: %w", r.Run, err)
+			return fmt.Errorf("writing the list of parts of run %s: %w", r.Run, err)
 		}
 		return nil
 	})

@@ -155,7 +155,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 		bytes += p.Bytes
 	}
 	if int64(len(parts)) != run.Parts || bytes != run.Bytes {
-		v.problem(&v.RunProblems, "run %s: parts.json has %d parts of %d bytes, and the feed %s says %d of %d", run.Run, len(parts), bytes, f.Name, run.Parts, run.Bytes)
+		v.problem(&v.RunProblems, "run %s: parts.json has %d parts with %d bytes, but feed %s says %d parts with %d bytes", run.Run, len(parts), bytes, f.Name, run.Parts, run.Bytes)
 	}
 	if err := v.report(ctx, run, parts); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedR
 func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []Part) error {
 	content, _, err := v.lake.State.Load(ctx, ReportKey(run.Run))
 	if errors.Is(err, fs.ErrNotExist) {
-		v.problem(&v.RunProblems, "run %s: its report.json is not there", run.Run)
+		v.problem(&v.RunProblems, "run %s: its report.json is missing", run.Run)
 		return nil
 	}
 	if err != nil {
@@ -189,7 +189,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		return nil
 	}
 	if !slices.Equal(byKey(parts), byKey(r.Parts)) {
-		v.problem(&v.RunProblems, "run %s: parts.json and report.json do not name the same parts", run.Run)
+		v.problem(&v.RunProblems, "run %s: parts.json and report.json list different parts", run.Run)
 	}
 	if run.Kind == ledger.KindCompaction {
 		return nil // it was made from parts, not from files
@@ -200,7 +200,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		quarantined += f.Quarantined
 		// For Bundles of deletions, and for organized files, some servers count the lines.
 		if f.Count != nil && *f.Count != f.Resources+f.Quarantined && *f.Count != f.Lines {
-			v.problem(&v.RunProblems, "run %s: a file of %s held %d resources, the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
+			v.problem(&v.RunProblems, "run %s: a %s file had %d resources, but the manifest said %d", r.Run, f.Type, f.Resources+f.Quarantined, *f.Count)
 		}
 	}
 	for _, p := range r.Parts {
@@ -210,7 +210,7 @@ func (v *verifier) report(ctx context.Context, run ledger.PublishedRun, parts []
 		rows -= r.Retired.Resources // these came from no file
 	}
 	if read != r.Resources || quarantined != r.Quarantined || rows != r.Resources {
-		v.problem(&v.RunProblems, "run %s: the report says %d resources and %d in quarantine, its files %d and %d, its parts %d rows",
+		v.problem(&v.RunProblems, "run %s: the report says %d resources and %d in quarantine, but its files say %d and %d, and its parts %d rows",
 			r.Run, r.Resources, r.Quarantined, read, quarantined, rows)
 	}
 	return nil

@@ -114,7 +114,7 @@ func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 		"a file that is not what the manifest said": {func(r *lake.Report) { r.Files[0].Count = new(int64(7)) }, "the manifest said 7"},
 		"resources that are in no part":             {func(r *lake.Report) { r.Resources++; r.Files[0].Resources++ }, "its parts 3 rows"},
 		"another row than the part has":             {func(r *lake.Report) { r.Parts[0].Rows++; r.Resources++; r.Files[0].Resources++ }, "was published with 2"},
-		"no part":                                   {func(r *lake.Report) { r.Parts = r.Parts[1:] }, "the feed members says 3 of"},
+		"no part":                                   {func(r *lake.Report) { r.Parts = r.Parts[1:] }, "but feed members says 3 parts with"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +138,7 @@ func TestVerifyFindsWhatDoesNotAgree(t *testing.T) {
 		must(t, err)
 		must(t, w.dir.Put(t.Context(), lake.ReportKey(r.Run), content)) // and parts.json stays
 		v, err := w.Verify(t.Context(), nil)
-		if err != nil || len(v.Problems) != 1 || v.RunProblems != 1 || !strings.Contains(v.Problems[0], "do not name the same parts") {
+		if err != nil || len(v.Problems) != 1 || v.RunProblems != 1 || !strings.Contains(v.Problems[0], "list different parts") {
 			t.Errorf("verification %+v, %v", v, err)
 		}
 	})

@@ -42,7 +42,7 @@ func (v *verifier) manifests(ctx context.Context, name string) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(stale)) {
 		if stale[key] != "" || len(named[key]) > 0 {
-			v.problem(&v.ManifestProblems, "feed %s: %s, the symlink manifest, does not name the parts that are live", name, key)
+			v.problem(&v.ManifestProblems, "feed %s: the symlink manifest %s does not name the live parts", name, key)
 		}
 	}
 	return nil

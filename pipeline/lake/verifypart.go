@@ -48,7 +48,7 @@ func (v *verifier) part(ctx context.Context, p Part) error {
 	}
 	v.Rows += rows
 	if rows != p.Rows || r.ResourceType() != p.Type {
-		v.problem(&v.PartProblems, "%s: it has %d rows of %s, and was published with %d of %s", p.Key, rows, r.ResourceType(), p.Rows, p.Type)
+		v.problem(&v.PartProblems, "%s: it has %d rows of %s, but was published with %d of %s", p.Key, rows, r.ResourceType(), p.Rows, p.Type)
 	}
 	return nil
 }

@@ -44,9 +44,9 @@ type HeldError struct {
 
 func (e *HeldError) Error() string {
 	if e.Holder == "" {
-		return fmt.Sprintf("the feed %s is being worked at by another process", e.Feed)
+		return fmt.Sprintf("another process is working on feed %s", e.Feed)
 	}
-	return fmt.Sprintf("the feed %s is being worked at by %s since %s", e.Feed, e.Holder, e.Since.Format(time.RFC3339))
+	return fmt.Sprintf("another process is working on feed %s: %s, since %s", e.Feed, e.Holder, e.Since.Format(time.RFC3339))
 }
 
 // OtherFeedError says that the feed's name belongs to another feed: a feed is a name, a source
@@ -58,8 +58,8 @@ type OtherFeedError struct {
 }
 
 func (e *OtherFeedError) Error() string {
-	return fmt.Sprintf("the feed %s is one of source %q and purpose %q, not of source %q and purpose %q: "+
-		"a feed is a name, a source and a purpose, and its watermarks and rows are theirs alone",
+	return fmt.Sprintf("feed %s has source %q and purpose %q, not source %q and purpose %q: "+
+		"a feed is a name, a source and a purpose, and shares its watermarks and rows with no other",
 		e.Feed, e.Has.Source, e.Has.Purpose, e.Source, e.Purpose)
 }
 
@@ -76,11 +76,11 @@ func (e *OtherFeedError) Error() string {
 func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
 	switch {
 	case !IsName(o.Feed):
-		return nil, fmt.Errorf("%q is no feed's name", o.Feed)
+		return nil, fmt.Errorf("%q is not a feed name", o.Feed)
 	case !IsName(o.Source):
-		return nil, fmt.Errorf("%q is no source's name", o.Source)
+		return nil, fmt.Errorf("%q is not a source name", o.Source)
 	case !utf8.ValidString(o.Purpose + o.Holder):
-		return nil, fmt.Errorf("the purpose %q or the holder %q is not UTF-8", o.Purpose, o.Holder)
+		return nil, fmt.Errorf("the purpose %q or the holder %q is not valid UTF-8", o.Purpose, o.Holder)
 	}
 	if o.Holder == "" {
 		host, err := os.Hostname()
@@ -160,7 +160,7 @@ func (s state) next(change func(*Feed) error) (state, error) {
 		f, err = parse(f.Name, content)
 	}
 	if err != nil {
-		return state{}, fmt.Errorf("changing the feed %s: %w", s.feed.Name, err)
+		return state{}, fmt.Errorf("changing feed %s: %w", s.feed.Name, err)
 	}
 	return state{feed: f, content: content}, nil
 }
@@ -226,7 +226,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		next.version, err = a.store.Swap(ctx, FeedKey(a.opts.Feed), next.content, now.version)
 		if err == nil {
 			if old != nil {
-				a.opts.Log.Info("the lease of a process that is gone is taken over", "holder", old.Holder, "since", old.Since)
+				a.opts.Log.Info("took over the lease of a process that is gone", "holder", old.Holder, "since", old.Since)
 			}
 			return next, nil
 		}
@@ -242,7 +242,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		case there.feed.Lease != nil && !a.locked:
 			return state{}, a.heldError(there.feed) // just written, so its holder is alive
 		case there.version == now.version:
-			return state{}, fmt.Errorf("taking the lease of the feed %s: %w, though it is the same", a.opts.Feed, err)
+			return state{}, fmt.Errorf("taking the lease of feed %s: %w, but the object is the same", a.opts.Feed, err)
 		}
 		now = there
 	}

@@ -131,7 +131,7 @@ func TestALockTellsAtOnce(t *testing.T) {
 			t.Errorf("generation %d", l.Generation())
 		}
 		// It was not dead after all.
-		if err := old.Update(t.Context(), nothing); !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), l.Feed().Lease.Holder+" has it since 2000-01-01T00:00:") {
+		if err := old.Update(t.Context(), nothing); !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), l.Feed().Lease.Holder+" has held it since 2000-01-01T00:00:") {
 			t.Errorf("the old holder's Update: %v", err)
 		}
 		if err := context.Cause(old.Context()); !errors.Is(err, ledger.ErrLost) {
@@ -189,7 +189,7 @@ func TestTheHolderIsNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := ledger.Acquire(t.Context(), s, options())
-			if held, ok := errors.AsType[*ledger.HeldError](err); !ok || held.Holder != "" || err.Error() != "the feed members is being worked at by another process" {
+			if held, ok := errors.AsType[*ledger.HeldError](err); !ok || held.Holder != "" || err.Error() != "another process is working on feed members" {
 				t.Error(err)
 			}
 		})
@@ -222,12 +222,12 @@ func TestAcquireRefuses(t *testing.T) {
 		change func(*ledger.Options)
 		want   string
 	}{
-		"another source":  {func(o *ledger.Options) { o.Source = "lynx" }, `source "bison" and purpose "payer_to_payer", not of source "lynx"`},
-		"another purpose": {func(o *ledger.Options) { o.Purpose = "" }, `not of source "bison" and purpose ""`},
-		"no feed":         {func(o *ledger.Options) { o.Feed = "" }, `"" is no feed's name`},
-		"a bad feed":      {func(o *ledger.Options) { o.Feed = "../x" }, `"../x" is no feed's name`},
-		"a bad source":    {func(o *ledger.Options) { o.Source = "Bison" }, `"Bison" is no source's name`},
-		"not UTF-8":       {func(o *ledger.Options) { o.Purpose = "\xff" }, "is not UTF-8"},
+		"another source":  {func(o *ledger.Options) { o.Source = "lynx" }, `source "bison" and purpose "payer_to_payer", not source "lynx"`},
+		"another purpose": {func(o *ledger.Options) { o.Purpose = "" }, `not source "bison" and purpose ""`},
+		"no feed":         {func(o *ledger.Options) { o.Feed = "" }, `"" is not a feed name`},
+		"a bad feed":      {func(o *ledger.Options) { o.Feed = "../x" }, `"../x" is not a feed name`},
+		"a bad source":    {func(o *ledger.Options) { o.Source = "Bison" }, `"Bison" is not a source name`},
+		"not UTF-8":       {func(o *ledger.Options) { o.Purpose = "\xff" }, "is not valid UTF-8"},
 	} {
 		o := options()
 		test.change(&o)

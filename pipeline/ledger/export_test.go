@@ -20,7 +20,7 @@ func (l *Lease) Stop(d time.Duration) {
 func ReadRun(ctx context.Context, s Store, run string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		if !IsName(run) {
-			yield(nil, fmt.Errorf("%q is no run's name", run))
+			yield(nil, fmt.Errorf("%q is not a run name", run))
 			return
 		}
 		there, err := list(ctx, s, run)

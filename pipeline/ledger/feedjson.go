@@ -33,7 +33,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s has version %d, and this fhirkiln knows up to %d: it was written by a newer one, which must be used for this feed from now on",
+	return fmt.Sprintf("%s has version %d, but this fhirkiln knows only up to %d: a newer one wrote it, and must be used for this feed from now on",
 		e.Key, e.There, e.Know)
 }
 
@@ -42,7 +42,7 @@ func (e *VersionError) Error() string {
 // No lease is needed: the result was true at one moment.
 func Read(ctx context.Context, s Store, feed string) (Feed, error) {
 	if !IsName(feed) {
-		return Feed{}, fmt.Errorf("%q is no feed's name", feed)
+		return Feed{}, fmt.Errorf("%q is not a feed name", feed)
 	}
 	content, _, err := s.Load(ctx, FeedKey(feed))
 	if err != nil {
@@ -83,7 +83,7 @@ func decode(feed string, content []byte) (Feed, error) {
 	f, err := parse(feed, content)
 	if _, newer := errors.AsType[*VersionError](err); err != nil && !newer {
 		err = &DamagedError{Key: FeedKey(feed), Err: err,
-			Hint: "put back an earlier version of this object, from the bucket's versions or a backup; " +
+			Hint: "restore an earlier version of this object from the bucket's versions or a backup; " +
 				"without one, move it away, and the next run exports the feed in full (published parts stay where they are)"}
 	}
 	return f, err
@@ -116,9 +116,9 @@ func (f *Feed) check(feed string) error {
 	case f.Version < 1:
 		return errors.New("it has no version")
 	case f.Name != feed:
-		return fmt.Errorf("it is of the feed %q", f.Name)
+		return fmt.Errorf("it belongs to feed %q", f.Name)
 	case f.Source != "" && !IsName(f.Source):
-		return fmt.Errorf("source: %q is no name", f.Source)
+		return fmt.Errorf("source: %q is not a name", f.Source)
 	case f.Generation < 0 || f.Generation > maxCount:
 		return fmt.Errorf("generation: %d is out of range", f.Generation)
 	case f.Sequence < 0 || f.Sequence > maxCount:
@@ -126,11 +126,11 @@ func (f *Feed) check(feed string) error {
 	case f.Lease != nil && f.Lease.TTL <= 0:
 		return errors.New("lease: it has no ttl")
 	case f.Unfinished != nil && !IsName(f.Unfinished.Run):
-		return fmt.Errorf("unfinished: %q is no run's name", f.Unfinished.Run)
+		return fmt.Errorf("unfinished: %q is not a run name", f.Unfinished.Run)
 	}
 	for _, run := range f.named() {
 		if !IsName(run) {
-			return fmt.Errorf("%q is no run's name", run)
+			return fmt.Errorf("%q is not a run name", run)
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (f *Feed) named() []string {
 func (f *Feed) encode() ([]byte, error) {
 	content, err := json.Marshal(f, json.Deterministic(true))
 	if err != nil {
-		return nil, fmt.Errorf("writing the feed %s: %w", f.Name, err)
+		return nil, fmt.Errorf("writing feed %s: %w", f.Name, err)
 	}
 	return append(content, '\n'), nil
 }

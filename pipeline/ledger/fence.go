@@ -134,7 +134,7 @@ func (l listing) counted(ctx context.Context, s Store, run string) ([]entry, err
 		return nil, damagedEntry(key, err)
 	}
 	if o.Generation != decider.generation {
-		return nil, damagedEntry(key, fmt.Errorf("it says it is of generation %d", o.Generation))
+		return nil, damagedEntry(key, fmt.Errorf("it says that its generation is %d", o.Generation))
 	}
 	var counted []entry
 	for _, e := range l {

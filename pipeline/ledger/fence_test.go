@@ -238,7 +238,7 @@ func TestAFeedOlderThanItsRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := successor(t, m).OpenRun(t.Context(), "r1")
-	if err == nil || errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "the run has entries of generation 3, but the feed members is at generation 1") {
+	if err == nil || errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "the run has entries of generation 3, but feed members is at generation 1") {
 		t.Error(err)
 	}
 }

@@ -105,7 +105,7 @@ func (l *Lease) Release(ctx context.Context) error {
 			return nil
 		})
 		if err != nil && !errors.Is(err, ErrLost) {
-			l.releaseErr = fmt.Errorf("releasing the lease of the feed %s: %w", l.opts.Feed, err)
+			l.releaseErr = fmt.Errorf("releasing the lease of feed %s: %w", l.opts.Feed, err)
 		}
 	})
 	<-l.kept
@@ -122,7 +122,7 @@ func (l *Lease) lost() error {
 
 // lose ends everything that is done under the lease, and returns the error that it ends with.
 func (l *Lease) lose(why error) error {
-	err := fmt.Errorf("the feed %s: %w: %w", l.opts.Feed, ErrLost, why)
+	err := fmt.Errorf("feed %s: %w: %w", l.opts.Feed, ErrLost, why)
 	l.kill(err)
 	l.end(err)
 	return err
@@ -239,7 +239,7 @@ func (l *Lease) writeWithin(ctx context.Context, change func(*Feed) error, tried
 		case settled != nil || !errors.Is(err, sink.ErrChanged):
 			return err
 		case there == now:
-			return fmt.Errorf("changing the feed %s: the store is at odds with itself: %w, though it is the same", l.opts.Feed, err)
+			return fmt.Errorf("changing feed %s: the store contradicts itself: %w, but the object is the same", l.opts.Feed, err)
 		}
 		// An earlier write has come through, after its answer was given up.
 	}
@@ -255,7 +255,7 @@ func (l *Lease) reconcile(ctx context.Context, tried attempts) error {
 	now := l.now.Load()
 	switch {
 	case there.content == nil:
-		return l.lose(fmt.Errorf("its object is not there: %w", fs.ErrNotExist))
+		return l.lose(fmt.Errorf("its object is missing: %w", fs.ErrNotExist))
 	case there.feed.Generation != l.generation || there.feed.Lease != nil && there.feed.Lease.Holder != l.held.Holder:
 		return l.lose(taker(there.feed))
 	case tried.find(there.content) != nil:
@@ -272,7 +272,7 @@ func (l *Lease) reconcile(ctx context.Context, tried attempts) error {
 // taker returns an error that says who has taken the lease.
 func taker(f Feed) error {
 	if f.Lease == nil {
-		return fmt.Errorf("another process took it in generation %d, and has ended", f.Generation)
+		return fmt.Errorf("another process took it in generation %d and has ended", f.Generation)
 	}
-	return fmt.Errorf("%s has it since %s", f.Lease.Holder, f.Lease.Since.Format(time.RFC3339))
+	return fmt.Errorf("%s has held it since %s", f.Lease.Holder, f.Lease.Since.Format(time.RFC3339))
 }

@@ -45,7 +45,7 @@ func TestTheHolderGivesUpFirst(t *testing.T) {
 				if time.Since(began) > ttl {
 					t.Error("the old holder went on")
 				}
-				if err := context.Cause(l.Context()); !errors.Is(err, ledger.ErrLost) || !errors.Is(err, ledger.ErrNotRenewed) || !strings.Contains(err.Error(), "the feed members: the lease is lost: it could not be renewed for 1m0s") {
+				if err := context.Cause(l.Context()); !errors.Is(err, ledger.ErrLost) || !errors.Is(err, ledger.ErrNotRenewed) || !strings.Contains(err.Error(), "feed members: the lease is lost: it could not be renewed for 1m0s") {
 					t.Errorf("the cause is %v", err)
 				}
 				release(t, l)
@@ -154,7 +154,7 @@ func TestAnOldHolderWakesLate(t *testing.T) {
 		m.die("_fhirkiln/feeds/members.lock")
 		release(t, acquire(t, lockable{&process{memory: m}}))
 		err := old.Update(t.Context(), func(f *ledger.Feed) error { f.Ended = []string{"r1"}; return nil })
-		if !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "another process took it in generation 2, and has ended") {
+		if !errors.Is(err, ledger.ErrLost) || !strings.Contains(err.Error(), "another process took it in generation 2 and has ended") {
 			t.Errorf("Update: %v", err)
 		}
 		release(t, old)

@@ -64,7 +64,7 @@ func TestReadFails(t *testing.T) {
 	newer := `{"version": 2, "feed": ["members"], "generation": "x"}`
 	_, err := ledger.Read(t.Context(), put(t, newer), "members")
 	var version *ledger.VersionError
-	if !errors.As(err, &version) || version.There != 2 || version.Know != 1 || !strings.Contains(err.Error(), "written by a newer one") {
+	if !errors.As(err, &version) || version.There != 2 || version.Know != 1 || !strings.Contains(err.Error(), "a newer one wrote it") {
 		t.Errorf("newer: %v", err)
 	}
 }

@@ -38,12 +38,12 @@ func (l *Lease) renew() {
 		switch {
 		case err == nil && failed:
 			l.refused.Store(nil)
-			l.opts.Log.Info("the lease is renewed again")
+			l.opts.Log.Info("renewed the lease")
 			return
 		case err == nil, ctx.Err() != nil:
 			return
 		case !failed:
-			l.opts.Log.Warn("the lease could not be renewed; trying again", "error", err)
+			l.opts.Log.Warn("could not renew the lease; trying again", "error", err)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
 			l.refused.Store(&err)

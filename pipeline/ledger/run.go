@@ -30,7 +30,7 @@ type Run struct {
 // store's.
 func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 	if !IsName(run) {
-		return nil, fmt.Errorf("%q is no run's name", run)
+		return nil, fmt.Errorf("%q is not a run name", run)
 	}
 	ctx, cancel := l.under(ctx)
 	defer cancel()
@@ -72,8 +72,8 @@ func (l *Lease) late(ctx context.Context, generation int64) error {
 	if err := l.Update(ctx, func(*Feed) error { return nil }); err != nil {
 		return err
 	}
-	return fmt.Errorf("the run has entries of generation %d, but the feed %s is at generation %d: "+
-		"its object is older than its runs, or was made anew", generation, l.opts.Feed, l.generation)
+	return fmt.Errorf("the run has entries of generation %d, but feed %s is at generation %d: "+
+		"its object is older than its runs, or was created anew", generation, l.opts.Feed, l.generation)
 }
 
 // Entries returns the entries that counted when the run was opened, in the order in which their
@@ -91,10 +91,10 @@ func (r *Run) Entries(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 // may or may not count, so an entry that is appended again may be there twice.
 func (r *Run) Append(ctx context.Context, content json.RawMessage) error {
 	if !json.Valid(content) {
-		return errors.New("an entry of the ledger is not JSON")
+		return errors.New("a ledger entry is not JSON")
 	}
 	if r.gone.Load() {
-		return fmt.Errorf("the ledger of the run %s was removed", r.id)
+		return fmt.Errorf("the ledger of run %s was removed", r.id)
 	}
 	ctx, cancel := r.lease.under(ctx)
 	defer cancel()
@@ -121,7 +121,7 @@ func (r *Run) Forget(ctx context.Context) error {
 	ctx, cancel := r.lease.under(ctx)
 	defer cancel()
 	if u := r.lease.now.Load().feed.Unfinished; u != nil && u.Run == r.id {
-		return fmt.Errorf("the run %s is unfinished, its ledger is needed", r.id)
+		return fmt.Errorf("run %s is unfinished, so its ledger is needed", r.id)
 	}
 	r.gone.Store(true)
 	there, err := list(ctx, r.lease.store, r.id)
@@ -174,7 +174,7 @@ func readEntries(ctx context.Context, s Store, run string, all []entry) iter.Seq
 func readEntry(ctx context.Context, s Store, key string) (json.RawMessage, error) {
 	content, _, err := s.Load(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+		return nil, fmt.Errorf("reading a ledger entry: %w", err)
 	}
 	if !json.Valid(content) {
 		return nil, damagedEntry(key, errors.New("it is not JSON"))
@@ -183,5 +183,5 @@ func readEntry(ctx context.Context, s Store, key string) (json.RawMessage, error
 }
 
 func damagedEntry(key string, err error) error {
-	return &DamagedError{Key: key, Err: err, Hint: "start the run anew (run --fresh): nothing of it is published yet"}
+	return &DamagedError{Key: key, Err: err, Hint: "begin a new run (run --fresh): nothing of this one is published yet"}
 }
