@@ -44,7 +44,7 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	defer s.close()
 	return eachFeed(ctx, s.ui.log, feeds, 1, func(feed config.Feed) error {
-		o, err := s.options(feed)
+		o, err := s.RunOptions(feed)
 		if err != nil {
 			return err
 		}

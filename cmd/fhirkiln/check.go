@@ -5,6 +5,7 @@ import (
 
 	"fhirkiln"
 	"fhirkiln/config"
+	"fhirkiln/setup"
 )
 
 type checkCommand struct {
@@ -59,18 +60,21 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 // certificates. It reports what is wrong with each source, except for the last such error,
 // which it returns for the command to report.
 func checkClients(cfg *config.Config, line *cli, c console, ui *ui) error {
-	used := newSources(cfg, nil, c.patience, ui.log)
-	told := map[string]bool{}
+	checked := map[string]bool{}
 	var wrong error
 	for _, feed := range cfg.Feeds {
-		_, err := used[feed.Source].client()
-		if err == nil || told[feed.Source] {
+		if checked[feed.Source] {
+			continue
+		}
+		checked[feed.Source] = true
+		_, err := setup.Client(cfg.Sources[feed.Source], nil, c.options(ui.log))
+		if err == nil {
 			continue
 		}
 		if wrong != nil {
 			tell(c, line.LogFormat, wrong)
 		}
-		told[feed.Source], wrong = true, err
+		wrong = err
 	}
 	return wrong
 }

@@ -7,6 +7,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/setup"
 )
 
 type compactCommand struct {
@@ -59,10 +60,10 @@ func (cmd *compactCommand) Run(ctx context.Context, line *cli, c console) error 
 		if cmd.TargetMiB != nil {
 			target = *cmd.TargetMiB
 		}
-		o := s.places(pipeline.Feed{Name: feed.Name})
+		o := s.UpkeepOptions(pipeline.Feed{Name: feed.Name})
 		o.Workers = 2 // they compute instead of waiting for a network
 		o.PartBytes = int64(target) << 20
-		setParquet(written, &o)
+		setup.SetParquet(&o, written)
 		done, err := pipeline.Compact(ctx, o, pipeline.CompactOptions{Types: cmd.Type})
 		if err != nil {
 			return err

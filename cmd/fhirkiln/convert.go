@@ -14,6 +14,7 @@ import (
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/setup"
 )
 
 type convertCommand struct {
@@ -84,7 +85,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	settings := s3Settings(cfg, c.env)
-	out, err := openOut(ctx, cmd.Out, settings, ui.log)
+	out, err := openOut(ctx, cmd.Out, settings, c.options(ui.log))
 	if err != nil {
 		return err
 	}
@@ -95,9 +96,9 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		Workers:        cmd.Workers,
 		PartBytes:      int64(cmd.PartMiB) << 20,
 		MaxLine:        cmd.MaxLineMiB << 20,
-		MaxQuarantined: cmd.MaxQuarantined.orNone(),
+		MaxQuarantined: setup.MaxQuarantined(float64(cmd.MaxQuarantined)),
 	}
-	setParquet(written, &o)
+	setup.SetParquet(&o, written)
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
 	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if err == nil && report.Resources == 0 { // a night without changes, or a mistake
@@ -133,14 +134,6 @@ func notEmpty(ctx context.Context, stdin *bufio.Reader) error {
 
 // percent is a share, written like "0.1%".
 type percent float64
-
-// orNone returns the share for [pipeline.Options], where 0 stands for the default.
-func (p percent) orNone() float64 {
-	if p == 0 {
-		return -1
-	}
-	return float64(p)
-}
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (p *percent) UnmarshalText(text []byte) error {

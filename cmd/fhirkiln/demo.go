@@ -20,6 +20,7 @@ import (
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/setup"
 	"fhirkiln/transport"
 )
 
@@ -39,7 +40,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
 	settings := s3Settings(nil, c.env)
-	out, err := openOut(ctx, d.Out, settings, ui.log)
+	out, err := openOut(ctx, d.Out, settings, c.options(ui.log))
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 	defer server.Close()
 
 	ui.log.Info("serving a synthetic payer", "patients", d.Patients, "fhir", server.FHIR())
-	http := transport.New(transport.Options{UserAgent: "fhirkiln/" + version()})
+	http := transport.New(transport.Options{UserAgent: userAgent()})
 	client, err := bulk.New(bulk.Options{
 		Base: server.FHIR(),
 		HTTP: http,
@@ -93,7 +94,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 
 // onlyDemos rejects a place that other feeds publish to: it would mix synthetic people with
 // real ones.
-func (d *demoCommand) onlyDemos(ctx context.Context, out place) error {
+func (d *demoCommand) onlyDemos(ctx context.Context, out setup.Place) error {
 	feeds, err := ledger.List(ctx, out)
 	if err != nil {
 		return err

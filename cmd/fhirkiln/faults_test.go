@@ -19,6 +19,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"fhirkiln/bulk/bulktest"
+	"fhirkiln/setup"
 	"fhirkiln/transport"
 )
 
@@ -66,8 +67,8 @@ func TestKnownFaults(t *testing.T) {
 func (e ending) setting() string { return cmp.Or(e.auth, e.source, e.feed) }
 
 // eager retries at once.
-func eager() patience {
-	return patience{retry: transport.Retry{MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond}}
+func eager() setup.Patience {
+	return setup.Patience{Retry: transport.Retry{MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond}}
 }
 
 func (e ending) check(t *testing.T) {
@@ -86,10 +87,10 @@ func (e ending) check(t *testing.T) {
 	patience := eager()
 	deadline := "30s"
 	if e.hurry {
-		patience.header, patience.stall, patience.outage, deadline = 2*time.Second, 2*time.Second, 200*time.Millisecond, "10s"
+		patience.Header, patience.Stall, patience.Outage, deadline = 2*time.Second, 2*time.Second, 200*time.Millisecond, "10s"
 	}
 	if e.fault == "file-silent-forever" { // the only fault where a stall is expected
-		patience.stall = 300 * time.Millisecond
+		patience.Stall = 300 * time.Millisecond
 	}
 	if e.fault == "poll-202-forever" {
 		deadline = "300ms"
@@ -183,7 +184,7 @@ func publishedRows(t *testing.T, lake string) []string {
 	if len(parts) == 0 {
 		return nil
 	}
-	exit, stdout, stderr := inProcess(patience{}, append([]string{"restore"}, parts...)...)
+	exit, stdout, stderr := inProcess(setup.Patience{}, append([]string{"restore"}, parts...)...)
 	if exit != exitOK {
 		t.Fatalf("restoring what is published: exit code %d\n%s", exit, stderr)
 	}
@@ -292,7 +293,7 @@ func oneSpelling(resource string) string {
 }
 
 // inProcess runs a command line.
-func inProcess(p patience, args ...string) (exit int, stdout, stderr string) {
+func inProcess(p setup.Patience, args ...string) (exit int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	exit = execute(args, console{stdout: &out, stderr: &err, env: func(string) (string, bool) { return "", false }, patience: p})
 	return exit, out.String(), err.String()

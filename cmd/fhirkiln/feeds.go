@@ -12,6 +12,7 @@ import (
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
+	"fhirkiln/setup"
 )
 
 // eachFeed calls do for the feeds, up to parallel of them at once. Feeds not begun when ctx
@@ -24,7 +25,7 @@ func eachFeed(ctx context.Context, log *slog.Logger, feeds []config.Feed, parall
 	}
 	var group errgroup.Group
 	group.SetLimit(max(parallel, 1))
-	for _, feed := range inTurns(feeds) {
+	for _, feed := range setup.Interleave(feeds) {
 		if ctx.Err() != nil {
 			break
 		}

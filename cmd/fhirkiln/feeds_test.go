@@ -11,10 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"fhirkiln/bulk/bulktest"
-	"fhirkiln/config"
 	"fhirkiln/pipeline/lake"
 )
 
@@ -153,20 +150,5 @@ func TestFeedsRunSideBySide(t *testing.T) {
 	feeds := "  a: {source: s0, level: system}\n  b: {source: s0, level: system}\n  c: {source: s0, level: system}\n  z: {source: s1, level: system}\n"
 	if reports := runFeeds(t, servers, feeds, "--parallel", "2"); len(reports) != 4 {
 		t.Errorf("%d reports of 4 runs", len(reports))
-	}
-}
-
-func TestInTurns(t *testing.T) {
-	t.Parallel()
-	var feeds []config.Feed
-	for _, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
-		feeds = append(feeds, config.Feed{Name: name, Source: name[:1]})
-	}
-	var got []string
-	for _, f := range inTurns(feeds) {
-		got = append(got, f.Name)
-	}
-	if diff := cmp.Diff([]string{"a1", "b1", "c1", "a2", "c2", "a3"}, got); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/setup"
 )
 
 type gcCommand struct {
@@ -42,13 +42,12 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
-	parts, state, err := cmd.places(ctx, cfg, ui.log)
+	places, err := cmd.places(ctx, cfg, c.options(ui.log))
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	defer state.Close()
-	feeds, err := cmd.choose(ctx, cfg, state)
+	defer places.Close()
+	feeds, err := cmd.choose(ctx, cfg, places.State)
 	if err != nil {
 		return err
 	}
@@ -56,17 +55,17 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	if g.Grace == 0 {
 		g.Grace = -1 // none
 	}
-	o := pipeline.Options{Sink: parts, State: state, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log}
+	o := pipeline.Options{Sink: places.Parts, State: places.State, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log}
 	names := make([]string, len(feeds))
 	for i, feed := range feeds {
 		names[i] = feed.Name
 	}
-	if g.Inventory, err = (lake.Lake{Parts: parts, State: state}).TakeInventory(ctx, names...); err != nil {
+	if g.Inventory, err = (lake.Lake{Parts: places.Parts, State: places.State}).TakeInventory(ctx, names...); err != nil {
 		return err
 	}
 	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
 		o := o
-		o.Feed = pipeline.Feed{Name: feed.Name, Keep: retention(feed)}
+		o.Feed = pipeline.Feed{Name: feed.Name, Keep: setup.Retention(feed)}
 		found, err := pipeline.GC(ctx, o, g)
 		if err != nil {
 			return err
@@ -96,32 +95,20 @@ func (d *days) UnmarshalText(text []byte) error {
 }
 
 // places opens the places of parts and state. For a dry run it writes nothing.
-func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, log *slog.Logger) (parts, state place, err error) {
+func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, o setup.Options) (setup.Places, error) {
 	if !cmd.DryRun {
-		return openPlaces(ctx, cfg, log)
+		return setup.OpenPlaces(ctx, cfg, o)
 	}
-	missing := func(err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check sink.url; fhirkiln run publishes"}
-		}
-		return err
+	places, err := setup.ReadPlaces(ctx, cfg, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check sink.url; fhirkiln run publishes"}
 	}
-	if parts, err = readPlace(ctx, cfg.Sink.URL, cfg.Sink.S3, log); err != nil {
-		return nil, nil, missing(err)
-	}
-	if cfg.State.URL == cfg.Sink.URL {
-		return parts, parts, nil
-	}
-	if state, err = readPlace(ctx, cfg.State.URL, cfg.State.S3, log); err != nil {
-		parts.Close()
-		return nil, nil, missing(err)
-	}
-	return parts, state, nil
+	return places, err
 }
 
 // choose returns the selected feeds. Feeds no longer in the config may have files, too; none
 // of their runs stops being live by itself.
-func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state place) ([]config.Feed, error) {
+func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state setup.Place) ([]config.Feed, error) {
 	all := slices.Clone(cfg.Feeds)
 	there, err := ledger.List(ctx, state)
 	if err != nil {

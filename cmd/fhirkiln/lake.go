@@ -12,6 +12,7 @@ import (
 	"fhirkiln/config"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/setup"
 	"fhirkiln/sink"
 )
 
@@ -23,7 +24,7 @@ type lakeFlags struct {
 
 // openLake is a lake opened for reading.
 type openLake struct {
-	parts, state place
+	parts, state setup.Place
 	where        string         // where parts are: an absolute path or an s3:// URL
 	stateAt      string         // the same for state
 	config       *config.Config // nil if there is none
@@ -48,7 +49,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 	if l.where, err = locate(path); err != nil {
 		return nil, err
 	}
-	if l.parts, err = readPlace(ctx, l.where, settings, log); err != nil {
+	if l.parts, err = setup.ReadPlace(ctx, l.where, settings, c.options(log)); err != nil {
 		return nil, l.missing(err)
 	}
 	l.state, l.stateAt = l.parts, l.where
@@ -58,7 +59,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 			l.parts.Close()
 			return nil, err
 		}
-		if l.state, err = readPlace(ctx, l.stateAt, cfg.State.S3, log); err != nil {
+		if l.state, err = setup.ReadPlace(ctx, l.stateAt, cfg.State.S3, c.options(log)); err != nil {
 			l.parts.Close()
 			return nil, l.missing(err)
 		}
@@ -93,6 +94,15 @@ func (l *openLake) close() {
 
 // feeds returns the named feeds, or all of them.
 func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, error) {
+	names, err := l.names(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.ReadAll(ctx, l.state, names)
+}
+
+// names returns the names of all feeds, or those in only if they are there.
+func (l *openLake) names(ctx context.Context, only []string) ([]string, error) {
 	names, err := ledger.List(ctx, l.state)
 	if err != nil {
 		return nil, err
@@ -112,38 +122,18 @@ func (l *openLake) feeds(ctx context.Context, only []string) ([]ledger.Feed, err
 	if len(only) > 0 {
 		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(only, name) })
 	}
-	return ledger.ReadAll(ctx, l.state, names)
+	return names, nil
 }
 
-// live returns the live parts of the named feeds, or of all. Each feed is a consistent
-// snapshot.
+// live returns the live parts of the named feeds, or of all, in the runs that keep reports
+// true for.
 func (l *openLake) live(ctx context.Context, only []string, keep func(ledger.Feed, ledger.PublishedRun) bool) ([]lake.LivePart, error) {
-	// If gc removes a run while it is read, the run is no longer live: read the feeds again.
-	for tries := 1; ; tries++ {
-		feeds, err := l.feeds(ctx, only)
-		if err != nil {
-			return nil, err
-		}
-		var parts []lake.LivePart
-		for _, f := range feeds {
-			f.Runs = slices.DeleteFunc(f.Runs, func(r ledger.PublishedRun) bool { return !keep(f, r) })
-			for p, liveErr := range l.lake().Live(ctx, f) {
-				if err = liveErr; err != nil {
-					break
-				}
-				parts = append(parts, p)
-			}
-			if err != nil {
-				break
-			}
-		}
-		if err == nil || tries == 3 || !errors.Is(err, fs.ErrNotExist) {
-			return parts, err
-		}
+	names, err := l.names(ctx, only)
+	if err != nil {
+		return nil, err
 	}
+	return l.lake().ReadLive(ctx, names, keep)
 }
-
-func allRuns(ledger.Feed, ledger.PublishedRun) bool { return true }
 
 // livePart opens a part by its key.
 func (l *openLake) livePart(key string) func(context.Context) (sink.Reader, error) {

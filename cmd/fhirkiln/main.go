@@ -19,6 +19,7 @@ import (
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/pipeline/views"
+	"fhirkiln/setup"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
@@ -55,7 +56,7 @@ func main() {
 type console struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
-	patience       patience
+	patience       setup.Patience
 	limitMemory    func(bytes int64) int64 // [debug.SetMemoryLimit]; may be nil
 }
 
@@ -138,6 +139,7 @@ func classify(err error) (code int, hint string) {
 	var (
 		signalled *signalError
 		usage     *usageError
+		source    *setup.SourceError
 		problems  config.Errors
 		exchange  *transport.Error
 		store     *sink.Error
@@ -167,6 +169,8 @@ func classify(err error) (code int, hint string) {
 		return signalled.exitCode(), ""
 	case errors.As(err, &usage):
 		return exitUsage, usage.hint
+	case errors.As(err, &source):
+		return exitUsage, source.Hint
 	case errors.As(err, &problems):
 		return exitConfig, ""
 	case errors.As(err, &held):

@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               setup,
+		Setup:               startServer,
 		Cmds:                scriptCommands,
 	})
 }
@@ -76,7 +76,7 @@ func practiceData() bulktest.Files {
 	}
 }
 
-func setup(env *testscript.Env) error {
+func startServer(env *testscript.Env) error {
 	server, err := bulktest.NewServer(bulktest.Options{
 		Data: practiceData(), ClientID: "script", ClientSecret: "planted-secret",
 	})

@@ -7,7 +7,6 @@ import (
 
 	"fhirkiln/columnar"
 	"fhirkiln/config"
-	"fhirkiln/pipeline"
 )
 
 // parquetFlags say how Parquet is written. They override sink.parquet of a config.
@@ -58,16 +57,4 @@ func sinkParquet(cfg *config.Config) config.Parquet {
 		return config.Parquet{}
 	}
 	return cfg.Sink.Parquet
-}
-
-// setParquet sets how the pipeline writes Parquet.
-func setParquet(c config.Parquet, o *pipeline.Options) {
-	o.RowGroupBytes = int64(c.RowGroupMiB) << 20
-	o.Parquet = pipeline.Parquet{
-		Codec:             columnar.Codec(c.Compression),
-		Level:             c.CompressionLevel,
-		BloomFilter:       c.BloomFilter,
-		IdentifyingBounds: c.IdentifyingStatistics,
-		OmitFieldIDs:      c.OmitFieldIDs,
-	}
 }

@@ -91,7 +91,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorabl
 		return nil, err
 	}
 	if len(feeds) > 0 {
-		live, err := l.live(ctx, nil, allRuns)
+		live, err := l.live(ctx, nil, nil)
 		for _, p := range live {
 			if p.Type != columnar.Deleted && (len(cmd.Type) == 0 || slices.Contains(cmd.Type, p.Type)) {
 				parts = append(parts, restorable{below(l.where, p.Key), l.livePart(p.Key), &p.Part})

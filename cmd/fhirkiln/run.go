@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 
-	"fhirkiln/columnar"
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
@@ -21,10 +20,6 @@ type runCommand struct {
 	Full     bool     `help:"Export everything, whatever was published before."`
 	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
 }
-
-// exportDeadlines is how many times poll.deadline successive runs wait for one export. Some
-// servers take days, and giving up earlier would waste their work.
-const exportDeadlines = 7
 
 // Help is shown by fhirkiln run --help.
 func (runCommand) Help() string {
@@ -59,7 +54,6 @@ func (r *runCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer s.close()
-	s.cores = columnar.NewCores(runtime.GOMAXPROCS(0))
 	downloads := 0
 	for _, source := range cfg.Sources {
 		downloads = max(downloads, source.Downloads)
@@ -76,7 +70,7 @@ func (r *runCommand) parallel(cfg *config.Config) int {
 }
 
 func (r *runCommand) runFeed(ctx context.Context, s *session, feed config.Feed) error {
-	o, err := s.options(feed)
+	o, err := s.RunOptions(feed)
 	if err != nil {
 		return err
 	}

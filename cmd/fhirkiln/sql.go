@@ -9,6 +9,7 @@ import (
 
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/views"
+	"fhirkiln/setup"
 )
 
 type sqlCommand struct {
@@ -36,7 +37,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	defer l.close()
-	parts, err := l.live(ctx, nil, allRuns)
+	parts, err := l.live(ctx, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 		return &usageError{fmt.Errorf("%s has nothing published yet, so there is nothing to view", l.where), "fhirkiln run publishes"}
 	}
 	if l.config != nil {
-		o.IDSpaces = idSpaces(l.config.Feeds)
+		o.IDSpaces = setup.IDSpaces(l.config.Feeds)
 	}
 	if o.Root, o.State, err = cmd.locations(l); err != nil {
 		return err

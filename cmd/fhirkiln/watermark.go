@@ -15,6 +15,7 @@ import (
 	"fhirkiln/config"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
+	"fhirkiln/setup"
 )
 
 type watermarkCommand struct {
@@ -89,7 +90,7 @@ func (cmd *watermarkShowCommand) Run(ctx context.Context, line *cli, c console) 
 	}
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
-	state, err := readPlace(ctx, cfg.State.URL, cfg.State.S3, ui.log)
+	state, err := setup.ReadPlace(ctx, cfg.State.URL, cfg.State.S3, c.options(ui.log))
 	if errors.Is(err, fs.ErrNotExist) {
 		state, err = nil, nil // a folder that nothing was published to yet
 	}

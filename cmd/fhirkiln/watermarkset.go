@@ -11,6 +11,7 @@ import (
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/lake"
+	"fhirkiln/setup"
 )
 
 type watermarkSetCommand struct {
@@ -56,7 +57,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 		return err
 	}
 	defer s.close()
-	moves, err := pipeline.SetWatermark(ctx, s.places(pipelineFeed(feed, cfg.Sources[feed.Source], cfg.Feeds)), types, to)
+	moves, err := pipeline.SetWatermark(ctx, s.UpkeepOptions(setup.Feed(cfg, feed)), types, to)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"testing"
@@ -127,11 +127,12 @@ func TestRequests(t *testing.T) {
 }
 
 // What the pipeline adds later: groups, and an exportType for changes.
-func TestPipelineFeed(t *testing.T) {
+func TestFeed(t *testing.T) {
 	t.Parallel()
 	all := []config.Feed{{Name: "members", Source: "bison", IDSpace: "bison"}, {Name: "clinical", Source: "elk", IDSpace: "bison"}, {Name: "dental", Source: "elk", IDSpace: "elk"}}
-	f := pipelineFeed(config.Feed{Name: "members", Source: "bison", IDSpace: "bison", Level: config.LevelGroup, Groups: []string{"a", "b"}, Purpose: config.PurposeProviderAccess,
-		Overlap: time.Hour, FullEvery: 24 * time.Hour, NewMembers: config.NewMembersIgnore, MaxErrors: 3}, config.Source{Operation: config.OperationDaVinci}, all)
+	cfg := &config.Config{Feeds: all, Sources: map[string]config.Source{"bison": {Operation: config.OperationDaVinci}}}
+	f := Feed(cfg, config.Feed{Name: "members", Source: "bison", IDSpace: "bison", Level: config.LevelGroup, Groups: []string{"a", "b"}, Purpose: config.PurposeProviderAccess,
+		Overlap: time.Hour, FullEvery: 24 * time.Hour, NewMembers: config.NewMembersIgnore, MaxErrors: 3})
 	want := pipeline.Feed{Name: "members", Source: "bison", Purpose: "provider_access", Groups: []string{"a", "b"},
 		Request:   bulk.Request{Level: bulk.Group, ExportType: "hl7.fhir.us.davinci-pdex#provider-download"},
 		DeltaType: "hl7.fhir.us.davinci-pdex#provider-delta",

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"slices"
@@ -6,45 +6,7 @@ import (
 
 	"fhirkiln/bulk"
 	"fhirkiln/config"
-	"fhirkiln/pipeline"
-	"fhirkiln/pipeline/lake"
 )
-
-// pipelineFeed converts a feed of the config to the pipeline's.
-func pipelineFeed(f config.Feed, s config.Source, all []config.Feed) pipeline.Feed {
-	return pipeline.Feed{
-		Name:             f.Name,
-		Source:           f.Source,
-		Purpose:          string(f.Purpose),
-		Request:          request(f, s),
-		DeltaType:        exportType(f, s, true),
-		Groups:           f.Groups,
-		GroupSearch:      f.GroupSearch,
-		Overlap:          f.Overlap,
-		FullEvery:        f.FullEvery,
-		IgnoreNewMembers: f.NewMembers == config.NewMembersIgnore,
-		Retire:           f.Retire == config.RetireFull,
-		IDSpaces:         idSpaces(all),
-		Keep:             retention(f),
-		MaxErrors:        int64(f.MaxErrors),
-	}
-}
-
-// retention says which of a feed's runs stay live.
-func retention(f config.Feed) lake.Retention {
-	return lake.Retention{Runs: f.KeepRuns, Days: f.KeepDays}
-}
-
-// idSpaces returns the id spaces of the feeds that have one.
-func idSpaces(feeds []config.Feed) map[string]string {
-	spaces := map[string]string{}
-	for _, f := range feeds {
-		if f.IDSpace != f.Source {
-			spaces[f.Name] = f.IDSpace
-		}
-	}
-	return spaces
-}
 
 // request returns a feed's request. The pipeline adds the group and _since.
 func request(f config.Feed, s config.Source) bulk.Request {
@@ -68,17 +30,6 @@ func request(f config.Feed, s config.Source) bulk.Request {
 		RepeatLists:      s.ListFormat == "repeat",
 		Post:             s.Method == "POST",
 	}
-}
-
-// keepJob says whether a source's exports are left on the server.
-func keepJob(s config.Source) pipeline.KeepJob {
-	switch s.DeleteExport {
-	case config.DeleteAlways:
-		return pipeline.KeepNever
-	case config.DeleteNever:
-		return pipeline.KeepAlways
-	}
-	return pipeline.KeepForAttachments
 }
 
 // exportType returns the exportType of a kick-off with or without _since, or "" for a plain

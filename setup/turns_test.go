@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"context"
@@ -7,14 +7,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fhirkiln/config"
 )
 
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		all := turns{limit: 1}
+		all := NewTurns(1)
 		take := func(ctx context.Context, there bool) (done func()) {
-			done, err := all.take(ctx, there)
+			done, err := all.Take(ctx, there)
 			if err != nil {
 				t.Error(err)
 			}
@@ -26,7 +30,7 @@ func TestTurns(t *testing.T) {
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() {
-			if _, err := all.take(ctx, false); err != why {
+			if _, err := all.Take(ctx, false); err != why {
 				t.Errorf("got %v, want the cause", err)
 			}
 		}()
@@ -56,4 +60,19 @@ func TestTurns(t *testing.T) {
 			t.Errorf("turns came as %s; %d are taken, %d wait", order, all.taken, len(all.waiting))
 		}
 	})
+}
+
+func TestInterleave(t *testing.T) {
+	t.Parallel()
+	var feeds []config.Feed
+	for _, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
+		feeds = append(feeds, config.Feed{Name: name, Source: name[:1]})
+	}
+	var got []string
+	for _, f := range Interleave(feeds) {
+		got = append(got, f.Name)
+	}
+	if diff := cmp.Diff([]string{"a1", "b1", "c1", "a2", "c2", "a3"}, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"crypto/ecdsa"
@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,11 +15,15 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"fhirkiln/auth"
 	"fhirkiln/config"
 	"fhirkiln/sink"
 	"fhirkiln/transport"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every type of authentication in the config becomes the right fetcher.
 func TestFetcherOf(t *testing.T) {
@@ -37,7 +40,7 @@ func TestFetcherOf(t *testing.T) {
 	client := transport.New(transport.Options{})
 	fetcher := func(a config.Auth) auth.Fetcher {
 		t.Helper()
-		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, transport.Retry{}, slog.New(slog.DiscardHandler))
+		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,18 +72,20 @@ func TestFetcherOf(t *testing.T) {
 	}
 }
 
-func TestNewClientRefuses(t *testing.T) {
+func TestClientRefuses(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none")
 	for name, s := range map[string]config.Source{
 		"key":         {Auth: config.Auth{Type: config.AuthPrivateKeyJWT, PrivateKey: "planted-secret"}},
 		"certificate": {TLS: config.TLS{ClientCert: missing, ClientKey: missing}},
 		"authorities": {TLS: config.TLS{CA: missing}},
+		"no type":     {Auth: config.Auth{Token: "planted-secret"}},
+		"new type":    {Auth: config.Auth{Type: "smart_card", Token: "planted-secret"}}, // never without credentials
 	} {
 		s.Name, s.FHIR = "bison", "https://h/r4"
-		_, err := newClient(s, nil, patience{}, slog.New(slog.DiscardHandler))
-		var usage *usageError
-		if !errors.As(err, &usage) || usage.hint == "" || !strings.Contains(err.Error(), "bison") || strings.Contains(err.Error(), "planted") {
+		_, err := Client(s, nil, Options{})
+		var source *SourceError
+		if !errors.As(err, &source) || source.Hint == "" || !strings.Contains(err.Error(), "bison") || strings.Contains(err.Error(), "planted") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -110,7 +115,7 @@ func TestRefreshTokenIsKeptInTheState(t *testing.T) {
 		client := transport.New(transport.Options{})
 		defer client.CloseIdleConnections()
 		f, err := fetcherOf(config.Source{Name: "bison", Auth: config.Auth{Type: config.AuthOneUpUser, CodeURL: server.URL + "/code", TokenURL: server.URL + "/token",
-			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, transport.Retry{}, slog.New(slog.DiscardHandler))
+			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
