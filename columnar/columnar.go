@@ -6,13 +6,29 @@
 //	w := columnar.NewWriter(columnar.Options{Create: create})
 //	lines := columnar.NewLines(ndjson, 0)
 //	read, err := w.Append(ctx, lines, &columnar.Origin{File: "patients.ndjson"})
-//	parts, err := w.Close()
+//	if err != nil {
+//		return err // the parts are unfinished
+//	}
+//	parts, err := w.Close() // if w.Full(), the rest of lines goes to another Writer
+//	if err != nil {
+//		return err
+//	}
 //
 // And back:
 //
 //	r, err := columnar.NewReader(file, size)
+//	if err != nil {
+//		return err
+//	}
+//	defer r.Close()
 //	for {
-//		resource, err := r.Next() // JSON, io.EOF at the end
+//		resource, err := r.Next() // JSON, valid until the next call
+//		if err == io.EOF {
+//			break
+//		}
+//		if err != nil {
+//			return err
+//		}
 //	}
 //
 // A manifest's deleted files go through [NewTombstoneWriter] in the same way, into one part of

@@ -13,11 +13,17 @@ import (
 // Rows go from column to column without JSON in between, so a part made from parts has the same
 // rows, whatever assembling and shredding would make of them.
 //
-// Errors come from the reader, from Create or from a part. Canceling ctx ends Copy.
+// Errors come from the reader, from Create or from a part. As with Append, any error is final.
+// Canceling ctx ends Copy.
 func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
-	if w.optionsErr != nil {
-		return 0, w.optionsErr
+	if w.err != nil {
+		return 0, w.err
 	}
+	rows, err = w.copy(ctx, r)
+	return rows, w.failed(err)
+}
+
+func (w *Writer) copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	c := copier{rowCursor: &r.cursor}
 	l := w.lanes[0]
 	for ; !w.full.Load(); rows++ {

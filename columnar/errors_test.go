@@ -1,6 +1,7 @@
 package columnar_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"fhirkiln/columnar"
 )
@@ -105,5 +107,93 @@ func TestCanceledMidway(t *testing.T) {
 	w := columnar.NewWriter(columnar.Options{Create: memory{}.create})
 	if _, err := w.Append(ctx, columnar.NewLines(endless, 0), nil); !errors.Is(err, stopped) {
 		t.Errorf("the error is %v, not the context's cause", err)
+	}
+}
+
+// A Writer that has failed returns its error from then on, also from Close: a caller who looks at
+// the last error only must not take unfinished parts for whole ones. Reset makes it as good as new.
+func TestFailureSticks(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	canceled, cancel := context.WithCancelCause(t.Context())
+	cancel(broken)
+	good := ndjson(patients(3)...)
+	parts, _ := convert(t, columnar.Options{}, strings.NewReader(good))
+	fails := func(context.Context, columnar.Quarantined) error { return broken }
+	refuses := func(context.Context, string) (io.Writer, error) { return nil, broken }
+	noRoom := func(context.Context, string) (io.Writer, error) { return &filling{left: 10}, nil }
+
+	fromReader := func(ctx context.Context, r io.Reader) func(w *columnar.Writer) error {
+		return func(w *columnar.Writer) error {
+			_, err := w.Append(ctx, columnar.NewLines(r, 0), &origin)
+			return err
+		}
+	}
+	from := func(ndjson string) func(w *columnar.Writer) error {
+		return fromReader(t.Context(), strings.NewReader(ndjson))
+	}
+	fromPart := func(ctx context.Context) func(w *columnar.Writer) error {
+		return func(w *columnar.Writer) error {
+			r, err := columnar.NewReader(bytes.NewReader(parts[0].parquet), parts[0].Bytes)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			_, err = w.Copy(ctx, r)
+			return err
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		o    columnar.Options
+		do   func(w *columnar.Writer) error
+		want error // nil for a DataError
+	}{
+		{"the reader", columnar.Options{}, fromReader(t.Context(), io.MultiReader(strings.NewReader(good), iotest.ErrReader(broken))), broken},
+		{"a line", columnar.Options{}, from(good + "[]\n" + good), nil},
+		{"quarantine", columnar.Options{Quarantine: fails}, from("[]\n"), broken},
+		{"Create", columnar.Options{Create: refuses}, from(good), broken},
+		{"the part", columnar.Options{Create: noRoom, RowGroupBytes: 10}, from(good), errFull},
+		{"ctx", columnar.Options{}, fromReader(canceled, strings.NewReader(good)), broken},
+		{"Create for a copy", columnar.Options{Create: refuses}, fromPart(t.Context()), broken},
+		{"ctx of a copy", columnar.Options{}, fromPart(canceled), broken},
+		{"the part at its end", columnar.Options{Create: noRoom}, func(w *columnar.Writer) error {
+			if err := from(good)(w); err != nil {
+				return err
+			}
+			_, err := w.Close()
+			return err
+		}, errFull},
+	} {
+		o := tt.o
+		if o.Create == nil {
+			o.Create = memory{}.create
+		}
+		check := func(when string, err error) {
+			t.Helper()
+			if tt.want == nil && !errors.As(err, new(*columnar.DataError)) || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("%s: %s: unexpected error %v", tt.name, when, err)
+			}
+		}
+		w := columnar.NewWriter(o)
+		check("at first", tt.do(w))
+		check("another Append", from(good)(w))
+		check("another Copy", fromPart(t.Context())(w))
+		for range 2 {
+			stats, err := w.Close()
+			check("Close", err)
+			if stats != nil {
+				t.Errorf("%s: Close returns parts: %+v", tt.name, stats)
+			}
+		}
+		m := memory{}
+		w.Reset(columnar.Options{Create: m.create})
+		if err := from(good)(w); err != nil {
+			t.Errorf("%s: after Reset: %v", tt.name, err)
+			continue
+		}
+		if again := m.finish(t, w); !bytes.Equal(again[0].parquet, parts[0].parquet) {
+			t.Errorf("%s: after Reset the part differs", tt.name)
+		}
 	}
 }

@@ -67,6 +67,9 @@ func TestLanesFail(t *testing.T) {
 			if bad := new(columnar.DataError); tt.want == nil && (!errors.As(err, &bad) || bad.Line != 301) || !errors.Is(err, cmp.Or(tt.want, err)) {
 				t.Errorf("%s: %v, not %v", tt.name, err, tt.want)
 			}
+			if stats, again := w.Close(); stats != nil || !errors.Is(again, err) {
+				t.Errorf("%s: Close returns %+v, %v", tt.name, stats, again)
+			}
 			if read.Resources < tt.rows || read.Resources >= behind {
 				t.Errorf("%s: %d rows", tt.name, read.Resources)
 			}

@@ -15,10 +15,12 @@ import (
 // do mix types in a file. It belongs to one goroutine, and may use others while Append or Close
 // runs; see Options.Cores.
 //
-// After an error from Append or Close the parts are unfinished and must be thrown away.
+// After an error from Append, Copy or Close, the parts are unfinished and must be thrown away: each
+// io.Writer has received anything from nothing to a whole file. The error stays until Reset:
+// Append, Copy and Close do nothing but return it.
 type Writer struct {
 	options    Options
-	optionsErr error // what is wrong with the options
+	err        error // what is wrong with the options, or see failed
 	tombstones bool
 	lanes      []*lane    // the first is that of Append's own goroutine
 	blocks     int        // how many the lanes have had
@@ -37,8 +39,9 @@ func NewWriter(o Options) *Writer {
 	return w
 }
 
-// Reset turns a closed Writer, of tombstones too, into what NewWriter returns, but in the memory
-// it already has.
+// Reset turns a Writer, of tombstones too, into what NewWriter returns, but in the memory it
+// already has. A Writer that is not closed forgets its parts, which stay unfinished, and a Writer
+// that has failed forgets its error.
 func (w *Writer) Reset(o Options) { w.reset(o, false) }
 
 func (w *Writer) reset(o Options, tombstones bool) {
@@ -49,7 +52,7 @@ func (w *Writer) reset(o Options, tombstones bool) {
 	w.options, w.tombstones = o, tombstones
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
 	w.full.Store(false)
-	if w.optionsErr = o.Codec.Check(o.Level); w.optionsErr == nil {
+	if w.err = o.Codec.Check(o.Level); w.err == nil {
 		w.lanes = []*lane{newLane(w)}
 	}
 }
@@ -59,26 +62,44 @@ func (w *Writer) reset(o Options, tombstones bool) {
 // nil.
 //
 // Errors are those of the reader, of Create, Quarantine or a part, or a [*DataError]; the
-// statistics cover what came before. Canceling ctx ends Append. All its goroutines have ended when
-// it returns.
+// statistics cover what came before. Any error is final: Close returns it too, and no parts.
+// Canceling ctx ends Append. All its goroutines have ended when it returns.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (ReadStats, error) {
-	if w.optionsErr != nil {
-		return ReadStats{}, w.optionsErr
+	if w.err != nil {
+		return ReadStats{}, w.err
 	}
 	in := &intake{w: w, origin: origin, idle: slices.Clone(w.lanes[1:]), lines: lines}
 	in.run(ctx, w.lanes[0], false)
 	in.others.Wait()
 	in.read.Bytes = lines.since()
-	return in.read, in.err
+	return in.read, w.failed(in.err)
+}
+
+// failed makes err, unless it is nil, the error of all calls until Reset. It returns err.
+func (w *Writer) failed(err error) error {
+	if err != nil {
+		w.err = fmt.Errorf("the parts are unfinished: %w", err)
+	}
+	return err
 }
 
 // Full reports whether a part has reached Options.TargetBytes, or a footer as large as readers
 // accept, so that the Writer should be closed.
 func (w *Writer) Full() bool { return w.full.Load() }
 
-// Close finishes the parts and returns their statistics, ordered by type. The Writer keeps nothing
-// of the parts. After Close, only Reset may be called.
+// Close finishes the parts and returns their statistics, ordered by type. If Append, Copy or an
+// earlier Close has failed, it returns that error and no statistics. The Writer keeps nothing of
+// the parts. After Close, only Full and Reset may be called.
 func (w *Writer) Close() ([]PartStats, error) {
+	defer func() { w.lanes, w.parts = nil, nil }()
+	if w.err != nil {
+		return nil, w.err
+	}
+	stats, err := w.finish()
+	return stats, w.failed(err)
+}
+
+func (w *Writer) finish() ([]PartStats, error) {
 	last := map[*part]int{} // row groups still to come
 	for _, l := range w.lanes {
 		for _, s := range l.shares {
@@ -111,7 +132,6 @@ func (w *Writer) Close() ([]PartStats, error) {
 	if len(w.lanes) > 0 && w.lanes[0].bytes() <= maxKept {
 		w.space = w.lanes[0].workspace // other lanes help now and then, and need not keep theirs
 	}
-	w.lanes, w.parts = nil, nil
 	return stats, nil
 }
 
