@@ -14,12 +14,15 @@ import (
 // rows, whatever assembling and shredding would make of them.
 //
 // Errors come from the reader, from Create or from a part. As with Append, any error is final.
-// Canceling ctx ends Copy.
+// Copy checks ctx every few hundred rows and at its end, and cannot interrupt a read of the part.
 func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 	if w.err != nil {
 		return 0, w.err
 	}
 	rows, err = w.copy(ctx, r)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	return rows, w.failed(err)
 }
 

@@ -110,6 +110,88 @@ func TestCanceledMidway(t *testing.T) {
 	}
 }
 
+// A ctx that ends while a Read blocks is noticed when the Read returns, also at the end of the file:
+// Append and Copy never take an ended ctx for success.
+func TestCanceledWithinRead(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped by a deadline")
+	parts, _ := convert(t, columnar.Options{}, strings.NewReader(resourceLine))
+	for _, tt := range []struct {
+		name string
+		o    columnar.Options
+		last string
+		err  error
+	}{
+		{"nothing", columnar.Options{}, "", io.EOF},
+		{"a line", columnar.Options{}, resourceLine, io.EOF},
+		{"a line that makes it full", columnar.Options{TargetBytes: 1, RowGroupBytes: 1}, resourceLine, io.EOF},
+		{"a line, not the end", columnar.Options{}, resourceLine + "\n", nil},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := false
+		r := readerFunc(func(p []byte) (int, error) {
+			if done {
+				return 0, errors.New("it reads on")
+			}
+			done = true
+			cancel(stopped)
+			return copy(p, tt.last), tt.err
+		})
+		o := tt.o
+		o.Create = memory{}.create
+		if _, err := columnar.NewWriter(o).Append(ctx, columnar.NewLines(r, 0), nil); !errors.Is(err, stopped) {
+			t.Errorf("%s: the error is %v, not the context's cause", tt.name, err)
+		}
+	}
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r, err := columnar.NewReader(bytes.NewReader(parts[0].parquet), parts[0].Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	o := columnar.Options{Create: func(context.Context, string) (io.Writer, error) {
+		cancel(stopped)
+		return io.Discard, nil
+	}}
+	if _, err := columnar.NewWriter(o).Copy(ctx, r); !errors.Is(err, stopped) {
+		t.Errorf("Copy's error is %v, not the context's cause", err)
+	}
+}
+
+// A line without an end, which is too long, does not keep Append from noticing ctx.
+func TestCanceledWithinLongLine(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped by a signal")
+	for _, tt := range []struct {
+		name string
+		take func(context.Context, columnar.Quarantined) error
+	}{
+		{"Quarantine reads it", func(_ context.Context, q columnar.Quarantined) error {
+			_, err := io.Copy(io.Discard, q.Rest)
+			return err
+		}},
+		{"Quarantine leaves it", func(context.Context, columnar.Quarantined) error { return nil }},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		reads := 0
+		endless := readerFunc(func(p []byte) (int, error) {
+			if reads++; reads == 5 {
+				cancel(stopped)
+			}
+			if reads > 1000 {
+				return 0, errors.New("it reads on")
+			}
+			clear(p)
+			return len(p), nil
+		})
+		w := columnar.NewWriter(columnar.Options{Create: memory{}.create, Quarantine: tt.take})
+		if _, err := w.Append(ctx, columnar.NewLines(endless, 10), nil); !errors.Is(err, stopped) {
+			t.Errorf("%s: the error is %v, not the context's cause", tt.name, err)
+		}
+	}
+}
+
 // A Writer that has failed returns its error from then on, also from Close: a caller who looks at
 // the last error only must not take unfinished parts for whole ones. Reset makes it as good as new.
 func TestFailureSticks(t *testing.T) {

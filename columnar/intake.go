@@ -74,7 +74,7 @@ func (in *intake) next(ctx context.Context, l *lane) (b block, more bool, err er
 		if err == io.EOF {
 			return b, false, nil
 		}
-		if err := l.tooLong(ctx, line{b.lines, in.lines.number, b.offset}, err, in.lines.restOfLine()); err != nil {
+		if err := l.tooLong(ctx, line{b.lines, in.lines.number, b.offset}, err, in.lines.restOfLine(ctx)); err != nil {
 			return b, false, err
 		}
 	}

@@ -77,7 +77,7 @@ func (l *Lines) Position() Position { return l.pos }
 // The next block can be requested whether or not anybody has read that.
 func (l *Lines) block(ctx context.Context, memory []byte) (b block, err error) {
 	if l.within {
-		if _, err := io.Copy(io.Discard, l.restOfLine()); err != nil {
+		if _, err := io.Copy(io.Discard, l.restOfLine(ctx)); err != nil {
 			return block{memory: memory}, err
 		}
 	}
@@ -184,9 +184,12 @@ func (l *Lines) leave(b block) (memory []byte, ok bool) {
 func (l *Lines) ended() bool { return l.err != nil && len(l.ahead) == 0 }
 
 // restOfLine returns a reader for the rest of a line that is too long, line end included.
-func (l *Lines) restOfLine() io.Reader { return restOfLine{l} }
+func (l *Lines) restOfLine(ctx context.Context) io.Reader { return restOfLine{ctx, l} }
 
-type restOfLine struct{ l *Lines }
+type restOfLine struct {
+	ctx context.Context
+	l   *Lines
+}
 
 // Read implements [io.Reader].
 func (r restOfLine) Read(p []byte) (int, error) {
@@ -198,7 +201,10 @@ func (r restOfLine) Read(p []byte) (int, error) {
 		if cap(l.memory) < l.size {
 			l.memory = make([]byte, 0, l.size)
 		}
-		l.ahead, _ = l.more(context.Background(), l.memory[:0], l.size) // the caller checks ctx
+		var err error
+		if l.ahead, err = l.more(r.ctx, l.memory[:0], l.size); err != nil {
+			return 0, err
+		}
 	}
 	if len(l.ahead) == 0 {
 		if l.err == io.EOF {

@@ -63,7 +63,11 @@ func (w *Writer) reset(o Options, tombstones bool) {
 //
 // Errors are those of the reader, of Create, Quarantine or a part, or a [*DataError]; the
 // statistics cover what came before. Any error is final: Close returns it too, and no parts.
-// Canceling ctx ends Append. All its goroutines have ended when it returns.
+//
+// Append checks ctx between Reads, every few hundred lines, and at its end: once ctx has ended, it
+// returns [context.Cause], never nil. It cannot interrupt a Read that blocks. The reader's owner
+// must do that, for example by closing the reader when ctx ends. All of Append's goroutines have
+// ended when it returns.
 func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (ReadStats, error) {
 	if w.err != nil {
 		return ReadStats{}, w.err
@@ -72,6 +76,9 @@ func (w *Writer) Append(ctx context.Context, lines *Lines, origin *Origin) (Read
 	in.run(ctx, w.lanes[0], false)
 	in.others.Wait()
 	in.read.Bytes = lines.since()
+	if in.err == nil && ctx.Err() != nil { // at the end of lines, or when a part is full
+		in.err = context.Cause(ctx)
+	}
 	return in.read, w.failed(in.err)
 }
 
