@@ -8,9 +8,10 @@ import (
 )
 
 // fieldIDs is the registry of field ids. It has a section for each resource type, headed by the
-// type's name, with a line for each field, indented by its depth: the field's id, for a list also
-// the id of its elements, and the field's name. Ids are only ever added, never changed or reused:
-// readers such as Iceberg know columns by them. To add the ids of new fields, run
+// type's name and ended by a blank line, with a line for each field, indented by its depth: the
+// field's id, for a list also the id of its elements, and the field's name. Ids are only ever
+// added, never changed or reused: readers such as Iceberg know columns by them. To add the ids of
+// new fields, run
 //
 //	go test ./columnar -run TestFieldIDs -update
 //
@@ -36,14 +37,12 @@ func registered(resourceType string) registry {
 }
 
 func findSection(name string) (string, bool) {
-	for rest := fieldIDs; ; {
-		before, section, found := strings.Cut(rest, name+"\n")
-		if !found || before == "" || strings.HasSuffix(before, "\n") {
-			section, _, _ = strings.Cut(section, "\n\n")
-			return section, found
+	for section := range strings.SplitSeq(fieldIDs, "\n\n") {
+		if heading, fields, ok := strings.Cut(section, "\n"); ok && heading == name {
+			return fields, true
 		}
-		rest = section // it was the end of a field's name
 	}
+	return "", false
 }
 
 func parseSection(section string) registry {

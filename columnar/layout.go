@@ -117,8 +117,12 @@ const (
 // hasColumn reports whether a member goes to a column of its own.
 func (m *member) hasColumn() bool { return m.to <= memberVersion }
 
-// LayoutOf returns the layout of a resource type. Layouts are immutable and shared. The first
-// call for a type takes about a millisecond. LayoutOf is safe for concurrent use.
+// LayoutOf returns the layout of a resource type. It takes any name and does not check it: a name
+// that is no resource type of R4, even "patient", "../x" or "", gets the columns of DomainResource,
+// under that name. A [Writer] quarantines resources whose type has no capitalized name of letters.
+//
+// Layouts are immutable, shared, and kept for the life of the process. The first call for a name
+// takes about a millisecond. LayoutOf is safe for concurrent use.
 func LayoutOf(resourceType string) *Layout {
 	if l, ok := layouts.Load(resourceType); ok {
 		return l.(*Layout)

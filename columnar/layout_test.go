@@ -63,6 +63,24 @@ func TestFieldIDs(t *testing.T) {
 	}
 }
 
+// Any name has a layout, whatever the registry has at its place: that of a type that R4 does not
+// know has the columns and ids of DomainResource.
+func TestLayoutOfNoType(t *testing.T) {
+	t.Parallel()
+	text := func(l *Layout) string { return strings.TrimPrefix(l.Text(), "message "+l.ResourceType+" ") }
+	want := text(LayoutOf("DomainResource"))
+	for _, name := range []string{"", "\n", "patient", "../x", "Unheard", "HumanName", "Resource", "1 resourceType", "2 id", "\t4 versionId",
+		"Account\n1 resourceType", "Patient\n", "\nPatient"} {
+		l := LayoutOf(name)
+		if l.ResourceType != name {
+			t.Errorf("the layout of %q is of %q", name, l.ResourceType)
+		}
+		if got := text(l); got != want {
+			t.Errorf("the layout of %q: %s", name, firstLine("the schema", got, want))
+		}
+	}
+}
+
 // fieldAt returns the field at a path, or nil.
 func (l *Layout) fieldAt(path string) *Field {
 	f := l.root
