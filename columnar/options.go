@@ -3,10 +3,12 @@ package columnar
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 )
 
-// Options configures a [Writer]. Create is required.
+// Options configures a [Writer]. Create is required. NewWriter and Reset accept invalid options; the
+// Writer's Append, Copy and Close then return an error.
 type Options struct {
 	// Create opens the part for the rows of a resource type. A Writer calls it from Append or
 	// Copy, at most once per type, and only when it has a row for the type. By the time
@@ -62,8 +64,7 @@ type Options struct {
 	PageBytes int
 
 	// Codec compresses the pages at Level; see [Codec] for the levels. Default [Zstd] at its
-	// default level, 0. [Codec.Check] says what is valid; Append fails with its error for anything
-	// else.
+	// default level, 0. [Codec.Check] says what is valid.
 	Codec Codec
 	Level int
 
@@ -114,4 +115,12 @@ func (o *Options) setDefaults() {
 	o.RowGroupBytes = cmp.Or(o.RowGroupBytes, defaultRowGroup)
 	o.PageBytes = cmp.Or(o.PageBytes, 512<<10)
 	o.Codec = cmp.Or(o.Codec, Zstd)
+}
+
+// check reports what is wrong with options that have their defaults.
+func (o *Options) check() error {
+	if o.Create == nil {
+		return errors.New("columnar: Options.Create is nil")
+	}
+	return o.Codec.Check(o.Level)
 }

@@ -3,6 +3,7 @@ package columnar
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,7 +21,7 @@ import (
 // Append, Copy and Close do nothing but return it.
 type Writer struct {
 	options    Options
-	err        error // what is wrong with the options, or see failed
+	err        error // what is wrong with the options, errClosed, or see failed
 	tombstones bool
 	lanes      []*lane    // the first is that of Append's own goroutine
 	blocks     int        // how many the lanes have had
@@ -52,7 +53,7 @@ func (w *Writer) reset(o Options, tombstones bool) {
 	w.options, w.tombstones = o, tombstones
 	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
 	w.full.Store(false)
-	if w.err = o.Codec.Check(o.Level); w.err == nil {
+	if w.err = o.check(); w.err == nil {
 		w.lanes = []*lane{newLane(w)}
 	}
 }
@@ -96,15 +97,21 @@ func (w *Writer) Full() bool { return w.full.Load() }
 
 // Close finishes the parts and returns their statistics, ordered by type. If Append, Copy or an
 // earlier Close has failed, it returns that error and no statistics. The Writer keeps nothing of
-// the parts. After Close, only Full and Reset may be called.
+// the parts. After Close, only Full and Reset make sense: Append, Copy and Close return an error.
 func (w *Writer) Close() ([]PartStats, error) {
 	defer func() { w.lanes, w.parts = nil, nil }()
 	if w.err != nil {
 		return nil, w.err
 	}
 	stats, err := w.finish()
-	return stats, w.failed(err)
+	if err != nil {
+		return nil, w.failed(err)
+	}
+	w.err = errClosed
+	return stats, nil
 }
+
+var errClosed = errors.New("columnar: the Writer is closed")
 
 func (w *Writer) finish() ([]PartStats, error) {
 	last := map[*part]int{} // row groups still to come

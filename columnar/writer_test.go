@@ -1,6 +1,7 @@
 package columnar_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -208,6 +209,53 @@ func patients(n int) []string {
 			uint32(i)*2654435761, i%65536, i%5+1, i%12+1, i%28+1, i, i%100, i%10_000, i%997, i%313, i%101, i%90+10, i%12+1, i%28+1, i%1999, i%99_999, i%4))
 	}
 	return lines
+}
+
+// A Writer that cannot write says so: one that is closed, and one without Create.
+func TestNotUsable(t *testing.T) {
+	t.Parallel()
+	parts, _ := convert(t, columnar.Options{}, strings.NewReader(resourceLine))
+	for _, tt := range []struct {
+		name, want string
+		make       func() *columnar.Writer
+	}{
+		{"closed", "the Writer is closed", func() *columnar.Writer {
+			w, _, err := appendTo(memory{}, resourceLine)
+			if stats, closed := w.Close(); err != nil || closed != nil || len(stats) != 1 {
+				t.Fatal(err, closed, stats)
+			}
+			return w
+		}},
+		{"without Create", "Options.Create is nil", func() *columnar.Writer { return columnar.NewWriter(columnar.Options{}) }},
+		{"of tombstones, without Create", "Options.Create is nil", func() *columnar.Writer { return columnar.NewTombstoneWriter(columnar.Options{}) }},
+	} {
+		w := tt.make()
+		check := func(what string, err error) {
+			t.Helper()
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s of a Writer %s: %v", what, tt.name, err)
+			}
+		}
+		_, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(resourceLine), 0), nil)
+		check("Append", err)
+		r, err := columnar.NewReader(bytes.NewReader(parts[0].parquet), parts[0].Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Copy(t.Context(), r)
+		check("Copy", err)
+		if r.Close() != nil {
+			t.Error("closing a Reader")
+		}
+		_, err = w.Close()
+		check("Close", err)
+		m := memory{}
+		w.Reset(columnar.Options{Create: m.create})
+		if _, err := w.Append(t.Context(), columnar.NewLines(strings.NewReader(resourceLine), 0), nil); err != nil {
+			t.Errorf("Append after Reset of a Writer %s: %v", tt.name, err)
+		}
+		m.finish(t, w)
+	}
 }
 
 // TestPartsOutliveAppend: what Create opens and Quarantine keeps goes on after the Append
