@@ -3,6 +3,7 @@ package columnar
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 )
 
@@ -11,7 +12,8 @@ import (
 // Copy returns the number of rows copied.
 //
 // Rows go from column to column without JSON in between, so a part made from parts has the same
-// rows, whatever assembling and shredding would make of them.
+// rows, whatever assembling and shredding would make of them. A Writer of resources copies
+// tombstones too, into a part of type [Deleted]; a tombstone Writer copies nothing else.
 //
 // Errors come from the reader, from Create or from a part. As with Append, any error is final.
 // Copy checks ctx every few hundred rows and at its end, and cannot interrupt a read of the part.
@@ -27,6 +29,9 @@ func (w *Writer) Copy(ctx context.Context, r *Reader) (rows int64, err error) {
 }
 
 func (w *Writer) copy(ctx context.Context, r *Reader) (rows int64, err error) {
+	if w.tombstones && r.ResourceType() != Deleted {
+		return 0, fmt.Errorf("a tombstone Writer cannot copy a part of %s", r.ResourceType())
+	}
 	c := copier{rowCursor: &r.cursor}
 	l := w.lanes[0]
 	for ; !w.full.Load(); rows++ {

@@ -79,6 +79,37 @@ func TestCopyOfTombstones(t *testing.T) {
 	}
 }
 
+// A tombstone Writer makes one part, of tombstones: it copies those, and nothing else.
+func TestCopyToTombstoneWriter(t *testing.T) {
+	t.Parallel()
+	dead, _, _ := bury(t, columnar.Options{}, bundle(deletion("Patient/1")))
+	live, _ := convert(t, columnar.Options{}, strings.NewReader(resourceLine))
+	m := memory{}
+	w := columnar.NewTombstoneWriter(columnar.Options{Create: m.create})
+	copyOf := func(p finishedPart) (int64, error) {
+		r, err := columnar.NewReader(bytes.NewReader(p.parquet), p.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		return w.Copy(t.Context(), r)
+	}
+	if n, err := copyOf(dead[0]); n != 1 || err != nil {
+		t.Errorf("of tombstones, %d are copied, error %v", n, err)
+	}
+	if again := m.finish(t, w); len(again) != 1 || !bytes.Equal(again[0].parquet, dead[0].parquet) {
+		t.Error("a copy of tombstones differs")
+	}
+	m = memory{}
+	w = columnar.NewTombstoneWriter(columnar.Options{Create: m.create})
+	if n, err := copyOf(live[0]); n != 0 || err == nil || !strings.Contains(err.Error(), "Patient") || len(m) > 0 {
+		t.Errorf("of Patients, %d are copied into %d parts, error %v", n, len(m), err)
+	}
+	if stats, err := w.Close(); stats != nil || err == nil {
+		t.Errorf("Close returns %+v, %v", stats, err)
+	}
+}
+
 const resourceLine = `{"resourceType":"Patient","id":"x","active":true}`
 
 // TestCopyMerges checks that the rows of several parts come in order, each with its own origin, in
