@@ -33,8 +33,16 @@ type Layout struct {
 // Type is the type of a [Field]'s values.
 type Type uint8
 
-// The types of fields. A new one needs a case in elements, physical, newColumn, bounded, compare,
-// copier.value, ddl's dialects and ddl.icebergType, which take unknown types for text.
+// The types of fields. A new one needs, where it is not to be taken for text:
+//
+//   - its place in the layout: primitive (layout_build.go), which also gives it a role; a new role
+//     needs a case in shredder.value and assembler.value, and in structOf if it has a companion
+//   - its schema: elements, physical and, for a new physical type, typeText (schema.go)
+//   - its values: newColumn (column.go), bounded and compare (statistics.go), copier.value (copy.go)
+//   - its names elsewhere: the dialects of package ddl, and ddl.icebergType
+//   - its ids and hash: fieldids.txt and testdata/layouts.txt, which go test -update writes
+//
+// It changes the columns, so it also needs a new [LayoutName] and [LayoutPath].
 const (
 	Struct    Type = iota // has Fields
 	String                // BYTE_ARRAY, STRING
@@ -70,7 +78,7 @@ type Field struct {
 	byName  map[string]*member
 }
 
-// role says what a shredder does with a value.
+// role says what a shredder does with a value, and an assembler to undo it.
 type role uint8
 
 const (
