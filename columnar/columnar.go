@@ -31,8 +31,8 @@
 //		}
 //	}
 //
-// A manifest's deleted files go through [NewTombstoneWriter] in the same way, into one part of
-// type [Deleted].
+// The package's example does both, for any number of parts. A manifest's deleted files go through
+// [NewTombstoneWriter] in the same way, into parts of type [Deleted].
 //
 // # Layout
 //
