@@ -58,7 +58,7 @@ func TestInterruptGivesUp(t *testing.T) {
 			if p.code() != 130 {
 				t.Fatal(p)
 			}
-			for _, said := range []string{"another signal, a second from now or later, ends the process at once", "SIGTERM keeps both for the next run"} {
+			for _, said := range []string{"a second signal, at least a second from now, ends the process at once", "SIGTERM keeps both for the next run"} {
 				if strings.Count(p.stderr.String(), said) != 1 {
 					t.Errorf("not said once: %s\n%v", said, p)
 				}

@@ -73,18 +73,18 @@ func wayTo(s config.Source, o Options) (transport.Options, error) {
 	var err error
 	if s.Proxy != "" {
 		if way.Proxy, err = url.Parse(s.Proxy.Reveal()); err != nil {
-			return way, fmt.Errorf("source %s: the proxy's URL is unreadable", s.Name) // err would quote its password
+			return way, fmt.Errorf("source %s: the proxy is not a valid URL", s.Name) // err would quote its password
 		}
 	}
 	if s.TLS.ClientCert != "" {
 		if way.Certificate, err = transport.LoadCertificate(s.TLS.ClientCert, s.TLS.ClientKey); err != nil {
-			return way, &SourceError{s.Name, err, "check tls.client_cert and tls.client_key: PEM files that belong together"}
+			return way, &SourceError{s.Name, err, "check tls.client_cert and tls.client_key: they must be PEM files of a certificate and its key"}
 		}
 		way.CertificateOrigins = certificateOrigins(s)
 	}
 	if s.TLS.CA != "" {
 		if way.Authorities, err = transport.LoadAuthorities(s.TLS.CA); err != nil {
-			return way, &SourceError{s.Name, err, "check tls.ca: a PEM file of certificates"}
+			return way, &SourceError{s.Name, err, "check tls.ca: it must be a PEM file of certificates"}
 		}
 	}
 	return way, nil

@@ -104,7 +104,7 @@ func statusLine(feed string, s pipeline.Snapshot, now time.Time) string {
 	case s.Phase == "": // taking the feed's lease
 		return feed + "  preparing"
 	case s.Phase == pipeline.Queued:
-		parts = append(parts, "for another export of the source")
+		parts = append(parts, "behind another export of the source")
 	case s.Said != "":
 		parts = append(parts, s.Said)
 	}

@@ -14,15 +14,15 @@ import (
 
 type cancelCommand struct {
 	feedFlags
-	JSON bool `name:"json" help:"Print what was canceled as JSON, a line a feed."`
+	JSON bool `name:"json" help:"Print what was canceled as JSON, one line per feed."`
 }
 
 // Help is shown by fhirkiln cancel --help.
 func (cancelCommand) Help() string {
-	return `Ends a run that was cut off and is not to be resumed: the server's exports are deleted, and what
-was staged is thrown away. What is published and the watermark stay: the next run begins anew.
+	return `Discards an unfinished run that is not to be resumed: deletes the server's exports and its
+staged parts. Published data and the watermark stay as they are. The next run starts over.
 
-A run that is still under way has the feed's lease, and cancel says so with exit code 12: end its
+If the run is still going, its process holds the feed's lease, and cancel exits with code 12: stop that
 process first. Ctrl-C (SIGINT) cancels a run by itself; after SIGTERM the next run resumes it.
 
   fhirkiln cancel --feed members`
@@ -50,7 +50,7 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 		}
 		canceled, err := pipeline.Cancel(ctx, o)
 		if _, ok := errors.AsType[*ledger.HeldError](err); ok {
-			return &hintedError{err, "end that process, which cancels its run if it is by SIGINT; or wait, and cancel again"}
+			return &hintedError{err, "stop that process (on SIGINT it cancels its run itself), or wait until it ends and cancel again"}
 		}
 		if err != nil {
 			return err
@@ -65,16 +65,16 @@ func (cmd *cancelCommand) Run(ctx context.Context, line *cli, c console) error {
 
 func cancellationText(c *pipeline.Cancellation) string {
 	if c.Run == "" {
-		return "there is no unfinished run"
+		return "no unfinished run"
 	}
-	done := []string{fmt.Sprintf("%s thrown away", amount(c.Parts, "staged part"))}
+	done := []string{fmt.Sprintf("%s discarded", amount(c.Parts, "staged part"))}
 	if c.Deleted > 0 {
 		done = append(done, fmt.Sprintf("%s deleted at the server", amount(c.Deleted, "export")))
 	}
 	if c.Kept > 0 {
-		done = append(done, fmt.Sprintf("%s that the server keeps until its own time limit", amount(c.Kept, "export")))
+		done = append(done, fmt.Sprintf("%s kept by the server until it expires there", amount(c.Kept, "export")))
 	}
-	return fmt.Sprintf("run %s, begun %s, is canceled: %s", c.Run, c.Started.UTC().Format(time.RFC3339), strings.Join(done, ", "))
+	return fmt.Sprintf("canceled run %s, started %s: %s", c.Run, c.Started.UTC().Format(time.RFC3339), strings.Join(done, ", "))
 }
 
 // amount returns "1 part", "2 parts" and so on.

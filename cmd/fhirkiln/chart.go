@@ -106,8 +106,8 @@ func (h history) resourcesChart() chart {
 // timeChart shows how long each run took, on a logarithmic scale. The shares of a bar show
 // what the time went into.
 func (h history) timeChart() chart {
-	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "queued, else"})
-	c.Note = "Heights are logarithmic; colours are shares of a run's time."
+	c := h.newChart("Time", legend{"waiting", "waiting for the server"}, legend{"converting", "fetching and converting"}, legend{"publishing", "publishing"}, legend{"other", "queued, other"})
+	c.Note = "Heights are logarithmic; colors show what share of a run's time went where."
 	longest := 0.0
 	for _, r := range h.Reports {
 		longest = max(longest, tookSeconds(r))

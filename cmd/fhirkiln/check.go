@@ -10,15 +10,14 @@ import (
 
 type checkCommand struct {
 	Config string `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Schema bool   `help:"Print the JSON Schema of config.yaml instead, for editors."`
+	Schema bool   `help:"Print the JSON Schema of config.yaml instead, for use in editors."`
 }
 
 // Help is shown by fhirkiln check --help.
 func (checkCommand) Help() string {
-	return `Reads the config as run does, with its variables, secrets, keys and certificates, and says what is wrong
-with it. No server is asked, no sink is opened, and nothing is written. The exit code is 0; 3 if the
-config has problems; 2 if a key or certificate of a feed's source cannot be used, which is said of each
-such source.
+	return `Reads the config as run does, with its variables, secrets, keys and certificates, and reports every problem.
+It contacts no server, opens no sink and writes nothing. The exit code is 0; 3 if the config has problems; 2
+if a key or certificate of a feed's source cannot be used, in which case each such source is reported.
 
   fhirkiln check -c config.yaml
   fhirkiln check --schema >config.schema.json`
@@ -52,7 +51,7 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 	if state != parts {
 		places += ", state " + state
 	}
-	ui.printf("%s has no problem: %s, %s; %s\n", cmd.Config, amount(len(cfg.Sources), "source"), amount(len(cfg.Feeds), "feed"), places)
+	ui.printf("%s is valid: %s, %s; %s\n", cmd.Config, amount(len(cfg.Sources), "source"), amount(len(cfg.Feeds), "feed"), places)
 	return nil
 }
 

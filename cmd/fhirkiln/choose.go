@@ -15,13 +15,13 @@ import (
 // feedFlags select feeds of the config.
 type feedFlags struct {
 	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Feed   []string `placeholder:"NAME" help:"This feed only; may be repeated. Default: all."`
+	Feed   []string `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all."`
 }
 
 // choose returns the selected feeds, in the config's order.
 func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
 	if len(cfg.Feeds) == 0 {
-		return nil, &usageError{fmt.Errorf("%s has no feeds", f.Config), "give the config that the feeds are in (-c)"}
+		return nil, &usageError{fmt.Errorf("%s has no feeds", f.Config), "use -c to name the config that has the feeds"}
 	}
 	if len(f.Feed) == 0 {
 		return cfg.Feeds, nil
@@ -58,13 +58,13 @@ func loadConfig(load func(string, func(string) (string, bool)) (*config.Config, 
 // noConfigError says that no config was given, and there is none in the current folder.
 type noConfigError struct{ error }
 
-func (e *noConfigError) Error() string { return "there is no " + defaultConfig + " here" }
+func (e *noConfigError) Error() string { return "no " + defaultConfig + " in the current folder" }
 
 func (e *noConfigError) Unwrap() error { return e.error }
 
 func noSuchFeed(where, name string, has []string) error {
 	return &usageError{fmt.Errorf("%s has no feed %q%s; it has %s", where, name, didYouMean(name, has), strings.Join(has, ", ")),
-		"give --feed one of these, or leave it out for all"}
+		"use --feed with one of these, or leave it out for all feeds"}
 }
 
 // didYouMean suggests a similar name, if there is one.
@@ -85,7 +85,7 @@ func (r *runCommand) choose(cfg *config.Config) ([]config.Feed, error) {
 	}
 	switch {
 	case ways > 1:
-		return nil, &usageError{errors.New("--feed, --class and --all exclude each other"), "give one of them"}
+		return nil, &usageError{errors.New("--feed, --class and --all cannot be combined"), "use only one of them"}
 	case len(r.Class) > 0:
 		return r.chooseClass(cfg)
 	}
@@ -109,11 +109,11 @@ func (r *runCommand) chooseClass(cfg *config.Config) ([]config.Feed, error) {
 	for _, class := range r.Class {
 		switch {
 		case len(classes) == 0:
-			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "give feeds a class: in the config, or leave --class out for all"}
+			return nil, &usageError{fmt.Errorf("%s has no feed with a class", r.Config), "set class: for feeds in the config, or leave --class out to run all"}
 		case !classes[class]:
 			return nil, &usageError{fmt.Errorf("%s has no feed of class %q%s; it has %s", r.Config, class,
 				didYouMean(class, slices.Sorted(maps.Keys(classes))), strings.Join(slices.Sorted(maps.Keys(classes)), ", ")),
-				"give --class one of these, or leave it out for all"}
+				"use --class with one of these, or leave it out for all feeds"}
 		}
 	}
 	return feeds, nil

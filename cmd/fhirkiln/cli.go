@@ -13,51 +13,64 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Run        runCommand        `cmd:"" help:"Bring feeds of config.yaml up to date: token, export, download, Parquet."`
-	Check      checkCommand      `cmd:"" help:"Say what is wrong with config.yaml, without asking any server."`
-	Demo       demoCommand       `cmd:"" help:"Show the whole way on a synthetic payer, against a server in this process."`
-	Cancel     cancelCommand     `cmd:"" help:"End a run that was cut off: delete the server's export, throw away what is staged."`
-	Watermark  watermarkCommand  `cmd:"" help:"Up to when a feed is published: show it, or set it by hand."`
-	Files      filesCommand      `cmd:"" help:"List the files that readers are to see, and the runs that they are of."`
-	Report     reportCommand     `cmd:"" help:"What the latest runs have brought and how long they took, also as a page with pictures."`
-	SQL        sqlCommand        `cmd:"" name:"sql" help:"Print views of all versions and of the current state, for DuckDB, Spark or Athena."`
-	Compact    compactCommand    `cmd:"" help:"Merge the small files of nightly runs into large ones."`
-	GC         gcCommand         `cmd:"" name:"gc" help:"Remove files that are live no more: of runs that are not kept, and what killed ones have left."`
-	Convert    convertCommand    `cmd:"" help:"Turn NDJSON files into Parquet, without a server."`
-	Restore    restoreCommand    `cmd:"" help:"Turn Parquet back into NDJSON, nothing lost."`
-	Verify     verifyCommand     `cmd:"" help:"Read published Parquet back and check it against the runs' reports."`
-	Schema     schemaCommand     `cmd:"" help:"Print the columns of a resource type, or the DDL to read them."`
-	Testserver testserverCommand `cmd:"" help:"Serve a folder of NDJSON as a Bulk Data server, to practice with."`
-	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in your shell."`
+	Run        runCommand        `cmd:"" group:"feeds" help:"Bring feeds up to date: export, download, convert, publish."`
+	Check      checkCommand      `cmd:"" group:"feeds" help:"Check config.yaml, without contacting any server."`
+	Cancel     cancelCommand     `cmd:"" group:"feeds" help:"Discard an unfinished run, at the server too."`
+	Report     reportCommand     `cmd:"" group:"feeds" help:"Show what recent runs brought and how long they took."`
+	Watermark  watermarkCommand  `cmd:"" group:"feeds" help:"Show or set up to when a feed is published."`
+	Files      filesCommand      `cmd:"" group:"data" help:"List the live files, which are the ones to read."`
+	SQL        sqlCommand        `cmd:"" name:"sql" group:"data" help:"Print SQL views for DuckDB, Spark, Athena or Trino."`
+	Schema     schemaCommand     `cmd:"" group:"data" help:"Print the columns of a resource type, or DDL for them."`
+	Restore    restoreCommand    `cmd:"" group:"data" help:"Turn Parquet back into the NDJSON it came from."`
+	Verify     verifyCommand     `cmd:"" group:"data" help:"Read live Parquet back and check it against what was published."`
+	Compact    compactCommand    `cmd:"" group:"data" help:"Merge the small files of nightly runs into large ones."`
+	GC         gcCommand         `cmd:"" name:"gc" group:"data" help:"Remove files that are no longer live."`
+	Demo       demoCommand       `cmd:"" group:"alone" help:"See it all work against a synthetic payer, in a minute."`
+	Convert    convertCommand    `cmd:"" group:"alone" help:"Convert NDJSON files to Parquet, without a server."`
+	Testserver testserverCommand `cmd:"" group:"alone" help:"Serve a folder of NDJSON as a Bulk Data server."`
+	Completion completionCommand `cmd:"" group:"alone" help:"Print a script for completion in your shell."`
 
-	LogFormat string           `enum:",text,json" default:"" placeholder:"text|json" help:"Format of the log on stderr. Default: text, or what config.yaml says."`
-	LogLevel  string           `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info, or what config.yaml says."`
-	Progress  string           `enum:"auto,on,off" default:"auto" placeholder:"auto|on|off" help:"Live progress on stderr. auto: if that is a terminal."`
+	LogFormat string           `enum:",text,json" default:"" placeholder:"text|json" help:"Format of the log on stderr. Default: log.format in config.yaml, else text."`
+	LogLevel  string           `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"Lowest level to log: debug, info, warn or error. Default: log.level in config.yaml, else info."`
+	Progress  string           `enum:"auto,on,off" default:"auto" placeholder:"auto|on|off" help:"Show live progress on stderr; auto: if it is a terminal."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
 const description = `fhirkiln turns a FHIR Bulk Data export into Parquet.
 
-  fhirkiln demo                            see it work, in a minute
-  fhirkiln check -c config.yaml            is the config right? Asks no server
-  fhirkiln run -c config.yaml              bring the feeds up to date
-  fhirkiln cancel --feed NAME              end a run that was cut off, at the server too
-  fhirkiln files                           what is live
-  fhirkiln report                          what each night has brought
-  fhirkiln sql --engine duckdb             views of the current state
-  fhirkiln convert PATH --out DIR          NDJSON files to Parquet, without a server
-  fhirkiln testserver --data DIR           practice against your own NDJSON
+It gets a token, starts the export, waits for it, downloads the NDJSON, and publishes Parquet to a folder or to
+S3. config.yaml says what to export from which server.
+
+Try it:
+  fhirkiln demo                     with a synthetic payer, in a minute
+  fhirkiln convert PATH --out lake  with NDJSON files that you have
+  fhirkiln testserver --data DIR    with your NDJSON on a test server
+
+Use it:
+  fhirkiln check                    is config.yaml right?
+  fhirkiln run                      bring all feeds up to date, every night
+  fhirkiln report                   what did each night bring?
+  fhirkiln sql --engine duckdb      views of the current state
 
 Exit codes: 0 done; 1 a bug; 2 command line; 3 config; 4 credentials refused; 5 wrong address;
 6 unreachable or busy, try later; 7 refused by the server; 8 incomplete or damaged data;
-9 lines are not FHIR resources; 10 output not writable; 11 published but partial;
-12 another process is at work; 129, 130 and 143 interrupted.`
+9 lines are not FHIR resources, or Parquet is not what was published; 10 storage cannot be read or written;
+11 published but partial; 12 another process is working on the feed; 129, 130 and 143 interrupted.
+
+Learn more: README.md and docs/running.md; docs/exit-codes.md says what to do about each exit code.`
+
+// groups are the headings of the commands in --help.
+var groups = kong.ExplicitGroups([]kong.Group{
+	{Key: "feeds", Title: "Keeping feeds up to date:"},
+	{Key: "data", Title: "Working with published data:"},
+	{Key: "alone", Title: "Without a config:"},
+})
 
 func newParser(line *cli, c console) (*kong.Kong, error) {
 	return kong.New(line,
 		kong.Name("fhirkiln"), kong.Description(description),
 		kong.Writers(c.stdout, c.stderr),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version()}, groups,
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Exit(func(code int) { panic(&exitRequest{code}) }),
 	)
@@ -89,7 +102,7 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	for _, a := range args {
 		// Otherwise --feed "$UNSET" would silently mean all feeds.
 		if name, value, given := strings.Cut(a, "="); a == "" || strings.HasPrefix(name, "--") && given && value == "" {
-			return nil, &usageError{error: fmt.Errorf("%s is empty: a variable of a script may not be set", cmp.Or(name, "an argument"))}
+			return nil, &usageError{error: fmt.Errorf("%s is empty; a variable in a script may be unset", cmp.Or(name, "an argument"))}
 		}
 	}
 	return parser.Parse(args)
@@ -108,7 +121,7 @@ func (e *usageError) Unwrap() error { return e.error }
 func usage(err error, command string) error {
 	if _, ok := errors.AsType[*kong.ParseError](err); ok {
 		text := strings.ReplaceAll(err.Error(), `one of "",`, "one of ") // "" stands for the default
-		text = regexp.MustCompile(`expected (?:int|uint|value) value but got "(-[^"]+)" \(short flag\).*`).ReplaceAllString(text, "must not be negative, as $1 is")
+		text = regexp.MustCompile(`expected (?:int|uint|value) value but got "(-[^"]+)" \(short flag\).*`).ReplaceAllString(text, "must not be negative, but is $1")
 		err = &usageError{error: errors.New(text)}
 	}
 	if wrong, ok := errors.AsType[*usageError](err); ok && wrong.hint == "" {

@@ -13,18 +13,19 @@ import (
 type compactCommand struct {
 	feedFlags
 	parquetFlags
-	Type      []string `placeholder:"TYPE" help:"Merge the files of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
-	TargetMiB *int     `name:"target-mib" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: the feed's part_mib."`
-	JSON      bool     `name:"json" help:"Print what was merged as JSON, a line a feed."`
+	Type      []string `placeholder:"TYPE" help:"Merge only files of this resource type (deleted: tombstones); may be repeated. Default: all."`
+	TargetMiB *int     `name:"target-mib" placeholder:"MIB" help:"Parquet size at which a file is closed and the next one started. Default: the feed's part_mib."`
+	JSON      bool     `name:"json" help:"Print what was merged as JSON, one line per feed."`
 }
 
 // Help is shown by fhirkiln compact --help.
 func (compactCommand) Help() string {
-	return `Nightly runs leave many small files, and queries open them all. This merges the runs that follow a full
-one into one run with large files: the same rows, with the same __origin. Readers see the old files or
-the new ones, as they ask; the old ones stay for gc. Watermarks stay as they are.
-What is merged is written as sink.parquet of the config or the flags here say; files that are large
-already stay as they are.
+	return `Nightly runs leave many small files, and a query has to open them all. compact merges the runs that follow a
+full run into one run with large files: the same rows, with the same __origin. A reader sees either the old
+files or the new ones; the old ones stay until gc removes them. Watermarks do not change.
+
+Files that are already large stay as they are. Merged ones are written as sink.parquet in the config or the
+flags here say.
 
   fhirkiln compact --feed members
   fhirkiln compact --type Observation --target-mib 512`
@@ -82,7 +83,7 @@ func compactionText(done *pipeline.Compaction) string {
 	}
 	var b strings.Builder
 	for _, r := range done.Runs {
-		fmt.Fprintf(&b, "%s: %s, %s of %s, became run %s: %s of %s, %s rows\n", done.Feed, amount(len(r.Replaces), "run"),
+		fmt.Fprintf(&b, "%s: merged %s (%s, %s) into run %s (%s, %s): %s rows\n", done.Feed, amount(len(r.Replaces), "run"),
 			amount(r.Before.Parts, "file"), size(r.Before.Bytes), r.Run, amount(r.After.Parts, "file"), size(r.After.Bytes), count(r.Rows))
 	}
 	return b.String()

@@ -15,7 +15,8 @@ type completionCommand struct {
 
 // Help is shown by fhirkiln completion --help.
 func (completionCommand) Help() string {
-	return `Load it in your shell's start-up file:
+	return `Add the line to your shell's startup file:
+
   bash   source <(fhirkiln completion bash)
   zsh    source <(fhirkiln completion zsh)
   fish   fhirkiln completion fish | source`

@@ -18,21 +18,21 @@ import (
 )
 
 type convertCommand struct {
-	Paths          []string `arg:"" placeholder:"PATH" help:"Files, folders or patterns of NDJSON, plain, .gz or .zst; - is stdin."`
+	Paths          []string `arg:"" placeholder:"PATH" help:"NDJSON files, folders or patterns, plain, .gz or .zst; - is stdin."`
 	Out            string   `required:"" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX."`
-	Config         string   `short:"c" placeholder:"FILE" help:"The config file whose sink.s3 says how a bucket is reached, and sink.parquet how Parquet is written. Default: AWS's own environment variables and files."`
-	Source         string   `default:"files" placeholder:"NAME" help:"Name of where the data is from: part of paths and of the column __origin. Default: files."`
-	Workers        int      `default:"2" placeholder:"N" help:"Files converted at once. Default: 2."`
-	MaxLineMiB     int      `name:"max-line-mib" default:"128" placeholder:"MIB" help:"Longer lines go to quarantine. Default: 128."`
-	MaxQuarantined percent  `default:"0.1%" placeholder:"PERCENT" help:"Share of a type's lines that may be no FHIR resources. Default: 0.1%."`
-	PartMiB        int      `name:"part-mib" default:"256" placeholder:"MIB" help:"Size of Parquet at which a file is closed and the next one begun. Default: 256."`
+	Config         string   `short:"c" placeholder:"FILE" help:"Config file whose sink.s3 says how to reach a bucket, and sink.parquet how to write Parquet. Default: AWS's own environment variables and files."`
+	Source         string   `default:"files" placeholder:"NAME" help:"Name for where the data comes from, used in paths and in the column __origin. Default: files."`
+	Workers        int      `default:"2" placeholder:"N" help:"How many files to convert at once. Default: 2."`
+	MaxLineMiB     int      `name:"max-line-mib" default:"128" placeholder:"MIB" help:"Maximum length of a line; longer ones go to quarantine. Default: 128."`
+	MaxQuarantined percent  `default:"0.1%" placeholder:"PERCENT" help:"Share of a type's lines that may go to quarantine before nothing is published. Default: 0.1%."`
+	PartMiB        int      `name:"part-mib" default:"256" placeholder:"MIB" help:"Parquet size at which a file is closed and the next one started. Default: 256."`
 	parquetFlags
 	JSON bool `name:"json" help:"Print the report as JSON instead of a table."`
 }
 
 // Help is shown by fhirkiln convert --help.
 func (convertCommand) Help() string {
-	return `No server is needed, and no config. The resource type comes from the lines, so files may be mixed:
+	return `Needs no server and no config. Each line says its own resource type, so a file may hold several:
 
   fhirkiln convert export/ --out lake
   fhirkiln convert 'claims-*.ndjson.gz' --out lake
@@ -40,17 +40,17 @@ func (convertCommand) Help() string {
   AWS_REGION=eu-central-1 fhirkiln convert export/ --out s3://lake/claims
   fhirkiln convert export/ --out lake --compression snappy --bloom-filter
 
-Where files hold no resource, that is said and is no error; where stdin has no byte, the program before
-the pipe has failed, and the exit code is 2.
+Files without any resource cause a warning, not an error. An empty stdin means that the program before the
+pipe has failed, and exits with code 2.
 
-A bucket is reached as AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
+A bucket is reached the way AWS's own tools reach it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, keys, roles.`
 }
 
 // Run implements the command convert: the pipeline of run, on local files.
 func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error {
 	switch {
 	case !ledger.IsName("convert-"+cmd.Source) || !ledger.IsName(cmd.Source):
-		return &usageError{error: fmt.Errorf("--source %q must be made of a-z, 0-9 and -, beginning with a letter, and not be long: it becomes part of paths", cmd.Source)}
+		return &usageError{error: fmt.Errorf("--source %q must be a short name of a-z, 0-9 and -, starting with a letter: it becomes part of paths", cmd.Source)}
 	case cmd.Workers < 1:
 		return &usageError{error: fmt.Errorf("--workers must be at least 1, not %d", cmd.Workers)}
 	case cmd.MaxLineMiB < 1 || cmd.MaxLineMiB > 1024:
@@ -59,7 +59,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		return &usageError{error: fmt.Errorf("--part-mib must be from 1 to 10240, not %d", cmd.PartMiB)}
 	}
 	if i := slices.Index(cmd.Paths, "-"); i >= 0 && slices.Contains(cmd.Paths[i+1:], "-") {
-		return &usageError{error: errors.New("- stands twice: there is one stdin")}
+		return &usageError{error: errors.New("- is given twice, but there is only one stdin")}
 	}
 	var cfg *config.Config
 	if cmd.Config != "" {
@@ -102,7 +102,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 	c.limitGarbage(1, o.Workers, runtime.GOMAXPROCS(0), o.RowGroupBytes)
 	report, err := ui.watch(ctx, o, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Convert(ctx, files, o) })
 	if err == nil && report.Resources == 0 { // a night without changes, or a mistake
-		ui.log.Warn("there was no resource in the input", "files", len(report.Files))
+		ui.log.Warn("the input has no resources", "files", len(report.Files))
 	}
 	if cmd.JSON {
 		return errors.Join(err, ui.printJSON(report))
@@ -124,7 +124,7 @@ func notEmpty(ctx context.Context, stdin *bufio.Reader) error {
 	select {
 	case err := <-first:
 		if err == io.EOF {
-			return &usageError{errors.New("stdin is empty: there was no resource in the input"), "look at what the program before the pipe has said"}
+			return &usageError{errors.New("stdin is empty: the input has no resources"), "check what the program before the pipe printed"}
 		}
 		return nil
 	case <-ctx.Done():

@@ -25,10 +25,19 @@ import (
 )
 
 type demoCommand struct {
-	Out      string `default:"fhirkiln-demo" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX, reached as AWS's own tools reach it. Default: ./fhirkiln-demo."`
-	Patients int    `default:"100" help:"How many members the payer has. Default: 100."`
-	Seed     uint64 `default:"1" help:"Another seed makes other people; the same one makes the same. Default: 1."`
+	Out      string `default:"fhirkiln-demo" placeholder:"DIR" help:"Where the Parquet goes: a folder, or s3://BUCKET/PREFIX, reached the way AWS's own tools reach it. Default: ./fhirkiln-demo."`
+	Patients int    `default:"100" help:"How many members to generate. Default: 100."`
+	Seed     uint64 `default:"1" help:"Seed of the generator: the same seed makes the same people. Default: 1."`
 	JSON     bool   `name:"json" help:"Print the report as JSON instead of a table."`
+}
+
+// Help is shown by fhirkiln demo --help.
+func (demoCommand) Help() string {
+	return `Serves a synthetic payer on this machine, runs the real pipeline against it, and leaves Parquet in --out.
+At the end it prints a table of what it wrote, and a DuckDB command to open it with. Needs no config.
+
+  fhirkiln demo
+  fhirkiln demo --patients 20000 --seed 2 --out big`
 }
 
 // Run implements the command demo: the pipeline of run, against a server in this process,
@@ -101,7 +110,7 @@ func (d *demoCommand) onlyDemos(ctx context.Context, out setup.Place) error {
 	}
 	if feeds = slices.DeleteFunc(feeds, func(name string) bool { return name == demoFeed }); len(feeds) > 0 {
 		return &usageError{fmt.Errorf("%s holds other feeds (%s), and the demo's people are made up", out, strings.Join(feeds, ", ")),
-			"give --out another folder"}
+			"choose another folder with --out"}
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ var errNotBegun = errors.New("the feed had no turn")
 // notBegunError is what the user sees of errNotBegun.
 type notBegunError struct{ cause error }
 
-func (e *notBegunError) Error() string { return "stopped before the feed had its turn" }
+func (e *notBegunError) Error() string { return "stopped before the feed was started" }
 
 func (e *notBegunError) Unwrap() error { return e.cause }
 
@@ -125,7 +125,7 @@ func (f *feedsError) Error() string {
 	for _, kind := range []struct {
 		feeds []string
 		what  string
-	}{{f.failed, "failed"}, {f.partial, "published but partial"}, {f.notBegun, "not begun"}} {
+	}{{f.failed, "failed"}, {f.partial, "published but partial"}, {f.notBegun, "not started"}} {
 		if n := len(kind.feeds); n > 0 {
 			texts = append(texts, fmt.Sprintf("%d of %d feeds %s: %s", n, f.of, kind.what, strings.Join(kind.feeds, ", ")))
 		}

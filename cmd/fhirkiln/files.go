@@ -16,21 +16,21 @@ import (
 
 type filesCommand struct {
 	lakeFlags
-	Feed  []string `placeholder:"NAME" help:"Of this feed only; may be repeated. Default: all."`
-	Type  []string `placeholder:"TYPE" help:"Of this resource type only, or deleted for tombstones; may be repeated. Default: all."`
-	RunID []string `name:"run" placeholder:"RUN" help:"Of this run only; may be repeated. Default: all live ones."`
-	Runs  bool     `help:"Print the live runs instead of their files."`
-	JSON  bool     `name:"json" help:"Print JSON, a file or run a line."`
+	Feed  []string `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all."`
+	Type  []string `placeholder:"TYPE" help:"Only this resource type (deleted: tombstones); may be repeated. Default: all."`
+	RunID []string `name:"run" placeholder:"RUN" help:"Only this run; may be repeated. Default: all live runs."`
+	Runs  bool     `help:"List the live runs instead of their files."`
+	JSON  bool     `name:"json" help:"Print JSON, one line per file or run."`
 }
 
 // Help is shown by fhirkiln files --help.
 func (filesCommand) Help() string {
-	return `What is live is what readers are to see: of each published run all its files, and none of a run that is
-under way, was thrown away, or waits for gc. Folders may hold more than that.
+	return `The live files are all files of every published run, and none of a run that is in
+progress, was discarded, or waits for gc. The folders may hold more files than that.
 
-  fhirkiln files                                    one path or URL a line
+  fhirkiln files                                    one path or URL per line
   fhirkiln files s3://lake/claims --type Patient
-  fhirkiln files --runs                             what is live, run by run`
+  fhirkiln files --runs                             the live runs`
 }
 
 // liveFile is a live part as JSON.
@@ -117,7 +117,7 @@ func (cmd *filesCommand) checkRuns(ctx context.Context, l *openLake) error {
 // runs prints what is live, run by run.
 func (cmd *filesCommand) runs(ctx context.Context, l *openLake, ui *ui) error {
 	if len(cmd.Type) > 0 {
-		return &usageError{error: fmt.Errorf("--runs and --type: a run has all of its types")}
+		return &usageError{error: fmt.Errorf("--runs and --type cannot be combined: a run has files of several types")}
 	}
 	feeds, err := l.feeds(ctx, cmd.Feed)
 	if err != nil {

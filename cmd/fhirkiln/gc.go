@@ -18,19 +18,19 @@ import (
 
 type gcCommand struct {
 	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Feed   []string `placeholder:"NAME" help:"This feed only; may be repeated. Default: all, those too that the config has no longer."`
-	DryRun bool     `help:"Print what would be removed, and remove nothing."`
-	Grace  days     `default:"24h" placeholder:"TIME" help:"For how long files stay that are live no more, since somebody may still be reading them: 90m, 24h, 7d. Default: 24h."`
-	JSON   bool     `name:"json" help:"Print what was found as JSON, a line a feed."`
+	Feed   []string `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all, including those no longer in the config."`
+	DryRun bool     `help:"List what would be removed, without removing it."`
+	Grace  days     `default:"24h" placeholder:"TIME" help:"How long to keep files that are no longer live, since someone may still be reading them: 90m, 24h, 7d. Default: 24h."`
+	JSON   bool     `name:"json" help:"Print what was found as JSON, one line per feed."`
 }
 
 // Help is shown by fhirkiln gc --help.
 func (gcCommand) Help() string {
-	return `Removes the files of runs that are live no more, by keep_runs or keep_days or since compact has merged
-them, and what killed processes have left of runs that were never published. The reports of runs stay,
-and so do files that are not fhirkiln's.
+	return `Removes the files of runs that are no longer live, because of keep_runs or keep_days, or because compact has
+merged them, and what killed processes have left of runs that were never published. Keeps the reports of
+runs, and files that are not fhirkiln's.
 
-  fhirkiln gc --dry-run                 what would go, and how much it is
+  fhirkiln gc --dry-run                 what would be removed, and its size
   fhirkiln gc --feed members --grace 168h`
 }
 
@@ -101,7 +101,7 @@ func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, o setup.Op
 	}
 	places, err := setup.ReadPlaces(ctx, cfg, o)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check sink.url; fhirkiln run publishes"}
+		err = &usageError{fmt.Errorf("%w: nothing has been published there yet", err), "check sink.url, or publish something with fhirkiln run"}
 	}
 	return places, err
 }
@@ -137,9 +137,9 @@ func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state setu
 // garbageText says what was removed. For a dry run it lists every file.
 func garbageText(g *lake.Garbage) string {
 	var b strings.Builder
-	did, dropped := "removed", "not live any more"
+	did, dropped := "removed", "is no longer live"
 	if g.DryRun {
-		did, dropped = "would be removed", "would not be live any more"
+		did, dropped = "would be removed", "would no longer be live"
 		for _, f := range g.Files {
 			what := size(f.Bytes)
 			if f.Staged {
@@ -149,11 +149,11 @@ func garbageText(g *lake.Garbage) string {
 		}
 	}
 	for _, run := range g.Dropped {
-		fmt.Fprintf(&b, "%s: run %s is %s\n", g.Feed, run, dropped)
+		fmt.Fprintf(&b, "%s: run %s %s\n", g.Feed, run, dropped)
 	}
 	waiting := ""
 	if g.Waiting > 0 {
-		waiting = "; the files of " + amount(g.Waiting, "run") + " that are live no more stay for the grace time"
+		waiting = "; the files of " + amount(g.Waiting, "run") + " no longer live stay for the grace period"
 	}
 	if len(g.Files) == 0 && len(g.Runs) == 0 {
 		fmt.Fprintf(&b, "%s: nothing to remove%s\n", g.Feed, waiting)

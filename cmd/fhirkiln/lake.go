@@ -18,8 +18,8 @@ import (
 
 // lakeFlags select the lake that a command reads.
 type lakeFlags struct {
-	Path   string `arg:"" optional:"" placeholder:"PATH" help:"Folder or s3:// URL that runs were published to. Default: sink.url of the config file."`
-	Config string `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
+	Path   string `arg:"" optional:"" placeholder:"PATH" help:"Folder or s3:// URL that runs publish to. Default: sink.url in the config file."`
+	Config string `short:"c" placeholder:"FILE" help:"The config file: says where sink and state are, and how to reach a PATH on S3. Default: config.yaml if PATH is left out, else none."`
 }
 
 // openLake is a lake opened for reading.
@@ -36,7 +36,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 	if f.Path == "" || f.Config != "" {
 		if l.config, err = config.LoadPlaces(cmp.Or(f.Config, defaultConfig), c.env); err != nil {
 			if f.Config == "" && errors.Is(err, fs.ErrNotExist) {
-				return nil, &usageError{&noConfigError{err}, "give a folder, an s3:// URL, or -c FILE"}
+				return nil, &usageError{&noConfigError{err}, "name a folder or an s3:// URL, or use -c FILE"}
 			}
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func (l *openLake) configured() bool { return l.config != nil && samePlace(l.whe
 
 func (l *openLake) missing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &usageError{fmt.Errorf("%w: nothing was published there yet", err), "check the path; fhirkiln run publishes"}
+		return &usageError{fmt.Errorf("%w: nothing has been published there yet", err), "check the path, or publish something with fhirkiln run"}
 	}
 	return err
 }
@@ -108,11 +108,11 @@ func (l *openLake) names(ctx context.Context, only []string) ([]string, error) {
 		return nil, err
 	}
 	if len(names) == 0 {
-		hint := "check the path; where the config has state:, give the config with -c"
+		hint := "check the path; if the config has state:, name the config with -c"
 		if l.configured() {
-			hint = "fhirkiln run publishes; if it has, check sink.url and state.url of the config"
+			hint = "publish something with fhirkiln run; if that was done, check sink.url and state.url in the config"
 		}
-		return nil, &usageError{fmt.Errorf("%s holds no feed of fhirkiln's (no _fhirkiln/feeds/*.json)", l.state), hint}
+		return nil, &usageError{fmt.Errorf("%s has no fhirkiln feeds (no _fhirkiln/feeds/*.json)", l.state), hint}
 	}
 	for _, name := range only {
 		if !slices.Contains(names, name) {

@@ -174,23 +174,23 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &problems):
 		return exitConfig, ""
 	case errors.As(err, &held):
-		return exitLocked, "wait until it has ended; if it was killed, it is taken over by itself"
+		return exitLocked, "wait until it ends; if it was killed, run again, and the new process takes over"
 	case errors.Is(err, ledger.ErrNotRenewed) && errors.As(err, &store):
 		return exitStorage, store.Hint
 	case errors.Is(err, ledger.ErrNotRenewed):
-		return exitStorage, "the store did not answer for long; run again: it finds out how far this run got, and goes on from there"
+		return exitStorage, "the store did not answer for too long; run again: the next run finds out how far this one got, and resumes it"
 	case errors.Is(err, ledger.ErrLost):
-		return exitLocked, "the other process goes on with the run; this one has published nothing"
+		return exitLocked, "the other process continues the run; this one published nothing"
 	case errors.As(err, &filter):
-		return exitConfig, "run the feed once with --full, which exports everything anew; or give it another name and keep the old one's rows"
+		return exitConfig, "run the feed once with --full to export everything again; or give the feed another name, which keeps the old one's rows"
 	case errors.As(err, &unviewed):
 		return exitUsage, "fhirkiln sql --help"
 	case errors.As(err, &pending):
-		return exitUsage, "fhirkiln run brings it to its end, fhirkiln cancel throws it away; then set the watermark"
+		return exitUsage, "finish it with fhirkiln run, or discard it with fhirkiln cancel; then set the watermark"
 	case errors.As(err, &blocked):
-		return exitUsage, "fhirkiln run brings it to its end, fhirkiln cancel throws it away; then compact"
+		return exitUsage, "finish it with fhirkiln run, or discard it with fhirkiln cancel; then compact"
 	case errors.As(err, &other):
-		return exitConfig, "give the feed another name, or its old source and purpose"
+		return exitConfig, "give the feed another name, or go back to its old source and purpose"
 	case errors.As(err, &damaged):
 		return exitStorage, damaged.Hint
 	case errors.As(err, &newer):
@@ -202,33 +202,33 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &data):
 		return exitData, "ask the server's owner about that line; nothing of this run was published"
 	case errors.As(err, &quality) && quality.Kept:
-		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again: what was fetched is kept; nothing of this run was published"
+		return exitData, "ask the server's owner about those lines, or raise max_quarantined and run again, which reuses what was fetched; nothing of this run was published"
 	case errors.As(err, &quality):
-		return exitData, "correct those lines; or allow more of them, as with --max-quarantined 5%, and all others are published, with a list of the bad ones; nothing was published"
+		return exitData, "fix those lines; or allow more of them, for example with --max-quarantined 5%, to publish all others with a list of the bad ones; nothing was published"
 	case errors.As(err, &unlike):
 		return exitData, unlike.hint()
 	case errors.As(err, &altered):
-		return exitData, "put the file back from a backup; without one, set keep_runs: 1 for the feed and export everything again (fhirkiln run --full), which has to end with 0"
+		return exitData, "restore the file from a backup; without one, set keep_runs: 1 for the feed and export everything again (fhirkiln run --full), which must exit with 0"
 	case errors.As(err, &unread):
-		return exitData, "is it a file that fhirkiln wrote, and whole?"
+		return exitData, "check that the file is complete and that fhirkiln wrote it"
 	case errors.As(err, &count):
-		return exitBroken, "run again; if it stays so, ask the server's owner; nothing of this run was published"
+		return exitBroken, "run again; if that does not help, ask the server's owner; nothing of this run was published"
 	case errors.As(err, &window):
-		return exitBroken, "compress it again without --long, or with --long=27 at most; nothing of this run was published"
+		return exitBroken, "compress it again without --long, or with at most --long=27; nothing of this run was published"
 	case errors.As(err, &cut):
 		return exitBroken, "fetch or export it again; nothing of this run was published"
 	case errors.As(err, &changed):
 		return exitBroken, "run again to start another export; nothing of this run was published"
 	case errors.As(err, &partial) && partial.NotRetired != "":
-		return exitPartial, "see retired in " + partial.Report + ", and ask the server's owner whether its export was whole"
+		return exitPartial, "see retired in " + partial.Report + ", and ask the server's owner whether its export was complete"
 	case errors.As(err, &partial):
-		return exitPartial, "see issues and quarantine in " + partial.Report + ", and ask who sent it"
+		return exitPartial, "see issues and quarantine in " + partial.Report + ", and ask whoever sent the data"
 	case errors.As(err, &absent):
-		return exitConfig, "give -c FILE; fhirkiln demo and fhirkiln convert need none"
+		return exitConfig, "use -c FILE; fhirkiln demo and fhirkiln convert need no config"
 	case errors.As(err, &file):
 		return exitConfig, "check the path"
 	}
-	return exitBug, "this is a bug: report it, with the log"
+	return exitBug, "this is a bug; please report it, with the log"
 }
 
 // exitOf returns the exit code for a failed exchange with a server.

@@ -123,7 +123,7 @@ func timesOf(r *lake.Report) []runTime {
 	}
 	rest := max(tookSeconds(r)-waiting-converting-publishing, 0)
 	return []runTime{{"waiting", "waiting for the server", waiting}, {"converting", "fetching and converting", converting},
-		{"publishing", "publishing", publishing}, {"other", "queued, or else", rest}}
+		{"publishing", "publishing", publishing}, {"other", "queued or other", rest}}
 }
 
 // spentText says where a run's time went, or "" if it has not reported it.

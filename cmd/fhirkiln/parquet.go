@@ -11,12 +11,12 @@ import (
 
 // parquetFlags say how Parquet is written. They override sink.parquet of a config.
 type parquetFlags struct {
-	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"How pages are compressed: zstd, snappy, gzip or none. Default: zstd."`
-	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) with zstd, 1 to 9 with gzip. Default: 1 (base64: 3) and 6."`
-	RowGroupMiB           *int   `name:"row-group-mib" placeholder:"MIB" help:"NDJSON whose rows make one row group; its Parquet is about a tenth. Default: 256, or less where several workers or cores have one each."`
-	BloomFilter           *bool  `negatable:"" help:"A bloom filter of the resources' ids in each row group. Default: none."`
-	IdentifyingStatistics *bool  `negatable:"" help:"Least and greatest value of columns that identify people, in the clear. Default: none."`
-	OmitFieldIDs          *bool  `name:"omit-field-ids" negatable:"" help:"Leave out the ids of fields, for Iceberg's add_files. Default: they are there."`
+	Compression           string `placeholder:"CODEC" enum:",zstd,snappy,gzip,none" default:"" help:"Compression of pages: zstd, snappy, gzip or none. Default: zstd."`
+	CompressionLevel      *int   `placeholder:"LEVEL" help:"1 (fast) to 22 (small) for zstd, 1 to 9 for gzip. Default: 1 for zstd (base64: 3), 6 for gzip."`
+	RowGroupMiB           *int   `name:"row-group-mib" placeholder:"MIB" help:"NDJSON per row group; as Parquet it takes about a tenth. Default: 256, or less if several workers or cores have one each."`
+	BloomFilter           *bool  `negatable:"" help:"Write a bloom filter of resource ids into each row group. Default: none."`
+	IdentifyingStatistics *bool  `negatable:"" help:"Write the minimum and maximum of columns that identify people, in the clear. Default: none."`
+	OmitFieldIDs          *bool  `name:"omit-field-ids" negatable:"" help:"Leave out field ids, for Iceberg's add_files. Default: they are written."`
 }
 
 // over returns the config's c overridden by the flags. Without a config, c is zero.
@@ -26,7 +26,7 @@ func (f parquetFlags) over(c config.Parquet) (config.Parquet, error) {
 	}
 	if f.CompressionLevel != nil {
 		if c.CompressionLevel = *f.CompressionLevel; c.CompressionLevel == 0 {
-			return c, &usageError{error: errors.New("--compression-level must be at least 1; --compression none is without")}
+			return c, &usageError{error: errors.New("--compression-level must be at least 1; to turn compression off, use --compression none")}
 		}
 	}
 	if n := f.RowGroupMiB; n != nil {

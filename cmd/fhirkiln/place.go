@@ -18,23 +18,23 @@ import (
 // config.
 func locate(text string) (string, error) {
 	wrong := func(why string) (string, error) {
-		return "", &usageError{fmt.Errorf("%q %s", text, why), "give a folder, or s3://BUCKET/PREFIX"}
+		return "", &usageError{fmt.Errorf("%q %s", text, why), "use a folder or s3://BUCKET/PREFIX"}
 	}
 	scheme, _, isURL := strings.Cut(text, "://")
 	if !isURL {
 		if text == "" {
-			return wrong("is no place")
+			return wrong("is not a place")
 		}
 		return kong.ExpandPath(text), nil
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.User != nil || strings.ContainsAny(text, "?#"):
-		return wrong("is no URL of a folder or bucket")
+		return wrong("is not the URL of a folder or bucket")
 	case scheme == "file" && len(u.Path) > 1:
 		return filepath.FromSlash(u.Path), nil
 	case scheme != "s3":
-		return wrong("has a scheme that is not known")
+		return wrong("has an unknown scheme")
 	case u.Host == "":
 		return wrong("names no bucket")
 	}

@@ -22,21 +22,21 @@ import (
 
 type reportCommand struct {
 	lakeFlags
-	Feed  []string `placeholder:"NAME" help:"Of this feed only; may be repeated. Default: all."`
-	RunID string   `name:"run" placeholder:"RUN" help:"Print what this run did, as it was printed at its end."`
-	Last  int      `default:"14" placeholder:"N" help:"How many of the latest runs of each feed are shown. Default: 14."`
-	HTML  string   `name:"html" placeholder:"FILE" help:"Write a page with pictures to this file, - for stdout. One that is there is replaced."`
-	JSON  bool     `name:"json" help:"Print the runs' reports as JSON, one a line, feed by feed, oldest first."`
+	Feed  []string `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all."`
+	RunID string   `name:"run" placeholder:"RUN" help:"Print the result of this run again, as the run did when it ended."`
+	Last  int      `default:"14" placeholder:"N" help:"How many of each feed's latest runs to show. Default: 14."`
+	HTML  string   `name:"html" placeholder:"FILE" help:"Write a page with charts to this file, replacing an existing one; - is stdout."`
+	JSON  bool     `name:"json" help:"Print the runs' reports as JSON, one per line, feed by feed, oldest first."`
 }
 
 // Help is shown by fhirkiln report --help.
 func (reportCommand) Help() string {
-	return `What each night has brought, and how long it took. It reads what runs have reported of themselves, which
-stays when their files go; a run that failed has published nothing, and is in the log alone. There is
-no patient data in it.
+	return `Shows what each night brought, and how long it took. It reads the reports that runs leave, which stay when
+the runs' files are removed. Failed runs publish nothing and appear only in the log. The output holds no
+patient data.
 
-  fhirkiln report                                   the latest runs of all feeds
-  fhirkiln report --run RUN                         one run, type by type
+  fhirkiln report                      the latest runs of all feeds
+  fhirkiln report --run RUN            one run, type by type
   fhirkiln report s3://lake/claims --last 90 --html nights.html`
 }
 
@@ -46,9 +46,9 @@ func (cmd *reportCommand) Run(ctx context.Context, line *cli, c console) error {
 	case cmd.Last < 1 || cmd.Last > 10_000:
 		return &usageError{error: fmt.Errorf("--last must be from 1 to 10000, not %d", cmd.Last)}
 	case cmd.HTML != "" && cmd.JSON:
-		return &usageError{error: errors.New("--html and --json exclude each other")}
+		return &usageError{error: errors.New("--html and --json cannot be combined")}
 	case cmd.RunID != "" && (cmd.HTML != "" || len(cmd.Feed) > 0):
-		return &usageError{error: errors.New("--run is about one run, of whatever feed: it excludes --html and --feed")}
+		return &usageError{error: errors.New("--run cannot be combined with --html or --feed: it names one run, of whatever feed")}
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
@@ -94,7 +94,7 @@ func (cmd *reportCommand) one(ctx context.Context, l *openLake, ui *ui) error {
 		r, err = l.lake().Report(ctx, cmd.RunID)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &usageError{fmt.Errorf("no run %q has left a report here", cmd.RunID), "fhirkiln report"}
+		return &usageError{fmt.Errorf("there is no report of a run %q here", cmd.RunID), "fhirkiln report"}
 	}
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (cmd *reportCommand) reports(ctx context.Context, l lake.Lake, runs []strin
 		group.Go(func() error {
 			r, err := l.Report(gctx, run)
 			if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
-				log.Warn("a run's report cannot be read; it is left out", "run", run, "error", err)
+				log.Warn("leaving out a run: cannot read its report", "run", run, "error", err)
 				return nil
 			}
 			if err == nil && !cmd.JSON {
@@ -190,7 +190,7 @@ func (h history) text(now time.Time) string {
 		line := fmt.Sprintf("%-16s  %-11s  %7s  %13s %-8s %9s %s", begun, kind, took, resources, bar, parquet, status)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-	row("begun (UTC)", "kind", "took", "resources", "", "Parquet", "")
+	row("started (UTC)", "kind", "took", "resources", "", "Parquet", "")
 	for _, r := range slices.Backward(h.Reports) {
 		var status []string
 		if r.Status != ledger.StatusPublished {
@@ -249,7 +249,7 @@ func (cmd *reportCommand) page(histories []history, l *openLake, ui *ui) error {
 		return nil
 	}
 	if err := replaceFile(cmd.HTML, b.Bytes()); err != nil {
-		return &sink.Error{Doing: "writing the page", Where: cmd.HTML, Err: err, Hint: "name a file that this user may write (--html)"}
+		return &sink.Error{Doing: "writing the page", Where: cmd.HTML, Err: err, Hint: "choose a file that this user can write to (--html)"}
 	}
 	return nil
 }

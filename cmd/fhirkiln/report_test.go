@@ -41,7 +41,7 @@ func TestReportText(t *testing.T) {
 	t.Parallel()
 	want := `members (source bison): published up to 2026-11-21T02:15:01+01:00, 1d00h ago
 unfinished: run r3, 2 attempts
-begun (UTC)       kind            took      resources            Parquet
+started (UTC)     kind            took      resources            Parquet
 2026-11-22 02:15  incremental    1.0 s              0                0 B
 2026-11-21 02:15  incremental   50.0 s          1,111 ████      111.1 kB partial
 2026-11-20 02:15  full           1h40m      1,234,567 ████████  123.5 MB
@@ -92,9 +92,9 @@ func TestPage(t *testing.T) {
 		`class="waiting" x="164.33" y="90.62" width="28.00" height="79.38"><title>2026-11-20 02:15 full, 1h40m: 49m00s waiting for the server`,
 		`class="converting" x="164.33" y="25.82" width="28.00" height="64.80"`,
 		`class="publishing" x="164.33" y="17.72" width="28.00" height="8.10"`,
-		`class="other" x="164.33" y="8.00" width="28.00" height="9.72"><title>2026-11-20 02:15 full, 1h40m: 6m00s queued, or else`,
+		`class="other" x="164.33" y="8.00" width="28.00" height="9.72"><title>2026-11-20 02:15 full, 1h40m: 6m00s queued or other`,
 		`class="other" x="381.00" y="96.78"`, // all of a run that did not report its phases
-		`<td class="dim">49m00s waiting for the server, 40m00s fetching and converting, 5m00s publishing, 6m00s queued, or else`,
+		`<td class="dim">49m00s waiting for the server, 40m00s fetching and converting, 5m00s publishing, 6m00s queued or other`,
 		`>2026-11-21</text>`,
 	} {
 		if !strings.Contains(page, want) {

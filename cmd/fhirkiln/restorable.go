@@ -71,7 +71,7 @@ func (cmd *restoreCommand) find(ctx context.Context, c console, log *slog.Logger
 			return nil, closeAll, &usageError{error: err}
 		}
 		if parts = append(parts, found...); len(parts) == before {
-			return nil, closeAll, &usageError{error: fmt.Errorf("%s: there is no Parquet file", path)}
+			return nil, closeAll, &usageError{error: fmt.Errorf("%s has no Parquet files", path)}
 		}
 	}
 	return parts, closeAll, nil
@@ -109,7 +109,7 @@ func (cmd *restoreCommand) findIn(ctx context.Context, l *openLake) ([]restorabl
 		return nil
 	})
 	if err == nil && !found {
-		err = &usageError{error: fmt.Errorf("%s: there is no Parquet file", l.where)}
+		err = &usageError{error: fmt.Errorf("%s has no Parquet files", l.where)}
 	}
 	return parts, err
 }

@@ -13,20 +13,21 @@ import (
 )
 
 type restoreCommand struct {
-	Paths   []string `arg:"" optional:"" placeholder:"PATH" help:"Parquet files that fhirkiln wrote, folders with them, patterns, or s3:// URLs. Default: the sink of the config file."`
-	Config  string   `short:"c" placeholder:"FILE" help:"The config file: where the sink and the state are, and the s3 settings for a PATH of s3://. Default without PATH: config.yaml."`
-	Type    []string `placeholder:"TYPE" help:"Resources of this type only; may be repeated. Default: all."`
-	Out     string   `type:"path" placeholder:"DIR" help:"Write a file TYPE.ndjson for each type there. Default: everything to stdout."`
-	Replace bool     `help:"With --out: replace files that are there already."`
+	Paths   []string `arg:"" optional:"" placeholder:"PATH" help:"Parquet files that fhirkiln wrote, folders of them, patterns, or s3:// URLs. Default: the config file's sink."`
+	Config  string   `short:"c" placeholder:"FILE" help:"The config file: says where sink and state are, and how to reach a PATH on S3. Default: config.yaml if PATH is left out, else none."`
+	Type    []string `placeholder:"TYPE" help:"Only resources of this type; may be repeated. Default: all."`
+	Out     string   `type:"path" placeholder:"DIR" help:"Write a file TYPE.ndjson per type to this folder. Default: write everything to stdout."`
+	Replace bool     `help:"With --out: replace existing files."`
 }
 
 // Help is shown by fhirkiln restore --help.
 func (restoreCommand) Help() string {
-	return `Every resource comes back as it was: the same members, arrays in order, numbers as written. The order
-of members and white space may differ. Of a folder or bucket that runs were published to, what is live
-comes back, every version of it, and only if it is as it was published; of other folders, every Parquet
-file in them, as far as Parquet's own checksums tell that it is whole. What the server said was
-deleted (deleted/) is left out; name its files to have it, as Bundles of one DELETE each.
+	return `Every resource comes back as it was: the same members, arrays in order, numbers as written. Only the order of
+members and white space may differ.
+
+From a folder or bucket that runs publish to, restore takes what is live, in all versions, and fails if that is
+not as it was published. From any other folder restore takes every Parquet file, and relies on Parquet's own
+checksums. Tombstones (deleted/) are left out; name their files to get them, each as a Bundle of one DELETE.
 
   fhirkiln restore lake --type Patient
   fhirkiln restore s3://lake/claims --out ndjson
@@ -40,9 +41,9 @@ func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error 
 	}
 	switch {
 	case cmd.Replace && cmd.Out == "":
-		return &usageError{error: errors.New("--replace is for files of --out")}
+		return &usageError{error: errors.New("--replace needs --out")}
 	case slices.Contains(cmd.Type, columnar.Deleted):
-		return &usageError{errors.New("--type deleted: tombstones are not restored with a lake"), "name their files: fhirkiln files --type deleted"}
+		return &usageError{errors.New("--type deleted: tombstones are restored only from files that you name"), "fhirkiln files --type deleted lists their files"}
 	}
 	ui := newUI(c, line, "plain", "info")
 	defer ui.close()
@@ -54,7 +55,7 @@ func (cmd *restoreCommand) Run(ctx context.Context, line *cli, c console) error 
 	out := &restored{folder: cmd.Out, replace: cmd.Replace, stdout: c.stdout, files: map[string]*restoredFile{}}
 	if cmd.Out != "" {
 		if err := os.MkdirAll(cmd.Out, 0o700); err != nil {
-			return &sink.Error{Doing: "creating the output folder", Where: cmd.Out, Err: err, Hint: "choose a folder that this user may write to (--out)"}
+			return &sink.Error{Doing: "creating the output folder", Where: cmd.Out, Err: err, Hint: "choose a folder that this user can write to (--out)"}
 		}
 	}
 	for _, part := range parts {

@@ -54,7 +54,7 @@ func (r *restored) writer(resourceType string) (*restoredFile, error) {
 		}
 		file, err := os.CreateTemp(r.folder, "."+name+"-*.partial") // 0600; nobody takes it for NDJSON
 		if err != nil {
-			return nil, &sink.Error{Doing: "creating a file", Where: r.folder, Err: err, Hint: "choose a folder that this user may write to (--out)"}
+			return nil, &sink.Error{Doing: "creating a file", Where: r.folder, Err: err, Hint: "choose a folder that this user can write to (--out)"}
 		}
 		f.file = file
 		f.Reset(file)
@@ -72,9 +72,9 @@ func (r *restored) mayName(name string) error {
 	case err != nil:
 		return &sink.Error{Doing: "creating a file", Where: name, Err: err}
 	case !there.Mode().IsRegular():
-		return &usageError{fmt.Errorf("%s is there, and is no file", name), "choose another folder"}
+		return &usageError{fmt.Errorf("%s exists and is not a regular file", name), "choose another folder"}
 	case !r.replace:
-		return &usageError{fmt.Errorf("%s is there already", name), "choose another folder, or --replace"}
+		return &usageError{fmt.Errorf("%s already exists", name), "choose another folder, or use --replace"}
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (r *restored) summary() string {
 		fmt.Fprintf(&b, "%s: %s\n", f.name, amount(int(f.resources), "resource"))
 	}
 	if b.Len() == 0 {
-		b.WriteString("there is nothing to restore\n")
+		b.WriteString("nothing to restore\n")
 	}
 	return b.String()
 }

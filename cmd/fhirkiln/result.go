@@ -32,7 +32,7 @@ func (u *ui) printResult(r *lake.Report) {
 func headline(r *lake.Report) string {
 	run := fmt.Sprintf("%s run %s", r.Kind, r.Run)
 	if r.Resumed {
-		run += ", which was cut off and resumed,"
+		run = "resumed " + run
 	}
 	switch since := lowestSince(r); {
 	case len(r.Parts) > 0 || r.Resources > 0 || r.Quarantined > 0:
@@ -84,13 +84,13 @@ func writeNotes(w io.Writer, r *lake.Report) {
 		fmt.Fprintf(w, "group members: %s listed, %s new, %s left\n", count(int64(m.Listed)), count(int64(m.New)), count(int64(m.Left)))
 	}
 	if r.Attachments > 0 {
-		fmt.Fprintf(w, "attachments: %s rows hold URLs of files at the server\n", count(r.Attachments))
+		fmt.Fprintf(w, "attachments: %s rows have URLs of files at the server\n", count(r.Attachments))
 	}
 	if r.Duplicates != nil && *r.Duplicates > 0 {
 		fmt.Fprintf(w, "duplicates: %s of the rows are versions of resources that came more than once\n", count(*r.Duplicates))
 	}
 	if r.ExportKept != "" {
-		fmt.Fprintf(w, "the server's export is left there: %s\n", r.ExportKept)
+		fmt.Fprintf(w, "the export is kept at the server: %s\n", r.ExportKept)
 	}
 	for moved := r.Moved; len(moved) > 0; {
 		same, types := moved[0], []string(nil)
@@ -106,7 +106,7 @@ func writeNotes(w io.Writer, r *lake.Report) {
 		moved = others
 	}
 	if r.Held != "" {
-		fmt.Fprintf(w, "watermark: stays: %s\n", r.Held)
+		fmt.Fprintf(w, "watermark: not moved: %s\n", r.Held)
 	}
 }
 
@@ -114,13 +114,13 @@ func writeNotes(w io.Writer, r *lake.Report) {
 func moveText(m lake.MoveReport, types []string) string {
 	text := typesText(types)
 	if m.From == m.To && m.To != "" {
-		return text + " stays at " + m.To + ", as before"
+		return text + " unchanged at " + m.To
 	}
 	if m.From != "" {
 		text += " from " + m.From
 	}
 	if m.To == "" {
-		return text + " to none: the next run exports it in full"
+		return text + " to none: the next run exports in full"
 	}
 	return text + " to " + m.To
 }

@@ -13,26 +13,27 @@ import (
 
 type runCommand struct {
 	feedFlags
-	Class    []string `placeholder:"LABEL" help:"The feeds of this class only; may be repeated."`
-	All      bool     `help:"All feeds, as without --feed and --class."`
-	Parallel *int     `placeholder:"N" help:"Feeds that run at once. Default: parallel of the config, which is 4."`
-	Fresh    bool     `help:"Throw away a run that was cut off, instead of going on with it."`
+	Class    []string `placeholder:"LABEL" help:"Only feeds of this class; may be repeated."`
+	All      bool     `help:"All feeds, which is also the default."`
+	Parallel *int     `placeholder:"N" help:"How many feeds to run at once. Default: parallel in the config, 4 if it is left out."`
+	Fresh    bool     `help:"Discard an unfinished run instead of resuming it."`
 	Full     bool     `help:"Export everything, whatever was published before."`
-	JSON     bool     `name:"json" help:"Print the reports as JSON, one line as each run ends, instead of tables."`
+	JSON     bool     `name:"json" help:"Print reports as JSON instead of tables, one line as each run ends."`
 }
 
 // Help is shown by fhirkiln run --help.
 func (runCommand) Help() string {
-	return `A run asks the server for what has changed since the last one, publishes it, and moves the feed's
-watermark. One that was cut off is resumed: the same export, and what was fetched of it is kept.
-Feeds run side by side; one that fails does not stop the others, and decides the exit code.
+	return `A run asks the server for what has changed since the last one, publishes it, and moves the feed's watermark.
+The first run of a feed exports everything. An unfinished run is resumed, with the same export and what was
+already fetched of it. Feeds run side by side; a failing one does not stop the others, but decides the exit
+code.
 
   fhirkiln run                         all feeds of config.yaml
   fhirkiln run --class nightly         those with class: nightly
-  fhirkiln run --feed members --full   one feed, everything anew
-  fhirkiln run --json                  for a script: a report a line
+  fhirkiln run --feed members --full   one feed, everything again
+  fhirkiln run --json                  for scripts: one report per line
 
-Exit code 12: another process works at the feed, which is named with the time since when.
+Exit code 12 means that another process is working on the feed; the message says which, and since when.
 See also: fhirkiln cancel, fhirkiln watermark, docs/running.md.`
 }
 

@@ -17,15 +17,15 @@ import (
 
 type schemaCommand struct {
 	Type     string     `arg:"" optional:"" placeholder:"TYPE" help:"Resource type, such as Patient."`
-	Format   ddl.Format `enum:"parquet,duckdb,spark,athena,json" default:"parquet" placeholder:"parquet|duckdb|spark|athena|json" help:"Parquet's notation, an engine's DDL, or JSON for programs. Default: parquet."`
-	Location string     `placeholder:"PATH" help:"The sink's URL or folder, for the DDL. Default: s3://BUCKET/PREFIX, to be replaced."`
-	List     bool       `help:"List the resource types of R4, with how many columns each has."`
+	Format   ddl.Format `enum:"parquet,duckdb,spark,athena,json" default:"parquet" placeholder:"parquet|duckdb|spark|athena|json" help:"Parquet's own notation, an engine's DDL, or JSON for programs. Default: parquet."`
+	Location string     `placeholder:"PATH" help:"The sink's URL or folder, for the DDL. Default: s3://BUCKET/PREFIX, a placeholder."`
+	List     bool       `help:"List the resource types of R4, with the number of columns of each."`
 }
 
 // Help is shown by fhirkiln schema --help.
 func (schemaCommand) Help() string {
-	return `The columns of a type hang on its name alone, never on data. A type that R4 does not know has those that
-every resource has.
+	return `The columns of a resource type depend only on its name, never on the data. A type that R4 does not have gets
+the columns that every resource has.
 
   fhirkiln schema Patient
   fhirkiln schema Patient --format duckdb --location lake | duckdb lake.duckdb
@@ -36,7 +36,7 @@ every resource has.
 func (cmd *schemaCommand) Run(c console) error {
 	if cmd.List {
 		if cmd.Type != "" || cmd.Format != "parquet" || cmd.Location != "" {
-			return &usageError{errors.New("--list stands alone: it prints names and numbers of columns"), "fhirkiln schema --list, or fhirkiln schema TYPE --format json"}
+			return &usageError{errors.New("--list takes no type and no other flag"), "fhirkiln schema --list, or fhirkiln schema TYPE --format json"}
 		}
 		return listTypes(c.stdout)
 	}
@@ -49,7 +49,7 @@ func (cmd *schemaCommand) Run(c console) error {
 		return err
 	}
 	if !known {
-		fmt.Fprintf(c.stderr, "fhirkiln: R4 does not know the type %s: its columns are those that every resource has\n", cmd.Type)
+		fmt.Fprintf(c.stderr, "fhirkiln: R4 has no type %s; it gets the columns that every resource has\n", cmd.Type)
 	}
 	return ddl.Write(c.stdout, columnar.LayoutOf(cmd.Type), cmd.Format, ddl.Options{Location: location})
 }
@@ -60,7 +60,7 @@ func (cmd *schemaCommand) location() (string, error) {
 	case cmd.Location == "":
 		return "", nil
 	case cmd.Format == ddl.Athena && !strings.HasPrefix(cmd.Location, "s3://"):
-		return "", &usageError{fmt.Errorf("--location %s: Athena reads only from S3", cmd.Location), "give --location as s3://BUCKET/PREFIX"}
+		return "", &usageError{fmt.Errorf("--location %s: Athena reads only from S3", cmd.Location), "use --location s3://BUCKET/PREFIX"}
 	case cmd.Format == ddl.Spark && !strings.Contains(cmd.Location, ":/"):
 		return filepath.Abs(cmd.Location) // Spark would resolve a relative path in its warehouse
 	}
@@ -107,7 +107,7 @@ func checkTypes(names []string) error {
 func checkType(name string) (known bool, err error) {
 	r4 := fhir.R4()
 	if name == "" {
-		return false, &usageError{errors.New("no resource type"), "fhirkiln schema Patient, or fhirkiln schema --list"}
+		return false, &usageError{errors.New("no resource type given"), "fhirkiln schema Patient, or fhirkiln schema --list"}
 	}
 	if best := spelling.Nearest(name, r4.ResourceTypes()); best != "" {
 		if best == name {
@@ -119,7 +119,7 @@ func checkType(name string) (known bool, err error) {
 		return false, &usageError{fmt.Errorf("%q is not the name of a resource type", name), "fhirkiln schema --list"}
 	}
 	if _, ok := r4.Lookup(name); ok { // a datatype, or an abstract type
-		return false, &usageError{fmt.Errorf("%s is not a resource type but a type of elements, or of several resources", name), "fhirkiln schema --list"}
+		return false, &usageError{fmt.Errorf("%s is not a resource type but a data type or an abstract type", name), "fhirkiln schema --list"}
 	}
 	return false, nil
 }

@@ -25,13 +25,13 @@ func (e *signalError) Error() string {
 		return stopped
 	}
 	if e.signal == syscall.SIGINT {
-		stopped += "; nothing of this run was published, and what it had staged is given up"
+		stopped += "; nothing of this run was published, and its staged parts are discarded"
 		if e.command == "run" {
-			stopped += ", the export at the server too, if that lets it go; SIGTERM keeps both for the next run"
+			stopped += ", as is the export at the server if that allows it; SIGTERM keeps both for the next run"
 		}
 		return stopped
 	}
-	return stopped + "; nothing of this run was published; the same command again goes on where it can, or begins anew"
+	return stopped + "; nothing of this run was published; the same command resumes the run if possible, or starts over"
 }
 
 func (e *signalError) name() string {

@@ -14,15 +14,15 @@ import (
 
 type sqlCommand struct {
 	lakeFlags
-	Engine   views.Engine `required:"" enum:"duckdb,spark,athena" placeholder:"duckdb|spark|athena" help:"The query engine: duckdb, spark or athena (Trino too)."`
-	Location string       `placeholder:"URL" help:"The sink as the engine reaches it, if that differs, such as s3a://BUCKET/PREFIX."`
+	Engine   views.Engine `required:"" enum:"duckdb,spark,athena" placeholder:"duckdb|spark|athena" help:"The query engine: duckdb, spark or athena (also for Trino)."`
+	Location string       `placeholder:"URL" help:"URL at which the engine reaches the sink, if it differs, such as s3a://BUCKET/PREFIX."`
 }
 
 // Help is shown by fhirkiln sql --help.
 func (sqlCommand) Help() string {
-	return `Prints views over what is published: for each resource type one of all versions (Patient), and one of the
-current state (current_Patient): the newest version of each resource that was not deleted since.
-Print it again when a new type arrives. docs/current.md says what current means.
+	return `Prints views of the published data. For each resource type there is one of all versions (Patient), and one of
+the current state (current_Patient): the newest version of each resource that has not been deleted since.
+Print them again when a new type arrives. docs/current.md explains what current means.
 
   fhirkiln sql --engine duckdb | duckdb lake.duckdb
   fhirkiln sql s3://lake/claims --engine athena`
@@ -50,7 +50,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 		}
 	}
 	if len(o.Types) == 0 {
-		return &usageError{fmt.Errorf("%s has nothing published yet, so there is nothing to view", l.where), "fhirkiln run publishes"}
+		return &usageError{fmt.Errorf("%s has no published data yet, so there is nothing to view", l.where), "publish something with fhirkiln run"}
 	}
 	if l.config != nil {
 		o.IDSpaces = setup.IDSpaces(l.config.Feeds)
@@ -59,7 +59,7 @@ func (cmd *sqlCommand) Run(ctx context.Context, line *cli, c console) error {
 		return err
 	}
 	for _, clash := range views.Clashes(o.Types) {
-		ui.log.Warn("a resource type has no views: engines take its name for another's", "type", clash.LeftOut, "other", clash.Kept)
+		ui.log.Warn("no views for a resource type: engines cannot tell its name from another's", "type", clash.LeftOut, "other", clash.Kept)
 	}
 	return views.Write(c.stdout, o)
 }

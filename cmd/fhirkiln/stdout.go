@@ -24,9 +24,9 @@ func (r *resultWriter) Write(p []byte) (int, error) {
 	defer r.mu.Unlock()
 	n, err := r.w.Write(p)
 	if err != nil {
-		hint := "make room, and run the command again; what is published stays"
+		hint := "free up space and run the command again; what is published stays"
 		if errors.Is(err, syscall.EPIPE) {
-			hint = "look at what the program after the pipe has said: it read no further; what is published stays"
+			hint = "check what the program after the pipe printed: it stopped reading; what is published stays"
 		}
 		err = &sink.Error{Doing: "writing the result", Where: "stdout", Err: err, Hint: hint}
 		if r.failed == nil {

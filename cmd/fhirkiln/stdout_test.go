@@ -16,8 +16,8 @@ func TestStdoutThatIsFull(t *testing.T) {
 			why  error
 			hint string
 		}{
-			{syscall.ENOSPC, "try: make room"},
-			{syscall.EPIPE, "try: look at what the program after the pipe"},
+			{syscall.ENOSPC, "try: free up space"},
+			{syscall.EPIPE, "try: check what the program after the pipe"},
 		} {
 			var stderr bytes.Buffer
 			code := execute(args, console{stdout: failingWriter{tt.why}, stderr: &stderr, env: os.LookupEnv})

@@ -18,32 +18,30 @@ import (
 
 type testserverCommand struct {
 	Data         string        `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of *.ndjson and *.ndjson.gz files to serve."`
-	Addr         string        `default:"127.0.0.1:8765" placeholder:"HOST:PORT" help:"Where to listen. Default: 127.0.0.1:8765, which config.yaml points to."`
-	ClientID     string        `default:"fhirkiln" env:"FHIRKILN_CLIENT_ID" help:"The client that gets tokens. Default: fhirkiln."`
-	ClientSecret string        `default:"practice-makes-parquet" env:"FHIRKILN_CLIENT_SECRET" help:"Its secret. Default: practice-makes-parquet."`
-	TokenTTL     time.Duration `name:"token-ttl" default:"5m" help:"How long a token is good. Default: 5m."`
-	Fault        []string      `placeholder:"NAME" help:"Do this wrong, as real servers are known to; may be repeated. See --faults."`
-	Faults       faultsFlag    `help:"Print all faults that --fault can name, with what the server does, and exit."`
+	Addr         string        `default:"127.0.0.1:8765" placeholder:"HOST:PORT" help:"Address to listen on. Default: 127.0.0.1:8765, which config.yaml points to."`
+	ClientID     string        `default:"fhirkiln" env:"FHIRKILN_CLIENT_ID" help:"Id of the client that may get tokens. Default: fhirkiln."`
+	ClientSecret string        `default:"practice-makes-parquet" env:"FHIRKILN_CLIENT_SECRET" help:"The client's secret. Default: practice-makes-parquet."`
+	TokenTTL     time.Duration `name:"token-ttl" default:"5m" help:"How long a token is valid. Default: 5m."`
+	Fault        []string      `placeholder:"NAME" help:"Misbehave in this way, as real servers are known to; may be repeated. See --faults."`
+	Faults       faultsFlag    `help:"List the faults that --fault can name, with what the server does, and exit."`
 }
 
 // Help is shown by fhirkiln testserver --help.
 func (testserverCommand) Help() string {
-	return `The server follows the Bulk Data IG, and it prints the config.yaml that points to it. It can also be as bad as
-real servers are, so that you see what fhirkiln, or a client of your own, makes of them before your
-payer's server does it. docs/conformance.md says what fhirkiln makes of each fault.
+	return `Serves a folder as the Bulk Data IG says, and prints a config.yaml that points to it. With --fault it behaves
+as badly as real servers do, so that you see how fhirkiln, or a client of your own, copes before your payer's
+server does it. docs/conformance.md says how fhirkiln copes with each fault.
 
-It looks into the folder when it starts: start it again when files change.
-
-Resources without meta.lastUpdated, as Synthea's, are sent again whatever _since says: nobody knows when
-they have changed.
+The folder is read at startup: restart the server when files change. Resources without meta.lastUpdated, such
+as Synthea's, are sent again whatever _since says, since nobody knows when they changed.
 
   fhirkiln testserver --data ndjson
   fhirkiln testserver --faults
   fhirkiln testserver --data ndjson --fault file-truncated-chunked
   fhirkiln testserver --data ndjson --fault poll-429 --fault file-link-expired
 
-Faults are played on every export. Of several at one endpoint, those that pass come first; of those
-that last, the first one named plays.`
+Faults are injected into every export. If several are for the same endpoint, those that pass come first; of
+those that last, the first one named is used.`
 }
 
 // faultsFlag prints the list of faults instead of running anything.
@@ -81,7 +79,7 @@ func printFaults(out io.Writer) error {
 func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error {
 	data, err := bulktest.Folder(t.Data)
 	if err != nil {
-		return &usageError{err, "give --data a folder that holds *.ndjson or *.ndjson.gz"}
+		return &usageError{err, "choose a folder with *.ndjson or *.ndjson.gz files (--data)"}
 	}
 	ui := newUI(c, line, "text", "info")
 	defer ui.close()
@@ -93,10 +91,10 @@ func (t *testserverCommand) Run(ctx context.Context, line *cli, c console) error
 		return &usageError{err, nearFault(unknown.Name) + "fhirkiln testserver --faults lists them"}
 	}
 	if err != nil {
-		return &usageError{err, "give --addr another HOST:PORT of this machine"}
+		return &usageError{err, "choose another HOST:PORT of this machine (--addr)"}
 	}
 	defer server.Close()
-	ui.printf(`# Serving %d files of %s until interrupted. In config.yaml:
+	ui.printf(`# Serving %d files from %s until interrupted. For config.yaml:
 sources:
   practice:
     fhir: %s

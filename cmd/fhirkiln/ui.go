@@ -111,13 +111,13 @@ func (u *ui) sayStopping(ctx context.Context) {
 	what := "stopping"
 	switch canceled := signalled.signal == syscall.SIGINT; {
 	case canceled && signalled.command == "run":
-		what = "canceling: what is staged is thrown away, and the server told to delete its export"
+		what = "canceling: discarding staged parts and telling the server to delete its export"
 	case canceled:
-		what = "canceling: what is staged is thrown away"
+		what = "canceling: discarding staged parts"
 	case signalled.command == "run":
 		what = "stopping; what is done so far is kept"
 	}
-	u.log.Warn(what+"; another signal, a second from now or later, ends the process at once", "signal", signalled.name())
+	u.log.Warn(what+"; a second signal, at least a second from now, ends the process at once", "signal", signalled.name())
 }
 
 // printJSON prints a value as one line.

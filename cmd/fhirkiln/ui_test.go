@@ -26,7 +26,7 @@ func TestStatusLine(t *testing.T) {
 		{"converting", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, FilesDone: 1, Bytes: 20_000_000, Resources: 1000, Expected: 4000},
 			"members  converting  1/4 files  1,000 of 4,000 resources  ETA 30s  20.0 MB  2.0 MB/s"},
 		{"before it has the feed", pipeline.Snapshot{}, "members  preparing"},
-		{"another export is at the server", pipeline.Snapshot{Phase: pipeline.Queued}, "members  queued  for another export of the source  10s"},
+		{"another export is at the server", pipeline.Snapshot{Phase: pipeline.Queued}, "members  queued  behind another export of the source  10s"},
 		{"a run that was stopped", pipeline.Snapshot{Phase: pipeline.Ending}, "members  ending  10s"},
 		{"no counts", pipeline.Snapshot{Phase: pipeline.Converting, Files: 4, Bytes: 20_000_000, Resources: 1000, Expected: -1},
 			"members  converting  0/4 files  1,000 resources  20.0 MB  2.0 MB/s"},
@@ -93,16 +93,16 @@ func TestPrintResult(t *testing.T) {
 		},
 		"nothing at all": {
 			lake.Report{Status: ledger.StatusPublished, Kind: ledger.KindFull, Exports: []lake.ExportReport{{}}, Held: "the clock is wrong"},
-			"members: the server has nothing for this feed (full run r1)\nwatermark: stays: the clock is wrong\n",
+			"members: the server has nothing for this feed (full run r1)\nwatermark: not moved: the clock is wrong\n",
 		},
 		"everything at once": {
 			lake.Report{Status: ledger.StatusPartial, Kind: ledger.KindIncremental, Resumed: true, Resources: 2, Exports: incremental,
 				Members: &lake.MembersReport{Listed: 1204, New: 3, Left: 1}, Attachments: 5, ExportKept: "of them",
 				Moved: []lake.MoveReport{{Type: "A", From: "x", To: "z"}, {Type: "B", To: "z"}, {Type: "C", From: "x", To: "z"}}},
-			"members: incremental run r1, which was cut off and resumed, is published\n" +
+			"members: resumed incremental run r1 is published\n" +
 				"group members: 1,204 listed, 3 new, 1 left\n" +
-				"attachments: 5 rows hold URLs of files at the server\n" +
-				"the server's export is left there: of them\n" +
+				"attachments: 5 rows have URLs of files at the server\n" +
+				"the export is kept at the server: of them\n" +
 				"watermark: A, C from x to z\nwatermark: B to z\n",
 		},
 		"failed": {lake.Report{Status: lake.StatusFailed}, ""},

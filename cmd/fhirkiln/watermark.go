@@ -19,22 +19,22 @@ import (
 )
 
 type watermarkCommand struct {
-	Show watermarkShowCommand `cmd:"" help:"Print up to when each resource type is published, and how that came."`
-	Set  watermarkSetCommand  `cmd:"" help:"Set it by hand: back, to have things exported again, or on."`
+	Show watermarkShowCommand `cmd:"" help:"Show up to when each resource type is published."`
+	Set  watermarkSetCommand  `cmd:"" help:"Move a watermark by hand, usually back, to export again."`
 }
 
 type watermarkShowCommand struct {
 	feedFlags
-	History int  `default:"10" placeholder:"N" help:"How many of the latest moves are shown, 0 for none. Default: 10."`
-	JSON    bool `name:"json" help:"Print it as JSON, a line a feed, with all of the history that is kept."`
+	History int  `default:"10" placeholder:"N" help:"How many of the latest moves to show, 0 for none. Default: 10."`
+	JSON    bool `name:"json" help:"Print it as JSON, one line per feed, with all of the history that is kept."`
 }
 
 // Help is shown by fhirkiln watermark show --help.
 func (watermarkShowCommand) Help() string {
-	return `The watermark of a resource type is the transactionTime of the last export of it that was published
-without a hole; the next run asks for what has changed since then (_since). "all types" are those of
-feeds that name none. A type without one is exported in full. A run that is unfinished, and who works at
-the feed, are shown too.`
+	return `The watermark of a resource type is the transactionTime of its last published export in which nothing was
+missing. The next run asks for what has changed since then (_since). "all types" stands for the types of a feed
+that names none. A type without a watermark is exported in full. If a run is unfinished, or a process is
+working on the feed, that is shown, too.`
 }
 
 // shownFeed is a feed's watermark as JSON.
@@ -154,7 +154,7 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	var b strings.Builder
 	if len(f.Watermarks) == 0 {
-		fmt.Fprintf(&b, "%s: no watermark, the next run exports everything\n", f.Feed)
+		fmt.Fprintf(&b, "%s: no watermark; the next run exports everything\n", f.Feed)
 	} else {
 		fmt.Fprintf(&b, "%s (source %s)\n", f.Feed, f.Source)
 		w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
@@ -162,7 +162,7 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 		for _, m := range f.Watermarks {
 			at, age := m.Time, ageText(time.Duration(m.Age)*time.Second)
 			if at == "" {
-				at, age = "none: in full", "-"
+				at, age = "none (in full)", "-"
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", typesText([]string{m.Type}), at, age, cmp.Or(m.Run, "hand"))
 		}
@@ -172,7 +172,7 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 		fmt.Fprintf(&b, "last full export: %s, %s ago\n", f.Full.UTC().Format(time.RFC3339), ageText(now.Sub(*f.Full)))
 	}
 	if u := f.Unfinished; u != nil {
-		fmt.Fprintf(&b, "unfinished: run %s, begun %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))
+		fmt.Fprintf(&b, "unfinished: run %s, started %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))
 	}
 	if l := f.AtWork; l != nil {
 		fmt.Fprintf(&b, "at work: %s since %s; if it was killed, the next run takes over\n", l.Holder, l.Since.UTC().Format(time.RFC3339))

@@ -17,17 +17,18 @@ import (
 type watermarkSetCommand struct {
 	Config  string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
 	Feed    string   `required:"" placeholder:"NAME" help:"The feed."`
-	Type    []string `placeholder:"TYPE" help:"This resource type only; may be repeated. Default: all of the feed's."`
-	Instant string   `arg:"" optional:"" placeholder:"INSTANT" help:"Such as 2026-11-21T01:58:11+01:00, or a date, which is its start in UTC."`
-	None    bool     `help:"No watermark: the next run exports it in full."`
+	Type    []string `placeholder:"TYPE" help:"Only this resource type; may be repeated. Default: all of the feed's."`
+	Instant string   `arg:"" optional:"" placeholder:"INSTANT" help:"Such as 2026-11-21T01:58:11+01:00, or a date, which means its start in UTC."`
+	None    bool     `help:"Set no watermark: the next run exports in full."`
 	JSON    bool     `name:"json" help:"Print the moves as JSON."`
 }
 
 // Help is shown by fhirkiln watermark set --help.
 func (watermarkSetCommand) Help() string {
-	return `Back, and the next run asks again for what has changed since then; rows that come twice count once in
-the views of current data. On, and what is skipped is never asked for: only where it is there by other
-means. The feed's history keeps both. No run of the feed may be under way or unfinished.
+	return `After a move back, the next run asks again for what has changed since then; rows that come twice count once in
+the views of current data. After a move forward, the changes in between are never asked for: do that only if
+you have them from elsewhere. The feed's history records both. The feed must have no run that is in progress
+or unfinished.
 
   fhirkiln watermark set --feed members 2026-11-01
   fhirkiln watermark set --feed members --type Coverage --none`
@@ -71,7 +72,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 		s.ui.printf("%s: watermark: %s\n", feed.Name, moveText(m, []string{m.Type}))
 	}
 	if len(feed.Types) == 0 && len(cmd.Type) > 0 {
-		s.ui.printf("%s exports all types in one: it asks for all of them from the earliest watermark on\n", feed.Name)
+		s.ui.printf("%s exports all types together: it asks for all of them from the earliest watermark on\n", feed.Name)
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func (cmd *watermarkSetCommand) types(feed config.Feed) ([]string, error) {
 	}
 	for _, t := range cmd.Type {
 		if len(feed.Types) > 0 && !slices.Contains(feed.Types, t) {
-			return nil, &usageError{fmt.Errorf("the feed %s does not export %q; it exports %s", feed.Name, t, strings.Join(feed.Types, ", ")), "give --type one of these"}
+			return nil, &usageError{fmt.Errorf("feed %s does not export %q; it exports %s", feed.Name, t, strings.Join(feed.Types, ", ")), "use --type with one of these"}
 		}
 		if _, err := checkType(t); err != nil {
 			return nil, err
@@ -97,23 +98,23 @@ func (cmd *watermarkSetCommand) instant(now time.Time) (string, error) {
 	const hint = "fhirkiln watermark set --feed NAME 2026-11-21T01:58:11+01:00, a date, or --none"
 	switch {
 	case cmd.None && cmd.Instant != "":
-		return "", &usageError{errors.New("both an instant and --none"), hint}
+		return "", &usageError{errors.New("an instant and --none cannot be combined"), hint}
 	case cmd.None:
 		return "", nil
 	case cmd.Instant == "":
-		return "", &usageError{errors.New("no instant to set the watermark to"), hint}
+		return "", &usageError{errors.New("no instant given to set the watermark to"), hint}
 	}
 	text := cmd.Instant
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		if t, err = time.Parse(time.DateOnly, text); err != nil {
-			return "", &usageError{fmt.Errorf("%q is no instant with a time zone, and no date", text), hint}
+			return "", &usageError{fmt.Errorf("%q is neither an instant with a time zone nor a date", text), hint}
 		}
 		text = t.Format(time.RFC3339)
 	}
 	switch {
 	case t.After(now):
-		return "", &usageError{fmt.Errorf("%s is in the future: what changes until then would never be asked for", text), hint}
+		return "", &usageError{fmt.Errorf("%s is in the future: changes until then would never be asked for", text), hint}
 	case t.Year() < 1900:
 		return "", &usageError{fmt.Errorf("%s is before any data", text), "--none exports everything"}
 	}
