@@ -160,7 +160,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	if a.Discover && slices.Contains(takes, "discover") {
 		needs, takes = needs[1:], append(takes, "token_url")
 		if a.TokenURL != "" {
-			d.problemAt(join(path, "token_url"), "discover is given too; want one of the two")
+			d.problemAt(join(path, "token_url"), "discover is also set; set only one of them")
 		}
 	}
 	for _, v := range a.values() {
@@ -176,14 +176,14 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 				if d.given(keyPath) {
 					what = "is empty"
 				}
-				d.problemAt(keyPath, "%s; want %s with type %s", what, want, a.Type)
+				d.problemAt(keyPath, "%s; type %s requires %s", what, a.Type, want)
 			}
 		case !slices.Contains(takes, v.name) && d.given(keyPath) && (v.text != "" || v.fallback):
-			allowed := "no other key"
+			allowed := "no other keys"
 			if all := slices.Concat(needs, takes); len(all) > 0 {
-				allowed = strings.Join(all, ", ")
+				allowed = "only " + strings.Join(all, ", ")
 			}
-			d.problemAt(keyPath, "is not used with type %s; want %s besides type", a.Type, allowed)
+			d.problemAt(keyPath, "is not used with type %s, which takes %s", a.Type, allowed)
 		}
 	}
 	d.checkUser(path, a, oneOf)
@@ -199,9 +199,9 @@ func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
 	}
 	switch {
 	case len(oneOf) > 0 && has == 0:
-		d.problemAt(path, "does not say whose data; want %s with type %s", strings.Join(oneOf, " or "), a.Type)
+		d.problemAt(path, "does not say whose data to export; type %s requires %s", a.Type, strings.Join(oneOf, " or "))
 	case a.Type == AuthOneUpHeaders && has > 1:
-		d.problemAt(join(path, "app_user_id"), "oneup_user_id is given too; want one of the two")
+		d.problemAt(join(path, "app_user_id"), "oneup_user_id is also set; set only one of them")
 	}
 }
 
@@ -213,7 +213,7 @@ func (d *decoder) checkInHeaders(path string, a *Auth) {
 	}
 	for key, text := range inHeader {
 		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			d.problemAt(d.secretPath(path, key), "has blanks or characters that no HTTP header can carry; want the %s alone", key)
+			d.problemAt(d.secretPath(path, key), "has spaces or characters that an HTTP header cannot carry; expected only the %s", key)
 		}
 	}
 }

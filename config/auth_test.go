@@ -16,7 +16,7 @@ func TestAuthKeysOfOtherTypes(t *testing.T) {
 		"code": "g", "code_file": "file", "refresh_token": "h", "refresh_token_store": "i", "code_url": "https://h/code", "names": "{user: j}", "token": "k",
 	} {
 		_, err := parse(strings.Replace(minimal, "{type: none}", "{type: none, "+key+": "+value+"}", 1), dir)
-		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "sources.s.auth."+key+": is not used with type none; want no other key besides type") {
+		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "sources.s.auth."+key+": is not used with type none, which takes no other keys") {
 			t.Errorf("%s: %v", key, err)
 		}
 	}

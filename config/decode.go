@@ -114,7 +114,7 @@ func (d *decoder) absent(path string, f field, v reflect.Value) {
 	switch {
 	case d.failed[path]:
 	case f.required:
-		d.problemAt(path, "missing; want %s", f.want)
+		d.problemAt(path, "missing; expected %s", f.want)
 	case v.Kind() == reflect.Struct && !isTime:
 		d.object(nil, path, v)
 	case f.fallback != "":
@@ -142,12 +142,12 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 		switch {
 		case !ok:
 		case text == "" && f.required:
-			d.problem(posOf(n), path, "is empty; want %s", f.want)
+			d.problem(posOf(n), path, "is empty; expected %s", f.want)
 		case text == "":
 			d.absent(path, f, v)
 		default:
 			if err := set(v, text, f); err != nil {
-				d.problem(posOf(n), path, "%s %v%s; want %s", f.quote(n.Value), err, f.near(n.Value), f.want)
+				d.problem(posOf(n), path, "%s %v%s; expected %s", f.quote(n.Value), err, f.near(n.Value), f.want)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 	entries, ok := d.mapping(n, path)
 	if ok && len(entries) == 0 {
-		d.problemAt(path, "is empty; want a name with its settings")
+		d.problemAt(path, "is empty; expected at least one name with its settings")
 	}
 	if v.Kind() == reflect.Map {
 		v.Set(reflect.MakeMap(v.Type()))
@@ -167,7 +167,7 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 		child := join(path, e.key)
 		d.at[child] = e.at
 		if !isName(e.key) {
-			d.problem(e.at, child, "not a name; want a lower-case letter, then lower-case letters, digits and -, %d in all at most", maxName)
+			d.problem(e.at, child, "not a valid name; expected lowercase letters, digits and -, starting with a letter, %d characters at most", maxName)
 			d.failed[child] = false // still check the settings under it
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
@@ -186,11 +186,11 @@ func (d *decoder) named(n *yaml.Node, path string, v reflect.Value) {
 func (d *decoder) items(n *yaml.Node, path string, f field) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if n.Kind != yaml.SequenceNode {
-			d.problem(posOf(n), path, "found %s; want a list, [a, b], of %s", found(n), f.want)
+			d.problem(posOf(n), path, "found %s; expected a list, [a, b], of %s", found(n), f.want)
 			return
 		}
 		if len(n.Content) == 0 {
-			d.problem(posOf(n), path, "is empty; want at least one, or leave the key out")
+			d.problem(posOf(n), path, "is empty; add an entry, or remove the key")
 		}
 		for i, item := range n.Content {
 			if !d.step(item) {
@@ -230,11 +230,11 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		first, twice := seen[text]
 		switch err := set(elem, text, f); {
 		case text == "":
-			d.problem(posOf(item), child, "is empty; want %s", f.want)
+			d.problem(posOf(item), child, "is empty; expected %s", f.want)
 		case err != nil:
-			d.problem(posOf(item), child, "%s %v%s; want %s", f.quote(item.Value), err, f.near(item.Value), f.want)
+			d.problem(posOf(item), child, "%s %v%s; expected %s", f.quote(item.Value), err, f.near(item.Value), f.want)
 		case twice:
-			d.problem(posOf(item), child, "stands twice; the first is %s", strings.TrimPrefix(first, path))
+			d.problem(posOf(item), child, "is a duplicate of %s", strings.TrimPrefix(first, path))
 		}
 		seen[text] = child
 		v.Set(reflect.Append(v, elem))
@@ -244,7 +244,7 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 // secret takes a secret from its key, or from the file that the key's twin names.
 func (d *decoder) secret(entries map[string]entry, f field, path string) Secret {
 	pathOfFile := path + "_file"
-	plain := field{want: "a text"}
+	plain := field{want: "a string"}
 	var text, file string
 	if e, ok := entries[f.key]; ok {
 		d.at[path] = posOf(e.value)
@@ -254,19 +254,19 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.at[pathOfFile] = posOf(e.value)
 		file, _ = d.text(e.value, pathOfFile, plain)
 		if file == "" && text == "" && !d.failed[pathOfFile] {
-			d.problemAt(pathOfFile, "is empty; want the path of a file")
+			d.problemAt(pathOfFile, "is empty; expected the path of a file")
 		}
 		d.failed[path] = d.failed[path] || d.failed[pathOfFile]
 	}
 	switch {
 	case text != "" && file != "":
-		d.problemAt(pathOfFile, "%s is given too; want one of the two", f.key)
+		d.problemAt(pathOfFile, "%s is also set; set only one of them", f.key)
 		d.failed[path] = true
 	case file != "":
 		d.secretFiles[path] = d.resolved(file)
 		s, exposed, err := readSecret(d.resolved(file))
 		if err != nil {
-			d.problemAt(pathOfFile, "cannot read the file: %v; want the path of a file with the secret alone, from the folder of the config file", err)
+			d.problemAt(pathOfFile, "cannot read the file: %v; expected the path of a file that holds only the secret (relative paths start at the folder of the config file)", err)
 			d.failed[path] = true
 		}
 		if exposed {
@@ -278,7 +278,7 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 }
 
 func (d *decoder) warnExposed(path string) {
-	d.warnAt(path, "every user of this machine can read the file; chmod 600 would keep them out")
+	d.warnAt(path, "every user of this machine can read the file; restrict it with chmod 600")
 }
 
 // checkExposed warns if a secret's file that this package does not read exists and is exposed.
@@ -297,10 +297,10 @@ func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
 	case !d.step(n):
 		return "", false
 	case n.Kind != yaml.ScalarNode || isNull(n):
-		d.problem(posOf(n), path, "found %s; want %s", found(n), f.want)
+		d.problem(posOf(n), path, "found %s; expected %s", found(n), f.want)
 		return "", false
 	case n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str":
-		d.problem(posOf(n), path, "has a YAML tag; want %s without one (put a text that begins with ! into quotes)", f.want)
+		d.problem(posOf(n), path, "has a YAML tag; expected %s without one (quote a string that begins with !)", f.want)
 		return "", false
 	}
 	text, faults := expand(n.Value, d.env)

@@ -25,12 +25,12 @@ func expand(value string, env func(string) (string, bool)) (expanded string, fau
 		case '{':
 			inner, after, closed := strings.Cut(rest[1:], "}")
 			if !closed {
-				return "", append(faults, "has a ${ without its }; write $${ for the characters themselves")
+				return "", append(faults, "has a ${ without a closing }; write $${ for a literal ${")
 			}
 			rest = after
 			name, fallback, hasFallback := strings.Cut(inner, ":-")
 			if !isVariable(name) {
-				faults = append(faults, "has a ${...} that is neither ${VAR} nor ${VAR:-default}; VAR is letters, digits and _; write $${ for the characters themselves")
+				faults = append(faults, "has a ${...} that is neither ${VAR} nor ${VAR:-default}; VAR is letters, digits and _; write $${ for a literal ${")
 				continue
 			}
 			text, set := env(name)

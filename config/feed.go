@@ -17,12 +17,12 @@ type Feed struct {
 	// Name of the source to export from.
 	Source string `yaml:"source" jsonschema:"required" want:"the name of a source"`
 	// A label of your choice, such as nightly: run --class brings the feeds of one class up to date.
-	Class string `yaml:"class" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"a lower-case letter, then lower-case letters, digits and -"`
+	Class string `yaml:"class" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"lowercase letters, digits and -, starting with a letter"`
 
 	// What to export: the whole system, all patients, or groups of patients. Default: group if groups are given. Otherwise it is required, so that nobody exports everything by an omission.
 	Level Level `yaml:"level" jsonschema:"enum=system,enum=patient,enum=group"`
 	// Ids of the Groups to export, for level group. Each group is one export.
-	Groups []string `yaml:"groups" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Group ids such as 1234, without Group/ before them"`
+	Groups []string `yaml:"groups" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Group ids such as 1234, without the Group/ prefix"`
 	// File with the ids instead, one per line. Text after a # is a comment.
 	GroupsFile string `yaml:"groups_file"`
 	// A search at the source for the groups of each run. For payers whose groups get new ids.
@@ -30,7 +30,7 @@ type Feed struct {
 	// What to do about new members of a group since the last run, for whom servers may send nothing older than _since: history asks for everything about them, ignore does not.
 	NewMembers NewMembers `yaml:"new_members" jsonschema:"enum=history,enum=ignore,default=history"`
 	// Only these patients, by id (patient). Requires method: POST.
-	Patients []string `yaml:"patients" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Patient ids such as 1234, without Patient/ before them" private:"true"`
+	Patients []string `yaml:"patients" jsonschema:"pattern=^[A-Za-z0-9_-][A-Za-z0-9._-]*$" want:"Patient ids such as 1234, without the Patient/ prefix" private:"true"`
 
 	// What the data is for. It is recorded in the run's report and in the feed's object, and with $davinci-data-export it selects the export_type. backfill, the default, claims nothing beyond a plain export.
 	Purpose Purpose `yaml:"purpose" jsonschema:"enum=payer_to_payer,enum=provider_access,enum=backfill,default=backfill"`
@@ -77,7 +77,7 @@ type Feed struct {
 	// Size of a part, in MiB of Parquet, at which it is closed and the next one begins. Engines read parts of a few hundred MiB best.
 	PartMiB int `yaml:"part_mib" jsonschema:"minimum=1,maximum=10240,default=256"`
 	// Where the ids of resources come from: in the views of current data, the same type and id from two feeds with the same id space are the same resource. Default: the source's name.
-	IDSpace string `yaml:"id_space" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"a lower-case letter, then lower-case letters, digits and -"`
+	IDSpace string `yaml:"id_space" jsonschema:"pattern=^[a-z][a-z0-9-]*$" want:"lowercase letters, digits and -, starting with a letter"`
 }
 
 // Level is what a kick-off asks for (Bulk Data Access IG, Endpoint).

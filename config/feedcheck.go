@@ -17,7 +17,7 @@ func (d *decoder) checkFilters(path string, f *Feed) {
 		}
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Until.After(f.Since) {
-		d.problemAt(join(path, "until"), "is not after since; want a later instant")
+		d.problemAt(join(path, "until"), "must be later than since")
 	}
 	d.checkParameters(join(path, "parameters"), f.Parameters)
 }
@@ -30,23 +30,23 @@ func (d *decoder) checkOperation(path string, f *Feed, s Source) {
 	if len(f.Patients) > 0 {
 		switch patients := join(path, "patients"); {
 		case s.Method == "GET":
-			d.problemAt(patients, "can only be sent by POST; want method: POST in the source %s, or no patients", s.Name)
+			d.problemAt(patients, "can only be sent by POST; set method: POST in the source %s, or remove patients", s.Name)
 		case f.Level == LevelSystem:
-			d.problemAt(patients, "is not used with level system; want level patient or group")
+			d.problemAt(patients, "is not used with level system; use level patient or group")
 		}
 	}
 	exportType := join(path, "export_type")
 	switch s.Operation {
 	case OperationExport:
 		if f.ExportType != "" {
-			d.problemAt(exportType, "is not used with $export; want operation: $davinci-data-export in the source %s, or no export_type", s.Name)
+			d.problemAt(exportType, "is not used with $export; set operation: $davinci-data-export in the source %s, or remove export_type", s.Name)
 		}
 	case OperationDaVinci:
 		if f.Level == LevelSystem || f.Level == LevelPatient {
-			d.problemAt(join(path, "level"), "the operation of the source, $davinci-data-export, is for groups; want level group")
+			d.problemAt(join(path, "level"), "the source's operation, $davinci-data-export, is only for groups; use level group")
 		}
 		if f.ExportType == "" && f.Purpose == PurposeBackfill && !d.failed[exportType] && !d.failed[join(path, "purpose")] {
-			d.problemAt(exportType, "missing; want it with $davinci-data-export, or another purpose than backfill, which stands for one")
+			d.problemAt(exportType, "missing; $davinci-data-export requires it, or a purpose other than backfill, which implies one")
 		}
 	}
 }
@@ -54,25 +54,25 @@ func (d *decoder) checkOperation(path string, f *Feed, s Source) {
 // checkHistory checks settings about earlier runs and errors.
 func (d *decoder) checkHistory(path string, f *Feed) {
 	if d.given(join(path, "new_members")) && slices.Contains([]Level{LevelSystem, LevelPatient}, f.Level) {
-		d.problemAt(join(path, "new_members"), "is not used with level %s; want level group, or no new_members", f.Level)
+		d.problemAt(join(path, "new_members"), "is not used with level %s; use level group, or remove new_members", f.Level)
 	}
 	maxErrors := join(path, "max_errors")
 	switch {
 	case d.failed[maxErrors] || d.failed[join(path, "errors")]:
 	case f.Errors == ErrorsBudget && f.MaxErrors == 0:
-		d.problemAt(maxErrors, "missing; want it with errors: budget")
+		d.problemAt(maxErrors, "missing; errors: budget requires it")
 	case f.Errors == ErrorsStrict && f.MaxErrors > 0:
-		d.problemAt(maxErrors, "is not used with errors: strict; want errors: budget")
+		d.problemAt(maxErrors, "is not used with errors: strict; set errors: budget")
 	}
 	if f.FullEvery > 0 || d.failed[join(path, "full_every")] {
 		return
 	}
 	if f.Retire == RetireFull {
-		d.warnAt(join(path, "retire"), "without full_every only full exports that you ask for retire anything")
+		d.warnAt(join(path, "retire"), "without full_every, only full exports that you ask for retire anything")
 	}
 	for _, key := range []string{"keep_runs", "keep_days"} {
 		if d.given(join(path, key)) {
-			d.warnAt(join(path, key), "without full_every nothing goes until you ask for a full export: runs since the last one stay")
+			d.warnAt(join(path, key), "without full_every, nothing is removed until you ask for a full export: runs since the last one stay")
 			break
 		}
 	}

@@ -128,9 +128,9 @@ func wanted(t reflect.Type, f field) string {
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map || isNamed(t):
 		return "a mapping (key: value)"
 	case t.Kind() == reflect.Slice:
-		return "texts"
+		return "strings"
 	}
-	return "a text"
+	return "a string"
 }
 
 // isNamed reports whether a field of type t is written as a mapping of names to settings. A

@@ -32,15 +32,15 @@ func (d *decoder) checkGroups(path string, f *Feed) {
 	switch {
 	case d.failed[level]:
 	case f.Level == "":
-		d.problemAt(level, "missing; want system or patient, or groups with the ids of groups")
+		d.problemAt(level, "missing; expected system or patient, or groups with Group ids")
 	case f.Level == LevelGroup && len(given) == 0:
-		d.problemAt(join(path, "groups"), "missing; want at least one id with level group, or groups_file or group_search")
+		d.problemAt(join(path, "groups"), "missing; level group requires at least one id here, or groups_file or group_search")
 	case f.Level != LevelGroup && len(given) > 0:
-		d.problemAt(join(path, given[0]), "is not used with level %s; want level group, or no %s", f.Level, given[0])
+		d.problemAt(join(path, given[0]), "is not used with level %s; use level group, or remove %s", f.Level, given[0])
 		return
 	}
 	if len(given) > 1 {
-		d.problemAt(join(path, given[1]), "%s is given too; want one of groups, groups_file and group_search", given[0])
+		d.problemAt(join(path, given[1]), "%s is also set; set only one of groups, groups_file and group_search", given[0])
 		return
 	}
 	if slices.Contains(given, "groups_file") && !d.failed[join(path, "groups_file")] {
@@ -54,7 +54,7 @@ func (d *decoder) checkGroups(path string, f *Feed) {
 func (d *decoder) readGroups(path, file string) []string {
 	data, _, err := readFile(file, maxGroupsFile)
 	if err != nil {
-		d.problemAt(path, "cannot read the file: %v; want the path of a file with one Group id a line, from the folder of the config file", err)
+		d.problemAt(path, "cannot read the file: %v; expected the path of a file with one Group id per line (relative paths start at the folder of the config file)", err)
 		return nil
 	}
 	id := fieldOf[Feed]("groups")
@@ -79,12 +79,12 @@ func (d *decoder) readGroups(path, file string) []string {
 	}
 	switch {
 	case len(wrong) > 0:
-		d.problemAt(path, "%s of the file: no Group id; want %s, one a line", atLine(wrong), id.want)
+		d.problemAt(path, "%s of the file: not a Group id; expected %s, one per line", atLine(wrong), id.want)
 	case len(groups) == 0:
-		d.problemAt(path, "the file names no group; want one Group id a line")
+		d.problemAt(path, "the file names no group; expected one Group id per line")
 	}
 	if len(twice) > 0 {
-		d.warnAt(path, "%s of the file: the id stands above already; it is exported once", atLine(twice))
+		d.warnAt(path, "%s of the file: the id is already listed above; it is exported only once", atLine(twice))
 	}
 	return groups
 }

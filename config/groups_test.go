@@ -19,13 +19,13 @@ func TestGroupsFile(t *testing.T) {
 		warning       string
 	}{
 		"ids":            {content: "1\n 2 # two\n#3\n\n4", groups: []string{"1", "2", "4"}},
-		"twice":          {content: "1\n2\n1\n", groups: []string{"1", "2"}, warning: "line 3 of the file: the id stands above already; it is exported once"},
-		"several":        {content: "1\n1\n1\n1\n", groups: []string{"1"}, warning: "line 2 and 2 more of the file: the id stands above already"},
-		"empty":          {content: "", want: "the file names no group; want one Group id a line"},
+		"twice":          {content: "1\n2\n1\n", groups: []string{"1", "2"}, warning: "line 3 of the file: the id is already listed above; it is exported only once"},
+		"several":        {content: "1\n1\n1\n1\n", groups: []string{"1"}, warning: "line 2 and 2 more of the file: the id is already listed above"},
+		"empty":          {content: "", want: "the file names no group; expected one Group id per line"},
 		"comments alone": {content: "# 1\n", want: "the file names no group"},
-		"reference":      {content: "1\nGroup/planted\n", want: "line 2 of the file: no Group id; want Group ids such as 1234, without Group/ before them, one a line"},
-		"another file":   {content: "<planted>\n<b>\n", want: "lines 1 and 2 of the file: no Group id"},
-		"too large":      {content: strings.Repeat("#", 4<<20+1), want: "cannot read the file: more than 4096 KiB"},
+		"reference":      {content: "1\nGroup/planted\n", want: "line 2 of the file: not a Group id; expected Group ids such as 1234, without the Group/ prefix, one per line"},
+		"another file":   {content: "<planted>\n<b>\n", want: "lines 1 and 2 of the file: not a Group id"},
+		"too large":      {content: strings.Repeat("#", 4<<20+1), want: "cannot read the file: larger than 4096 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,9 +55,9 @@ func TestGroupsFile(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ keys, want string }{
-		"retire":                {"retire: full", "9:13: feeds.f.retire: without full_every only full exports that you ask for retire anything"},
-		"keep_runs":             {"keep_runs: 3", "9:16: feeds.f.keep_runs: without full_every nothing goes until you ask for a full export"},
-		"keep_days":             {"keep_days: 3", "9:16: feeds.f.keep_days: without full_every nothing goes"},
+		"retire":                {"retire: full", "9:13: feeds.f.retire: without full_every, only full exports that you ask for retire anything"},
+		"keep_runs":             {"keep_runs: 3", "9:16: feeds.f.keep_runs: without full_every, nothing is removed until you ask for a full export"},
+		"keep_days":             {"keep_days: 3", "9:16: feeds.f.keep_days: without full_every, nothing is removed"},
 		"all with full_every":   {"{retire: full, keep_runs: 3, keep_days: 3, full_every: 1d}", ""},
 		"defaults":              {"retire: never", ""},
 		"an overlap of nothing": {"overlap: 0s", ""},

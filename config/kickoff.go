@@ -93,10 +93,10 @@ func (d *decoder) checkParameters(path string, parameters []Parameter) {
 	for i, p := range parameters {
 		item := fmt.Sprintf("%s[%d]", path, i)
 		if key := keyOf(p.Name); key != "" {
-			d.problemAt(join(item, "name"), "has a key of its own; want %s of the feed", key)
+			d.problemAt(join(item, "name"), "has its own key; set %s of the feed instead", key)
 		}
 		if p.Value != "" && !d.failed[join(item, "type")] && !fitsType(p.Value, p.Type) {
-			d.problemAt(join(item, "value"), "is no value of type %s; want one as FHIR writes it", p.Type)
+			d.problemAt(join(item, "value"), "is not a valid %s; expected one as FHIR writes it", p.Type)
 		}
 	}
 }
@@ -126,18 +126,18 @@ func (d *decoder) checkHeaders(path string, headers []Header) {
 		value := d.secretPath(item, "value")
 		switch {
 		case slices.Contains(reserved, name):
-			d.problemAt(join(item, "name"), "is fhirkiln's to send; want another header (credentials stand in auth)")
+			d.problemAt(join(item, "name"), "is set by fhirkiln itself; use another header (credentials belong in auth)")
 		case name == "prefer" && h.Requests == HeaderAll:
-			d.problemAt(join(item, "requests"), "is for the kick-off alone with Prefer; want kickoff")
+			d.problemAt(join(item, "requests"), "is not allowed with Prefer, which only the kick-off carries; use kickoff")
 		case seen[name] && name != "":
-			d.problemAt(join(item, "name"), "stands twice; want each header once")
+			d.problemAt(join(item, "name"), "is a duplicate; set each header only once")
 		}
 		seen[name] = true
 		switch {
 		case h.Value == "" && !d.failed[join(item, "value")]:
-			d.problemAt(value, "missing; want value or value_file")
+			d.problemAt(value, "missing; expected value or value_file")
 		case strings.ContainsFunc(h.Value.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }):
-			d.problemAt(value, "has characters that no HTTP header can carry; want the value alone")
+			d.problemAt(value, "has characters that an HTTP header cannot carry; expected only the value")
 		}
 	}
 }

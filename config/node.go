@@ -30,7 +30,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	var first, second yaml.Node
 	switch err := loader.Load(&first); {
 	case errors.Is(err, io.EOF):
-		d.problem(position{1, 1}, "", "the file is empty; want at least sources, feeds and sink")
+		d.problem(position{1, 1}, "", "the file is empty; expected at least sources, feeds and sink")
 		return nil
 	case err != nil:
 		d.syntax(err, data)
@@ -42,7 +42,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	case err != nil:
 		d.syntax(err, data)
 	default:
-		d.problem(posOf(&second), "", "a second document starts here; want one document a file")
+		d.problem(posOf(&second), "", "a second document starts here; a config file holds only one")
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 // a position.
 func (d *decoder) checkBytes(data []byte) bool {
 	if len(data) > maxFileSize {
-		d.problem(position{1, 1}, "", "the file is too large; want at most %d MiB", maxFileSize>>20)
+		d.problem(position{1, 1}, "", "the file is too large; the limit is %d MiB", maxFileSize>>20)
 		return false
 	}
 	p := position{1, 1}
@@ -62,7 +62,7 @@ func (d *decoder) checkBytes(data []byte) bool {
 			d.problem(p, "", "not UTF-8; save the file as UTF-8")
 			return false
 		case unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' && r != '\u0085':
-			d.problem(p, "", "the control character %U; want text alone", r)
+			d.problem(p, "", "has the control character %U; only text is allowed", r)
 			return false
 		}
 		rest = rest[size:]
@@ -80,7 +80,7 @@ func (d *decoder) checkBytes(data []byte) bool {
 func (d *decoder) syntax(err error, data []byte) {
 	le, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
-		d.problem(position{1, 1}, "", "not YAML; check quotes and indentation")
+		d.problem(position{1, 1}, "", "not valid YAML; check quotes and indentation")
 		return
 	}
 	lines := bytes.Split(data, []byte("\n"))
@@ -89,22 +89,22 @@ func (d *decoder) syntax(err error, data []byte) {
 		p = position{len(lines), 1} // the library adds a final newline if there is none
 	}
 	if le.Stage == yaml.ComposerStage {
-		d.problem(p, "", "no anchor of that name stands above; put a text that begins with * into quotes")
+		d.problem(p, "", "no anchor with that name is defined above; quote a string that begins with *")
 		return
 	}
 	hint := ""
 	if line := lines[p.line-1]; bytes.ContainsRune(line[:len(line)-len(bytes.TrimLeft(line, " \t"))], '\t') {
-		d.problem(p, "", "not YAML: a tab stands at the start of the line; indent with blanks")
+		d.problem(p, "", "not valid YAML: the line starts with a tab; indent with spaces")
 		return
 	}
 	if bytes.Contains(lines[p.line-1], []byte("${")) {
-		hint = "; inside [ ] and { } put ${VAR} into quotes"
+		hint = "; inside [ ] and { }, quote ${VAR}"
 	}
 	if le.ContextMsg != "" {
-		d.problem(p, "", "not YAML: %s %s%s", le.ContextMsg, le.Message, hint)
+		d.problem(p, "", "not valid YAML: %s %s%s", le.ContextMsg, le.Message, hint)
 		return
 	}
-	d.problem(p, "", "not YAML: %s%s", le.Message, hint)
+	d.problem(p, "", "not valid YAML: %s%s", le.Message, hint)
 }
 
 // posOf returns the position of a node.
@@ -127,7 +127,7 @@ func isNull(n *yaml.Node) bool {
 func found(n *yaml.Node) string {
 	switch {
 	case isNull(n):
-		return "nothing"
+		return "no value"
 	case n.Kind == yaml.MappingNode:
 		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
@@ -139,7 +139,7 @@ func found(n *yaml.Node) string {
 	case "!!bool":
 		return "a boolean"
 	}
-	return "a text"
+	return "a string"
 }
 
 // entry is one key of a mapping, with its value, which is never an alias.
@@ -158,7 +158,7 @@ func (d *decoder) mapping(n *yaml.Node, path string) (entries []entry, ok bool) 
 		return nil, true
 	}
 	if n.Kind != yaml.MappingNode {
-		d.problem(posOf(n), path, "found %s; want a mapping (key: value)", found(n))
+		d.problem(posOf(n), path, "found %s; expected a mapping (key: value)", found(n))
 		return nil, false
 	}
 	d.collect(n, path, &entries, map[string]bool{}, map[*yaml.Node]bool{})
@@ -177,11 +177,11 @@ func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[
 		where := posOf(n.Content[i])
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			d.problem(where, path, "found %s as a key; want a text", found(key))
+			d.problem(where, path, "found %s as a key; expected a string", found(key))
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, n.Content[i+1])
 		case own[key.Value] > 0:
-			d.problem(where, join(path, key.Value), "stands twice; the first is in line %d", own[key.Value])
+			d.problem(where, join(path, key.Value), "is a duplicate; the key is already on line %d", own[key.Value])
 		default:
 			own[key.Value] = where.line
 			if !seen[key.Value] {
@@ -202,9 +202,9 @@ func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[
 			case !d.step(f):
 				return
 			case f.Kind != yaml.MappingNode:
-				d.problem(where, path, "found %s to merge; want an alias of a mapping, or a list of such", found(f))
+				d.problem(where, path, "cannot merge %s; expected an alias of a mapping, or a list of them", found(f))
 			case merging[f]:
-				d.problem(where, path, "merges itself; want another mapping")
+				d.problem(where, path, "merges itself; expected another mapping")
 			default:
 				d.collect(f, path, entries, seen, merging)
 			}
@@ -216,7 +216,7 @@ func (d *decoder) collect(n *yaml.Node, path string, entries *[]entry, seen map[
 func (d *decoder) step(n *yaml.Node) bool {
 	d.steps--
 	if d.steps == 0 {
-		d.problem(posOf(n), "", "the aliases down to here stand for too many values; want fewer")
+		d.problem(posOf(n), "", "the aliases up to here expand to too many values; use fewer")
 	}
 	return d.steps > 0
 }

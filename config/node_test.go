@@ -11,22 +11,22 @@ import (
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ doc, want string }{
-		"empty":             {"", "config.yaml:1:1: the file is empty; want at least sources, feeds and sink"},
+		"empty":             {"", "config.yaml:1:1: the file is empty; expected at least sources, feeds and sink"},
 		"comments alone":    {"# nothing\n", "config.yaml:1:1: the file is empty"},
-		"text":              {"hello\n", "config.yaml:1:1: found a text; want a mapping"},
-		"list":              {"- a\n", "config.yaml:1:1: found a list; want a mapping"},
+		"text":              {"hello\n", "config.yaml:1:1: found a string; expected a mapping"},
+		"list":              {"- a\n", "config.yaml:1:1: found a list; expected a mapping"},
 		"two documents":     {minimal + "---\nsources: {}\n", "config.yaml:11:1: a second document starts here"},
-		"broken second":     {minimal + "---\na: 'x\n", "config.yaml:13:1: not YAML: while scanning a quoted scalar"},
-		"tab":               {"a:\n\tb: 1\n", "config.yaml:2:1: not YAML: a tab stands at the start of the line; indent with blanks"},
-		"unbalanced":        {"a: [1\nb: 2\n", "config.yaml:2:2: not YAML"},
-		"variable in flow":  {"a: {b: ${X}}\n", "config.yaml:1:9: not YAML: while parsing a flow mapping did not find expected ',' or '}'; inside [ ] and { } put ${VAR} into quotes"},
-		"unknown anchor":    {"a: b\nc: *d\n", "config.yaml:2:4: no anchor of that name stands above"},
+		"broken second":     {minimal + "---\na: 'x\n", "config.yaml:13:1: not valid YAML: while scanning a quoted scalar"},
+		"tab":               {"a:\n\tb: 1\n", "config.yaml:2:1: not valid YAML: the line starts with a tab; indent with spaces"},
+		"unbalanced":        {"a: [1\nb: 2\n", "config.yaml:2:2: not valid YAML"},
+		"variable in flow":  {"a: {b: ${X}}\n", "config.yaml:1:9: not valid YAML: while parsing a flow mapping did not find expected ',' or '}'; inside [ ] and { }, quote ${VAR}"},
+		"unknown anchor":    {"a: b\nc: *d\n", "config.yaml:2:4: no anchor with that name is defined above"},
 		"latin-1":           {"a: b\nc: d\xe9\n", "config.yaml:2:5: not UTF-8"},
 		"UTF-16":            {"\xff\xfea\x00", "config.yaml:1:1: not UTF-8"},
-		"control character": {"a: \u00e9\x00\n", "config.yaml:1:5: the control character U+0000"},
-		"no last newline":   {"  :\n  0", "config.yaml:2:1: not YAML"},
-		"very deep":         {strings.Repeat("[", 100_000), "config.yaml:1:10001: not YAML"},
-		"too large":         {strings.Repeat("# comment\n", 500_000), "config.yaml:1:1: the file is too large; want at most 4 MiB"},
+		"control character": {"a: \u00e9\x00\n", "config.yaml:1:5: has the control character U+0000"},
+		"no last newline":   {"  :\n  0", "config.yaml:2:1: not valid YAML"},
+		"very deep":         {strings.Repeat("[", 100_000), "config.yaml:1:10001: not valid YAML"},
+		"too large":         {strings.Repeat("# comment\n", 500_000), "config.yaml:1:1: the file is too large; the limit is 4 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,9 +99,9 @@ i c group [1 2]
 func TestAnchorProblems(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ top, want string }{
-		"merge of a text":  {"x-a: &a text\nsink:\n  <<: *a\n  url: /data\n", "config.yaml:3:7: sink: found a text to merge; want an alias of a mapping"},
+		"merge of a text":  {"x-a: &a text\nsink:\n  <<: *a\n  url: /data\n", "config.yaml:3:7: sink: cannot merge a string; expected an alias of a mapping"},
 		"merge of itself":  {"sink: &a\n  <<: *a\n  url: /data\n", "config.yaml:2:7: sink: merges itself"},
-		"a list in itself": {"sink: &a\n  url: [*a]\n", "config.yaml:2:8: sink.url: found a list; want a path"},
+		"a list in itself": {"sink: &a\n  url: [*a]\n", "config.yaml:2:8: sink.url: found a list; expected a path"},
 		"reported once":    {"x-s: &s {fhir: ftp://h, auth: {type: none}}\nsources: {s: *s, t: *s}\n", "config.yaml:1:16: sources.s.fhir: does not begin with https://"},
 		"x- only on top":   {"sink:\n  x-a: b\n  url: /data\n", "config.yaml:2:3: sink.x-a: unknown key"},
 	} {
@@ -149,7 +149,7 @@ func TestLaughs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := parse(doc, "")
-			if err == nil || !strings.Contains(err.Error(), "stand for too many values") {
+			if err == nil || !strings.Contains(err.Error(), "expand to too many values") {
 				t.Errorf("got %.300v", err)
 			}
 		})

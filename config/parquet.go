@@ -50,8 +50,8 @@ func (d *decoder) checkParquet(path string, p *Parquet) {
 	}
 	switch highest := p.Compression.levels(); {
 	case highest == 0:
-		d.problemAt(level, "is not used with compression %s, which has no levels; want compression: zstd or gzip, or no compression_level", p.Compression)
+		d.problemAt(level, "is not used with compression %s, which has no levels; set compression: zstd or gzip, or remove compression_level", p.Compression)
 	case p.CompressionLevel > highest:
-		d.problemAt(level, "is out of range; want a whole number from 1 to %d with compression %s", highest, p.Compression)
+		d.problemAt(level, "is out of range; expected a whole number from 1 to %d with compression %s", highest, p.Compression)
 	}
 }

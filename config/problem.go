@@ -64,9 +64,9 @@ func sorted(problems []Problem) []Problem {
 // didYouMean returns the end of a message about an unknown word: the candidate that was most
 // likely meant, and all candidates.
 func didYouMean(word string, candidates []string) string {
-	all := "want one of " + strings.Join(candidates, ", ")
+	all := "expected one of " + strings.Join(candidates, ", ")
 	if len(candidates) == 1 {
-		all = "want " + candidates[0]
+		all = "expected " + candidates[0]
 	}
 	if best := spelling.Nearest(word, candidates); best != "" {
 		return ", did you mean " + best + "?; " + all

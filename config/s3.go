@@ -70,24 +70,24 @@ func (d *decoder) checkS3(path string, s *S3) {
 	secret := s.SecretAccessKey != "" || d.failed[join(path, "secret_access_key")]
 	switch {
 	case secret && s.AccessKeyID == "" && !d.failed[join(path, "access_key_id")]:
-		d.problemAt(join(path, "access_key_id"), "missing; want it where secret_access_key is given")
+		d.problemAt(join(path, "access_key_id"), "missing; secret_access_key requires it")
 	case s.AccessKeyID != "" && !secret:
-		d.problemAt(join(path, "secret_access_key"), "missing; want secret_access_key or secret_access_key_file where access_key_id is given")
+		d.problemAt(join(path, "secret_access_key"), "missing; access_key_id requires secret_access_key or secret_access_key_file")
 	case s.SessionToken != "" && !secret:
-		d.problemAt(d.secretPath(path, "session_token"), "is not used alone; want access_key_id and secret_access_key with it")
+		d.problemAt(d.secretPath(path, "session_token"), "is not used alone; set access_key_id and secret_access_key too")
 	case s.AccessKeyID != "" && s.Profile != "":
-		d.problemAt(join(path, "profile"), "access_key_id is given too; want one of the two")
+		d.problemAt(join(path, "profile"), "access_key_id is also set; set only one of them")
 	}
 	if s.ExternalID != "" && s.RoleARN == "" && !d.failed[join(path, "role_arn")] {
-		d.problemAt(join(path, "external_id"), "is not used without role_arn; want both")
+		d.problemAt(join(path, "external_id"), "is not used without role_arn; set both")
 	}
 	if s.Encryption == EncryptionKMS || d.failed[join(path, "encryption")] {
 		return
 	}
 	if s.KMSKey != "" {
-		d.problemAt(join(path, "kms_key"), "is not used with encryption %s; want encryption: kms", s.Encryption)
+		d.problemAt(join(path, "kms_key"), "is not used with encryption %s; set encryption: kms", s.Encryption)
 	}
 	if s.BucketKey {
-		d.problemAt(join(path, "bucket_key"), "is not used with encryption %s; want encryption: kms", s.Encryption)
+		d.problemAt(join(path, "bucket_key"), "is not used with encryption %s; set encryption: kms", s.Encryption)
 	}
 }

@@ -36,7 +36,7 @@ func set(v reflect.Value, text string, f field) error {
 		case "false", "False", "FALSE":
 			*p = false
 		default:
-			return errors.New("is neither")
+			return errors.New("is not a boolean")
 		}
 		return nil
 	case *int:
@@ -51,10 +51,10 @@ func set(v reflect.Value, text string, f field) error {
 		return nil
 	}
 	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
-		return errors.New("is not known")
+		return errors.New("is not valid")
 	}
 	if f.pattern != nil && !f.pattern.MatchString(text) {
-		return errors.New("does not fit")
+		return errors.New("is not valid")
 	}
 	v.SetString(text)
 	return nil

@@ -96,7 +96,7 @@ func readFile(path string, limit int64) (data []byte, mode fs.FileMode, err erro
 		return nil, 0, withoutPath(err)
 	}
 	if int64(len(data)) > limit {
-		return nil, 0, fmt.Errorf("more than %d KiB", limit>>10)
+		return nil, 0, fmt.Errorf("larger than %d KiB", limit>>10)
 	}
 	return data, info.Mode().Perm(), nil
 }

@@ -140,8 +140,8 @@ func TestSecretFile(t *testing.T) {
 		"device":       {os.DevNull, "cannot read the file: not a regular file"},
 		"empty":        {write("f", ""), "cannot read the file: the file is empty"},
 		"newlines":     {write("g", "\n\n"), "cannot read the file: the file is empty"},
-		"too large":    {write("h", strings.Repeat("x", 64<<10+1)), "cannot read the file: more than 64 KiB"},
-		"two newlines": {write("i", "tok\n\n"), "has blanks or characters that no HTTP header can carry"},
+		"too large":    {write("h", strings.Repeat("x", 64<<10+1)), "cannot read the file: larger than 64 KiB"},
+		"two newlines": {write("i", "tok\n\n"), "has spaces or characters that an HTTP header cannot carry"},
 	} {
 		_, err := load(test.file)
 		if want := "config.yaml:6:19: sources.s.auth.token_file: " + test.want; err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -35,7 +35,7 @@ func (d *decoder) checkState(path string, s *State, sink Sink) {
 	own := d.given(join(path, "s3"))
 	if s.URL == "" && !d.failed[path] && !d.failed[join(path, "url")] {
 		if own {
-			d.problemAt(join(path, "s3"), "is not used without url, since state is then in the sink; want s3 in the sink, or url")
+			d.problemAt(join(path, "s3"), "is not used without url, because the state is then in the sink; set s3 in the sink, or add url")
 		}
 		s.URL, s.S3 = sink.URL, sink.S3
 		return
@@ -55,7 +55,7 @@ func (d *decoder) checkPlace(path, text string, s3 *S3) string {
 	place := d.checkPlaceURL(join(path, "url"), text)
 	s3Path := join(path, "s3")
 	if d.given(s3Path) && text != "" && !d.failed[s3Path] && !d.failed[join(path, "url")] && !onS3(place) {
-		d.problemAt(s3Path, "is not used with a folder; want a url of s3://bucket/prefix, or no s3")
+		d.problemAt(s3Path, "is not used with a folder; use a url of s3://bucket/prefix, or remove s3")
 	}
 	d.checkS3(s3Path, s3)
 	return place
@@ -64,7 +64,7 @@ func (d *decoder) checkPlace(path, text string, s3 *S3) string {
 // checkPlaceURL resolves a relative path against the folder of the config file, and returns a
 // URL without a slash at its end.
 func (d *decoder) checkPlaceURL(path, text string) string {
-	const want = "; want a path, file:///path or s3://bucket/prefix"
+	const want = "; expected a path, file:///path or s3://bucket/prefix"
 	if text == "" || d.failed[path] {
 		return text
 	}
@@ -72,9 +72,9 @@ func (d *decoder) checkPlaceURL(path, text string) string {
 	if !strings.HasSuffix(first, ":") {
 		switch {
 		case first == "~":
-			d.problemAt(path, "begins with ~, which only a shell knows; want ${HOME}/path")
+			d.problemAt(path, "begins with ~, which only a shell expands; use ${HOME}/path")
 		case strings.Contains(first, ":"):
-			d.problemAt(path, "has a : before the first slash, as a URL has"+want+" (./name:with-colon for a path)")
+			d.problemAt(path, "has a : before the first slash, like a URL"+want+" (for a path, write ./name:with-colon)")
 		case !filepath.IsAbs(text):
 			return filepath.Join(d.dir, text)
 		}
@@ -85,17 +85,17 @@ func (d *decoder) checkPlaceURL(path, text string) string {
 	case err != nil || u.Opaque != "":
 		d.problemAt(path, "not a URL"+want)
 	case u.Scheme != "file" && u.Scheme != "s3":
-		d.problemAt(path, "the scheme is not known"+want)
+		d.problemAt(path, "has an unknown scheme"+want)
 	case u.User != nil || strings.ContainsAny(text, "?#"):
-		d.problemAt(path, "has a user name, ? or # in it"+want)
+		d.problemAt(path, "contains a user name, ? or #"+want)
 	case u.Scheme == "file" && (u.Host != "" && u.Host != "localhost" || len(u.Path) < 2):
-		d.problemAt(path, "names no folder of this machine; want three slashes: file:///path")
+		d.problemAt(path, "names no folder on this machine; write three slashes: file:///path")
 	case u.Scheme == "file":
 		return filepath.FromSlash(u.Path)
 	case !isBucket(u.Host):
-		d.problemAt(path, "names no bucket; want s3://bucket/prefix, a bucket having 3 to 63 of a-z, 0-9, - and .")
+		d.problemAt(path, "names no valid bucket; expected s3://bucket/prefix, with a bucket of 3 to 63 of a-z, 0-9, - and .")
 	case strings.Contains(strings.TrimPrefix(u.Path, "/"), "//") || strings.HasPrefix(u.Path, "//"):
-		d.problemAt(path, "has an empty name between two slashes; want s3://bucket/prefix")
+		d.problemAt(path, "has an empty name between two slashes; expected s3://bucket/prefix")
 	default:
 		return strings.TrimRight(text, "/")
 	}

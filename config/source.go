@@ -80,12 +80,12 @@ func (d *decoder) checkSource(path string, s *Source) {
 	s.FHIR = d.checkBase(join(path, "fhir"), s.FHIR, s.AllowHTTP)
 	for _, operation := range []Operation{OperationExport, OperationDaVinci} {
 		if strings.Contains(s.FHIR, string(operation)) {
-			d.problemAt(join(path, "fhir"), "has %s in it; want the base URL, to which %s is appended", operation, operation)
+			d.problemAt(join(path, "fhir"), "contains %s; expected the base URL, to which %s is appended", operation, operation)
 		}
 	}
 	d.checkAuth(join(path, "auth"), &s.Auth, s.AllowHTTP)
 	if s.Auth.OneUpUserID == oneUpAll && s.Auth.Type == AuthOneUpHeaders && s.Method == "POST" {
-		d.problemAt(join(path, "method"), "1upHealth takes nothing but GET with oneup_user_id client; want GET")
+		d.problemAt(join(path, "method"), "1upHealth accepts only GET with oneup_user_id client; use GET")
 	}
 	for key, origins := range map[string][]string{"token_origins": s.TokenOrigins, "file_hosts": s.FileHosts} {
 		for i, origin := range origins {
@@ -98,14 +98,14 @@ func (d *decoder) checkSource(path string, s *Source) {
 	d.checkProxy(d.secretPath(path, "proxy"), s.Proxy)
 	poll := join(path, "poll")
 	if s.Poll.Min > s.Poll.Max && !d.failed[join(poll, "max")] {
-		d.problemAt(join(poll, "min"), "is longer than max; want at most that (5m where max is left out)")
+		d.problemAt(join(poll, "min"), "is longer than max (5m if left out); lower min, or raise max")
 	}
 }
 
 func (d *decoder) checkTLS(path string, t *TLS) {
 	for _, pair := range [][2]string{{"client_cert", "client_key"}, {"client_key", "client_cert"}} {
 		if d.given(join(path, pair[0])) && !d.given(join(path, pair[1])) {
-			d.problemAt(join(path, pair[1]), "missing; want it where %s is given", pair[0])
+			d.problemAt(join(path, pair[1]), "missing; %s requires it", pair[0])
 		}
 	}
 	t.ClientCert, t.ClientKey, t.CA = d.resolved(t.ClientCert), d.resolved(t.ClientKey), d.resolved(t.CA)
@@ -128,7 +128,7 @@ func (d *decoder) checkProxy(path string, proxy Secret) {
 	u, err := url.Parse(proxy.Reveal())
 	known := err == nil && slices.Contains([]string{"http", "https", "socks5"}, u.Scheme)
 	if !known || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		d.problemAt(path, "not the URL of a proxy; want http://, https:// or socks5://host:port")
+		d.problemAt(path, "not a proxy URL; expected http://, https:// or socks5://host:port")
 	}
 }
 
@@ -146,7 +146,7 @@ func (d *decoder) checkBase(path, text string, allowHTTP bool) string {
 		return text
 	}
 	if strings.Contains(text, "?") {
-		d.problemAt(path, "has a ?; want the base URL alone")
+		d.problemAt(path, "has a ?; expected only the base URL")
 		return text
 	}
 	return strings.TrimRight(text, "/")
@@ -162,19 +162,19 @@ func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
 	fault := ""
 	switch {
 	case err != nil || strings.ContainsAny(text, " \t\r\n\\"):
-		fault = "not a URL; want https://host/path"
+		fault = "not a URL; expected https://host/path"
 	case u.Scheme != "https" && u.Scheme != "http":
-		fault = "does not begin with https://; want https://host/path"
+		fault = "does not begin with https://; expected https://host/path"
 	case u.Hostname() == "":
-		fault = "has no host; want https://host/path"
+		fault = "has no host; expected https://host/path"
 	case strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
-		fault = "has other letters than ASCII in its host; want it as DNS has it, beginning with xn--"
+		fault = "has non-ASCII letters in its host; write the host as in DNS, beginning with xn--"
 	case u.User != nil:
-		fault = "has a user name or password in it; want them in auth, or nowhere"
+		fault = "contains a user name or password; move them to auth, or remove them"
 	case u.Fragment != "" || strings.Contains(text, "#"):
-		fault = "has a #; want a URL without one"
+		fault = "has a #; expected a URL without one"
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
-		fault = "is not encrypted; want https://, or allow_http: true (a key of sources and of s3)"
+		fault = "is not encrypted; use https://, or set allow_http: true (a key of sources and of s3)"
 	}
 	if fault != "" {
 		d.problemAt(path, "%s", fault)
