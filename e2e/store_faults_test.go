@@ -359,6 +359,6 @@ func TestStoreAnswersThatAreAllLost(t *testing.T) {
 			t.Errorf("%s does not fail", name)
 			continue
 		}
-		wantStoreError(t, err, o, "AccessDenied", "give whoever asks the right s3:")
+		wantStoreError(t, err, o, "AccessDenied", "allow these credentials s3:")
 	}
 }

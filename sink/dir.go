@@ -45,12 +45,12 @@ const (
 func OpenDir(name string) (*Dir, error) {
 	failed := func(err error) error {
 		e := &Error{Doing: "preparing the output folder", Where: name, Err: bare(err),
-			Hint: "choose a folder that this user may create and write to"}
+			Hint: "choose a folder that this user can create and write to"}
 		switch {
 		case isFull(err):
 			e.Hint = hintFull
 		case errors.Is(err, errApart):
-			e.Hint = "mount the volume over the whole folder; what runs note can be elsewhere (state.url)"
+			e.Hint = "mount the volume over the whole folder; to keep only the state elsewhere, set state.url"
 		}
 		return e
 	}
@@ -107,7 +107,7 @@ func (d *Dir) proveWritable() error {
 	return errors.Join(err, probe.Abort(context.Background()))
 }
 
-var errApart = errors.New("_fhirkiln in it is another volume, from which no file can be renamed into it")
+var errApart = errors.New("its folder _fhirkiln is on another volume, so files cannot be renamed out of it")
 
 // Close releases the folder.
 func (d *Dir) Close() error {
@@ -199,7 +199,7 @@ func (d *Dir) holds(name string, size int64) (bool, error) {
 	case err != nil:
 		return false, err
 	case !isPart(info, size):
-		return false, fmt.Errorf("another file is there, or it is damaged: it has %d bytes, not %d", info.Size(), size)
+		return false, fmt.Errorf("a different or damaged file is already there: it has %d bytes, not %d", info.Size(), size)
 	}
 	return true, nil
 }
@@ -221,7 +221,7 @@ func (d *Dir) Open(ctx context.Context, key string) (Reader, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("it is not a file: %w", fs.ErrNotExist)
+		err = fmt.Errorf("not a regular file: %w", fs.ErrNotExist)
 	}
 	if err != nil {
 		f.Close()
@@ -266,17 +266,17 @@ func (d *Dir) failed(doing, key string, err error) error {
 	case errors.Is(err, ErrChanged):
 		// No hint: only the caller knows what this means.
 	case errors.Is(err, ErrLocked):
-		e.Hint = "wait until the other process has ended"
+		e.Hint = "wait until the other process ends"
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
-		e.Hint = "choose a folder on a file system with locks (flock)"
+		e.Hint = "choose a folder on a file system that supports locks (flock)"
 	case isFull(err):
 		e.Hint = hintFull
 	case errors.Is(err, syscall.EFBIG):
-		e.Hint = "raise this user's limit on the size of files (ulimit -f), or choose another folder"
+		e.Hint = "raise this user's file size limit (ulimit -f), or choose another folder"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		e.Hint = "give this user the right to write there, or choose another folder"
+		e.Hint = "allow this user to write there, or choose another folder"
 	default:
-		e.Hint = "check the disk and that nobody else changes this folder, or choose another one"
+		e.Hint = "check the disk, and that nothing else changes this folder, or choose another one"
 	}
 	return e
 }

@@ -48,7 +48,7 @@ func TestOpenDirFails(t *testing.T) {
 				d.Close()
 				t.Fatal("OpenDir does not fail")
 			}
-			wantError(t, err, "preparing the output folder in "+tt.folder+": "+tt.why, tt.folder)
+			wantError(t, err, "preparing the output folder: "+tt.folder+": "+tt.why, tt.folder)
 			if e := new(sink.Error); errors.As(err, &e) && e.Hint == "" {
 				t.Error("there is no hint")
 			}
@@ -92,28 +92,28 @@ func TestDirErrors(t *testing.T) {
 		name, key, text string
 		do              func(key string) error
 	}{
-		{"Publish what is not staged", "x/y.parquet", "publishing a part in " + in("x/y.parquet") + ": the part is not staged",
+		{"Publish what is not staged", "x/y.parquet", "publishing a part: " + in("x/y.parquet") + ": the part is not staged",
 			func(key string) error { return d.Publish(ctx, sink.Receipt{Key: key, Size: 1}) }},
-		{"Publish over another file", "folder/file.parquet", "publishing a part in " + in("folder/file.parquet") + ": another file is there, or it is damaged: it has 7 bytes, not 3",
+		{"Publish over another file", "folder/file.parquet", "publishing a part: " + in("folder/file.parquet") + ": a different or damaged file is already there: it has 7 bytes, not 3",
 			func(key string) error {
 				r := stage(t, d, key, "new")
 				return errors.Join(d.Publish(ctx, r), d.Abort(ctx, r))
 			}},
-		{"Publish over a folder", "folder", "publishing a part in " + in("folder") + ": another file is there",
+		{"Publish over a folder", "folder", "publishing a part: " + in("folder") + ": a different or damaged file is already there",
 			func(key string) error { return d.Publish(ctx, sink.Receipt{Key: key, Size: 4096}) }},
-		{"Publish below a file", "folder/file.parquet/x", "publishing a part in " + in("folder/file.parquet/x") + ": not a directory",
+		{"Publish below a file", "folder/file.parquet/x", "publishing a part: " + in("folder/file.parquet/x") + ": not a directory",
 			func(key string) error { return d.Publish(ctx, sink.Receipt{Key: key}) }},
-		{"Put over a folder", "folder", "writing a file in " + in("folder") + ": ",
+		{"Put over a folder", "folder", "writing a file: " + in("folder") + ": ",
 			func(key string) error { return d.Put(ctx, key, []byte("x")) }},
-		{"Put below a file", "folder/file.parquet/x", "writing a file in " + in("folder/file.parquet/x") + ": not a directory",
+		{"Put below a file", "folder/file.parquet/x", "writing a file: " + in("folder/file.parquet/x") + ": not a directory",
 			func(key string) error { return d.Put(ctx, key, []byte("x")) }},
-		{"Open what is not there", "x/y.parquet", "opening a file in " + in("x/y.parquet") + ": no such file or directory",
+		{"Open what is not there", "x/y.parquet", "opening a file: " + in("x/y.parquet") + ": no such file or directory",
 			func(key string) error { _, err := d.Open(ctx, key); return err }},
-		{"Open a folder", "folder", "opening a file in " + in("folder") + ": it is not a file",
+		{"Open a folder", "folder", "opening a file: " + in("folder") + ": not a regular file",
 			func(key string) error { _, err := d.Open(ctx, key); return err }},
-		{"Abort below a file", "folder/file.parquet/x", "removing a part in " + in("folder/file.parquet/x") + ": not a directory",
+		{"Abort below a file", "folder/file.parquet/x", "removing a part: " + in("folder/file.parquet/x") + ": not a directory",
 			func(key string) error { return d.Abort(ctx, sink.Receipt{Key: key}) }},
-		{"Stage a name that is too long", strings.Repeat("x", 300), "creating a part in " + in(strings.Repeat("x", 300)) + ": file name too long",
+		{"Stage a name that is too long", strings.Repeat("x", 300), "creating a part: " + in(strings.Repeat("x", 300)) + ": file name too long",
 			func(key string) error { _, err := d.Stage(ctx, key); return err }},
 	} {
 		err := tt.do(tt.key)

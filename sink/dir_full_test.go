@@ -40,7 +40,7 @@ func TestFullDisk(t *testing.T) {
 	if n != 0 || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Write: %d, %v", n, err)
 	}
-	want := "writing a part in " + filepath.Join(root, "a/p.parquet") + ": no space left on device"
+	want := "writing a part: " + filepath.Join(root, "a/p.parquet") + ": no space left on device"
 	if err == nil || err.Error() != want {
 		t.Errorf("the error is %q, want %q", err, want)
 	}
@@ -73,10 +73,10 @@ func TestHints(t *testing.T) {
 	}{
 		{syscall.ENOSPC, "make room"},
 		{syscall.EDQUOT, "make room"},
-		{syscall.EACCES, "the right to write"},
-		{syscall.EPERM, "the right to write"},
-		{syscall.EROFS, "the right to write"},
-		{syscall.EFBIG, "limit on the size of files"},
+		{syscall.EACCES, "allow this user to write"},
+		{syscall.EPERM, "allow this user to write"},
+		{syscall.EROFS, "allow this user to write"},
+		{syscall.EFBIG, "file size limit"},
 		{syscall.EIO, "check the disk"},
 	} {
 		err := d.failed("writing a part", "a/p.parquet", &fs.PathError{Op: "write", Path: "/lake/a/p.parquet", Err: tt.err})

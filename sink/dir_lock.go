@@ -63,7 +63,7 @@ func (d *Dir) waitLock(ctx context.Context, name string) (unlock func(), err err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for another process that writes it: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("waiting for another process that is writing it: %w", context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}

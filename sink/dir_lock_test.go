@@ -46,7 +46,7 @@ func wantLocked(t *testing.T, d *sink.Dir) {
 	if !errors.Is(err, sink.ErrLocked) {
 		t.Fatal(err)
 	}
-	wantError(t, err, "locking in "+filepath.Join(d.String(), lockKey)+": another process has locked it", d.String())
+	wantError(t, err, "locking: "+filepath.Join(d.String(), lockKey)+": another process has locked it", d.String())
 	if e := new(sink.Error); errors.As(err, &e) && e.Hint == "" {
 		t.Error("there is no hint")
 	}

@@ -106,7 +106,7 @@ func (d *Dir) remove(name string) error {
 // back after a power cut.
 func (d *Dir) removedFrom(folder string) error {
 	if err := d.sync(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return d.failed("removing from a folder", folder, err)
+		return d.failed("removing files from a folder", folder, err)
 	}
 	d.prune(folder)
 	return nil

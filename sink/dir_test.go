@@ -184,7 +184,7 @@ func TestPublishRefusesADamagedPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := openDir(t, root).Publish(t.Context(), r)
-	wantError(t, err, "publishing a part in "+filepath.Join(root, r.Key)+": another file is there, or it is damaged: it has 9 bytes, not 10", root)
+	wantError(t, err, "publishing a part: "+filepath.Join(root, r.Key)+": a different or damaged file is already there: it has 9 bytes, not 10", root)
 	if err := d.Abort(t.Context(), r); err != nil {
 		t.Error(err)
 	}

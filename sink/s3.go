@@ -137,21 +137,21 @@ func (o S3Options) withDefaults() (S3Options, error) {
 	}
 	switch {
 	case o.Bucket == "":
-		return o, errors.New("it has no bucket")
+		return o, errors.New("no bucket is given")
 	case o.Prefix != "" && path.Clean(o.Prefix) != o.Prefix:
-		return o, fmt.Errorf("the prefix %q has empty or dotted folders", o.Prefix)
+		return o, fmt.Errorf("the prefix %q has empty, . or .. folders", o.Prefix)
 	case o.ChunkBytes < minChunkBytes:
-		return o, fmt.Errorf("chunks of %d bytes: 5 MiB is the least", o.ChunkBytes)
+		return o, fmt.Errorf("chunks of %d bytes are too small: the minimum is 5 MiB", o.ChunkBytes)
 	case o.Concurrency < 0, o.UploadBytes < 0, o.Attempts < 0, o.MaxBackoff < 0, o.Silence < 0:
-		return o, errors.New("a number is negative")
+		return o, errors.New("an option is negative")
 	case o.Checksums != ChecksumsAuto && o.Checksums != ChecksumsAlways && o.Checksums != ChecksumsRequired:
-		return o, fmt.Errorf("checksums are always or required, not %q", o.Checksums)
+		return o, fmt.Errorf("unknown checksums %q: expected always or required", o.Checksums)
 	case o.Encryption != "" && o.Encryption != EncryptionS3 && o.Encryption != EncryptionKMS:
-		return o, fmt.Errorf("encryption is %s or %s, not %q", EncryptionS3, EncryptionKMS, o.Encryption)
+		return o, fmt.Errorf("unknown encryption %q: expected %s or %s", o.Encryption, EncryptionS3, EncryptionKMS)
 	case o.Encryption != EncryptionKMS && (o.KMSKey != "" || o.BucketKey):
-		return o, fmt.Errorf("a KMS key is for the encryption %s alone", EncryptionKMS)
+		return o, fmt.Errorf("a KMS key or bucket key is used only with encryption %s", EncryptionKMS)
 	case (o.AccessKeyID == "") != (o.SecretAccessKey == ""):
-		return o, errors.New("of an access key, id and secret belong together")
+		return o, errors.New("an access key needs both its id and its secret")
 	}
 	return o, nil
 }

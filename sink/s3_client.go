@@ -35,7 +35,7 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 	cfg, err := o.awsConfig(ctx, s)
 	if err != nil {
 		return &Error{Doing: doing, Where: s.String(), Err: briefly(err),
-			Hint: "check what the environment says of AWS (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
+			Hint: "check the AWS settings in the environment (AWS_PROFILE, ~/.aws/config, AWS_CA_BUNDLE)"}
 	}
 	if o.Endpoint == "" { // an endpoint in the options is the caller's responsibility
 		s.warnOfPlainHTTP(aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint))
@@ -63,7 +63,7 @@ func (s *S3) connect(ctx context.Context, o S3Options) error {
 		if moved || right == "" || right == cfg.Region {
 			return s.failed(ctx, doing, "", err)
 		}
-		s.log.Info("the bucket is in another region than was said", "bucket", s.bucket, "said", cfg.Region, "region", right)
+		s.log.Info("the bucket is in another region than configured", "bucket", s.bucket, "said", cfg.Region, "region", right)
 		cfg.Region = right
 	}
 }
@@ -78,7 +78,7 @@ func (s *S3) warnOfPlainHTTP(endpoint string) {
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.IsLoopback() {
 		return
 	}
-	s.log.Warn("the store's endpoint, which the environment sets, is not encrypted: what is written there can be read on the way", "endpoint", u.Scheme+"://"+u.Host)
+	s.log.Warn("the endpoint set in the environment is not encrypted: what is written there can be read in transit", "endpoint", u.Scheme+"://"+u.Host)
 }
 
 // login gets credentials up front, so that failing to get them is told apart from a refusal
@@ -97,14 +97,14 @@ func (s *S3) login(ctx context.Context, cfg aws.Config) error {
 	e := &Error{Doing: "getting credentials", Where: s.String(), Err: briefly(err), Hint: hintLogin}
 	switch {
 	case operationOf(err).ServiceID == "ec2imds": // where the SDK looks last
-		e.Err = errors.New("there are none")
+		e.Err = errors.New("none found")
 	case isExpired(err):
 		e.Hint = hintExpired
 	}
 	return e
 }
 
-const hintLogin = "say who is asking: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE (aws sso login?), or a role of the pod or machine that it runs on"
+const hintLogin = "provide credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE (aws sso login?), or a role of the pod or machine that fhirkiln runs on"
 
 // awsConfig returns the environment's configuration, overridden by the options.
 func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
@@ -117,7 +117,7 @@ func (o S3Options) awsConfig(ctx context.Context, s *S3) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) {
-			o.Log.Debug("the AWS SDK says: " + fmt.Sprintf(format, v...))
+			o.Log.Debug("AWS SDK: " + fmt.Sprintf(format, v...))
 		})),
 		config.WithRetryer(o.retryer),
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),

@@ -105,7 +105,7 @@ func isNoUpload(err error) bool { return codeOf(err) == "NoSuchUpload" }
 // isRefused reports whether a condition failed: the object is at another version.
 func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
 
-const hintExpired = "the credentials have expired: get new ones (aws sso login, a new session token)"
+const hintExpired = "the credentials have expired: get new ones (aws sso login, or a new session token)"
 
 func isExpired(err error) bool {
 	switch codeOf(err) {
@@ -134,24 +134,24 @@ var rights = map[string]string{
 func (s *S3) hint(err error) string {
 	switch code := codeOf(err); {
 	case code == "NoSuchBucket":
-		return "create the bucket, or correct its name (sink.url); whoever asks may also be in another account than is meant"
+		return "create the bucket, or correct its name (sink.url); the credentials may also belong to another account"
 	case code == "PermanentRedirect", code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
 		if region := regionOf(err); region != "" {
-			return "the bucket is in region " + region + ": say so (sink.region)"
+			return "the bucket is in region " + region + ": set sink.s3.region"
 		}
-		return "say in which region the bucket is (sink.region), or at which endpoint (sink.endpoint)"
+		return "set the bucket's region (sink.s3.region) or endpoint (sink.s3.endpoint)"
 	case strings.HasPrefix(code, "KMS."), strings.Contains(err.Error(), "kms:"):
-		return "check that the KMS key is there, enabled and in the bucket's region (sink.kms_key), and give whoever asks kms:GenerateDataKey and kms:Decrypt on it"
+		return "check that the KMS key exists, is enabled and is in the bucket's region (sink.s3.kms_key), and allow these credentials kms:GenerateDataKey and kms:Decrypt on it"
 	case isExpired(err):
 		return hintExpired
 	case code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "InvalidToken", code == "InvalidClientTokenId", code == "UnrecognizedClientException":
-		return "check the access key, its secret and its session token, and that they are this store's"
+		return "check the access key, its secret and its session token, and that they belong to this store"
 	case code == "RequestTimeTooSkewed", code == "RequestExpired":
-		return "set this machine's clock"
+		return "correct this machine's clock"
 	case code == "SlowDown", code == "ServiceUnavailable", code == "InternalError":
-		return "the store is overloaded or ill: start again later"
+		return "the store is overloaded or failing: run again later"
 	case code == "NotImplemented", code == "XAmzContentSHA256Mismatch", code == "XAmzContentChecksumMismatch", code == "InvalidDigest":
-		return "the store may not know S3's newer checksums: try sink.checksums: required"
+		return "the store may not support S3's newer checksums: try sink.s3.checksums: required"
 	case statusOf(err) == http.StatusForbidden:
 		return s.hintForbidden(err)
 	}
@@ -178,9 +178,9 @@ func (s *S3) hintForbidden(err error) string {
 	case "s3:ListBucket", "s3:ListBucketMultipartUploads":
 		on = s.bucket
 	case "s3:GetObject":
-		right += " (and s3:ListBucket, without which what is missing looks forbidden)"
+		right += " (and s3:ListBucket, without which missing objects look forbidden)"
 	}
-	return fmt.Sprintf("give whoever asks the right %s on arn:aws:s3:::%s", right, on)
+	return fmt.Sprintf("allow these credentials %s on arn:aws:s3:::%s", right, on)
 }
 
 func hintNetwork(err error) string {
@@ -194,15 +194,15 @@ func hintNetwork(err error) string {
 	var without noConditions
 	switch {
 	case errors.As(err, &without):
-		return "use a store that has S3's conditional writes, and no cache or gateway in front of it that loses their headers"
+		return "use a store that supports S3's conditional writes, without a cache or gateway in front of it that drops their headers"
 	case errors.As(err, &authority):
-		return "name the file of the authority that signed the store's certificate (AWS_CA_BUNDLE)"
+		return "set AWS_CA_BUNDLE to the file of the authority that signed the store's certificate"
 	case errors.As(err, &hostname), errors.As(err, &invalid):
-		return "the store's certificate is not for this host or not valid: check the endpoint (sink.endpoint) and sink.path_style"
+		return "the store's certificate is invalid or not for this host: check the endpoint (sink.s3.endpoint) and sink.s3.path_style"
 	case errors.As(err, &op), errors.As(err, &network):
-		return "check the endpoint (sink.endpoint), name resolution, proxy and firewall"
+		return "check the endpoint (sink.s3.endpoint), name resolution, proxy and firewall"
 	case errors.Is(err, ErrChanged):
 		return ""
 	}
-	return "check the store and what it logs"
+	return "check the store and its logs"
 }

@@ -39,7 +39,7 @@ func plain(method string) func(*http.Request) bool {
 // OpenS3 says what is wrong before a run starts, with a hint.
 func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	const bucket = "opening the bucket in s3://lake/some/folder: "
+	const bucket = "opening the bucket: s3://lake/some/folder: "
 	for _, tt := range []struct {
 		name   string
 		before func(http.ResponseWriter, *http.Request) bool
@@ -57,40 +57,40 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 		{"clock", refuse(every, 403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
 			bucket + "RequestTimeTooSkewed: ", "clock"},
 		{"overloaded", refuse(every, 503, "SlowDown", "Please reduce your request rate."),
-			bucket + "SlowDown: ", "start again later"},
+			bucket + "SlowDown: ", "run again later"},
 		{"wrong endpoint", refuse(every, 301, "PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint."),
-			bucket + "PermanentRedirect: ", "sink.region"},
+			bucket + "PermanentRedirect: ", "sink.s3.region"},
 		{"may not list", refuse(has("GET", "list-type"), 403, "AccessDenied", "Access Denied"),
-			bucket + "AccessDenied: Access Denied (", "the right s3:ListBucket on arn:aws:s3:::lake"},
+			bucket + "AccessDenied: Access Denied (", "these credentials s3:ListBucket on arn:aws:s3:::lake"},
 		{"may not write", refuse(plain("PUT"), 403, "AccessDenied", "Access Denied"),
-			"changing a file in s3://lake/some/folder/_fhirkiln/probe.json: AccessDenied", "the right s3:PutObject on arn:aws:s3:::lake/some/folder/*"},
+			"changing a file: s3://lake/some/folder/_fhirkiln/probe.json: AccessDenied", "these credentials s3:PutObject on arn:aws:s3:::lake/some/folder/*"},
 		{"may not read", refuse(plain("GET"), 403, "AccessDenied", "Access Denied"),
-			"reading a file in s3://lake/some/folder/_fhirkiln/probe.json: AccessDenied", "the right s3:GetObject"},
+			"reading a file: s3://lake/some/folder/_fhirkiln/probe.json: AccessDenied", "these credentials s3:GetObject"},
 		{"may not remove", refuse(plain("DELETE"), 403, "AccessDenied", "Access Denied"),
-			"removing a part in s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "the right s3:DeleteObject"},
+			"removing a part: s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "these credentials s3:DeleteObject"},
 		{"may not begin uploads", refuse(has("POST", "uploads"), 403, "AccessDenied", "Access Denied"),
-			"creating a part in s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "the right s3:PutObject"},
+			"creating a part: s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "these credentials s3:PutObject"},
 		{"may not list chunks", refuse(has("GET", "uploadId"), 403, "AccessDenied", "Access Denied"),
-			"confirming a part in s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "the right s3:ListMultipartUploadParts"},
+			"confirming a part: s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "these credentials s3:ListMultipartUploadParts"},
 		{"may not list uploads", refuse(has("GET", "uploads"), 403, "AccessDenied", "Access Denied"),
-			"removing a part in s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "the right s3:ListBucketMultipartUploads on arn:aws:s3:::lake"},
+			"removing a part: s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied", "these credentials s3:ListBucketMultipartUploads on arn:aws:s3:::lake"},
 		{"no KMS key", refuse(plain("PUT"), 400, "KMS.NotFoundException", "Key 'arn:aws:kms:eu-central-1:1:key/x' does not exist"),
-			"changing a file in s3://lake/some/folder/_fhirkiln/probe.json: KMS.NotFoundException: Key 'arn", "KMS key"},
+			"changing a file: s3://lake/some/folder/_fhirkiln/probe.json: KMS.NotFoundException: Key 'arn", "KMS key"},
 		{"no right on the KMS key", refuse(has("PUT", "uploadId"), 403, "AccessDenied", "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:GenerateDataKey on this resource"),
-			"writing a part in s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied: User: arn", "kms:GenerateDataKey and kms:Decrypt"},
+			"writing a part: s3://lake/some/folder/_fhirkiln/probe.part: AccessDenied: User: arn", "kms:GenerateDataKey and kms:Decrypt"},
 		{"no conditions at all", func(_ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Del("If-Match")
 			r.Header.Del("If-None-Match")
 			return false
-		}, "trying conditional writes in s3://lake/some/folder/_fhirkiln/probe.json: the store ignores If-None-Match: *", "conditional writes"},
+		}, "testing conditional writes: s3://lake/some/folder/_fhirkiln/probe.json: the store ignores If-None-Match: *", "conditional writes"},
 		{"no If-Match", func(_ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Del("If-Match")
 			return false
-		}, "trying conditional writes in s3://lake/some/folder/_fhirkiln/probe.json: the store ignores If-Match", "conditional writes"},
+		}, "testing conditional writes: s3://lake/some/folder/_fhirkiln/probe.json: the store ignores If-Match", "conditional writes"},
 		{"not the SDK's checksums", refuse(plain("PUT"), 501, "NotImplemented", "A header you provided implies functionality that is not implemented."),
-			"changing a file in s3://lake/some/folder/_fhirkiln/probe.json: NotImplemented: ", "sink.checksums: required"},
+			"changing a file: s3://lake/some/folder/_fhirkiln/probe.json: NotImplemented: ", "sink.s3.checksums: required"},
 		{"no answer", func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) },
-			bucket + "EOF", "sink.endpoint"},
+			bucket + "EOF", "sink.s3.endpoint"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +192,7 @@ func TestS3GoesToTheBucketsRegion(t *testing.T) {
 		return true
 	})
 	_, err := sink.OpenS3(t.Context(), f.options())
-	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: PermanentRedirect", "us-west-2")
+	wantS3Error(t, err, "opening the bucket: s3://lake/some/folder: PermanentRedirect", "us-west-2")
 }
 
 // A conflict with another conditional write is not a failed condition.

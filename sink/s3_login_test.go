@@ -99,23 +99,23 @@ func TestS3WithoutCredentials(t *testing.T) {
 	o := f.options()
 	o.AccessKeyID, o.SecretAccessKey = "", ""
 	_, err := sink.OpenS3(t.Context(), o)
-	wantS3Error(t, err, "getting credentials in s3://lake/some/folder: there are none", "AWS_ACCESS_KEY_ID")
+	wantS3Error(t, err, "getting credentials: s3://lake/some/folder: none found", "AWS_ACCESS_KEY_ID")
 
 	var asked []string
 	t.Setenv("AWS_ENDPOINT_URL_STS", fakeSTS(t, &asked, "AccessDenied"))
 	o = f.options()
 	o.RoleARN = "arn:aws:iam::2:role/lake"
 	_, err = sink.OpenS3(t.Context(), o)
-	wantS3Error(t, err, "getting credentials in s3://lake/some/folder: AccessDenied: no (status 403, request REQUEST2)", "say who is asking")
+	wantS3Error(t, err, "getting credentials: s3://lake/some/folder: AccessDenied: no (status 403, request REQUEST2)", "provide credentials")
 
 	t.Setenv("AWS_ENDPOINT_URL_STS", fakeSTS(t, &asked, "ExpiredTokenException"))
 	_, err = sink.OpenS3(t.Context(), o)
-	wantS3Error(t, err, "getting credentials in s3://lake/some/folder: ExpiredTokenException", "have expired")
+	wantS3Error(t, err, "getting credentials: s3://lake/some/folder: ExpiredTokenException", "have expired")
 
 	o = f.options()
 	o.Profile, o.AccessKeyID, o.SecretAccessKey = "unknown", "", ""
 	_, err = sink.OpenS3(t.Context(), o)
-	wantS3Error(t, err, "opening the bucket in s3://lake/some/folder: failed to get shared config profile, unknown", "AWS_PROFILE")
+	wantS3Error(t, err, "opening the bucket: s3://lake/some/folder: failed to get shared config profile, unknown", "AWS_PROFILE")
 }
 
 // An unencrypted endpoint on another machine, set by the environment, gets a warning.

@@ -15,7 +15,7 @@ func TestS3OptionsAreChecked(t *testing.T) {
 		set  func(*sink.S3Options)
 	}{
 		{"no bucket", func(o *sink.S3Options) { o.Bucket = "" }},
-		{"dotted folders", func(o *sink.S3Options) { o.Prefix = "a/../b" }},
+		{"empty, . or .. folders", func(o *sink.S3Options) { o.Prefix = "a/../b" }},
 		{"5 MiB", func(o *sink.S3Options) { o.ChunkBytes = 5<<20 - 1 }},
 		{"negative", func(o *sink.S3Options) { o.Concurrency = -1 }},
 		{"negative", func(o *sink.S3Options) { o.UploadBytes = -1 }},
@@ -24,10 +24,10 @@ func TestS3OptionsAreChecked(t *testing.T) {
 		{"negative", func(o *sink.S3Options) { o.Silence = -1 }},
 		{"always or required", func(o *sink.S3Options) { o.Checksums = "never" }},
 		{"AES256 or aws:kms", func(o *sink.S3Options) { o.Encryption = "rot13" }},
-		{"aws:kms alone", func(o *sink.S3Options) { o.KMSKey = "key" }},
-		{"for the encryption ", func(o *sink.S3Options) { o.Encryption, o.BucketKey = sink.EncryptionS3, true }},
-		{"belong together", func(o *sink.S3Options) { o.SecretAccessKey = "" }},
-		{"belong together", func(o *sink.S3Options) { o.AccessKeyID = "" }},
+		{"only with encryption aws:kms", func(o *sink.S3Options) { o.KMSKey = "key" }},
+		{"only with encryption aws:kms", func(o *sink.S3Options) { o.Encryption, o.BucketKey = sink.EncryptionS3, true }},
+		{"both its id and its secret", func(o *sink.S3Options) { o.SecretAccessKey = "" }},
+		{"both its id and its secret", func(o *sink.S3Options) { o.AccessKeyID = "" }},
 	} {
 		o := fakeOptions("http://127.0.0.1:1")
 		test.set(&o)

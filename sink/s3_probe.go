@@ -42,7 +42,7 @@ func (s *S3) prove(ctx context.Context) error {
 
 // newProbe returns content for probeState. It never returns the same content twice.
 func newProbe() []byte {
-	const note = "fhirkiln tries here, before each run, that this store honours If-Match and If-None-Match. It may be removed."
+	const note = "Before each run, fhirkiln tests here that the store honors If-Match and If-None-Match. This object can be removed."
 	return fmt.Appendf(nil, "{\"note\": %q, \"nonce\": %q}\n", note, rand.Text())
 }
 
@@ -66,7 +66,7 @@ func (s *S3) proveConditions(ctx context.Context) error {
 	} {
 		_, err := s.Swap(ctx, probeState, newProbe(), tt.old)
 		if err == nil {
-			return s.failed(ctx, "trying conditional writes", probeState, noConditions(tt.header))
+			return s.failed(ctx, "testing conditional writes", probeState, noConditions(tt.header))
 		}
 		if !errors.Is(err, ErrChanged) {
 			return err
@@ -79,7 +79,7 @@ func (s *S3) proveConditions(ctx context.Context) error {
 type noConditions string
 
 func (e noConditions) Error() string {
-	return "the store ignores " + string(e) + ": two runs could not be kept apart"
+	return "the store ignores " + string(e) + ", so concurrent runs could not be kept apart"
 }
 
 // proveParts publishes an empty part and removes it. Processes that do so at the same time

@@ -17,7 +17,7 @@ import (
 
 var (
 	errNotStaged   = fmt.Errorf("the part is not staged: %w", fs.ErrNotExist)
-	errAnotherFile = errors.New("another file is there")
+	errAnotherFile = errors.New("a different file is already there")
 )
 
 // Publish makes a staged part visible under its key, by completing its upload.

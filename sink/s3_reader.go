@@ -178,7 +178,7 @@ func (r *s3Reader) fetch(p []byte, off int64) error {
 		Range:   aws.String(fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)),
 	}, func(out *s3.GetObjectOutput) error {
 		if got := aws.ToInt64(out.ContentLength); got != int64(len(p)) {
-			return fmt.Errorf("the store sent %d bytes for %d", got, len(p))
+			return fmt.Errorf("the store sent %d bytes instead of %d", got, len(p))
 		}
 		_, err := io.ReadFull(out.Body, p)
 		return err
@@ -207,7 +207,7 @@ func (s *S3) get(ctx context.Context, in *s3.GetObjectInput, read func(*s3.GetOb
 			return err
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("the answer was cut")
+			err = errors.New("the response was cut off")
 		}
 		s.log.Debug("reading a file again", "object", aws.ToString(in.Key), "error", briefly(err))
 		if err := sleep(ctx, pause); err != nil {

@@ -171,7 +171,7 @@ func (s *S3) abortUpload(ctx context.Context, key, upload string) error {
 		}
 		pause *= 2
 	}
-	return errors.New("its upload is still there after it was aborted")
+	return errors.New("the upload still exists after it was aborted")
 }
 
 // isGone reports whether an upload no longer exists. Stores differ in how they answer this.

@@ -194,7 +194,7 @@ func (s *s3Staging) upload(number int32, chunk *chunkBuffer) (etag, crc string, 
 		return "", "", err
 	}
 	if out.ETag == nil {
-		return "", "", errors.New("the store did not say the chunk's ETag")
+		return "", "", errors.New("the store returned no ETag for the chunk")
 	}
 	return *out.ETag, crc, nil
 }

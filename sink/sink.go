@@ -90,14 +90,14 @@ type Error struct {
 	Err   error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s in %s: %v", e.Doing, e.Where, e.Err) }
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Doing, e.Where, e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
 
 // check rejects keys that could escape the sink, and returns ctx's cause once ctx has ended.
 func check(ctx context.Context, key string) error {
 	if !fs.ValidPath(key) || key == "." {
-		return fmt.Errorf("sink: %q is not a key", key)
+		return fmt.Errorf("sink: %q is not a valid key", key)
 	}
 	return context.Cause(ctx)
 }

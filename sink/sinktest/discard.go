@@ -107,7 +107,7 @@ func testDiscardNeighbours(t *testing.T, open func() Sink) {
 	}
 	for key, r := range neighbours {
 		if err := s.Confirm(t.Context(), r); err != nil {
-			t.Errorf("%s went with its neighbour: %v", key, err)
+			t.Errorf("%s was discarded with its neighbor: %v", key, err)
 		}
 		publish(t, s, r)
 	}
@@ -162,7 +162,7 @@ func testStaged(t *testing.T, open func() Sink) {
 
 	enough := errors.New("enough")
 	if err := s.Staged(t.Context(), "", func(string, time.Time) error { return enough }); err != enough {
-		t.Errorf("Staged returned %v, not each's error", err)
+		t.Errorf("Staged returned %v, want each's error", err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()

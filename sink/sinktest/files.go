@@ -54,37 +54,37 @@ func testBadKeys(t *testing.T, open func() Sink) {
 	s := open()
 	for _, key := range []string{"", ".", "..", "/", "/x", "../x", "a/../../x", "a/../b", "a/./b", "a//b", "a/", "./a", "a/\xff"} {
 		if staging, err := s.Stage(t.Context(), key); err == nil {
-			t.Errorf("Stage takes %q", key)
+			t.Errorf("Stage accepts %q", key)
 			_ = staging.Abort(t.Context())
 		}
 		r := sink.Receipt{Key: key, Size: 1}
 		if err := s.Publish(t.Context(), r); err == nil {
-			t.Errorf("Publish takes %q", key)
+			t.Errorf("Publish accepts %q", key)
 		}
 		if err := s.Abort(t.Context(), r); err == nil {
-			t.Errorf("Abort takes %q", key)
+			t.Errorf("Abort accepts %q", key)
 		}
 		if err := s.Put(t.Context(), key, []byte("x")); err == nil {
-			t.Errorf("Put takes %q", key)
+			t.Errorf("Put accepts %q", key)
 		}
 		if f, err := s.Open(t.Context(), key); err == nil {
-			t.Errorf("Open takes %q", key)
+			t.Errorf("Open accepts %q", key)
 			f.Close()
 		}
 		if _, _, err := s.Load(t.Context(), key); err == nil {
-			t.Errorf("Load takes %q", key)
+			t.Errorf("Load accepts %q", key)
 		}
 		if _, err := s.Swap(t.Context(), key, []byte("x"), ""); err == nil {
-			t.Errorf("Swap takes %q", key)
+			t.Errorf("Swap accepts %q", key)
 		}
 		if err := s.Remove(t.Context(), key); err == nil {
-			t.Errorf("Remove takes %q", key)
+			t.Errorf("Remove accepts %q", key)
 		}
 		if err := s.Discard(t.Context(), key); err == nil {
-			t.Errorf("Discard takes %q", key)
+			t.Errorf("Discard accepts %q", key)
 		}
 		if err := s.Confirm(t.Context(), r); err == nil {
-			t.Errorf("Confirm takes %q", key)
+			t.Errorf("Confirm accepts %q", key)
 		}
 	}
 	holds(t, s, nil)
@@ -93,7 +93,7 @@ func testBadKeys(t *testing.T, open func() Sink) {
 func testList(t *testing.T, open func() Sink) {
 	s := open()
 	if found := keys(t, s, ""); len(found) > 0 {
-		t.Errorf("a new place holds %q", found)
+		t.Errorf("a new sink holds %q", found)
 	}
 	all := []string{ // in byte order, which differs from the order of folders
 		"_fhirkiln/runs/r1/report.json",
@@ -144,7 +144,7 @@ func testList(t *testing.T, open func() Sink) {
 		return nil
 	})
 	if err != enough {
-		t.Errorf("List returned %v, not each's error", err)
+		t.Errorf("List returned %v, want each's error", err)
 	}
 	if diff := cmp.Diff(all[1:3], seen); diff != "" {
 		t.Errorf("keys seen before each's error (-want +got):\n%s", diff)
@@ -189,7 +189,7 @@ func testOpen(t *testing.T, open func() Sink) {
 		t.Fatal(err)
 	}
 	if f.Size() != int64(len(content)) {
-		t.Errorf("Size is %d, not %d", f.Size(), len(content))
+		t.Errorf("Size is %d, want %d", f.Size(), len(content))
 	}
 	if err := iotest.TestReader(io.NewSectionReader(f, 0, f.Size()), content); err != nil {
 		t.Error(err)
@@ -205,7 +205,7 @@ func testOpen(t *testing.T, open func() Sink) {
 				t.Error(err)
 			}
 			if !bytes.Equal(got, content[from:from+1000]) {
-				t.Errorf("other bytes at %d", from)
+				t.Errorf("wrong bytes at %d", from)
 			}
 		})
 	}

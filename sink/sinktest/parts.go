@@ -79,7 +79,7 @@ func testPublishUnstaged(t *testing.T, open func() Sink) {
 		"never staged, and empty": {Key: "c/empty.parquet"},
 	} {
 		if err := s.Publish(t.Context(), r); err == nil {
-			t.Errorf("publishing a part that was %s does not fail", name)
+			t.Errorf("publishing a part that was %s succeeds", name)
 		}
 		unseen(t, s, r.Key)
 	}
@@ -137,7 +137,7 @@ func testStagingAbort(t *testing.T, open func() Sink) {
 			t.Errorf("a write after Abort: %d bytes, %v", n, err)
 		}
 		if r, err := staging.Finish(t.Context()); err == nil {
-			t.Errorf("Finish after Abort gives a receipt: %v", r)
+			t.Errorf("Finish after Abort returns a receipt: %v", r)
 		}
 		if err := s.Publish(t.Context(), sink.Receipt{Key: partKey, Size: int64(written)}); err == nil {
 			t.Error("an aborted part was published")
@@ -164,7 +164,7 @@ func testFinish(t *testing.T, open func() Sink) {
 		t.Errorf("a write after Finish: %d bytes, %v", n, err)
 	}
 	if again, err := staging.Finish(t.Context()); err == nil {
-		t.Errorf("a second Finish gives a receipt: %v", again)
+		t.Errorf("a second Finish returns a receipt: %v", again)
 	}
 	// A finished part is aborted only by its receipt.
 	if err := staging.Abort(t.Context()); err != nil {
@@ -206,7 +206,7 @@ func testLargePart(t *testing.T, open func() Sink) {
 		t.Fatal(err)
 	}
 	if r.Size != int64(len(content)) {
-		t.Errorf("the receipt says %d bytes, not %d", r.Size, len(content))
+		t.Errorf("the receipt says %d bytes, want %d", r.Size, len(content))
 	}
 	unseen(t, s, partKey)
 	publish(t, s, r)

@@ -53,22 +53,22 @@ func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 		name string
 		test func(t *testing.T, open func() Sink)
 	}{
-		{"a part is seen from Publish on", testVisibility},
+		{"Publish makes a part visible", testVisibility},
 		{"Publish is idempotent", testPublishTwice},
-		{"one of many publishes a part", testPublishAtOnce},
-		{"what is not staged cannot be published", testPublishUnstaged},
+		{"many Publishes at once", testPublishAtOnce},
+		{"Publish of what is not staged fails", testPublishUnstaged},
 		{"Abort is idempotent", testAbort},
 		{"Abort leaves other files alone", testAbortOther},
 		{"Staging.Abort", testStagingAbort},
-		{"nothing is written after Finish", testFinish},
-		{"a part without bytes", testEmptyPart},
+		{"no writes after Finish", testFinish},
+		{"an empty part", testEmptyPart},
 		{"a large part in odd pieces", testLargePart},
-		{"two parts of one base name", testSameBase},
+		{"two parts with the same base name", testSameBase},
 		{"another process publishes and aborts", testAnotherProcess},
 		{"many at once", testManyAtOnce},
 		{"Confirm", testConfirm},
 		{"Discard", testDiscard},
-		{"Discard leaves neighbours alone", testDiscardNeighbours},
+		{"Discard leaves neighbors alone", testDiscardNeighbours},
 		{"Staged", testStaged},
 		{"Remove", testRemove},
 		{"Load and Swap", testSwap},
@@ -77,9 +77,9 @@ func Test(t *testing.T, newPlace func(t *testing.T) (open func() Sink)) {
 		{"one Swap creates a file", testSwapCreates},
 		{"Put replaces", testPut},
 		{"keys", testKeys},
-		{"what is no key", testBadKeys},
+		{"invalid keys", testBadKeys},
 		{"List", testList},
-		{"List while files go", testListVanishing},
+		{"List while files disappear", testListVanishing},
 		{"Open", testOpen},
 		{"a canceled context", testCanceled},
 	}
@@ -144,7 +144,7 @@ func throughLedger(t *testing.T, r sink.Receipt) sink.Receipt {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(r, back); diff != "" {
-		t.Errorf("the receipt's JSON %s gives another receipt:\n%s", b, diff)
+		t.Errorf("the JSON %s decodes to a different receipt:\n%s", b, diff)
 	}
 	return back
 }
@@ -192,7 +192,7 @@ func holds(t *testing.T, s Sink, want map[string][]byte) {
 	for key, content := range want {
 		sizes[key] = int64(len(content))
 		if got := read(t, s, key); !bytes.Equal(got, content) {
-			t.Errorf("%s reads as other bytes than were written: %d for %d", key, len(got), len(content))
+			t.Errorf("%s reads as different bytes than were written: got %d, wrote %d", key, len(got), len(content))
 		}
 	}
 	if diff := cmp.Diff(sizes, found); diff != "" {

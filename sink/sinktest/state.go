@@ -31,7 +31,7 @@ func testSwap(t *testing.T, open func() Sink) {
 	notThere := func() {
 		t.Helper()
 		if content, v, err := s.Load(t.Context(), stateKey); !errors.Is(err, fs.ErrNotExist) || content != nil || v != "" {
-			t.Errorf("Load of what is not there: %q, %q, %v", content, v, err)
+			t.Errorf("Load of a missing file: %q, %q, %v", content, v, err)
 		}
 	}
 	wantChanged := func(old sink.Version) {
@@ -47,7 +47,7 @@ func testSwap(t *testing.T, open func() Sink) {
 			t.Fatal(err)
 		}
 		if got, now := load(t, open(), stateKey); got != content || now != v {
-			t.Errorf("after Swap the file is %q at %q, not %q at %q", got, now, content, v)
+			t.Errorf("after Swap the file is %q at %q, want %q at %q", got, now, content, v)
 		}
 		return v
 	}
@@ -59,7 +59,7 @@ func testSwap(t *testing.T, open func() Sink) {
 	wantChanged("")
 	second := swap(open(), "second, by another process", first)
 	if first == second {
-		t.Errorf("two contents have the version %q", first)
+		t.Errorf("two different contents have the version %q", first)
 	}
 	wantChanged(first)
 	wantChanged("")
