@@ -106,7 +106,7 @@ func writeNotes(w io.Writer, r *lake.Report) {
 		moved = others
 	}
 	if r.Held != "" {
-		fmt.Fprintf(w, "watermark: not moved: %s\n", r.Held)
+		fmt.Fprintf(w, "watermark: stays: %s\n", r.Held)
 	}
 }
 

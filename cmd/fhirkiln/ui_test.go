@@ -93,7 +93,7 @@ func TestPrintResult(t *testing.T) {
 		},
 		"nothing at all": {
 			lake.Report{Status: ledger.StatusPublished, Kind: ledger.KindFull, Exports: []lake.ExportReport{{}}, Held: "the clock is wrong"},
-			"members: the server has nothing for this feed (full run r1)\nwatermark: not moved: the clock is wrong\n",
+			"members: the server has nothing for this feed (full run r1)\nwatermark: stays: the clock is wrong\n",
 		},
 		"everything at once": {
 			lake.Report{Status: ledger.StatusPartial, Kind: ledger.KindIncremental, Resumed: true, Resources: 2, Exports: incremental,
