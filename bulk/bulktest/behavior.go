@@ -110,7 +110,7 @@ func EditManifest(edit func(manifest map[string]any)) Behavior {
 		edit(manifest)
 		edited, err := json.Marshal(manifest)
 		if err != nil {
-			panic(fmt.Sprintf("bulktest: the edited manifest is no JSON: %v", err))
+			panic(fmt.Sprintf("bulktest: the edited manifest is not JSON: %v", err))
 		}
 		return edited
 	})

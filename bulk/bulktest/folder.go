@@ -35,7 +35,7 @@ func Folder(dir string) (Data, error) {
 		files = append(files, file)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("folder %s holds no *.ndjson or *.ndjson.gz", dir)
+		return nil, fmt.Errorf("folder %s has no *.ndjson or *.ndjson.gz", dir)
 	}
 	return files, nil
 }
@@ -56,7 +56,7 @@ func folderFile(path string) (File, error) {
 		f.Type = name[:len(name)-len(strings.TrimLeft(name, letters))]
 	}
 	if f.Type == "" {
-		return File{}, fmt.Errorf("%s: neither the first line nor the name tells a resource type", path)
+		return File{}, fmt.Errorf("%s: neither the first line nor the file name gives a resource type", path)
 	}
 	return f, nil
 }

@@ -69,7 +69,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 	switch {
 	case err != nil:
-		sendOutcome(rec, refuse(http.StatusRequestEntityTooLarge, "too-long", "the body is too large or was cut"))
+		sendOutcome(rec, refuse(http.StatusRequestEntityTooLarge, "too-long", "the body is too large or was cut off"))
 	case fault != nil:
 		fault.Do(rec, r, s.mux)
 	default:

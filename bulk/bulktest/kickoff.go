@@ -195,7 +195,7 @@ func postedParameters(r *http.Request) ([]parameter, error) {
 		}
 		value, ok := parameterValue(p)
 		if !ok {
-			return nil, badRequest("parameter " + name + " has no value that can be read")
+			return nil, badRequest("parameter " + name + " has no readable value")
 		}
 		given = append(given, parameter{name, value})
 	}

@@ -24,13 +24,13 @@ func linkFaults() []KnownFault {
 			plays: func(s *Server) []play { return presigned(s, wantsToken) }}
 	}
 	return []KnownFault{
-		known("manifest-token-false-text", "requiresAccessToken is the text \"false\", and a token is refused with S3's XML", anyServer,
+		known("manifest-token-false-text", "requiresAccessToken is the string \"false\", and a token is refused with S3's XML", anyServer,
 			set("requiresAccessToken", "false")).with(func(o *Options) { o.OpenFiles = true }),
 		elsewhere("file-presigned", "the files are presigned links to storage, which refuses a token with S3's XML", "fhir-works, Azure, the IG's capability URLs", false),
-		elsewhere("file-presigned-wants-token", "the files are presigned links to storage, and the manifest says that they want the token", "LinuxForHealth", true),
-		known("file-refuses-token", "files that should want the token refuse it with S3's XML", anyServer,
+		elsewhere("file-presigned-wants-token", "the files are presigned links to storage, but the manifest says that they require the token", "LinuxForHealth", true),
+		known("file-refuses-token", "files that should require the token refuse it with S3's XML", anyServer,
 			play{on: FileEndpoint, do: Respond(400, http.Header{"Content-Type": {"application/xml"}}, oneAuthMechanism)}),
-		{Name: "file-307-storage", Does: "files answer 307 to storage, which refuses a token with S3's XML", Seen: "Oracle",
+		{Name: "file-307-storage", Does: "files redirect (307) to storage, which refuses a token with S3's XML", Seen: "Oracle",
 			set: func(o *Options) { o.storage = true },
 			plays: func(s *Server) []play {
 				away := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
@@ -38,13 +38,13 @@ func linkFaults() []KnownFault {
 				}
 				return []play{{on: FileEndpoint, when: s.atHome, do: away}}
 			}},
-		known("file-307-loop", "files answer 307 to themselves", anyServer,
+		known("file-307-loop", "files redirect (307) to themselves", anyServer,
 			play{on: FileEndpoint, do: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 				http.Redirect(w, r, r.RequestURI, http.StatusTemporaryRedirect)
 			}}),
-		known("file-307-down", "files answer 307 to a host that is not there", anyServer,
+		known("file-307-down", "files redirect (307) to a host that is down", anyServer,
 			play{on: FileEndpoint, do: Respond(307, http.Header{"Location": {"https://127.0.0.1:1/1.ndjson"}}, "")}),
-		{Name: "file-link-expired", Does: "the links have expired when they are followed first; the manifest, read again, has others", Seen: "presigned storage, the IG",
+		{Name: "file-link-expired", Does: "the links have expired when first followed; the manifest, read again, has new ones", Seen: "presigned storage, the IG",
 			set: func(o *Options) { o.storage = true }, plays: expiringLinks},
 		{Name: "file-link-expired-forever", Does: "the links have expired, and the manifest, read again, has the same ones", Seen: "presigned storage",
 			set: func(o *Options) { o.storage = true },
@@ -101,7 +101,7 @@ func refusedFileFaults() []KnownFault {
 	}
 	const tooOften = "the file was downloaded too often"
 	return []KnownFault{
-		{Name: "file-401-token-ended", Does: "all tokens end before the first file is asked for", Seen: anyServer,
+		{Name: "file-401-token-ended", Does: "all tokens expire before the first file is requested", Seen: anyServer,
 			plays: func(s *Server) []play {
 				return []play{{on: FileEndpoint, when: once(), do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 					s.ExpireTokens()
@@ -128,12 +128,12 @@ func refusedFileFaults() []KnownFault {
 				return []play{{on: FileEndpoint, do: Chain(atMost(6, Outcome(500, "processing", tooOften)), TruncateBody(cutAt))}}
 			}},
 		lasts("file-500-downloaded-too-often", "files answer 500 with an OperationOutcome of code processing", "AB2D, after six downloads", Outcome(500, "processing", tooOften)),
-		lasts("file-416", "416, though no part was asked for", anyServer, Respond(416, nil, "")),
-		lasts("file-206", "206 with a part, though none was asked for", anyServer, Respond(206, http.Header{"Content-Range": {"bytes 0-2/100"}}, "{}\n")),
-		first(1, "file-reset-before-answer", "the connection for each file is reset at first, before there is an answer", anyServer, Reset()),
-		first(1, "file-dropped-before-answer", "the connection for each file is closed at first, before there is an answer", anyServer, Drop()),
-		lasts("file-dropped-forever", "the connection for each file is closed before there is an answer", anyServer, Drop()),
-		known("file-silent-before-answer", "one file is not answered at first", anyServer,
+		lasts("file-416", "416, though no range was requested", anyServer, Respond(416, nil, "")),
+		lasts("file-206", "206 with a part, though no range was requested", anyServer, Respond(206, http.Header{"Content-Range": {"bytes 0-2/100"}}, "{}\n")),
+		first(1, "file-reset-before-answer", "the connection for each file is reset at first, before the response", anyServer, Reset()),
+		first(1, "file-dropped-before-answer", "the connection for each file is closed at first, before the response", anyServer, Drop()),
+		lasts("file-dropped-forever", "the connection for each file is closed before the response", anyServer, Drop()),
+		known("file-silent-before-answer", "one file gets no response at first", anyServer,
 			play{on: FileEndpoint, when: once(), do: Hang()}),
 		lasts("file-connection-close", "every answer closes its connection", "BCDA", editHeader("Connection", "close")),
 	}
@@ -182,15 +182,15 @@ func cutFileFaults() []KnownFault {
 		first("file-short", "each file is at first shorter than its Content-Length", anyServer, Chain(CutBody(cutAt), lengthened(100))),
 		lasts("file-short-forever", "each file is always shorter than its Content-Length", anyServer, Chain(CutBody(cutAt), lengthened(100))),
 		first("file-ends-early", "each file ends early at first, within a line, as if it were whole", anyServer, Chain(TruncateBody(cutAt), plain)),
-		lasts("file-ends-early-at-line", "each file lacks its last line, and nothing but the count tells", anyServer,
+		lasts("file-ends-early-at-line", "each file lacks its last line, and only the count tells", anyServer,
 			EditBody(func(b []byte) []byte { return b[:strings.LastIndexByte(strings.TrimRight(string(b), "\n"), '\n')+1] })),
 		lasts("file-empty", "each file is empty", anyServer, EditBody(func([]byte) []byte { return nil })),
 		first("file-reset", "the connection for each file is reset at first, within the file", anyServer, ResetBody(cutAt)),
 		known("file-silent", "one file falls silent at first, within the file", anyServer,
 			play{on: FileEndpoint, when: once(), do: StallBody(cutAt)}),
 		lasts("file-silent-forever", "files fall silent, always at the same place", anyServer, StallBody(cutAt)),
-		lasts("file-slow", "files come in drops of 64 bytes, one in a millisecond", anyServer, SlowBody(64, time.Millisecond)),
-		known("file-changed", "a file is cut off, and is another one the next time", anyServer,
+		lasts("file-slow", "files arrive 64 bytes at a time, every millisecond", anyServer, SlowBody(64, time.Millisecond)),
+		known("file-changed", "a file is cut off, and is a different one the next time", anyServer,
 			play{on: FileEndpoint, first: 1, do: Chain(CutBody(cutAt), plain)},
 			play{on: FileEndpoint, do: EditBody(func(b []byte) []byte { return []byte(strings.ToUpper(string(b))) })}),
 	}

@@ -61,10 +61,10 @@ func manifestFaults() []KnownFault {
 	return []KnownFault{
 		known("manifest-empty", "the export is empty", anyServer,
 			set("output", []any{})),
-		known("manifest-errors-only", "there is nothing but a file of errors", "BCDA",
+		known("manifest-errors-only", "the only file is a file of errors", "BCDA",
 			set("output", []any{})).with(withIssues("error")),
 		known("manifest-errors", "the export is complete, with a file of errors", "BCDA, where 99 of 100 patients may have failed").with(withIssues("error")),
-		known("manifest-information", "the error section holds information alone", "BCDA").with(withIssues("information")),
+		known("manifest-information", "the error section holds only information", "BCDA").with(withIssues("information")),
 		known("manifest-outcome", "the file of errors is listed under outcome", "IG 4.0.0-ballot",
 			edited(func(m map[string]any) { m["outcome"] = m["error"]; delete(m, "error") })).with(withIssues("error")),
 		known("manifest-no-lists", "the keys output, deleted and error are missing", "LinuxForHealth, for an empty export",
@@ -81,11 +81,11 @@ func manifestFaults() []KnownFault {
 					e["fileSize"] = 12345
 				}
 			})),
-		known("manifest-bom", "a byte order mark stands before the manifest", anyServer,
+		known("manifest-bom", "the manifest begins with a byte order mark", anyServer,
 			play{on: StatusEndpoint, do: EditBody(func(body []byte) []byte { return append([]byte("\uFEFF"), body...) })}),
 		known("manifest-not-json", "the manifest is cut off, though its length is right", anyServer,
 			play{on: StatusEndpoint, do: EditBody(func(body []byte) []byte { return body[:len(body)/2] })}),
-		known("manifest-no-manifest", "the answer is some other JSON", anyServer,
+		known("manifest-no-manifest", "the response is some other JSON", anyServer,
 			play{on: StatusEndpoint, do: Respond(200, http.Header{"Content-Type": {"application/json"}}, `{"message":"ok"}`)}),
 		known("manifest-deleted", "the manifest has deleted resources, as Bundles", "the IG, where _since was given",
 			edited(func(m map[string]any) {
@@ -107,15 +107,15 @@ func manifestFaults() []KnownFault {
 
 func manifestTimeFaults() []KnownFault {
 	return []KnownFault{
-		known("manifest-expires-go", "the header Expires is what Go prints of a time", "BCDA",
+		known("manifest-expires-go", "the Expires header is a time as Go prints it", "BCDA",
 			play{on: StatusEndpoint, do: editHeader("Expires", "2100-11-22 10:00:00.123 +0000 UTC m=+1.5")}),
-		known("manifest-expires-past", "the header Expires is in the past", anyServer,
+		known("manifest-expires-past", "the Expires header is in the past", anyServer,
 			play{on: StatusEndpoint, do: editHeader("Expires", "Fri, 31 Dec 1999 23:59:59 GMT")}),
-		known("manifest-time-old", "transactionTime is years ago, as of an old job", "HAPI, which hands out old jobs again; BCDA's are of the last load",
+		known("manifest-time-old", "transactionTime is years ago, as from an old job", "HAPI, which reuses old jobs; BCDA's is that of the last load",
 			set("transactionTime", "1999-01-01T00:00:00Z")),
 		known("manifest-time-date", "transactionTime is a date", anyServer, set("transactionTime", "2026-01-01")),
 		known("manifest-time-no-zone", "transactionTime has no time zone", anyServer, set("transactionTime", "2026-01-01T00:00:00")),
-		known("manifest-time-missing", "there is no transactionTime", anyServer,
+		known("manifest-time-missing", "transactionTime is missing", anyServer,
 			edited(func(m map[string]any) { delete(m, "transactionTime") })),
 	}
 }
@@ -151,7 +151,7 @@ func pageFaults() []KnownFault {
 		return play{on: StatusEndpoint, when: isLaterPage, first: first, do: do}
 	}
 	return []KnownFault{
-		known("manifest-pages", "each output file is on a page of its own", "IG 3.0.0, allowPartialManifests", good),
+		known("manifest-pages", "each output file is on its own page", "IG 3.0.0, allowPartialManifests", good),
 		known("manifest-next-page-loop", "the last page links back to the second", anyServer,
 			pages(func(m map[string]any, page, of int) {
 				if page >= of {
@@ -159,12 +159,12 @@ func pageFaults() []KnownFault {
 				}
 			})),
 		known("manifest-next-page-repeats-errors", "every page lists the same file of errors", "IG 3.0.0 allows it", good).with(withIssues("error")),
-		known("manifest-next-page-503", "the later pages answer 503 at first", anyServer, good, later(1, Respond(503, nil, ""))),
-		known("manifest-next-page-404", "the later pages answer 404", anyServer, good, later(0, Respond(404, nil, ""))),
-		known("manifest-next-page-500", "the later pages answer 500 with an OperationOutcome", "IG 3.0.0, an error on a next link",
+		known("manifest-next-page-503", "later pages answer 503 at first", anyServer, good, later(1, Respond(503, nil, ""))),
+		known("manifest-next-page-404", "later pages answer 404", anyServer, good, later(0, Respond(404, nil, ""))),
+		known("manifest-next-page-500", "later pages answer 500 with an OperationOutcome", "IG 3.0.0, an error on a next link",
 			good, later(0, Outcome(500, "processing", "the page could not be made"))),
-		known("manifest-next-page-cut", "the later pages are cut off at first", anyServer, good, later(1, CutBody(50))),
-		known("manifest-next-page-other-export", "a later page is of another export: its transactionTime differs", anyServer,
+		known("manifest-next-page-cut", "later pages are cut off at first", anyServer, good, later(1, CutBody(50))),
+		known("manifest-next-page-other-export", "a later page is from another export: its transactionTime differs", anyServer,
 			pages(func(m map[string]any, page, _ int) {
 				if page > 1 {
 					m["transactionTime"] = "1999-01-01T00:00:00Z"
@@ -183,16 +183,16 @@ func entryFaults() []KnownFault {
 	}
 	return []KnownFault{
 		known("manifest-missing-type", "the entries have no type", anyServer, eachEntry(func(e map[string]any) { delete(e, "type") })),
-		known("manifest-unknown-type", "an entry's type is one that R4 does not have", anyServer, firstEntry(func(e map[string]any) { e["type"] = "Unheard" })),
+		known("manifest-unknown-type", "an entry's type is not in R4", anyServer, firstEntry(func(e map[string]any) { e["type"] = "Unheard" })),
 		known("manifest-missing-url", "an entry has no url", anyServer, firstEntry(func(e map[string]any) { delete(e, "url") })),
-		known("manifest-missing-count", "there are no counts", "the IG allows it", eachEntry(func(e map[string]any) { delete(e, "count") })),
+		known("manifest-missing-count", "the entries have no count", "the IG allows it", eachEntry(func(e map[string]any) { delete(e, "count") })),
 		known("manifest-count-too-high", "a count is one too high: a resource is missing", anyServer, firstEntry(func(e map[string]any) {
 			if n, ok := e["count"].(json.Number); ok {
 				count, _ := n.Int64() // written by the server itself
 				e["count"] = count + 1
 			}
 		})),
-		known("manifest-count-zero", "a file that is not empty has count 0", anyServer, firstEntry(func(e map[string]any) { e["count"] = 0 })),
+		known("manifest-count-zero", "a nonempty file has count 0", anyServer, firstEntry(func(e map[string]any) { e["count"] = 0 })),
 		known("manifest-count-text", "a count is a word", anyServer, firstEntry(func(e map[string]any) { e["count"] = "many" })),
 		known("manifest-duplicate-url", "a file is listed twice", "Azure", edited(func(m map[string]any) {
 			if all := entries(m); len(all) > 0 {
@@ -204,31 +204,31 @@ func entryFaults() []KnownFault {
 				m["output"] = append(all, map[string]any{"type": all[0]["type"], "url": all[0]["url"], "count": 99})
 			}
 		})),
-		known("manifest-relative-url", "the files' URLs are paths", "LinuxForHealth", eachEntry(func(e map[string]any) {
+		known("manifest-relative-url", "the files' URLs are only paths", "LinuxForHealth", eachEntry(func(e map[string]any) {
 			if u, ok := e["url"].(string); ok {
 				e["url"] = u[strings.Index(u, filePath):]
 			}
 		})),
-		known("manifest-http-url", "the files are at http:// of another host, and need no token", "AB2D",
+		known("manifest-http-url", "the files are at http:// on another host, and need no token", "AB2D",
 			edited(func(m map[string]any) {
 				m["requiresAccessToken"] = false
 				for i, e := range entries(m) {
 					e["url"] = fmt.Sprintf("http://fhir.example/%d.ndjson", i)
 				}
 			})),
-		known("manifest-wrong-host", "the files are at another host and want the token", "HAPI",
+		known("manifest-wrong-host", "the files are on another host and require the token", "HAPI",
 			firstEntry(func(e map[string]any) { e["url"] = "https://fhir.example/1.ndjson" })),
-		known("manifest-sha256-wrong", "a file's SHA-256 is that of another", anyServer, firstEntry(func(e map[string]any) {
+		known("manifest-sha256-wrong", "a file's SHA-256 is that of another file", anyServer, firstEntry(func(e map[string]any) {
 			e["extension"] = checksum(dpcURL, "sha256:"+strings.Repeat("0123456789abcdef", 4), 7)
 		})),
 		known("manifest-length-of-gzip", "a file's length is that of the stored gzip", "DPC", firstEntry(func(e map[string]any) {
 			e["extension"] = []any{map[string]any{"url": dpcURL + "file_length", "valueDecimal": 7}}
 		})),
-		known("manifest-length-wrong", "a file's length is not right", anyServer, firstEntry(func(e map[string]any) {
+		known("manifest-length-wrong", "a file's length is wrong", anyServer, firstEntry(func(e map[string]any) {
 			e["extension"] = []any{map[string]any{"url": "https://ab2d.cms.gov/file_length", "valueDecimal": 7}}
 		})),
 		known("manifest-long-entry", "an entry of 2 MiB", anyServer, firstEntry(func(e map[string]any) { e["x"] = strings.Repeat("x", 2<<20) })),
-		known("manifest-5000-entries", "5,000 files more, all empty", "Oracle has up to 20,000 files of 200 lines",
+		known("manifest-5000-entries", "5,000 more files, all empty", "Oracle has up to 20,000 files of 200 lines",
 			edited(func(m map[string]any) {
 				all := entries(m)
 				if len(all) == 0 {

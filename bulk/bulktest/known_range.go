@@ -60,7 +60,7 @@ func rangeFaults() []KnownFault {
 	}
 	return []KnownFault{
 		cut("file-range", "each file is cut off at first, and Range works", anyServer, ranged(quoted, honestRange)),
-		cut("file-dpc-range", "each file is cut off at first, and parts end early and call their own length that of the file", "DPC, after 1 MiB", ranged(quoted, dpcRange)),
+		cut("file-dpc-range", "each file is cut off at first, and ranges end early and report their own length as the file's", "DPC, after 1 MiB", ranged(quoted, dpcRange)),
 		cut("file-range-416", "each file is cut off at first, and Range answers 416", anyServer, ranged(quoted, func(w http.ResponseWriter, r *http.Request, content []byte) {
 			if r.Header.Get("Range") != "" {
 				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
@@ -68,7 +68,7 @@ func rangeFaults() []KnownFault {
 			}
 			honestRange(w, r, content)
 		})),
-		cut("file-range-other-part", "each file is cut off at first, and Range brings another part than the one asked for", anyServer, ranged(quoted, func(w http.ResponseWriter, r *http.Request, content []byte) {
+		cut("file-range-other-part", "each file is cut off at first, and Range returns a different part than requested", anyServer, ranged(quoted, func(w http.ResponseWriter, r *http.Request, content []byte) {
 			if r.Header.Get("Range") != "" {
 				r.Header.Set("Range", "bytes=3-")
 				r.Header.Del("If-Range")

@@ -46,7 +46,7 @@ func splitQueries(list string) []string {
 func parseQuery(search string) (query, error) {
 	typ, params, _ := strings.Cut(search, "?")
 	if !isResourceType(typ) {
-		return query{}, fmt.Errorf("_typeFilter: %s does not begin with a resource type of R4 and ?", search)
+		return query{}, fmt.Errorf("_typeFilter: %s must begin with an R4 resource type and ?", search)
 	}
 	q := query{typ: typ}
 	values, err := url.ParseQuery(params)

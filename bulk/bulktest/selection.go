@@ -95,7 +95,7 @@ func (q *selection) addType(typ string) (objection string) {
 		q.types = []string{} // a list with nothing left does not mean all types
 	}
 	if !isResourceType(typ) {
-		return "_type: " + typ + " is not a resource type of R4"
+		return "_type: " + typ + " is not an R4 resource type"
 	}
 	q.types = append(q.types, typ)
 	return ""
@@ -116,9 +116,9 @@ func (q *selection) addElement(item string) (objection string) {
 func (q *selection) addPatient(reference string) error {
 	switch id, ok := patientID(reference); {
 	case !q.post:
-		return badRequest("patient is for POST only")
+		return badRequest("patient is allowed only with POST")
 	case q.level == systemLevel:
-		return badRequest("patient is not for a system level export")
+		return badRequest("patient is not allowed in a system-level export")
 	case !ok:
 		return badRequest("patient must refer to a Patient: " + reference)
 	case q.patients == nil:

@@ -124,7 +124,7 @@ func (s *Server) checkGrant(form url.Values) *tokenError {
 	id := subtle.ConstantTimeCompare([]byte(form.Get("client_id")), []byte(s.o.ClientID))
 	secret := subtle.ConstantTimeCompare([]byte(form.Get("client_secret")), []byte(s.o.ClientSecret))
 	if id&secret != 1 {
-		return &tokenError{http.StatusUnauthorized, "invalid_client", "unknown client_id, or a wrong client_secret; both go into the form"}
+		return &tokenError{http.StatusUnauthorized, "invalid_client", "unknown client_id or wrong client_secret; both belong in the form"}
 	}
 	if form.Get("scope") != s.o.Scope {
 		return &tokenError{http.StatusBadRequest, "invalid_scope", "the scope must be " + s.o.Scope}
