@@ -1,18 +1,13 @@
 package bulk_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -239,174 +234,6 @@ func TestKickOffFailures(t *testing.T) {
 			if requests.Load() != test.requests {
 				t.Errorf("got %d requests, want %d", requests.Load(), test.requests)
 			}
-		})
-	}
-}
-
-func TestKickOffIsSentAgainWhereNothingStarted(t *testing.T) {
-	t.Parallel()
-	for _, post := range []bool{false, true} {
-		server := newServer(t, bulktest.Options{})
-		server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Respond(429, http.Header{"Retry-After": {"7200"}}, "")})
-		server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: bulktest.Respond(503, nil, "<html>")})
-		if _, err := newClient(t, server).KickOff(t.Context(), bulk.Request{Level: bulk.System, Post: post}); err != nil {
-			t.Fatal(err)
-		}
-		sent := requestsOf(server, bulktest.KickOffEndpoint)
-		if len(sent) != 3 || string(sent[2].Body) != string(sent[0].Body) || sent[2].RequestURI != sent[0].RequestURI {
-			t.Errorf("post %v: got %d kick-offs", post, len(sent))
-		}
-	}
-}
-
-func TestKickOffDialsAgain(t *testing.T) {
-	t.Parallel()
-	server := newServer(t, bulktest.Options{})
-	var dials atomic.Int64
-	wire := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if dials.Add(1) <= 2 {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}
-		}
-		return new(net.Dialer).DialContext(ctx, network, addr)
-	}}
-	t.Cleanup(wire.CloseIdleConnections)
-	c := newClient(t, server, func(o *bulk.Options) {
-		o.Credentials = nil
-		o.HTTP = &http.Client{Transport: wire}
-	})
-	_, err := c.KickOff(t.Context(), bulk.Request{Level: bulk.System})
-	wantError(t, err, transport.Denied) // it reached the server
-	if dials.Load() != 3 {
-		t.Errorf("dialed %d times, want 3", dials.Load())
-	}
-}
-
-// The token came over the same connection. By itself, net/http sends a GET again when a reused
-// connection is lost, which would start a second export.
-func TestKickOffThatWasLostIsNotSentAgain(t *testing.T) {
-	t.Parallel()
-	for _, post := range []bool{false, true} {
-		for name, lose := range map[string]bulktest.Behavior{
-			"before the answer": func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
-			"within the answer": bulktest.Chain(bulktest.CutBody(5), bulktest.Respond(200, nil, `{"transactionTime":"","output":[]}`)),
-			"by a reset":        reset,
-			"after the export was": bulktest.Chain(func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
-				next.ServeHTTP(discard{}, r)
-				panic(http.ErrAbortHandler)
-			}),
-		} {
-			t.Run(fmt.Sprintf("%s, post %v", name, post), func(t *testing.T) {
-				t.Parallel()
-				server := newServer(t, bulktest.Options{})
-				server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: lose})
-				_, err := newClient(t, server).KickOff(t.Context(), bulk.Request{Level: bulk.System, Post: post})
-				wantError(t, err, transport.Unavailable)
-				if n := len(requestsOf(server, bulktest.KickOffEndpoint)); n != 1 {
-					t.Errorf("got %d kick-offs, want 1", n)
-				}
-			})
-		}
-	}
-}
-
-// reset closes the connection without a response (TCP RST).
-func reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		conn.(*net.TCPConn).SetLinger(0)
-		conn.Close()
-	}
-}
-
-// discard is an [http.ResponseWriter] that discards everything.
-type discard struct{}
-
-func (discard) Header() http.Header         { return http.Header{} }
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) WriteHeader(int)             {}
-
-// A caller whose context ends during the kick-off still learns what the server has started.
-// Nothing is sent after that.
-func TestKickOffCanceled(t *testing.T) {
-	t.Parallel()
-	for name, answer := range map[string]struct {
-		do      bulktest.Behavior
-		started bool
-	}{
-		"it starts":         {func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }, true},
-		"it is busy":        {bulktest.Respond(429, http.Header{"Retry-After": {"0"}}, ""), false},
-		"it is down":        {bulktest.Respond(503, nil, ""), false},
-		"it refuses":        {bulktest.Respond(400, nil, ""), false},
-		"it goes elsewhere": {bulktest.Respond(307, http.Header{"Location": {"/fhir/Patient/$export"}}, ""), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := newServer(t, bulktest.Options{})
-			why := errors.New("enough")
-			ctx, cancel := context.WithCancelCause(t.Context())
-			server.Inject(bulktest.Fault{On: bulktest.KickOffEndpoint, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				cancel(why)
-				time.Sleep(50 * time.Millisecond) // long enough for a request to be cut off
-				answer.do(w, r, next)
-			}})
-			job, err := newClient(t, server).KickOff(ctx, bulk.Request{Level: bulk.System})
-			if answer.started && (err != nil || job.StatusURL == "") || !answer.started && err != why {
-				t.Errorf("got %+v, %v", job, err)
-			}
-			if n := len(requestsOf(server, bulktest.KickOffEndpoint)); n != 1 {
-				t.Errorf("got %d kick-offs", n)
-			}
-		})
-	}
-}
-
-// A redirect of the kick-off that arrives after the end of ctx is not followed.
-func TestKickOffCanceledGoesNoFurther(t *testing.T) {
-	t.Parallel()
-	why := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	sent := 0
-	c, err := bulk.New(bulk.Options{Base: "https://h.example/fhir", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		sent++
-		cancel(why)
-		return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"https://h.example/other"}}, Body: http.NoBody, Request: r}, nil
-	})}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.KickOff(ctx, bulk.Request{Level: bulk.System}); err != why || sent != 1 {
-		t.Errorf("sent %d times: %v", sent, err)
-	}
-}
-
-// The wait for a server that does not answer, or cannot be reached, is bounded.
-func TestKickOffCanceledEndsInTime(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		sent bool
-		want time.Duration
-	}{"sent": {true, 30 * time.Second}, "not sent": {false, 0}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				c, err := bulk.New(bulk.Options{Base: "https://h.example/fhir", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-					if test.sent {
-						httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
-					}
-					<-r.Context().Done()
-					return nil, r.Context().Err()
-				})}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				why := errors.New("enough")
-				ctx, cancel := context.WithCancelCause(t.Context())
-				time.AfterFunc(time.Minute, func() { cancel(why) })
-				began := time.Now()
-				_, err = c.KickOff(ctx, bulk.Request{Level: bulk.System})
-				if took := time.Since(began) - time.Minute; err != why || took != test.want {
-					t.Errorf("%v after the cancel: %v", took, err)
-				}
-			})
 		})
 	}
 }
