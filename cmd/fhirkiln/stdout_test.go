@@ -22,7 +22,7 @@ func TestStdoutThatIsFull(t *testing.T) {
 			var stderr bytes.Buffer
 			code := execute(args, console{stdout: failingWriter{tt.why}, stderr: &stderr, env: os.LookupEnv})
 			said := stderr.String()
-			if code != exitStorage || !strings.Contains(said, "writing the result in stdout: "+tt.why.Error()) || !strings.Contains(said, tt.hint) {
+			if code != exitStorage || !strings.Contains(said, "writing the result: stdout: "+tt.why.Error()) || !strings.Contains(said, tt.hint) {
 				t.Errorf("%v: exit code %d, want %d; stderr %q", args, code, exitStorage, said)
 			}
 		}
