@@ -64,6 +64,7 @@ type begun struct {
 	Started     time.Time   `json:"started"`
 	Kind        ledger.Kind `json:"kind"`
 	Filters     filterText  `json:"filters"`
+	Server      string      `json:"server,omitempty"`       // see [ledger.Feed]
 	GroupSearch string      `json:"group_search,omitempty"` // a hash; "" if there is none
 
 	// Groups, Types and Members are facts of the run. They hold when it is resumed, whatever

@@ -128,6 +128,19 @@ func (e *FilterError) Error() string {
 		e.Feed, strings.Join(e.Changed, ", "))
 }
 
+// OtherServerError reports that the base URL of a feed's server is not the one that its watermark
+// is about.
+type OtherServerError struct {
+	Feed string
+	Was  string // the host
+	Is   string // the base URL, redacted
+}
+
+func (e *OtherServerError) Error() string {
+	return fmt.Sprintf("feed %s now exports from %s, but its watermark is for another base URL, on %s, so exporting only what has changed since its last run would leave gaps",
+		e.Feed, e.Is, e.Was)
+}
+
 // aboutTheExport reports whether err comes from the server's export itself, so that resuming it
 // will fail again while another export may not. An expired certificate, a redirect or a proxy's
 // page does not: the export goes on behind it.

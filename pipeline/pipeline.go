@@ -97,6 +97,10 @@ type Feed struct {
 	Source  string // the same; part of every key, since ids of two sources collide
 	Purpose string // goes into the report
 
+	// Base is the FHIR base URL of the source's server, to notice when it changes: the watermarks
+	// of one server mean nothing to another. "" means unknown, and goes with any server.
+	Base string
+
 	// Request is what to ask for. Its Since applies to types without a watermark; its Group
 	// is not used.
 	Request bulk.Request

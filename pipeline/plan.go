@@ -13,6 +13,7 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
+	"fhirkiln/transport"
 )
 
 // nextKind returns the kind that the feed's next run must have.
@@ -195,10 +196,15 @@ func (was filterText) changed(is filterText) []string {
 	return names
 }
 
-// checkFilters returns an error if the feed's watermarks hold for other filters.
-func checkFilters(o Options, feed ledger.Feed) error {
+// checkWatermarks returns an error if the feed's watermarks hold for another server, or for
+// other filters.
+func checkWatermarks(o Options, feed ledger.Feed) error {
 	if o.Full || len(feed.Watermarks) == 0 {
 		return nil
+	}
+	if otherServer(feed.Server, serverOf(o.Feed)) {
+		host, _, _ := strings.Cut(feed.Server, " ")
+		return &OtherServerError{Feed: o.Feed.Name, Was: host, Is: transport.Redact(o.Feed.Base)}
 	}
 	if changed := filterText(feed.Filters).changed(filtersOf(o.Feed)); len(changed) > 0 {
 		return &FilterError{Feed: o.Feed.Name, Changed: changed}

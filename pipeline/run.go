@@ -48,7 +48,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			}
 		}
 		r = newRun(o, lease, o.Server)
-		if err := checkFilters(o, lease.Feed()); err != nil {
+		if err := checkWatermarks(o, lease.Feed()); err != nil {
 			return r.failed(err)
 		}
 		kind := r.nextKind()
@@ -149,8 +149,8 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	if r.journal, err = openJournal(ctx, log); err != nil {
 		return err
 	}
-	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed), GroupSearch: filterHash(r.Feed.GroupSearch),
-		Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}}
+	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed), Server: serverOf(r.Feed),
+		GroupSearch: filterHash(r.Feed.GroupSearch), Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}}
 	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }
 
@@ -205,7 +205,9 @@ func (r *run) whyNotResumed(o Options) (string, error) {
 	case o.Fresh:
 		return "a fresh run was requested", nil
 	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
-		return "the feed now asks for something else", checkFilters(o, r.lease.Feed())
+		return "the feed now asks for something else", checkWatermarks(o, r.lease.Feed())
+	case otherServer(begun.Server, serverOf(o.Feed)):
+		return "the source now has another server", checkWatermarks(o, r.lease.Feed())
 	case o.Full && begun.Kind != ledger.KindFull:
 		return "a full run was requested", nil
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,9 @@ func (e *UnfinishedError) Error() string {
 // them, so that the next run exports those types in full. The feed's history records the moves
 // as set by hand, and SetWatermark returns them.
 //
+// An instant counts for the server at o.Feed.Base from then on, and so do the other types'
+// watermarks: setting one to its present value confirms a new address of the same server.
+//
 // A feed that has never run may be given a watermark, for data that got there by other means.
 // Besides what it takes to hold the feed's lease, only o.Feed, o.Now and o.State, or o.Sink, are
 // used. With o.Sink, it also tidies up after earlier runs. Errors are a [*ledger.HeldError], an [*UnfinishedError],
@@ -50,6 +54,9 @@ func SetWatermark(ctx context.Context, o Options, types []string, to string) ([]
 			}
 			if f.Filters == nil {
 				f.Filters = filtersOf(o.Feed) // what the watermark holds for
+			}
+			if is := serverOf(o.Feed); to != "" && is != "" {
+				f.Server = is
 			}
 			moves = nil // this function may be called again
 			for _, m := range set {
@@ -83,10 +90,10 @@ func (r *run) moveWatermark(f *ledger.Feed, members string, now time.Time) {
 		return
 	}
 	types, upTo := r.journal.begun.Types, r.completeUpTo()
-	if len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
-		f.KeepOnly(nil, r.id, now) // the old watermarks hold for other filters, even if they are later
+	if otherServer(f.Server, r.journal.begun.Server) || len(filterText(f.Filters).changed(r.journal.begun.Filters)) > 0 {
+		f.KeepOnly(nil, r.id, now) // the old watermarks hold for something else, even if they are later
 	}
-	f.Filters = maps.Clone(r.journal.begun.Filters)
+	f.Filters, f.Server = maps.Clone(r.journal.begun.Filters), cmp.Or(r.journal.begun.Server, f.Server)
 	older := slices.ContainsFunc(f.Since(types), func(w ledger.Window) bool { return w.Since.After(instant(upTo)) })
 	if older && f.Members != "" {
 		// Otherwise a type without a watermark would get this one, and would never get the

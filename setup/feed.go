@@ -14,6 +14,7 @@ func Feed(cfg *config.Config, f config.Feed) pipeline.Feed {
 		Name:             f.Name,
 		Source:           f.Source,
 		Purpose:          string(f.Purpose),
+		Base:             s.FHIR,
 		Request:          request(f, s),
 		DeltaType:        exportType(f, s, true),
 		Groups:           f.Groups,

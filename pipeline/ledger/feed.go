@@ -38,6 +38,10 @@ type Feed struct {
 	// was exported yet.
 	Filters map[string]string `json:"filters,omitempty"`
 
+	// Server is the server that the watermarks are from, and hold for alone: its host and a hash
+	// of its base URL, "fhir.example.org 5d41402abc4b". "": not known.
+	Server string `json:"server,omitempty"`
+
 	// Watermarks are the _since of the next exports, by resource type; "*" is for all types,
 	// from exports that named none. See [Feed.Since] and [Feed.Move].
 	Watermarks map[string]Watermark `json:"watermarks,omitempty"`
