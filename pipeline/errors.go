@@ -69,7 +69,7 @@ func (e *FileError) Error() string {
 func (e *FileError) Unwrap() error { return e.Err }
 
 // PartialError reports that all rows are published, but the server reported errors, lines are in
-// quarantine, or too much would have been retired.
+// quarantine, too much would have been retired, or the export may not have been whole.
 type PartialError struct {
 	Run         string
 	Report      string // path or URL of the run's report.json
@@ -79,6 +79,10 @@ type PartialError struct {
 	// NotRetired is why what the full run lacks still counts as there, "" if nothing was
 	// refused; see Feed.Retire.
 	NotRetired string
+
+	// OlderKept is why the older runs stay live after a full run, "" if that was not in question;
+	// see Feed.Keep.
+	OlderKept string
 }
 
 func (e *PartialError) Error() string {
@@ -91,6 +95,9 @@ func (e *PartialError) Error() string {
 	}
 	if e.NotRetired != "" {
 		why = append(why, "nothing was retired: "+e.NotRetired)
+	}
+	if e.OlderKept != "" {
+		why = append(why, "the older runs stay live: "+e.OlderKept)
 	}
 	return "the rows are published, but " + strings.Join(why, ", and ")
 }

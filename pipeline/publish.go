@@ -67,6 +67,9 @@ func (r *run) publish(ctx context.Context) error {
 	if err := r.retireAbsent(ctx); err != nil {
 		return err
 	}
+	if err := r.checkShort(ctx); err != nil {
+		return err
+	}
 	for _, q := range r.journal.quarantined {
 		r.report.Quarantine = append(r.report.Quarantine, q.Key)
 	}

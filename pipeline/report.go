@@ -165,7 +165,7 @@ func (r *draft) forgetDuplicates() {
 // markPublished sets the status of a run whose parts are all published.
 func (r *draft) markPublished() {
 	r.Status = ledger.StatusPublished
-	if r.Issues.Failed() > 0 || r.Quarantined > 0 || r.retiringRefused() {
+	if r.Issues.Failed() > 0 || r.Quarantined > 0 || r.retiringRefused() || r.OlderKept != "" {
 		r.Status = ledger.StatusPartial
 	}
 }
@@ -176,7 +176,7 @@ func (r *draft) retiringRefused() bool { return r.Retired != nil && r.Retired.Re
 func (r *draft) failed(err error) {
 	r.Status, r.Error = lake.StatusFailed, err.Error()
 	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []lake.Part{}, nil, 0, 0
-	r.Watermarks, r.Moved, r.ExportKept, r.Retired = nil, nil, "", nil
+	r.Watermarks, r.Moved, r.ExportKept, r.Retired, r.OlderKept = nil, nil, "", nil, ""
 	r.forgetDuplicates()
 	for i := range r.Types {
 		t := &r.Types[i]

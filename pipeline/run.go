@@ -257,7 +257,8 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	}
 	r.enter(Done)
 	if r.report.Status == ledger.StatusPartial {
-		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + lake.ReportKey(r.id), Issues: r.report.Issues.Failed(), Quarantined: r.report.Quarantined}
+		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + lake.ReportKey(r.id), Issues: r.report.Issues.Failed(), Quarantined: r.report.Quarantined,
+			OlderKept: r.report.OlderKept}
 		if r.report.retiringRefused() {
 			partial.NotRetired = r.report.Retired.Skipped
 		}

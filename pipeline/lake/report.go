@@ -60,6 +60,10 @@ type Report struct {
 	// or there was nothing to do.
 	Retired *RetireReport `json:"retired,omitempty"`
 
+	// OlderKept is why the feed's older runs stay live after a full run, though they need not be
+	// kept; "" if that was not in question.
+	OlderKept string `json:"older_runs_kept,omitempty"`
+
 	// Filters are what was asked for besides types and groups, as hashes to compare.
 	Filters map[string]string `json:"filters,omitempty"`
 

@@ -1,0 +1,83 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"fhirkiln/columnar"
+	"fhirkiln/pipeline/lake"
+	"fhirkiln/pipeline/ledger"
+)
+
+// shortDivisor is how much of a type a full run may lack: if it has fewer of the type's resources
+// than the last full run, by more than 1/shortDivisor, its export may not have been whole.
+const shortDivisor = 10
+
+// checkShort keeps the older runs live if this full run would have them dropped, and its export
+// may not have been whole: what it lacks would go with them. The run is then partial, so that no
+// later run and no gc takes it for a full one.
+//
+// What was kept once may be dropped by the next run with Options.Full, if that finds no less.
+func (r *run) checkShort(ctx context.Context) error {
+	if r.Feed.Keep == (lake.Retention{}) || !r.inFull() || r.report.Empty() || r.report.Issues.Failed() > 0 || r.report.Quarantined > 0 {
+		return nil // nothing is dropped anyway
+	}
+	if r.report.Retired != nil && (r.report.Retired.Skipped == "" || r.report.Retired.Refused) {
+		return nil // it was compared resource by resource
+	}
+	last, err := r.lastFull(ctx)
+	if last == nil || err != nil {
+		return err
+	}
+	for _, was := range last.Types {
+		if types := r.journal.begun.Types; was.Type == columnar.Deleted || len(types) > 0 && !slices.Contains(types, was.Type) {
+			continue // runs with such types stay
+		}
+		before, now := was.Rows, int64(0)
+		if i := slices.IndexFunc(r.report.Types, func(t lake.TypeReport) bool { return t.Type == was.Type }); i >= 0 {
+			is := r.report.Types[i]
+			now = is.Rows
+			if was.Duplicates != nil && is.Duplicates != nil {
+				before, now = before-*was.Duplicates, now-*is.Duplicates
+			}
+		}
+		if (before-now)*shortDivisor > before {
+			r.report.OlderKept = fmt.Sprintf("the export has %s, more than a tenth fewer than the %d of the last full export",
+				amount(now, was.Type+" resource", was.Type+" resources"), before)
+			r.Log.Warn("the older runs stay live", "why", r.report.OlderKept)
+			return nil
+		}
+	}
+	return nil
+}
+
+// lastFull returns the report of the feed's last full run with this run's filters, nil if there
+// is none that can be read. With Options.Full, that may be one that had the older runs stay live.
+func (r *run) lastFull(ctx context.Context) (*lake.Report, error) {
+	for _, of := range slices.Backward(r.lease.Feed().Runs) {
+		runs := []string{of.Run}
+		switch {
+		case of.Kind == ledger.KindCompaction:
+			runs = of.Replaces
+		case of.Kind != ledger.KindFull && !of.Full:
+			continue
+		}
+		for _, run := range slices.Backward(runs) {
+			report, err := r.lake().Report(ctx, run)
+			if whyUnread(err) != "" {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			full := report.Kind == ledger.KindFull || of.Kind == ledger.KindIncremental // the latter with of.Full
+			held := report.OlderKept != "" || report.Retired != nil && report.Retired.Refused
+			if full && (report.Status == ledger.StatusPublished || r.Full && held) && maps.Equal(report.Filters, r.journal.begun.Filters) {
+				return report, nil
+			}
+		}
+	}
+	return nil, nil
+}
