@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
@@ -36,6 +37,15 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 		return nil
 	}
 	return r.notDurable(err)
+}
+
+// noteFailure has the feed's object say that the run failed, for monitoring that sees only the
+// state. A partial run is no failure: it has published.
+func noteFailure(lease *ledger.Lease, report *lake.Report, err error) {
+	if _, partial := errors.AsType[*PartialError](err); err == nil || partial {
+		return
+	}
+	lease.Fail(ledger.Failure{At: report.Finished, Run: report.Run, Error: report.Error})
 }
 
 // addForGood adds an entry that must get into the run's ledger even if ctx has ended.

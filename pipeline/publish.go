@@ -157,6 +157,7 @@ func (r *run) addToFeed(ctx context.Context, list []byte) error {
 	gone := r.droppableNow(ctx)
 	err = r.conclude(ctx, func(f *ledger.Feed) error {
 		r.moveWatermark(f, members, r.report.Finished)
+		f.LastFailure = nil
 		if !r.report.Empty() {
 			f.Runs = append(f.Runs, r.publishedRun())
 		}

@@ -90,6 +90,9 @@ func withReport(ctx context.Context, o Options, do func(context.Context, *ledger
 	if err = o.Parquet.check(); err == nil {
 		err = withLease(ctx, o, func(lease *ledger.Lease) (err error) {
 			report, err = do(lease.Context(), lease, o)
+			if ctx.Err() == nil { // else the run did not fail, but was stopped
+				noteFailure(lease, report, err)
+			}
 			return err
 		})
 	}

@@ -105,7 +105,7 @@ func (cmd *convertCommand) Run(ctx context.Context, line *cli, c console) error 
 		ui.log.Warn("the input has no resources", "files", len(report.Files))
 	}
 	if cmd.JSON {
-		return errors.Join(err, ui.printJSON(report))
+		return errors.Join(err, ui.printReport(report, err))
 	}
 	ui.printResult(report)
 	if err == nil && len(report.Parts) > 0 {

@@ -92,7 +92,7 @@ func (d *demoCommand) Run(ctx context.Context, line *cli, c console) error {
 		Sink:   out,
 	}, func(o pipeline.Options) (*lake.Report, error) { return pipeline.Run(ctx, o) })
 	if d.JSON {
-		return errors.Join(err, ui.printJSON(report))
+		return errors.Join(err, ui.printReport(report, err))
 	}
 	ui.printResult(report)
 	if err == nil {

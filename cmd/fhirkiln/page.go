@@ -22,6 +22,7 @@ var pageHTML string
 type pageFeed struct {
 	history
 	Standing string
+	Failure  string // how the last run failed; "": it did not
 	Charts   []chart
 	Latest   *pageRun  // nil: none
 	Rows     []pageRun // newest first
@@ -48,7 +49,7 @@ func writePage(w io.Writer, where string, histories []history, now time.Time) er
 	}
 	feeds := make([]pageFeed, len(histories))
 	for i, h := range histories {
-		feeds[i] = pageFeed{history: h, Standing: h.standing(now)}
+		feeds[i] = pageFeed{history: h, Standing: h.standing(now), Failure: showFailure(h.LastFailure).line()}
 		if len(h.Reports) == 0 {
 			continue
 		}

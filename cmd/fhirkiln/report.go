@@ -32,8 +32,8 @@ type reportCommand struct {
 // Help is shown by fhirkiln report --help.
 func (reportCommand) Help() string {
 	return `Shows what each night brought, and how long it took. It reads the reports that runs leave, which stay when
-the runs' files are removed. Failed runs publish nothing and appear only in the log. The output holds no
-patient data.
+the runs' files are removed. Failed runs publish nothing and leave no report, but if a feed's last run
+failed, its error is shown. The output holds no patient data.
 
   fhirkiln report                      the latest runs of all feeds
   fhirkiln report --run RUN            one run, type by type
@@ -182,6 +182,7 @@ func (h history) text(now time.Time) string {
 	if u := h.Unfinished; u != nil {
 		fmt.Fprintf(&b, "unfinished: run %s, %s\n", u.Run, amount(u.Attempts, "attempt"))
 	}
+	b.WriteString(showFailure(h.LastFailure).line())
 	if len(h.Reports) == 0 {
 		return b.String()
 	}

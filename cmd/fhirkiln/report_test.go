@@ -25,8 +25,9 @@ func nights() history {
 	}
 	return history{
 		Feed: ledger.Feed{Name: "members", Source: "bison", Purpose: "payer <to> payer",
-			Watermarks: map[string]ledger.Watermark{"*": {Time: "2026-11-22T02:15:01Z"}, "Patient": {Time: "2026-11-21T02:15:01+01:00"}},
-			Unfinished: &ledger.Unfinished{Run: "r3", Attempts: 2}},
+			Watermarks:  map[string]ledger.Watermark{"*": {Time: "2026-11-22T02:15:01Z"}, "Patient": {Time: "2026-11-21T02:15:01+01:00"}},
+			Unfinished:  &ledger.Unfinished{Run: "r3", Attempts: 2},
+			LastFailure: &ledger.Failure{At: at.AddDate(0, 0, 3), Run: "r3", Error: "401 <html>\nand more", Failures: 5}},
 		Reports: []*lake.Report{
 			run(0, ledger.KindFull, ledger.StatusPublished, 1_234_567, 100*time.Minute,
 				lake.PhaseReport{Phase: "queued", Seconds: 60}, lake.PhaseReport{Phase: "waiting", Seconds: 2940},
@@ -41,6 +42,7 @@ func TestReportText(t *testing.T) {
 	t.Parallel()
 	want := `members (source bison): published up to 2026-11-21T02:15:01+01:00, 1d00h ago
 unfinished: run r3, 2 attempts
+last run failed 2026-11-23T02:15:00Z (5 in a row): 401 <html>; and more
 started (UTC)     kind            took      resources            Parquet
 2026-11-22 02:15  incremental    1.0 s              0                0 B
 2026-11-21 02:15  incremental   50.0 s          1,111 ████      111.1 kB partial
@@ -86,7 +88,7 @@ func TestPage(t *testing.T) {
 	}
 	page := b.String()
 	for _, want := range []string{
-		"/data/&lt;claims&gt;", "payer &lt;to&gt; payer",
+		"/data/&lt;claims&gt;", "payer &lt;to&gt; payer", "<p>last run failed 2026-11-23T02:15:00Z (5 in a row): 401 &lt;html&gt;; and more",
 		`class="full" x="164.33" y="8.00" width="28.00" height="162.00"><title>2026-11-20 02:15 full: 1,234,567 resources`,
 		`class="partial" x="381.00" y="88.99"`, // 1,111 is about the root of 1,234,567
 		`class="waiting" x="164.33" y="90.62" width="28.00" height="79.38"><title>2026-11-20 02:15 full, 1h40m: 49m00s waiting for the server`,

@@ -81,7 +81,7 @@ func (r *runCommand) runFeed(ctx context.Context, s *session, feed config.Feed) 
 		err = &runError{err, report.Run}
 	}
 	if r.JSON {
-		return errors.Join(err, s.ui.printJSON(report))
+		return errors.Join(err, s.ui.printReport(report, err))
 	}
 	s.ui.printResult(report)
 	return err

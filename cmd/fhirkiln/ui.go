@@ -126,6 +126,20 @@ func (u *ui) printJSON(v any) (err error) {
 	return err
 }
 
+// printReport prints a run's report as one line of JSON. If the run did not end with 0, it adds
+// the exit code that err is for and what to try.
+func (u *ui) printReport(r *lake.Report, err error) error {
+	line := struct {
+		*lake.Report
+		ExitCode int    `json:"exit_code,omitempty"`
+		Hint     string `json:"hint,omitempty"`
+	}{Report: r}
+	if err != nil {
+		line.ExitCode, line.Hint = classify(err)
+	}
+	return u.printJSON(line)
+}
+
 func seconds(s float64) string {
 	if s >= 100 {
 		return ageText(time.Duration(s * float64(time.Second)))

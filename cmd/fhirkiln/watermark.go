@@ -33,8 +33,8 @@ type watermarkShowCommand struct {
 func (watermarkShowCommand) Help() string {
 	return `The watermark of a resource type is the transactionTime of its last published export in which nothing was
 missing. The next run asks for what has changed since then (_since). "all types" stands for the types of a feed
-that names none. A type without a watermark is exported in full. If a run is unfinished, or a process is
-working on the feed, that is shown, too.`
+that names none. A type without a watermark is exported in full. If a run is unfinished, the last run failed, or
+a process is working on the feed, that is shown, too.`
 }
 
 // shownFeed is a feed's watermark as JSON.
@@ -43,6 +43,7 @@ type shownFeed struct {
 	Source     string           `json:"source,omitempty"`
 	Full       *time.Time       `json:"full,omitempty"` // start of the last full export
 	Unfinished *shownUnfinished `json:"unfinished,omitempty"`
+	Failure    *shownFailure    `json:"last_failure,omitempty"`
 	AtWork     *shownHolder     `json:"at_work,omitempty"`
 	Watermarks []shownWatermark `json:"watermarks"`
 	History    []shownMove      `json:"history"`
@@ -59,6 +60,14 @@ type shownUnfinished struct {
 	Run      string    `json:"run"`
 	Started  time.Time `json:"started"`
 	Attempts int       `json:"attempts"` // processes that have worked on it
+}
+
+// shownFailure is the last run, if it failed.
+type shownFailure struct {
+	At       time.Time `json:"at"`
+	Run      string    `json:"run,omitempty"`
+	Error    string    `json:"error"`
+	Failures int       `json:"failures"` // in a row
 }
 
 // shownHolder is the process that last recorded that it works on the feed. Only taking the
@@ -133,6 +142,7 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 	if u := f.Unfinished; u != nil {
 		s.Unfinished = &shownUnfinished{u.Run, u.Started, u.Attempts}
 	}
+	s.Failure = showFailure(f.LastFailure)
 	if l := f.Lease; l != nil {
 		s.AtWork = &shownHolder{l.Holder, l.Since}
 	}
@@ -174,6 +184,7 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	if u := f.Unfinished; u != nil {
 		fmt.Fprintf(&b, "unfinished: run %s, started %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))
 	}
+	b.WriteString(f.Failure.line())
 	if l := f.AtWork; l != nil {
 		fmt.Fprintf(&b, "at work: %s since %s; if it was killed, the next run takes over\n", l.Holder, l.Since.UTC().Format(time.RFC3339))
 	}
@@ -189,6 +200,21 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	}
 	w.Flush()
 	return b.String()
+}
+
+func showFailure(f *ledger.Failure) *shownFailure {
+	if f == nil {
+		return nil
+	}
+	return &shownFailure{f.At, f.Run, f.Error, f.Failures}
+}
+
+// line says for people how the last run failed, "" if f is nil.
+func (f *shownFailure) line() string {
+	if f == nil {
+		return ""
+	}
+	return fmt.Sprintf("last run failed %s (%d in a row): %s\n", f.At.UTC().Format(time.RFC3339), f.Failures, strings.ReplaceAll(f.Error, "\n", "; "))
 }
 
 // ageText formats a duration for people, with its two largest units.

@@ -33,6 +33,10 @@ type Feed struct {
 	// files may not all be gone. A run is taken out once they are.
 	Ended []string `json:"ended,omitempty"`
 
+	// LastFailure is the latest failed run since the last one that was published or found
+	// nothing new. Nil: none has failed since.
+	LastFailure *Failure `json:"last_failure,omitzero"`
+
 	// Filters are the export parameters that define what belongs to the feed, by name ("level",
 	// "type_filters"), as texts to compare. The watermarks hold for these alone. Nil: nothing
 	// was exported yet.

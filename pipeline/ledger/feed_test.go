@@ -33,6 +33,12 @@ const feedJSON = `{
   "ended": [
     "r20261121t020000123z-a1b2c3"
   ],
+  "last_failure": {
+    "at": "2026-11-22T01:00:00Z",
+    "run": "r20261122t010000123z-a1b2c3",
+    "error": "401",
+    "failures": 5
+  },
   "filters": {
     "elements": "id,name",
     "level": "group",
@@ -95,10 +101,11 @@ func at(text string) time.Time {
 func theFeed() ledger.Feed {
 	return ledger.Feed{
 		Version: 1, Name: "members", Source: "bison", Purpose: "payer_to_payer", Generation: 7, Sequence: 91,
-		Lease:      &ledger.Held{Holder: "host 1234 a1b2c3d4", Since: at("2026-11-22T02:00:00Z"), TTL: ledger.Duration(time.Minute)},
-		Unfinished: &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2},
-		Ended:      []string{"r20261121t020000123z-a1b2c3"},
-		Filters:    map[string]string{"level": "group", "elements": "id,name", "type_filters": "Observation?status=final"},
+		Lease:       &ledger.Held{Holder: "host 1234 a1b2c3d4", Since: at("2026-11-22T02:00:00Z"), TTL: ledger.Duration(time.Minute)},
+		Unfinished:  &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2},
+		Ended:       []string{"r20261121t020000123z-a1b2c3"},
+		LastFailure: &ledger.Failure{At: at("2026-11-22T01:00:00Z"), Run: "r20261122t010000123z-a1b2c3", Error: "401", Failures: 5},
+		Filters:     map[string]string{"level": "group", "elements": "id,name", "type_filters": "Observation?status=final"},
 		Watermarks: map[string]ledger.Watermark{
 			"*":       {Time: "2026-11-20T02:00:00Z"},
 			"Patient": {Time: "2026-11-21T01:58:11.123+01:00", Run: "r1"},
@@ -170,7 +177,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 			"\n    }", `, "new": "x"}`).Replace(feedJSON)
 		// Filters have names of their own, and texts.
 		unknown = strings.Replace(unknown, `status=final", "new": {"deep": [null, "\u00e9"]}`, `status=final", "new": "x"`, 1)
-		if n := strings.Count(unknown, `"new"`); n != 10 {
+		if n := strings.Count(unknown, `"new"`); n != 11 {
 			t.Fatalf("%d new fields", n)
 		}
 		m := put(t, unknown)
@@ -186,7 +193,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(content), `"new"`); n != 9 { // the old lease is gone
+		if n := strings.Count(string(content), `"new"`); n != 10 { // the old lease is gone
 			t.Errorf("%d new fields are left in %s", n, content)
 		}
 		if !strings.Contains(string(content), "1.50") {

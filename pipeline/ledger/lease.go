@@ -37,8 +37,9 @@ type Lease struct {
 	release    sync.Once
 	releaseErr error
 
-	mu   sync.Mutex
-	runs map[string]*Run // those that were opened, by id
+	mu      sync.Mutex
+	runs    map[string]*Run // those that were opened, by id
+	failure *Failure        // to be recorded by Release, or nil
 }
 
 var errReleased = errors.New("the lease was released")
@@ -89,9 +90,10 @@ func (l *Lease) sign(f *Feed) {
 	f.Lease, f.Generation = &held, l.generation
 }
 
-// Release lets go of the lease and ends its context. If the lease was lost, there is nothing to
-// let go of, and no error. After an error of the store or of ctx, others have to wait for a TTL,
-// unless the store is a [Locker]. Releasing again does nothing and returns the same.
+// Release lets go of the lease and ends its context. The same write records what [Lease.Fail]
+// was told. If the lease was lost, there is nothing to let go of, and no error. After an error of
+// the store or of ctx, others have to wait for a TTL, unless the store is a [Locker]. Releasing
+// again does nothing and returns the same.
 func (l *Lease) Release(ctx context.Context) error {
 	l.release.Do(func() {
 		l.kill(errReleased)
@@ -102,6 +104,7 @@ func (l *Lease) Release(ctx context.Context) error {
 		}
 		err := l.write(ctx, func(f *Feed) error {
 			f.Lease = nil
+			l.addFailure(f)
 			return nil
 		})
 		if err != nil && !errors.Is(err, ErrLost) {
