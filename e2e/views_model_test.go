@@ -22,6 +22,12 @@ import (
 func TestCurrentOfAnyHistory(t *testing.T) {
 	t.Parallel()
 	db := session(t)
+	atAnInstant := ""
+	for _, b := range fences(t, "current.md") {
+		if strings.Contains(b.body, "at an instant?") {
+			atAnInstant = strings.NewReplacer("name[1].family AS family", "language", "id, family", "language").Replace(b.body)
+		}
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		runs := drawRuns(rt)
 		idSpaces := map[string]string{}
@@ -42,6 +48,13 @@ func TestCurrentOfAnyHistory(t *testing.T) {
 		makeViews(t, db, views.Options{Root: dir, Types: []string{"Patient"}, Tombstones: hasTombstones(runs), IDSpaces: idSpaces})
 		if diff := gocmp.Diff(currentOf(runs, idSpaces), marks(t, db, "current_Patient")); diff != "" {
 			rt.Fatalf("current_Patient of %+v with %v (-model +DuckDB):\n%s", runs, idSpaces, diff)
+		}
+		if hasTombstones(runs) {
+			at := rapid.SampledFrom([]string{monday, tuesday, mondayEarly}).Draw(rt, "instant")
+			query := strings.ReplaceAll(atAnInstant, "2026-11-21 12:00:00Z", at)
+			if diff := gocmp.Diff(currentOf(knownAt(runs, at), idSpaces), marks(t, db, "("+query+")")); diff != "" {
+				rt.Fatalf("at %s, of %+v with %v (-model +DuckDB):\n%s", at, runs, idSpaces, diff)
+			}
 		}
 		if n, want := len(marks(t, db, "Patient")), countLive(runs); n != want {
 			rt.Fatalf("Patient has %d rows, want %d", n, want)
@@ -119,6 +132,24 @@ func countLive(runs []lakeRun) (n int) {
 		}
 	}
 	return n
+}
+
+// knownAt returns the runs with only the files that were exported up to an instant.
+func knownAt(runs []lakeRun, instant string) []lakeRun {
+	at, _ := time.Parse(time.RFC3339Nano, instant)
+	runs = slices.Clone(runs)
+	for i, r := range runs {
+		runs[i].files = nil
+		for _, f := range r.files {
+			if len(f.transactionTime) == len(time.DateOnly) {
+				f.transactionTime += "T00:00:00Z" // as DuckDB casts it
+			}
+			if exported, err := time.Parse(time.RFC3339Nano, f.transactionTime); err == nil && !exported.After(at) {
+				runs[i].files = append(runs[i].files, f)
+			}
+		}
+	}
+	return runs
 }
 
 // currentOf returns the sorted marks of the current versions.

@@ -53,7 +53,7 @@ func TestCurrentPage(t *testing.T) {
 			t.Errorf("current.md:%d (-page +DuckDB):\n%s", b.line, diff)
 		}
 	}
-	if asked != 5 {
+	if asked != 6 {
 		t.Errorf("%d queries were found", asked)
 	}
 }
