@@ -55,16 +55,18 @@ func sharedNumbers(d recipeData) (rows [][]string) {
 	patients := map[[2]string]map[string]bool{}
 	each(d, "Patient", func(key sourceID, p struct {
 		Identifier []struct{ System, Value string }
-	}) { for _, i := range p.Identifier {
-		number := [2]string{i.System, i.Value}
-		if i.System == "" || i.Value == "" {
-			continue
+	}) {
+		for _, i := range p.Identifier {
+			number := [2]string{i.System, i.Value}
+			if i.System == "" || i.Value == "" {
+				continue
+			}
+			if patients[number] == nil {
+				patients[number] = map[string]bool{}
+			}
+			patients[number][key.source+"/"+key.id] = true
 		}
-		if patients[number] == nil {
-			patients[number] = map[string]bool{}
-		}
-		patients[number][key.source+"/"+key.id] = true
-	} })
+	})
 	for number, having := range patients {
 		all := slices.Sorted(maps.Keys(having))
 		first, _, _ := strings.Cut(all[0], "/")

@@ -140,6 +140,7 @@ type feedObject struct {
 	} `json:"lease"`
 	Runs    []feedRun    `json:"runs"`
 	Retired []feedRunEnd `json:"retired,omitempty"`
+	Members string       `json:"members,omitempty"`
 }
 
 type feedRun struct {

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"compress/gzip"
 	"context"
 	"io"
 	"os"
@@ -16,14 +17,15 @@ import (
 	"fhirkiln/pipeline/views"
 )
 
-// TestCurrentPage runs the queries of docs/current.md on two nights, and compares the results
-// with those that the page shows.
-func TestCurrentPage(t *testing.T) {
+// TestCurrentPages runs the queries of docs/current.md and docs/payers.md on two nights, and
+// compares the results with those that the pages show.
+func TestCurrentPages(t *testing.T) {
 	t.Parallel()
 	db := session(t)
 	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
 	first := lakeRun{name: "r1", feed: "members", source: "bison"}
-	putNDJSON(t, dir, first, "2026-11-21T02:00:00Z",
+	putNDJSON(t, lake, first, "2026-11-21T02:00:00Z",
 		`{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-11-20T22:00:00Z"},"name":[{"family":"Okafor"}]}`,
 		`{"resourceType":"Patient","id":"2","name":[{"family":"Lind"}]}`,
 		`{"resourceType":"Patient","id":"3","name":[{"family":"Moreau"}]}`,
@@ -31,31 +33,79 @@ func TestCurrentPage(t *testing.T) {
 		`{"resourceType":"Coverage","id":"2","status":"active","beneficiary":{"reference":"Patient/2"}}`)
 	second := lakeRun{name: "r2", feed: "members", source: "bison",
 		files: []lakeFile{{name: "deleted", transactionTime: "2026-11-22T02:00:00Z", deleted: []string{"2"}}}}
-	putRun(t, db, dir, second)
-	putNDJSON(t, dir, second, "2026-11-22T02:00:00Z",
+	putRun(t, db, lake, second)
+	putNDJSON(t, lake, second, "2026-11-22T02:00:00Z",
 		`{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-11-21T23:15:00Z"},"name":[{"family":"Eze"}]}`)
 	object := &feedObject{Version: 1, Feed: "members", Source: "bison", Runs: []feedRun{
 		{Run: "r1", Published: "2026-11-21T02:10:00Z", TransactionTime: "2026-11-21T02:00:00Z", Kind: "full", Status: "published"},
 		{Run: "r2", Published: "2026-11-22T02:10:00Z", TransactionTime: "2026-11-22T02:00:00Z", Kind: "incremental", Status: "published"},
 	}}
-	object.put(t, dir)
-	makeViews(t, db, views.Options{Root: dir, Types: []string{"Coverage", "Patient"}, Tombstones: true})
+	for _, run := range []string{"r1", "r2"} {
+		object.Members = "_fhirkiln/runs/" + run + "/members.ndjson.gz"
+		putMembers(t, filepath.Join(lake, object.Members), `{"id":"1","last":"2026-11-22T02:00:00Z"}`,
+			`{"id":"2","last":"2026-11-21T02:00:00Z","left":true}`)
+	}
+	object.put(t, lake)
+	makeViews(t, db, views.Options{Root: lake, Types: []string{"Coverage", "Patient"}, Tombstones: true})
+	runScript(t, db, "SET file_search_path = '"+dir+"'; CREATE TABLE hidden AS SELECT 'bison' AS kiln_id_space, '2' AS id")
 
-	asked := 0
-	blocks := fences(t, "current.md")
-	for i, b := range blocks {
-		if b.info != "sql duckdb" {
+	for page, want := range map[string]int{"current.md": 6, "payers.md": 2} {
+		asked := 0
+		blocks := fences(t, page)
+		for i, b := range blocks {
+			if b.info != "sql duckdb" || b.heading == auditHeading {
+				continue
+			}
+			asked++
+			names, rows := table(t, db, b.body)
+			if diff := cmp.Diff(blocks[i+1].body, drawn(names, rows, 0, false)); diff != "" {
+				t.Errorf("%s:%d (-page +DuckDB):\n%s", page, b.line, diff)
+			}
+		}
+		if asked != want {
+			t.Errorf("%s: %d queries were found", page, asked)
+		}
+	}
+}
+
+// putMembers writes a feed's list of members.
+func putMembers(t *testing.T, name string, lines ...string) {
+	t.Helper()
+	var list strings.Builder
+	packed := gzip.NewWriter(&list)
+	if _, err := packed.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := packed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, name, list.String())
+}
+
+const auditHeading = "From a row to its file"
+
+// TestAuditQuery finds the file of a row of the demo's lake in the run's report.
+func TestAuditQuery(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "demo", "--patients", "200", "--seed", "1", "--out", "lake")
+	db := session(t)
+	runScript(t, db, "SET file_search_path = '"+dir+"'")
+	runScript(t, db, run(t, dir, "sql", "lake", "--engine", "duckdb"))
+	for _, b := range fences(t, "payers.md") {
+		if b.info != "sql duckdb" || b.heading != auditHeading {
 			continue
 		}
-		asked++
-		names, rows := table(t, db, b.body)
-		if diff := cmp.Diff(blocks[i+1].body, drawn(names, rows, 0, false)); diff != "" {
-			t.Errorf("current.md:%d (-page +DuckDB):\n%s", b.line, diff)
+		_, rows := table(t, db, b.body)
+		if len(rows) != 1 || len(rows[0][5]) != 32 || !strings.Contains(rows[0][3], "…") {
+			t.Errorf("payers.md:%d: %v", b.line, rows)
 		}
+		return
 	}
-	if asked != 6 {
-		t.Errorf("%d queries were found", asked)
-	}
+	t.Error("payers.md has no such query")
 }
 
 // TestViewsOfOneName has a type whose name differs from another's only in case. No other type
