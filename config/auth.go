@@ -172,11 +172,11 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 		switch {
 		case slices.Contains(needs, v.name):
 			if v.text == "" && !d.failed[join(path, v.name)] {
-				what := "missing"
 				if d.given(keyPath) {
-					what = "is empty"
+					d.sourceProblemAt(keyPath, "is empty; type %s requires %s", a.Type, want)
+				} else {
+					d.problemAt(keyPath, "missing; type %s requires %s", a.Type, want)
 				}
-				d.problemAt(keyPath, "%s; type %s requires %s", what, a.Type, want)
 			}
 		case !slices.Contains(takes, v.name) && d.given(keyPath) && (v.text != "" || v.fallback):
 			allowed := "no other keys"
@@ -213,7 +213,7 @@ func (d *decoder) checkInHeaders(path string, a *Auth) {
 	}
 	for key, text := range inHeader {
 		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			d.problemAt(d.secretPath(path, key), "has spaces or characters that an HTTP header cannot carry; expected only the %s", key)
+			d.sourceProblemAt(d.secretPath(path, key), "has spaces or characters that an HTTP header cannot carry; expected only the %s", key)
 		}
 	}
 }

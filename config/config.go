@@ -8,12 +8,14 @@
 //	}
 //	for _, feed := range cfg.Feeds { // in the order of the file
 //		source := cfg.Sources[feed.Source]
-//		...
+//		if len(source.Problems) > 0 {
+//			... // its credentials are not there: this feed fails, and no other
+//		}
 //	}
 //
-// The result is decoded, expanded, checked, and has its defaults filled in: callers need not
-// check anything again. The project's other packages take plain options, so a Go program can
-// do without a file.
+// The result is decoded, expanded, checked, and has its defaults filled in: except for
+// [Source.Problems], callers need not check anything again. The project's other packages take
+// plain options, so a Go program can do without a file.
 //
 // # How a file is read
 //
@@ -25,7 +27,7 @@
 //   - A scalar is its text as written: the group id 00123 stays 00123.
 //   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the raw bytes, so
 //     no value of a variable can change the document. $$ is a single $. A variable that is
-//     not set is a problem.
+//     not set is a problem; in a source, it is a problem of that source alone.
 //   - A key that holds a [Secret] has a twin with the suffix _file, which names a file that
 //     holds the value.
 //   - Relative paths start at the folder of the config file.
@@ -115,7 +117,8 @@ func load(path string, env func(string) (string, bool), places bool) (*Config, e
 
 // Parse decodes data, expands variables, reads secret files and groups files, checks
 // everything and fills in defaults. It reports all problems that it finds, not just the first:
-// its error is always an [Errors].
+// its error is always an [Errors]. If all that is wrong is that sources lack their credentials,
+// there is no error; see [Source.Problems] and [Config.Check].
 //
 // name is the file's name in messages. dir is the folder that relative paths start at. env
 // looks up environment variables. No message ever holds a secret or the value of a variable:
@@ -146,11 +149,12 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 			return leftOut || strings.HasPrefix(p.Path, "sources.")
 		})
 		d.warnings = slices.DeleteFunc(d.warnings, func(p Problem) bool { return strings.HasPrefix(p.Path, "sources.") })
-		cfg.Sources = nil
+		d.ofSources, cfg.Sources = nil, nil
 	}
 	if len(d.problems) > 0 {
-		return nil, Errors(sorted(d.problems))
+		return nil, Errors(sorted(append(d.problems, d.ofSources...)))
 	}
+	d.distribute(cfg.Sources)
 	cfg.Warnings = sorted(d.warnings)
 	return cfg, nil
 }

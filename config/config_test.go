@@ -25,9 +25,13 @@ func variables(pairs ...string) func(string) (string, bool) {
 	}
 }
 
-// parse parses a document in the folder dir.
+// parse parses a document in the folder dir. Problems of sources are errors too.
 func parse(doc, dir string, pairs ...string) (*config.Config, error) {
-	return config.Parse("config.yaml", []byte(doc), dir, variables(pairs...))
+	cfg, err := config.Parse("config.yaml", []byte(doc), dir, variables(pairs...))
+	if err == nil {
+		err = cfg.Check()
+	}
+	return cfg, err
 }
 
 // minimal has only what every file must have. Tests replace parts of it.
@@ -180,8 +184,8 @@ func TestLoadPlaces(t *testing.T) {
 		}
 	}
 	write("/lake")
-	if _, err := config.Load(path, variables()); err == nil || !strings.Contains(err.Error(), "UNSET") {
-		t.Errorf("Load: %v", err)
+	if cfg, err := config.Load(path, variables()); err != nil || cfg.Check() == nil || !strings.Contains(cfg.Check().Error(), "UNSET") {
+		t.Errorf("Load: %+v, %v", cfg, err)
 	}
 	if cfg, err := config.LoadPlaces(path, variables()); err != nil || cfg.Sink.URL != "/lake" || len(cfg.Feeds) != 1 || cfg.Sources != nil {
 		t.Errorf("LoadPlaces: %+v, %v", cfg, err)

@@ -18,6 +18,7 @@ type decoder struct {
 	file, dir string
 	env       func(string) (string, bool)
 	problems  []Problem
+	ofSources []Problem // those that stop one source alone; see sourceProblem
 	warnings  []Problem
 	steps     int                      // how many more nodes may be visited
 	tags      map[reflect.Type][]field // by struct type, read once: forty payers have many feeds
@@ -177,7 +178,7 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.secretFiles[path] = d.resolved(file)
 		s, exposed, err := readSecret(d.resolved(file))
 		if err != nil {
-			d.problemAt(pathOfFile, "cannot read the file: %v; expected the path of a file that holds only the secret (relative paths start at the folder of the config file)", err)
+			d.sourceProblemAt(pathOfFile, "cannot read the file: %v; expected the path of a file that holds only the secret (relative paths start at the folder of the config file)", err)
 			d.failed[path] = true
 		}
 		if exposed {
@@ -214,9 +215,12 @@ func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
 		d.problem(posOf(n), path, "has a YAML tag; expected %s without one (quote a string that begins with !)", f.want)
 		return "", false
 	}
-	text, faults := expand(n.Value, d.env)
+	text, unset, faults := expand(n.Value, d.env)
 	for _, fault := range faults {
 		d.problem(posOf(n), path, "%s", fault)
 	}
-	return text, len(faults) == 0
+	for _, name := range unset {
+		d.sourceProblem(posOf(n), path, "the environment variable %s is not set; set it, or write ${%[1]s:-default}", name)
+	}
+	return text, len(unset)+len(faults) == 0
 }

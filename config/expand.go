@@ -6,15 +6,15 @@ import "strings"
 // is. The value of a variable is not expanded again. The default applies if the variable is
 // unset or empty, as in a shell; it ends at the first }.
 //
-// Each fault is a message for the user. It names variables, but never quotes the value, which
-// may be a secret.
-func expand(value string, env func(string) (string, bool)) (expanded string, faults []string) {
+// unset names the variables that are missing. Each fault is a message for the user; it never
+// quotes the value, which may be a secret.
+func expand(value string, env func(string) (string, bool)) (expanded string, unset, faults []string) {
 	var out strings.Builder
 	for rest := value; ; {
 		i := strings.IndexByte(rest, '$')
 		if i < 0 || i+1 == len(rest) {
 			out.WriteString(rest)
-			return out.String(), faults
+			return out.String(), unset, faults
 		}
 		out.WriteString(rest[:i])
 		rest = rest[i+1:]
@@ -25,7 +25,7 @@ func expand(value string, env func(string) (string, bool)) (expanded string, fau
 		case '{':
 			inner, after, closed := strings.Cut(rest[1:], "}")
 			if !closed {
-				return "", append(faults, "has a ${ without a closing }; write $${ for a literal ${")
+				return "", unset, append(faults, "has a ${ without a closing }; write $${ for a literal ${")
 			}
 			rest = after
 			name, fallback, hasFallback := strings.Cut(inner, ":-")
@@ -38,7 +38,7 @@ func expand(value string, env func(string) (string, bool)) (expanded string, fau
 			case hasFallback && text == "":
 				out.WriteString(fallback)
 			case !set:
-				faults = append(faults, "the environment variable "+name+" is not set; set it, or write ${"+name+":-default}")
+				unset = append(unset, name)
 			default:
 				out.WriteString(text)
 			}

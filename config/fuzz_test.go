@@ -41,7 +41,13 @@ func FuzzParse(f *testing.F) {
 		}
 		cfg, err := config.Parse("config.yaml", data, dir, env)
 		if err == nil {
+			if err = cfg.Check(); err != nil && strings.Contains(err.Error(), planted) {
+				t.Errorf("a value is in the message: %v", err)
+			}
 			for _, s := range cfg.Sources {
+				if len(s.Problems) > 0 {
+					continue
+				}
 				if s.Downloads < 1 || s.Poll.Min <= 0 || s.Poll.Max < s.Poll.Min || s.Exports < 1 || s.Auth.Type == "" || s.FHIR == "" {
 					t.Errorf("not valid: %+v", s)
 				}

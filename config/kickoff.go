@@ -135,9 +135,13 @@ func (d *decoder) checkHeaders(path string, headers []Header) {
 		seen[name] = true
 		switch {
 		case h.Value == "" && !d.failed[join(item, "value")]:
-			d.problemAt(value, "missing; expected value or value_file")
+			if !d.given(value) {
+				d.problemAt(value, "missing; expected value or value_file")
+			} else {
+				d.sourceProblemAt(value, "is empty; expected value or value_file")
+			}
 		case strings.ContainsFunc(h.Value.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }):
-			d.problemAt(value, "has characters that an HTTP header cannot carry; expected only the value")
+			d.sourceProblemAt(value, "has characters that an HTTP header cannot carry; expected only the value")
 		}
 	}
 }

@@ -40,6 +40,48 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Check returns the [Source.Problems] of all sources in file order as an [Errors], or nil if
+// there are none.
+func (c *Config) Check() error {
+	var all []Problem
+	for _, s := range c.Sources {
+		all = append(all, s.Problems...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return Errors(sorted(all))
+}
+
+// sourceProblem is problem for a value from outside the file: a variable, or a secret's file.
+// In a source, it stops that source alone, so that one partner's missing secret does not stop
+// the feeds of all others.
+func (d *decoder) sourceProblem(p position, path, format string, args ...any) {
+	d.problem(p, path, format, args...)
+	if last := len(d.problems) - 1; strings.HasPrefix(path, "sources.") {
+		d.ofSources = append(d.ofSources, d.problems[last])
+		d.problems = d.problems[:last]
+	}
+}
+
+// sourceProblemAt is sourceProblem with the position that problemAt has.
+func (d *decoder) sourceProblemAt(path, format string, args ...any) {
+	d.sourceProblem(d.where(path), path, format, args...)
+}
+
+// distribute gives each source its problems.
+func (d *decoder) distribute(sources map[string]Source) {
+	for name, s := range sources {
+		for _, p := range d.ofSources {
+			if strings.HasPrefix(p.Path, join("sources", name)+".") {
+				s.Problems = append(s.Problems, p)
+			}
+		}
+		s.Problems = sorted(s.Problems)
+		sources[name] = s
+	}
+}
+
 // position is a place in the file. Both numbers count from 1.
 type position struct{ line, column int }
 

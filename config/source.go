@@ -15,6 +15,10 @@ import (
 type Source struct {
 	// Name is the source's key in the file.
 	Name string `yaml:"-"`
+	// Problems are what keeps this source, but no other, from being used: variables that are
+	// not set, secret files that cannot be read, and credentials that cannot be sent. Nil if
+	// there is nothing.
+	Problems Errors `yaml:"-"`
 
 	// Base URL of the FHIR server, without $export, which fhirkiln appends.
 	FHIR string `yaml:"fhir" jsonschema:"required" want:"a base URL such as https://fhir.example.org/r4"`
@@ -128,7 +132,7 @@ func (d *decoder) checkProxy(path string, proxy Secret) {
 	u, err := url.Parse(proxy.Reveal())
 	known := err == nil && slices.Contains([]string{"http", "https", "socks5"}, u.Scheme)
 	if !known || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		d.problemAt(path, "not a proxy URL; expected http://, https:// or socks5://host:port")
+		d.sourceProblemAt(path, "not a proxy URL; expected http://, https:// or socks5://host:port")
 	}
 }
 

@@ -27,11 +27,15 @@ func (e *SourceError) Error() string { return fmt.Sprintf("source %s: %v", e.Sou
 func (e *SourceError) Unwrap() error { return e.Err }
 
 // Client creates a source's client with its credentials. It reads the source's keys and
-// certificates, but sends nothing. A setting that cannot be used is a [*SourceError].
+// certificates, but sends nothing. A setting that cannot be used is a [*SourceError]. A source
+// with Problems gets no client: they are the error, a [config.Errors].
 //
 // A user's refresh token is kept in state, so that it outlasts the run. With a nil state, it
 // is lost with the client: enough to check a source, but not to use a feed's.
 func Client(s config.Source, state TokenState, o Options) (*bulk.Client, error) {
+	if len(s.Problems) > 0 {
+		return nil, s.Problems
+	}
 	o = o.withDefaults()
 	o.Log = o.Log.With("source", s.Name)
 	way, err := wayTo(s, o)

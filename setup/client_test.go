@@ -72,6 +72,16 @@ func TestFetcherOf(t *testing.T) {
 	}
 }
 
+// A source that lacks its secret gets no client, and its problems are the error.
+func TestClientWithProblems(t *testing.T) {
+	t.Parallel()
+	problems := config.Errors{{File: "config.yaml", Line: 1, Column: 2, Path: "sources.bison.auth.token", Message: "is empty"}}
+	client, err := Client(config.Source{Name: "bison", FHIR: "https://h/r4", Auth: config.Auth{Type: config.AuthBearer}, Problems: problems}, nil, Options{})
+	if got, ok := errors.AsType[config.Errors](err); client != nil || !ok || len(got) != 1 {
+		t.Errorf("got %v, %v", client, err)
+	}
+}
+
 func TestClientRefuses(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none")

@@ -107,7 +107,7 @@ const exportDeadlines = 7
 
 // RunOptions returns the options for [pipeline.Run] and [pipeline.Cancel] of one of the
 // config's feeds. The caller may set more of them, such as Full and Progress. Errors are those
-// of [Client]. With a config from [config.LoadPlaces], which has no sources, it always fails.
+// of [Client], of this feed's source alone. With a config from [config.LoadPlaces], which has no sources, it always fails.
 func (s *Session) RunOptions(f config.Feed) (pipeline.Options, error) {
 	source, ok := s.sources[f.Source]
 	if !ok {

@@ -36,6 +36,9 @@ func (cmd *checkCommand) Run(ctx context.Context, line *cli, c console) error {
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
 	ui.warn(cfg)
+	if err := cfg.Check(); err != nil {
+		return err
+	}
 	if err := checkClients(cfg, line, c, ui); err != nil {
 		return err
 	}

@@ -108,11 +108,12 @@ func report(c console, logFormat string, err error) int {
 // collector reads stderr.
 func tell(c console, logFormat string, err error) {
 	code, hint := classify(err)
-	if _, ok := errors.AsType[*feedsError](err); ok {
-		hint = "" // each feed's hint is in the log
-	}
 	var problems config.Errors
-	switch isConfig := errors.As(err, &problems); {
+	isConfig := errors.As(err, &problems)
+	if _, ok := errors.AsType[*feedsError](err); ok {
+		hint, isConfig = "", false // each feed's failure is in the log
+	}
+	switch {
 	case logFormat == "json":
 		log := slog.New(slog.NewJSONHandler(c.stderr, nil))
 		if single, ok := errors.AsType[*feedError](err); ok {
