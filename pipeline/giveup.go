@@ -73,11 +73,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 			return err
 		}
 	}
-	r.journal.mu.Lock()
-	for _, key := range r.journal.inDoubt {
-		r.journal.uncommitted[key] = true
-	}
-	r.journal.mu.Unlock()
+	r.journal.dismissDoubts()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)
 	for _, p := range r.journal.parts {

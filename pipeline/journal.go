@@ -88,6 +88,17 @@ func (j *journal) doubt(entries []entry) {
 	}
 }
 
+// dismissDoubts makes the keys in doubt uncommitted. Their files must count for nothing by now,
+// whether or not they are recorded: the run is given up, or their export is lost.
+func (j *journal) dismissDoubts() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, key := range j.inDoubt {
+		j.uncommitted[key] = true
+	}
+	j.inDoubt = nil
+}
+
 // markInParts takes the keys of s out of uncommitted, because parts recorded (or possibly
 // recorded) in the ledger use them, and returns them.
 func (j *journal) markInParts(s *staged) []string {

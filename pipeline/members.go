@@ -77,7 +77,10 @@ func (r *run) history(ctx context.Context, x *export) error {
 		return err
 	}
 	log.Info("the server does not export patients by name; exporting the group in full for its new members", "error", err)
-	// Discard what was staged for it: once the run is published, only gc would find that.
+	// Discard what was staged for it: once the run is published, only gc would find that. A worker
+	// may have been stopped while it recorded parts. Only this export's can be in doubt, since
+	// anybody else's would have ended the run; and since the export is lost, they count for nothing.
+	r.journal.dismissDoubts()
 	if err := r.discardUncommitted(ctx); err != nil {
 		return err
 	}
