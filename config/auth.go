@@ -78,6 +78,25 @@ type Auth struct {
 	// TokenFile is the file that Token comes from, or "" if Token is in the config itself.
 	// By the time a server refuses Token, the file may hold another one.
 	TokenFile string `yaml:"-"`
+	// ClientSecretFile and PrivateKeyFile are the same for ClientSecret and PrivateKey; see
+	// [Auth.Reread].
+	ClientSecretFile string `yaml:"-"`
+	PrivateKeyFile   string `yaml:"-"`
+}
+
+// Reread returns a with ClientSecret and PrivateKey as their files hold them now, and whether
+// either has changed. A file that cannot be read counts as unchanged: a program may be about
+// to replace it.
+func (a Auth) Reread() (_ Auth, changed bool) {
+	for file, secret := range map[string]*Secret{a.ClientSecretFile: &a.ClientSecret, a.PrivateKeyFile: &a.PrivateKey} {
+		if file == "" {
+			continue
+		}
+		if now, _, err := readSecret(file); err == nil && now != *secret {
+			*secret, changed = now, true
+		}
+	}
+	return a, changed
 }
 
 // Names are the names of parameters and grant types. Empty names have defaults.
@@ -152,6 +171,8 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
 	d.checkExposed(join(path, "refresh_token_store"), a.RefreshTokenStore)
 	a.TokenFile = d.secretFiles[join(path, "token")]
+	a.ClientSecretFile = d.secretFiles[join(path, "client_secret")]
+	a.PrivateKeyFile = d.secretFiles[join(path, "private_key")]
 	d.checkInHeaders(path, a)
 	if a.Type == "" {
 		return // already reported

@@ -91,6 +91,7 @@ func TestAuthTypes(t *testing.T) {
 			"auth: {type: private_key_jwt, discover: true, client_id: a, private_key_file: key.pem, key_id: k, jku: 'https://c/jwks.json', scope: s, require_scope: true}",
 			func(s *config.Source) {
 				s.Auth.Discover, s.Auth.ClientID, s.Auth.PrivateKey, s.Auth.KeyID = true, "a", "-----BEGIN\n...", "k"
+				s.Auth.PrivateKeyFile = filepath.Join(dir, "key.pem")
 				s.Auth.JKU, s.Auth.Scope, s.Auth.RequireScope = "https://c/jwks.json", "s", true
 			},
 		},

@@ -43,7 +43,7 @@ func Client(s config.Source, state TokenState, o Options) (*bulk.Client, error) 
 		return nil, err
 	}
 	client := transport.New(way)
-	fetcher, err := fetcherOf(s, state, client, o)
+	fetcher, err := rereading(s, func(s config.Source) (auth.Fetcher, error) { return fetcherOf(s, state, client, o) }, o.Log)
 	if err != nil {
 		return nil, err
 	}
