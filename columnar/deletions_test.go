@@ -32,7 +32,7 @@ func TestLargeBundle(t *testing.T) {
 	if n := cap(w.lanes[0].deletions.rest) + cap(w.lanes[0].deletions.residual); n > 1000 {
 		t.Errorf("%d bytes were kept beside the line", n)
 	}
-	if n := len(w.parts[Deleted].file.groups); n < 100 {
+	if n := len(w.parts[Deleted].groups); n < 100 {
 		t.Errorf("there are only %d row groups", n)
 	}
 	if _, err := w.Close(); err != nil {

@@ -1,6 +1,7 @@
 package columnar
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -143,6 +144,11 @@ func (f *fileWriter) chunk(c *column, field *Field, alone bool) chunkMeta {
 		meta.own = &kept
 	}
 	return meta
+}
+
+// failed says in an error what was being done to which part.
+func (f *fileWriter) failed(doing string, err error) error {
+	return fmt.Errorf("%s a part of %s: %w", doing, f.layout.ResourceType, err)
 }
 
 // close writes the page index and the footer.

@@ -29,7 +29,7 @@ func filled(t *testing.T, resourceType string, groups int, o Options) (*Writer, 
 			t.Fatal(err)
 		}
 	}
-	return w, w.parts[resourceType].file, &out
+	return w, w.parts[resourceType], &out
 }
 
 // TestFooterIsParquets checks that the footer, which is written piece by piece, equals what package

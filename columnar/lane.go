@@ -29,7 +29,7 @@ type lane struct {
 
 // share is a lane's share of a part.
 type share struct {
-	part        *part
+	part        *fileWriter
 	rows        *rowGroup
 	shredder    *shredder          // of a part of resources
 	tombstones  *tombstoneShredder // of a part of Deleted
@@ -136,7 +136,7 @@ func (l *lane) shareOf(ctx context.Context, resourceType string) (*share, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &share{part: p, rows: newRowGroup(p.file.layout, &l.w.options, l.workspace)}
+	s := &share{part: p, rows: newRowGroup(p.layout, &l.w.options, l.workspace)}
 	if resourceType == Deleted {
 		s.tombstones = newTombstoneShredder(s.rows)
 	} else {
@@ -170,21 +170,21 @@ func (l *lane) endRow(s *share, bytes int) error {
 func (l *lane) flush(s *share) error {
 	l.pending -= s.pending
 	s.pending = 0
-	err := s.part.file.rowGroup(s.rows, l.encoder, false)
+	err := s.part.rowGroup(s.rows, l.encoder, false)
 	s.rows.reset()
 	if err != nil {
 		return s.part.failed("writing", err)
 	}
-	if s.part.file.full(l.w.options.TargetBytes) {
+	if s.part.full(l.w.options.TargetBytes) {
 		l.w.full.Store(true)
 	}
 	return nil
 }
 
 // close writes what is left. groups says how many row groups each part still gets from all lanes.
-func (l *lane) close(groups map[*part]int) error {
+func (l *lane) close(groups map[*fileWriter]int) error {
 	for _, s := range l.shares {
-		if err := s.part.file.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
+		if err := s.part.rowGroup(s.rows, l.encoder, groups[s.part] == 1); err != nil {
 			return s.part.failed("finishing", err)
 		}
 		// Only then: with many small Writers, columns with more room than they need would be a

@@ -34,7 +34,7 @@ func (l *lane) addResource(ctx context.Context, at line) error {
 		s.attachments++
 	}
 	if l.each != nil {
-		l.each(s.part.file.layout.ResourceType, s.shredder.id, s.shredder.version)
+		l.each(s.part.layout.ResourceType, s.shredder.id, s.shredder.version)
 	}
 	l.read.Resources++
 	return l.endRow(s, len(at.bytes))
@@ -60,7 +60,7 @@ func (l *lane) likelyShare(line []byte) *share {
 	if l.w.options.SkipHeaders && string(rest[:n]) == "Parameters" {
 		return nil
 	}
-	if l.last == nil || l.last.part.file.layout.ResourceType != string(rest[:n]) {
+	if l.last == nil || l.last.part.layout.ResourceType != string(rest[:n]) {
 		l.last = l.shares[string(rest[:n])]
 	}
 	return l.last

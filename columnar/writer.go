@@ -30,7 +30,7 @@ type Writer struct {
 	full       atomic.Bool
 
 	mu    sync.Mutex // held while the caller's Create or Quarantine runs
-	parts map[string]*part
+	parts map[string]*fileWriter
 }
 
 // NewWriter returns a Writer without parts.
@@ -51,7 +51,7 @@ func (w *Writer) reset(o Options, tombstones bool) {
 		w.space = nil // its encoder is for another codec or level
 	}
 	w.options, w.tombstones = o, tombstones
-	w.lanes, w.blocks, w.parts = nil, 0, map[string]*part{}
+	w.lanes, w.blocks, w.parts = nil, 0, map[string]*fileWriter{}
 	w.full.Store(false)
 	if w.err = o.check(); w.err == nil {
 		w.lanes = []*lane{newLane(w)}
@@ -114,7 +114,7 @@ func (w *Writer) Close() ([]PartStats, error) {
 var errClosed = errors.New("columnar: the Writer is closed")
 
 func (w *Writer) finish() ([]PartStats, error) {
-	last := map[*part]int{} // row groups still to come
+	last := map[*fileWriter]int{} // row groups still to come
 	for _, l := range w.lanes {
 		for _, s := range l.shares {
 			if s.rows.rows > 0 {
@@ -131,10 +131,10 @@ func (w *Writer) finish() ([]PartStats, error) {
 	}
 	var stats []PartStats
 	for _, p := range w.parts {
-		if err := p.file.close(); err != nil {
+		if err := p.close(); err != nil {
 			return nil, p.failed("finishing", err)
 		}
-		stat := PartStats{ResourceType: p.file.layout.ResourceType, Rows: p.file.rows, Bytes: p.file.at, FullFooter: p.file.fullFooter()}
+		stat := PartStats{ResourceType: p.layout.ResourceType, Rows: p.rows, Bytes: p.at, FullFooter: p.fullFooter()}
 		for _, l := range w.lanes {
 			if s := l.shares[stat.ResourceType]; s != nil {
 				stat.Attachments += s.attachments
@@ -149,15 +149,8 @@ func (w *Writer) finish() ([]PartStats, error) {
 	return stats, nil
 }
 
-// part is one Parquet file that is being written.
-type part struct{ file *fileWriter }
-
-func (p *part) failed(doing string, err error) error {
-	return fmt.Errorf("%s a part of %s: %w", doing, p.file.layout.ResourceType, err)
-}
-
 // partOf returns the part of a resource type, or of [Deleted]. It creates the part if need be.
-func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error) {
+func (w *Writer) partOf(ctx context.Context, resourceType string) (*fileWriter, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p := w.parts[resourceType]; p != nil {
@@ -170,7 +163,7 @@ func (w *Writer) partOf(ctx context.Context, resourceType string) (*part, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &part{newFileWriter(out, LayoutOf(resourceType), &w.options)}
+	p := newFileWriter(out, LayoutOf(resourceType), &w.options)
 	w.parts[resourceType] = p
 	return p, nil
 }
