@@ -39,7 +39,7 @@ type Type uint8
 //     needs a case in shredder.value and assembler.value, and in structOf if it has a companion
 //   - its schema: elements, physical and, for a new physical type, typeText (schema.go)
 //   - its values: newColumn (column.go), bounded and compare (statistics.go), copier.value (copy.go)
-//   - its names elsewhere: the dialects of package ddl, and ddl.icebergType
+//   - its names elsewhere, which have no default: the dialects of package ddl, and ddl.icebergTypes
 //   - its ids and hash: fieldids.txt and testdata/layouts.txt, which go test -update writes
 //
 // It changes the columns, so it also needs a new [LayoutName] and [LayoutPath].

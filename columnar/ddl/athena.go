@@ -10,22 +10,15 @@ import (
 // athenaDialect writes names in lower case. Glue stores them like that whatever the DDL says, and
 // Athena ignores case when it compares them with the file's.
 func athenaDialect() dialect {
-	quote := quoted("`")
+	quote := Quoted("`")
 	return dialect{
-		scalar: func(t columnar.Type) string {
-			switch t {
-			case columnar.Boolean:
-				return "boolean"
-			case columnar.Int:
-				return "int"
-			case columnar.Long:
-				return "bigint"
-			case columnar.Timestamp:
-				return "timestamp"
-			case columnar.Decimal:
-				return "decimal(38,9)"
-			}
-			return "string"
+		scalars: map[columnar.Type]string{
+			columnar.String:    "string",
+			columnar.Boolean:   "boolean",
+			columnar.Int:       "int",
+			columnar.Long:      "bigint",
+			columnar.Timestamp: "timestamp",
+			columnar.Decimal:   "decimal(38,9)",
 		},
 		quote: func(name string) string { return quote(strings.ToLower(name)) },
 		list:  "array<%s>", structOf: "struct<%s>", field: "%s:%s", between: ",",
@@ -54,7 +47,7 @@ TBLPROPERTIES ('classification' = 'parquet', 'parquet.compression' = 'ZSTD');
 
 -- Once now, and after every run that published: it finds the new partitions.
 MSCK REPAIR TABLE %s;
-`, strings.Join(AthenaColumns(l), ",\n  "), d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun), hiveText(folder(location, l)+"/"), name)
+`, strings.Join(AthenaColumns(l), ",\n  "), d.quote(partitionSource), d.quote(partitionFeed), d.quote(partitionRun), HiveText(folder(location, l)+"/"), name)
 	return b.String()
 }
 

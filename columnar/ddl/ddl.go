@@ -82,7 +82,7 @@ func header(l *columnar.Layout) string {
 
 // dialect is how an engine writes types. list, structOf and field are fmt formats.
 type dialect struct {
-	scalar   func(columnar.Type) string
+	scalars  map[columnar.Type]string
 	quote    func(name string) string
 	list     string // takes an element's type
 	structOf string // takes the fields
@@ -100,7 +100,7 @@ func (d dialect) typeOf(f *columnar.Field) string {
 		}
 		text = fmt.Sprintf(d.structOf, strings.Join(fields, d.between))
 	} else {
-		text = d.scalar(f.Type)
+		text = d.scalars[f.Type]
 	}
 	if f.List {
 		text = fmt.Sprintf(d.list, text)
@@ -108,10 +108,11 @@ func (d dialect) typeOf(f *columnar.Field) string {
 	return text
 }
 
-// quoted returns a function that puts a name between quotes and doubles the quotes within it, as
-// all engines here want.
-func quoted(quote string) func(string) string {
-	return func(name string) string {
-		return quote + strings.ReplaceAll(name, quote, quote+quote) + quote
+// Quoted returns a function that puts a text between quotes and doubles the quotes within it. All
+// engines here want that of names, and DuckDB and Athena's queries of string literals; Hive's and
+// Spark's literals are [HiveText].
+func Quoted(quote string) func(string) string {
+	return func(text string) string {
+		return quote + strings.ReplaceAll(text, quote, quote+quote) + quote
 	}
 }

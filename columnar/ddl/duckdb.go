@@ -9,22 +9,15 @@ import (
 
 func duckDBDialect() dialect {
 	return dialect{
-		scalar: func(t columnar.Type) string {
-			switch t {
-			case columnar.Boolean:
-				return "BOOLEAN"
-			case columnar.Int:
-				return "INTEGER"
-			case columnar.Long:
-				return "BIGINT"
-			case columnar.Timestamp:
-				return "TIMESTAMP WITH TIME ZONE"
-			case columnar.Decimal:
-				return "DECIMAL(38,9)"
-			}
-			return "VARCHAR"
+		scalars: map[columnar.Type]string{
+			columnar.String:    "VARCHAR",
+			columnar.Boolean:   "BOOLEAN",
+			columnar.Int:       "INTEGER",
+			columnar.Long:      "BIGINT",
+			columnar.Timestamp: "TIMESTAMP WITH TIME ZONE",
+			columnar.Decimal:   "DECIMAL(38,9)",
 		},
-		quote: quoted(`"`), list: "%s[]", structOf: "STRUCT(%s)", field: "%s %s", between: ", ",
+		quote: Quoted(`"`), list: "%s[]", structOf: "STRUCT(%s)", field: "%s %s", between: ", ",
 	}
 }
 
@@ -32,7 +25,7 @@ func duckDBDialect() dialect {
 // out. It is a macro rather than a query so that the text can be run as it is, before there is any
 // file. Tombstones get no macro, since no NDJSON has their columns.
 func duckDB(l *columnar.Layout, location string) string {
-	d, text := duckDBDialect(), quoted("'")
+	d, text := duckDBDialect(), Quoted("'")
 	name := d.quote(l.ResourceType)
 	var b strings.Builder
 	b.WriteString(header(l))

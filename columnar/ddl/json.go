@@ -41,27 +41,19 @@ func jsonFields(fields []*columnar.Field) []jsonField {
 	var all []jsonField
 	for _, f := range fields {
 		all = append(all, jsonField{
-			Name: f.Name, Type: icebergType(f.Type), List: f.List, Required: f.Required,
+			Name: f.Name, Type: icebergTypes[f.Type], List: f.List, Required: f.Required,
 			ID: f.ID, ElementID: f.ElementID, FHIR: f.FHIR, Fields: jsonFields(f.Fields),
 		})
 	}
 	return all
 }
 
-func icebergType(t columnar.Type) string {
-	switch t {
-	case columnar.Struct:
-		return "struct"
-	case columnar.Boolean:
-		return "boolean"
-	case columnar.Int:
-		return "int"
-	case columnar.Long:
-		return "long"
-	case columnar.Timestamp:
-		return "timestamptz"
-	case columnar.Decimal:
-		return "decimal(38,9)"
-	}
-	return "string"
+var icebergTypes = map[columnar.Type]string{
+	columnar.Struct:    "struct",
+	columnar.String:    "string",
+	columnar.Boolean:   "boolean",
+	columnar.Int:       "int",
+	columnar.Long:      "long",
+	columnar.Timestamp: "timestamptz",
+	columnar.Decimal:   "decimal(38,9)",
 }

@@ -9,22 +9,15 @@ import (
 
 func sparkDialect() dialect {
 	return dialect{
-		scalar: func(t columnar.Type) string {
-			switch t {
-			case columnar.Boolean:
-				return "BOOLEAN"
-			case columnar.Int:
-				return "INT"
-			case columnar.Long:
-				return "BIGINT"
-			case columnar.Timestamp:
-				return "TIMESTAMP"
-			case columnar.Decimal:
-				return "DECIMAL(38,9)"
-			}
-			return "STRING"
+		scalars: map[columnar.Type]string{
+			columnar.String:    "STRING",
+			columnar.Boolean:   "BOOLEAN",
+			columnar.Int:       "INT",
+			columnar.Long:      "BIGINT",
+			columnar.Timestamp: "TIMESTAMP",
+			columnar.Decimal:   "DECIMAL(38,9)",
 		},
-		quote: quoted("`"), list: "ARRAY<%s>", structOf: "STRUCT<%s>", field: "%s: %s", between: ", ",
+		quote: Quoted("`"), list: "ARRAY<%s>", structOf: "STRUCT<%s>", field: "%s: %s", between: ", ",
 	}
 }
 
@@ -54,11 +47,11 @@ LOCATION %s;
 
 -- Once now, and after every run that published: it finds the new partitions.
 MSCK REPAIR TABLE %s;
-`, strings.Join(partitions, ", "), hiveText(folder(location, l)), name)
+`, strings.Join(partitions, ", "), HiveText(folder(location, l)), name)
 	return b.String()
 }
 
-// hiveText returns a string literal for Hive and Spark, with backslash escapes.
-func hiveText(s string) string {
+// HiveText returns a string literal for Hive and Spark, with backslash escapes.
+func HiveText(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

@@ -62,14 +62,14 @@ func (s *script) idSpace(of map[string]string) string {
 }
 
 func (s *script) duckDB(root, state string, types []string) {
-	s.text = quoted("'")
+	s.text = ddl.Quoted("'")
 	// Brackets around a wildcard make it literal.
 	glob := strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace
 	s.Feeds, s.Parts = joinPath(glob(state), feedsFolder, "*.json"), joinPath(glob(state), runsFolder, "*", "parts.json")
 	s.Deleted = joinPath(glob(root), columnar.LayoutPath, deletedFolder, partsGlob)
 	s.Never = "-9223372036854775807"
 	s.functions = template.FuncMap{
-		"text": s.text, "name": quoted(`"`),
+		"text": s.text, "name": ddl.Quoted(`"`),
 		"instant": func(e string) string { // in microseconds
 			return fmt.Sprintf("CASE WHEN regexp_full_match(%[1]s, %[2]s) THEN epoch_us(TRY_CAST(%[1]s AS TIMESTAMPTZ)) END", e, s.text(pattern))
 		},
@@ -81,8 +81,8 @@ func (s *script) duckDB(root, state string, types []string) {
 }
 
 func (s *script) spark(root, state string, types []string) {
-	s.text = hiveText
-	name := quoted("`")
+	s.text = ddl.HiveText
+	name := ddl.Quoted("`")
 	var escapes []string
 	for _, c := range `\*?[]{}` {
 		escapes = append(escapes, string(c), `\`+string(c))
@@ -110,9 +110,9 @@ func (s *script) spark(root, state string, types []string) {
 }
 
 func (s *script) athena(root, state string, types []string) {
-	s.text = quoted("'")
+	s.text = ddl.Quoted("'")
 	lower := func(quote string) func(string) string {
-		wrap := quoted(quote)
+		wrap := ddl.Quoted(quote)
 		return func(name string) string { return wrap(strings.ToLower(name)) }
 	}
 	name := lower(`"`)
@@ -120,7 +120,7 @@ func (s *script) athena(root, state string, types []string) {
 	s.Deleted = joinPath(root, manifestFolder(deletedFolder), "")
 	s.Never = "TIMESTAMP '0001-01-01 00:00:00 UTC'"
 	s.functions = template.FuncMap{
-		"text": s.text, "name": name, "hiveText": hiveText, "hiveName": lower("`"),
+		"text": s.text, "name": name, "hiveText": ddl.HiveText, "hiveName": lower("`"),
 		"instant": func(e string) string {
 			return fmt.Sprintf("CASE WHEN regexp_like(%[1]s, %[2]s) THEN try(from_iso8601_timestamp_nanos(%[1]s)) END", e, s.text("^"+pattern+"$"))
 		},
@@ -147,14 +147,4 @@ func columns(resourceType string, name func(string) string) string {
 		all = append(all, name(f.Name))
 	}
 	return strings.Join(all, ", ")
-}
-
-// quoted returns a function that puts quotes around a text and doubles any quote in it.
-func quoted(quote string) func(string) string {
-	return func(s string) string { return quote + strings.ReplaceAll(s, quote, quote+quote) + quote }
-}
-
-// hiveText returns a text literal in Hive's syntax, which is also Spark's: with escapes.
-func hiveText(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
