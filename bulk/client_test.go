@@ -58,7 +58,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("got %+v, want %+v", stats, want)
 	}
 	var issues []bulk.Issue
-	if err := c.Issues(t.Context(), m, m.Errors[0], func(i bulk.Issue) { issues = append(issues, i) }); err != nil {
+	if err := c.Issues(t.Context(), m, m.Errors[0], func(i bulk.Issue) { issues = append(issues, i) }, nil); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]bulk.Issue{{Severity: "warning", Code: "informational", Diagnostics: "d"}}, issues); diff != "" {

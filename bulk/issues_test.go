@@ -1,7 +1,9 @@
 package bulk_test
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,8 +15,16 @@ import (
 
 func issuesOf(t *testing.T, c *bulk.Client, url string) (issues []bulk.Issue, err error) {
 	t.Helper()
-	err = c.Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: "OperationOutcome", URL: url}, func(i bulk.Issue) { issues = append(issues, i) })
+	issues, _, err = failedOf(t, c, url)
 	return issues, err
+}
+
+// failedOf also returns the entries that have a failed issue.
+func failedOf(t *testing.T, c *bulk.Client, url string) (issues []bulk.Issue, entries []string, err error) {
+	t.Helper()
+	err = c.Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: "OperationOutcome", URL: url}, func(i bulk.Issue) { issues = append(issues, i) },
+		func(entry []byte) error { entries = append(entries, string(entry)); return nil })
+	return issues, entries, err
 }
 
 func TestIssues(t *testing.T) {
@@ -31,9 +41,13 @@ func TestIssues(t *testing.T) {
 {"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":["y"]}]}
 {"resourceType":"OperationOutcome","issue":null}`
 	server, _ := script(t, file(compress(body), nil))
-	got, err := issuesOf(t, clientAt(t, server.URL), server.URL)
+	got, entries, err := failedOf(t, clientAt(t, server.URL), server.URL)
 	if err != nil {
 		t.Fatal(err)
+	}
+	lines := slices.DeleteFunc(strings.Split(body, "\n"), func(line string) bool { return line == "" }) // each of them has failed
+	if diff := cmp.Diff(lines, entries); diff != "" {
+		t.Errorf("other entries (-want +got):\n%s", diff)
 	}
 	want := []bulk.Issue{
 		{Severity: "fatal", Code: "exception", Diagnostics: "first"},
@@ -68,7 +82,8 @@ func TestIssuesOfOddFiles(t *testing.T) {
 	server, _ := script(t, file([]byte("\uFEFF"+`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}`+"\n"), nil))
 	for _, listed := range []string{"", "Patient", "OperationOutcome"} {
 		n := 0
-		err := clientAt(t, server.URL).Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: listed, URL: server.URL, Count: -1}, func(bulk.Issue) { n++ })
+		err := clientAt(t, server.URL).Issues(t.Context(), &bulk.Manifest{}, bulk.File{Type: listed, URL: server.URL, Count: -1}, func(bulk.Issue) { n++ },
+			func([]byte) error { return nil })
 		if err != nil || n != 1 {
 			t.Errorf("of type %q: got %d issues, %v", listed, n, err)
 		}
@@ -139,6 +154,24 @@ func TestOutcomeTransient(t *testing.T) {
 		if got := (bulk.Outcome{Issues: test.issues}).Transient(); got != test.want {
 			t.Errorf("Transient of %v is %v", test.issues, got)
 		}
+	}
+}
+
+// Entries that say nothing is missing are not told of as failed, and whoever is told may stop it.
+func TestFailedEntries(t *testing.T) {
+	t.Parallel()
+	body := `{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"x"}]}` + "\n" + `{"resourceType":"OperationOutcome",
+ "issue":[{"severity":"warning","code":"x"},{"severity":"fatal","code":"x"},{"severity":"error"}]}` + "\n"
+	server, _ := script(t, file([]byte(body), nil))
+	_, want, _ := strings.Cut(body, "\n")
+	if _, got, err := failedOf(t, clientAt(t, server.URL), server.URL); err != nil || len(got) != 1 || got[0]+"\n" != want {
+		t.Errorf("got %q, %v", got, err)
+	}
+	stop := errors.New("enough")
+	err := clientAt(t, server.URL).Issues(t.Context(), &bulk.Manifest{}, bulk.File{URL: server.URL, Count: -1}, func(bulk.Issue) {},
+		func([]byte) error { return stop })
+	if err != stop {
+		t.Errorf("error %v", err)
 	}
 }
 

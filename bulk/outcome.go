@@ -163,7 +163,10 @@ func looksLikeMarkup(body []byte) bool {
 // Issues reads one of a manifest's error files and calls each, on the caller's goroutine,
 // for every issue of its OperationOutcomes. A line of another type counts as an issue of
 // severity error, so that nothing in the file goes unnoticed.
-func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issue)) error {
+//
+// After an entry with an issue that has failed, failed gets the entry as the server sent it; it
+// may name patients. The bytes are valid until failed returns. An error of failed ends Issues.
+func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issue), failed func(entry []byte) error) error {
 	s, err := c.open(ctx, m, f, true) // whatever its type in the manifest
 	if err != nil {
 		return err
@@ -186,13 +189,19 @@ func (c *Client) Issues(ctx context.Context, m *Manifest, f File, each func(Issu
 			}
 			return err
 		}
-		visited := false
-		ok := eachIssue(line, func(i Issue) {
-			visited = true
-			each(i.counted())
-		})
+		visited, bad := false, false
+		visit := func(i Issue) {
+			visited, bad = true, bad || i.Failed()
+			each(i)
+		}
+		ok := eachIssue(line, func(i Issue) { visit(i.counted()) })
 		if !ok || !visited {
-			each(Issue{Severity: "error", Code: "not-an-outcome"})
+			visit(Issue{Severity: "error", Code: "not-an-outcome"})
+		}
+		if bad {
+			if err := failed(line); err != nil {
+				return err
+			}
 		}
 	}
 }

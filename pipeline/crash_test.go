@@ -123,6 +123,7 @@ func TestDyingAnywhere(t *testing.T) {
 		bulktest.Lines("Observation", resources("Observation", 0, 10)...),
 		bulktest.Lines("Observation", append([]string{`{"id":"no type","meta":{"lastUpdated":"2026-01-02T03:04:05.678Z"}}`}, resources("Observation", 10, 20)...)...),
 	}
+	missing := bulktest.Files{bulktest.Lines("OperationOutcome", outcome("error"))}
 	want := map[string][]string{"Patient": resources("Patient", 0, 2000), "Observation": resources("Observation", 0, 20)}
 	for name, test := range map[string]struct {
 		faults []string
@@ -135,7 +136,8 @@ func TestDyingAnywhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begin := func(t *testing.T) *world {
-				w := newWorld(t, bulktest.Options{Data: data, Faults: test.faults})
+				w := newWorld(t, bulktest.Options{Data: data, Errors: missing, Faults: test.faults})
+				w.Feed.MaxErrors = 1 // so that the watermark moves
 				w.Workers, w.PartBytes, w.RowGroupBytes, w.MaxQuarantined = 2, 1, 50_000, 0.5
 				return w
 			}
@@ -184,6 +186,9 @@ func TestDyingAnywhere(t *testing.T) {
 						t.Errorf("parts that are no live run's (-live +there):\n%.2000s", diff)
 					}
 					w.wantTidy(t)
+					if files, runs := w.serverErrors(t), w.feed(t).Runs; len(files) != len(runs) {
+						t.Errorf("%d runs have published what the server says is missing, but there is %q", len(runs), files)
+					}
 					ofAll := func(r bulktest.Request) bool { return !r.Query.Has("_since") }
 					if len(w.requests(bulktest.KickOffEndpoint, ofAll)) > 1 {
 						twice.Add(1)

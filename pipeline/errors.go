@@ -76,6 +76,10 @@ type PartialError struct {
 	Issues      int64  // of severity error or fatal, in the server's own error files
 	Quarantined int64  // lines that could not become rows
 
+	// ServerErrors is the path or URL of the first of the files that say which those Issues are,
+	// "" if there is none.
+	ServerErrors string
+
 	// NotRetired is why what the full run lacks still counts as there, "" if nothing was
 	// refused; see Feed.Retire.
 	NotRetired string

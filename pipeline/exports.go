@@ -283,17 +283,3 @@ func (r *run) listAgain(ctx context.Context, x *export, q *queue) error {
 	r.queue(x, q)
 	return nil
 }
-
-// readIssues counts the issues in the export's error files.
-func (r *run) readIssues(ctx context.Context, x *export) error {
-	if x.issuesRead() {
-		return nil
-	}
-	var issues lake.Issues
-	for _, f := range x.complete.Errors {
-		if err := r.Server.Issues(ctx, x.manifest, f, func(i bulk.Issue) { issues.Add(issueOf(i)) }); err != nil {
-			return err
-		}
-	}
-	return r.journal.add(ctx, entry{Issues: &exportIssues{Export: x.index, Issues: issues}})
-}

@@ -28,7 +28,7 @@ type journal struct {
 	uncommitted map[string]bool // keys that may have staged data but belong to no recorded part
 	inDoubt     []string        // keys of staged files that may or may not be recorded as in parts
 	parts       []stagedPart
-	quarantined []sink.Receipt // quarantine files
+	quarantined []sink.Receipt // quarantine files, and those of the server's errors
 	retired     *retirement    // nil until it is recorded
 	givenUp     string
 }

@@ -44,7 +44,7 @@ type Server interface {
 	KickOff(ctx context.Context, r bulk.Request) (bulk.Job, error)
 	Refresh(ctx context.Context, m *bulk.Manifest) (*bulk.Manifest, error)
 	Wait(ctx context.Context, job bulk.Job, each func(bulk.Progress)) (*bulk.Manifest, error)
-	Issues(ctx context.Context, m *bulk.Manifest, f bulk.File, each func(bulk.Issue)) error
+	Issues(ctx context.Context, m *bulk.Manifest, f bulk.File, each func(bulk.Issue), failed func(entry []byte) error) error
 	Delete(ctx context.Context, job bulk.Job) error
 }
 

@@ -176,9 +176,6 @@ func TestSmallPartsOfALargeFile(t *testing.T) {
 
 func TestServerErrorsMakeAPartialRun(t *testing.T) {
 	t.Parallel()
-	outcome := func(severity string) string {
-		return fmt.Sprintf(`{"resourceType":"OperationOutcome","issue":[{"severity":%q,"code":"processing","diagnostics":"MBI 1S00A00AA00"}]}`, severity)
-	}
 	for severity, partial := range map[string]bool{"error": true, "fatal": true, "warning": false, "information": false} {
 		t.Run(severity, func(t *testing.T) {
 			t.Parallel()

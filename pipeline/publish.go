@@ -71,7 +71,11 @@ func (r *run) publish(ctx context.Context) error {
 		return err
 	}
 	for _, q := range r.journal.quarantined {
-		r.report.Quarantine = append(r.report.Quarantine, q.Key)
+		if lake.IsServerErrors(q.Key) {
+			r.report.ServerErrors = append(r.report.ServerErrors, q.Key)
+		} else {
+			r.report.Quarantine = append(r.report.Quarantine, q.Key)
+		}
 	}
 	for _, t := range r.report.Types {
 		if t.Strays > 0 {

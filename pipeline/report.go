@@ -175,7 +175,7 @@ func (r *draft) retiringRefused() bool { return r.Retired != nil && r.Retired.Re
 // failed records why the run failed, and takes back whatever was reported as published.
 func (r *draft) failed(err error) {
 	r.Status, r.Error = lake.StatusFailed, err.Error()
-	r.Parts, r.Quarantine, r.ParquetBytes, r.Attachments = []lake.Part{}, nil, 0, 0
+	r.Parts, r.Quarantine, r.ServerErrors, r.ParquetBytes, r.Attachments = []lake.Part{}, nil, nil, 0, 0
 	r.Watermarks, r.Moved, r.ExportKept, r.Retired, r.OlderKept = nil, nil, "", nil, ""
 	r.forgetDuplicates()
 	for i := range r.Types {

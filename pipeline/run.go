@@ -262,6 +262,9 @@ func (r *run) stageAndPublish(ctx context.Context, stage func(context.Context) e
 	if r.report.Status == ledger.StatusPartial {
 		partial := &PartialError{Run: r.id, Report: r.State.String() + "/" + lake.ReportKey(r.id), Issues: r.report.Issues.Failed(), Quarantined: r.report.Quarantined,
 			OlderKept: r.report.OlderKept}
+		if len(r.report.ServerErrors) > 0 {
+			partial.ServerErrors = r.State.String() + "/" + r.report.ServerErrors[0]
+		}
 		if r.report.retiringRefused() {
 			partial.NotRetired = r.report.Retired.Skipped
 		}

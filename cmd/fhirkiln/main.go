@@ -228,6 +228,9 @@ func classify(err error) (code int, hint string) {
 		return exitPartial, "see retired in " + partial.Report + ", and ask the server's owner whether its export was complete"
 	case errors.As(err, &partial) && partial.OlderKept != "":
 		return exitPartial, "ask the server's owner whether its export was complete; if it was, run the feed with --full, and the older runs go"
+	case errors.As(err, &partial) && partial.ServerErrors != "":
+		return exitPartial, "see what the server says is missing in " + partial.ServerErrors + " (it may name patients), and issues and quarantine in " +
+			partial.Report + "; ask whoever sent the data"
 	case errors.As(err, &partial):
 		return exitPartial, "see issues and quarantine in " + partial.Report + ", and ask whoever sent the data"
 	case errors.As(err, &absent):

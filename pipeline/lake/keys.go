@@ -90,10 +90,23 @@ func QuarantineKey(run, name string) string {
 	return ledger.Folder(run) + quarantineFolder + name + ".ndjson"
 }
 
+// ServerErrorsKey returns the key of a file of entries from the server's error files. It may name
+// patients, so it lies beside the quarantined lines, and is kept for as long.
+func ServerErrorsKey(run, name string) string {
+	return ledger.Folder(run) + quarantineFolder + serverErrors + name + ".ndjson"
+}
+
+// IsServerErrors reports whether a key is one that [ServerErrorsKey] gives.
+func IsServerErrors(key string) bool {
+	_, rest := folderOf(key)
+	return strings.HasPrefix(rest, quarantineFolder+serverErrors)
+}
+
 // Names in a run's folder.
 const (
 	reportName       = "report.json"
 	quarantineFolder = "quarantine/"
+	serverErrors     = "server-errors-"
 	ledgerFolder     = "ledger/"
 )
 

@@ -88,6 +88,10 @@ type Report struct {
 	// Quarantine are the keys of the files with the quarantined lines: NDJSON, one object per
 	// line, with file, line, offset, reason and bytes (base64).
 	Quarantine []string `json:"quarantine,omitempty"`
+
+	// ServerErrors are the keys of the files with what the server's error files say is missing:
+	// NDJSON, the OperationOutcomes that have such issues, as the server sent them.
+	ServerErrors []string `json:"server_errors,omitempty"`
 }
 
 // StatusFailed is the status of a run that published nothing. It stands in reports, never in a
@@ -145,5 +149,7 @@ func (l Lake) PutReport(ctx context.Context, r *Report) error {
 }
 
 // Empty reports whether the run has left nothing that could be live: neither parts nor
-// quarantine.
-func (r *Report) Empty() bool { return len(r.Parts) == 0 && len(r.Quarantine) == 0 }
+// quarantine nor the server's errors.
+func (r *Report) Empty() bool {
+	return len(r.Parts) == 0 && len(r.Quarantine) == 0 && len(r.ServerErrors) == 0
+}
