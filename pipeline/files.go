@@ -34,6 +34,9 @@ func FindFiles(stdin io.Reader, paths ...string) (*Files, error) {
 	s := &Files{stdin: stdin}
 	for _, path := range paths {
 		if path == "-" {
+			if stdin == nil {
+				return nil, errors.New("-: there is no stdin")
+			}
 			s.addPipe("stdin", path)
 			continue
 		}

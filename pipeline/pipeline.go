@@ -21,6 +21,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"runtime"
@@ -60,8 +61,13 @@ type Stream interface {
 	Stats() bulk.StreamStats
 }
 
-// Client makes a [Server] from a client.
-func Client(c *bulk.Client) Server { return client{c} }
+// Client makes a [Server] from a client: nil from nil.
+func Client(c *bulk.Client) Server {
+	if c == nil {
+		return nil
+	}
+	return client{c}
+}
 
 type client struct{ *bulk.Client }
 
@@ -249,11 +255,21 @@ const (
 // lake is where the feed publishes.
 func (o Options) lake() lake.Lake { return lake.Lake{Parts: o.Sink, State: o.State} }
 
+// check returns an error for options that no run can do with.
+func (o Options) check() error {
+	if o.Sink == nil {
+		return errors.New("a run needs Options.Sink")
+	}
+	return o.Parquet.check()
+}
+
 func (o Options) withDefaults() Options {
 	if o.State == nil {
 		o.State, _ = o.Sink.(State)
 	}
-	o.Workers = cmp.Or(o.Workers, 4)
+	if o.Workers <= 0 {
+		o.Workers = 4
+	}
 	if o.Cores == nil {
 		o.Cores = columnar.NewCores(runtime.GOMAXPROCS(0))
 	}

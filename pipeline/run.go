@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,7 +25,11 @@ import (
 // Only one process at a time may run a feed. A [*ledger.HeldError] says that another one is
 // at it.
 func Run(ctx context.Context, o Options) (*lake.Report, error) {
-	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
+	var missing error
+	if o.Server == nil {
+		missing = errors.New("a run needs Options.Server")
+	}
+	return withReport(ctx, o, missing, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r, err := resume(ctx, o, lease)
 		if err != nil {
 			return newRun(o, lease, o.Server).failed(err)
@@ -67,7 +72,11 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 // over. An unfinished run of exports is thrown away; Options.Server, if set, is used only to
 // delete its exports. Feed.Request is not used.
 func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error) {
-	return withReport(ctx, o, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
+	var missing error
+	if files == nil {
+		missing = errors.New("a conversion needs files")
+	}
+	return withReport(ctx, o, missing, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r := newRun(o, lease, files)
 		if err := discardUnfinished(ctx, o, lease); err != nil {
 			return r.failed(err)
@@ -84,10 +93,11 @@ func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error)
 	})
 }
 
-// withReport calls do while this process holds the feed's lease. It always returns a report.
-func withReport(ctx context.Context, o Options, do func(context.Context, *ledger.Lease, Options) (*lake.Report, error)) (report *lake.Report, err error) {
+// withReport calls do while this process holds the feed's lease, unless something is missing or the
+// options cannot be used. It always returns a report.
+func withReport(ctx context.Context, o Options, missing error, do func(context.Context, *ledger.Lease, Options) (*lake.Report, error)) (report *lake.Report, err error) {
 	o = o.withDefaults()
-	if err = o.Parquet.check(); err == nil {
+	if err = cmp.Or(missing, o.check()); err == nil {
 		err = withLease(ctx, o, func(lease *ledger.Lease) (err error) {
 			report, err = do(lease.Context(), lease, o)
 			if ctx.Err() == nil { // else the run did not fail, but was stopped
