@@ -110,3 +110,30 @@ func TestGCOfWhatWasNotListed(t *testing.T) {
 		t.Errorf("%d parts are left, want that of the live run", n)
 	}
 }
+
+// decorated is a store that cannot be compared with ==.
+type decorated struct {
+	*sink.Dir
+	_ func()
+}
+
+// Two handles of one place are one place, whatever they are made of.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	dir, other := openDir(t), openDir(t)
+	again, err := sink.OpenDir(dir.String())
+	must(t, err)
+	t.Cleanup(func() { again.Close() })
+	for _, tt := range []struct {
+		parts lake.Store
+		state lake.State
+		want  bool
+	}{
+		{dir, dir, false}, {dir, again, false}, {decorated{Dir: dir}, decorated{Dir: again}, false}, {decorated{Dir: dir}, dir, false},
+		{dir, other, true}, {decorated{Dir: dir}, decorated{Dir: other}, true}, {nil, dir, true},
+	} {
+		if got := (lake.Lake{Parts: tt.parts, State: tt.state}).Apart(); got != tt.want {
+			t.Errorf("%v and %v: apart is %v", tt.parts, tt.state, got)
+		}
+	}
+}

@@ -24,7 +24,10 @@ import (
 )
 
 // Lake is a place where feeds publish. It holds only the two stores, which may be the same one.
-// Some methods need only one of them.
+//
+// Live, LiveRuns, ReadLive, CurrentRuns, Droppable, OldestLive, PartsOf, Report and PutReport need
+// only State, and OpenPart needs only Parts. All else needs both. A method panics if a store that
+// it needs is nil.
 type Lake struct {
 	Parts Store // what analysts read: parts, and what says which of them are live
 	State State // feeds' objects, and a folder for each run
@@ -62,7 +65,8 @@ type Store interface {
 	// there. Discarding again does nothing.
 	Discard(ctx context.Context, key string) error
 
-	// String returns s3://bucket/prefix, or the path of a folder.
+	// String returns s3://bucket/prefix, or the path of a folder. Stores with the same String are
+	// taken for the same place, so a decorator returns that of what it decorates.
 	String() string
 }
 
@@ -73,8 +77,11 @@ type State interface {
 }
 
 // Apart reports whether the state is kept in another place than the parts. If it is, several
-// states may have parts in one place.
-func (l Lake) Apart() bool { return any(l.State) != any(l.Parts) }
+// states may have parts in one place. Places are told apart by their String, so that two handles
+// of one place, or a decorated one, are the same.
+func (l Lake) Apart() bool {
+	return l.Parts == nil || l.State == nil || l.Parts.String() != l.State.String()
+}
 
 // storeOf returns the store that a file of a run lives in.
 func (l Lake) storeOf(key string) Store {
