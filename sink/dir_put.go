@@ -24,7 +24,7 @@ func (d *Dir) Put(ctx context.Context, key string, content []byte) error {
 }
 
 func (d *Dir) put(key string, content []byte) error {
-	f, name, err := d.createPut(key)
+	f, name, err := d.createPut()
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (d *Dir) put(key string, content []byte) error {
 
 // createPut creates a file with a unique name and locks it, which tells sweepPuts that its
 // process is alive.
-func (d *Dir) createPut(key string) (*os.File, string, error) {
+func (d *Dir) createPut() (*os.File, string, error) {
 	for {
 		name := fmt.Sprintf("%s/%s%s", stagingDir, rand.Text(), putSuffix)
 		var f *os.File

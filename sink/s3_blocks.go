@@ -3,7 +3,6 @@ package sink
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"hash"
 	"hash/crc32"
 	"io"
@@ -76,39 +75,21 @@ func (c *chunkBuffer) free() {
 	c.blocks = nil
 }
 
-func (c *chunkBuffer) crc32() string {
-	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, c.crc.Sum32()))
-}
-
-// chunkReader reads a chunk from its start.
-type chunkReader struct {
-	chunk *chunkBuffer
-	at    int64
-}
-
-// Read implements [io.Reader].
-func (r *chunkReader) Read(p []byte) (int, error) {
-	if r.at >= r.chunk.size {
-		return 0, io.EOF
+// ReadAt implements [io.ReaderAt].
+func (c *chunkBuffer) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) && off < c.size {
+		block, from := off/blockBytes, off%blockBytes
+		to := min(blockBytes, c.size-block*blockBytes)
+		m := copy(p[n:], c.blocks[block][from:to])
+		n, off = n+m, off+int64(m)
 	}
-	block, from := r.at/blockBytes, r.at%blockBytes
-	to := min(blockBytes, r.chunk.size-block*blockBytes)
-	n := copy(p, r.chunk.blocks[block][from:to])
-	r.at += int64(n)
+	if n < len(p) {
+		return n, io.EOF
+	}
 	return n, nil
 }
 
-// Seek implements [io.Seeker], which the SDK uses to send a body again.
-func (r *chunkReader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.at
-	case io.SeekEnd:
-		offset += r.chunk.size
-	}
-	if offset < 0 {
-		return 0, errors.New("seeking to before the start")
-	}
-	r.at = offset
-	return offset, nil
+// crcText returns a CRC32 as S3's headers have it.
+func crcText(sum uint32) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
 }

@@ -98,10 +98,6 @@ func isMissing(err error) bool {
 	return false
 }
 
-// isNoUpload reports whether S3 does not know the upload: it never existed, or it was
-// completed or aborted.
-func isNoUpload(err error) bool { return codeOf(err) == "NoSuchUpload" }
-
 // isRefused reports whether a condition failed: the object is at another version.
 func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
 

@@ -97,9 +97,9 @@ func (s *S3) abortUploads(ctx context.Context, key, keep string) error {
 
 // uploads calls each for the uploads of objects whose names start with prefix.
 func (s *S3) uploads(ctx context.Context, prefix string, each func(types.MultipartUpload) error) error {
-	in := &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &prefix}
-	for {
-		page, err := s.client.ListMultipartUploads(ctx, in)
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
@@ -108,11 +108,8 @@ func (s *S3) uploads(ctx context.Context, prefix string, each func(types.Multipa
 				return err
 			}
 		}
-		if !aws.ToBool(page.IsTruncated) {
-			return nil
-		}
-		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 	}
+	return nil
 }
 
 // Staged calls each for every part staged under a key that starts with prefix, finished or
@@ -176,5 +173,5 @@ func (s *S3) abortUpload(ctx context.Context, key, upload string) error {
 
 // isGone reports whether an upload no longer exists. Stores differ in how they answer this.
 func isGone(err error) bool {
-	return isNoUpload(err) || statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket"
+	return codeOf(err) == "NoSuchUpload" || statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket"
 }

@@ -181,12 +181,12 @@ func (s *s3Staging) upload(number int32, chunk *chunkBuffer) (etag, crc string, 
 		UploadId:      &s.receipt.Upload,
 		PartNumber:    &number,
 		ContentLength: &chunk.size,
-		Body:          &chunkReader{chunk: chunk},
+		Body:          io.NewSectionReader(chunk, 0, chunk.size), // the SDK seeks in it to send it again
 	}
 	if s.s3.checksums {
 		// As a header: the SDK would send its own after the body, in a framing that many
 		// stores do not support.
-		crc = chunk.crc32()
+		crc = crcText(chunk.crc.Sum32())
 		in.ChecksumCRC32 = &crc
 	}
 	out, err := s.s3.client.UploadPart(s.ctx, in)

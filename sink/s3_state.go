@@ -3,8 +3,6 @@ package sink
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io/fs"
@@ -33,8 +31,7 @@ func (s *S3) putInput(key string, content []byte) *s3.PutObjectInput {
 		ContentType:   contentType(key),
 	}
 	if s.checksums {
-		sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(content))
-		in.ChecksumCRC32 = aws.String(base64.StdEncoding.EncodeToString(sum))
+		in.ChecksumCRC32 = aws.String(crcText(crc32.ChecksumIEEE(content)))
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId, in.BucketKeyEnabled = s.encryption.headers()
 	return in
