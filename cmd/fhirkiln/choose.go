@@ -28,11 +28,7 @@ func (f feedFlags) choose(cfg *config.Config) ([]config.Feed, error) {
 	}
 	for _, name := range f.Feed {
 		if _, ok := cfg.Feed(name); !ok {
-			names := make([]string, len(cfg.Feeds))
-			for i, f := range cfg.Feeds {
-				names[i] = f.Name
-			}
-			return nil, noSuchFeed(f.Config, name, names)
+			return nil, noSuchFeed(f.Config, name, feedNames(cfg.Feeds))
 		}
 	}
 	var feeds []config.Feed
@@ -61,6 +57,14 @@ type noConfigError struct{ error }
 func (e *noConfigError) Error() string { return "no " + defaultConfig + " in the current folder" }
 
 func (e *noConfigError) Unwrap() error { return e.error }
+
+func feedNames(feeds []config.Feed) []string {
+	names := make([]string, len(feeds))
+	for i, f := range feeds {
+		names[i] = f.Name
+	}
+	return names
+}
 
 func noSuchFeed(where, name string, has []string) error {
 	return &usageError{fmt.Errorf("%s has no feed %q%s; it has %s", where, name, didYouMean(name, has), strings.Join(has, ", ")),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +41,14 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 	}
 	ui := newUI(c, line, cfg.Log.Format, cfg.Log.Level)
 	defer ui.close()
-	places, err := cmd.places(ctx, cfg, c.options(ui.log))
+	open := setup.OpenPlaces
+	if cmd.DryRun {
+		open = setup.ReadPlaces // writes nothing
+	}
+	places, err := open(ctx, cfg, c.options(ui.log))
+	if cmd.DryRun {
+		err = notPublished(err, "check sink.url")
+	}
 	if err != nil {
 		return err
 	}
@@ -56,11 +62,7 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 		g.Grace = -1 // none
 	}
 	o := pipeline.Options{Sink: places.Parts, State: places.State, LeaseTTL: cfg.State.LeaseTTL, Log: ui.log}
-	names := make([]string, len(feeds))
-	for i, feed := range feeds {
-		names[i] = feed.Name
-	}
-	if g.Inventory, err = (lake.Lake{Parts: places.Parts, State: places.State}).TakeInventory(ctx, names...); err != nil {
+	if g.Inventory, err = (lake.Lake{Parts: places.Parts, State: places.State}).TakeInventory(ctx, feedNames(feeds)...); err != nil {
 		return err
 	}
 	return eachFeed(ctx, ui.log, feeds, 1, func(feed config.Feed) error {
@@ -94,18 +96,6 @@ func (d *days) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// places opens the places of parts and state. For a dry run it writes nothing.
-func (cmd *gcCommand) places(ctx context.Context, cfg *config.Config, o setup.Options) (setup.Places, error) {
-	if !cmd.DryRun {
-		return setup.OpenPlaces(ctx, cfg, o)
-	}
-	places, err := setup.ReadPlaces(ctx, cfg, o)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = &usageError{fmt.Errorf("%w: nothing has been published there yet", err), "check sink.url, or publish something with fhirkiln run"}
-	}
-	return places, err
-}
-
 // choose returns the selected feeds. Feeds no longer in the config may have files, too; none
 // of their runs stops being live by itself.
 func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state setup.Place) ([]config.Feed, error) {
@@ -122,10 +112,7 @@ func (cmd *gcCommand) choose(ctx context.Context, cfg *config.Config, state setu
 	if len(cmd.Feed) == 0 {
 		return all, nil
 	}
-	names := make([]string, len(all))
-	for i, f := range all {
-		names[i] = f.Name
-	}
+	names := feedNames(all)
 	for _, name := range cmd.Feed {
 		if !slices.Contains(names, name) {
 			return nil, noSuchFeed(cmd.Config, name, names)

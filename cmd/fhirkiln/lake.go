@@ -50,7 +50,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 		return nil, err
 	}
 	if l.parts, err = setup.ReadPlace(ctx, l.where, settings, c.options(log)); err != nil {
-		return nil, l.missing(err)
+		return nil, notPublished(err, "check the path")
 	}
 	l.state, l.stateAt = l.parts, l.where
 	// A path that is not the config's sink holds its own state.
@@ -61,7 +61,7 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 		}
 		if l.state, err = setup.ReadPlace(ctx, l.stateAt, cfg.State.S3, c.options(log)); err != nil {
 			l.parts.Close()
-			return nil, l.missing(err)
+			return nil, notPublished(err, "check the path")
 		}
 	}
 	return l, nil
@@ -70,13 +70,6 @@ func (f lakeFlags) open(ctx context.Context, c console, log *slog.Logger) (*open
 // configured reports whether the lake is the config's sink, so that the config says where
 // its state is.
 func (l *openLake) configured() bool { return l.config != nil && samePlace(l.where, l.config.Sink.URL) }
-
-func (l *openLake) missing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return &usageError{fmt.Errorf("%w: nothing has been published there yet", err), "check the path, or publish something with fhirkiln run"}
-	}
-	return err
-}
 
 func samePlace(a, b string) bool {
 	x, err1 := locate(a)

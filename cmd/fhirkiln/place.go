@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -48,6 +50,15 @@ func openOut(ctx context.Context, text string, settings config.S3, o setup.Optio
 		return nil, err
 	}
 	return setup.OpenPlace(ctx, where, settings, o)
+}
+
+// notPublished returns the error of opening a place for reading. For a folder that does not exist
+// it adds that nothing has been published there yet.
+func notPublished(err error, check string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &usageError{fmt.Errorf("%w: nothing has been published there yet", err), check + ", or publish something with fhirkiln run"}
+	}
+	return err
 }
 
 // s3Settings returns the settings for a bucket on the command line: the sink's of a config
