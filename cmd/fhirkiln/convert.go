@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 
 	"fhirkiln/config"
 	"fhirkiln/pipeline"
@@ -137,8 +139,9 @@ type percent float64
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (p *percent) UnmarshalText(text []byte) error {
-	var v float64
-	if n, err := fmt.Sscanf(string(text), "%f%%", &v); err != nil || n != 1 || v < 0 || v > 100 {
+	number, ok := strings.CutSuffix(string(text), "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 0 && v <= 100) { // NaN is neither
 		return fmt.Errorf("%q is not a percentage from 0%% to 100%%", text)
 	}
 	*p = percent(v / 100)
