@@ -81,6 +81,8 @@ func (c client) Open(ctx context.Context, m *bulk.Manifest, f bulk.File) (Stream
 
 // Sink is where parts go, by way of staging; [*sink.Dir] and [*sink.S3] implement it. All
 // methods are called from many goroutines. All but Stage are idempotent.
+//
+// A type that decorates a [*sink.Dir] should forward Lock too; see [ledger.Locker].
 type Sink interface {
 	lake.Store
 	Stage(ctx context.Context, key string) (sink.Staging, error)

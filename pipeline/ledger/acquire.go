@@ -67,10 +67,10 @@ func (e *OtherFeedError) Error() string {
 // number of callers, one gets the lease.
 //
 // With a [Locker], the others get a [*HeldError] at once, and a lease left by a dead process is
-// taken over at once. Without one, Acquire watches an existing lease. If its holder renews it,
-// which happens within a third of its TTL, the error is a [*HeldError]. If it stays unchanged
-// for the longer of the two TTLs on this process's own monotonic clock, Acquire takes it over.
-// ctx ends the wait.
+// taken over at once. Without one, and if the lease was taken without one, Acquire watches an
+// existing lease. If its holder renews it, which happens within a third of its TTL, the error is
+// a [*HeldError]. If it stays unchanged for the longer of the two TTLs on this process's own
+// monotonic clock, Acquire takes it over. ctx ends the wait.
 //
 // Other errors are an [*OtherFeedError], the store's, and those of [Read].
 func Acquire(ctx context.Context, s Store, o Options) (*Lease, error) {
@@ -201,6 +201,12 @@ func (a *acquisition) heldError(f Feed) error {
 	return e
 }
 
+// mayLive reports whether the process that a feed names as its holder may be alive, for all that
+// the lock tells.
+func (a *acquisition) mayLive(f Feed) bool {
+	return f.Lease != nil && (!a.locked || f.Lease.Unlocked)
+}
+
 // take takes the lease by raising the generation in the object.
 func (a *acquisition) take(ctx context.Context) (state, error) {
 	now, err := a.load(ctx)
@@ -208,7 +214,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		return state{}, err
 	}
 	for {
-		if now.feed.Lease != nil && !a.locked {
+		if a.mayLive(now.feed) {
 			if now, err = a.watch(ctx, now); err != nil {
 				return state{}, err
 			}
@@ -216,7 +222,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 		old := now.feed.Lease
 		next, err := now.next(func(f *Feed) error {
 			f.Generation++
-			f.Lease = &Held{Holder: a.opts.Holder, Since: time.Now().UTC().Truncate(time.Millisecond), TTL: Duration(a.opts.TTL)}
+			f.Lease = &Held{Holder: a.opts.Holder, Since: time.Now().UTC().Truncate(time.Millisecond), TTL: Duration(a.opts.TTL), Unlocked: !a.locked}
 			return nil
 		})
 		if err != nil {
@@ -239,7 +245,7 @@ func (a *acquisition) take(ctx context.Context) (state, error) {
 			return state{}, err
 		case lerr != nil:
 			return state{}, lerr
-		case there.feed.Lease != nil && !a.locked:
+		case a.mayLive(there.feed):
 			return state{}, a.heldError(there.feed) // just written, so its holder is alive
 		case there.version == now.version:
 			return state{}, fmt.Errorf("taking the lease of feed %s: %w, but the object is the same", a.opts.Feed, err)
@@ -282,17 +288,5 @@ func (a *acquisition) watch(ctx context.Context, first state) (state, error) {
 		case now.version != first.version:
 			return state{}, a.heldError(now.feed)
 		}
-	}
-}
-
-// sleep waits for d, or until ctx ends; then it returns ctx's cause.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
 	}
 }

@@ -142,6 +142,32 @@ func TestALockTellsAtOnce(t *testing.T) {
 	})
 }
 
+// A process that does without the store's locks, such as one with a decorated store, is asked by
+// its lease. Its lock is free even while it lives.
+func TestALockDoesNotStealFromAHolderWithoutOne(t *testing.T) {
+	in(t, func(t *testing.T) {
+		m := newMemory()
+		plain := &process{memory: m}
+		old := acquire(t, plain)
+		_, err := ledger.Acquire(t.Context(), lockable{&process{memory: m}}, options())
+		wantHeld(t, err, old)
+		if err := old.Update(t.Context(), nothing); err != nil {
+			t.Errorf("the holder's Update: %v", err)
+		}
+		plain.before(func(context.Context, string, string) error { return errOutage }) // as good as dead
+		began := time.Now()
+		l := acquire(t, lockable{&process{memory: m}})
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("the lease was taken over after %v", took)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		release(t, old)
+		release(t, l)
+	})
+}
+
 // The process that has the lock may not have written its name yet.
 func TestTheHolderIsNamed(t *testing.T) {
 	t.Parallel()

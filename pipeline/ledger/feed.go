@@ -76,6 +76,10 @@ type Held struct {
 	Since  time.Time `json:"since"`  // by the holder's clock
 	TTL    Duration  `json:"ttl"`    // the holder gives up if it cannot renew the lease for this long
 
+	// Unlocked says that the holder took the lease without a [Locker], so that a free lock does
+	// not mean that it is dead.
+	Unlocked bool `json:"unlocked,omitempty"`
+
 	Unknown jsontext.Value `json:",embed"`
 }
 

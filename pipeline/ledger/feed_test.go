@@ -152,7 +152,7 @@ func TestReadAndWrite(t *testing.T) {
 			t.Errorf("Read (-want +got):\n%s", diff)
 		}
 		l := acquire(t, m)
-		if diff := cmp.Diff(ledger.Held{Holder: l.Feed().Lease.Holder, Since: time.Now().UTC(), TTL: ledger.Duration(time.Minute)}, *l.Feed().Lease); diff != "" {
+		if diff := cmp.Diff(ledger.Held{Holder: l.Feed().Lease.Holder, Since: time.Now().UTC(), TTL: ledger.Duration(time.Minute), Unlocked: true}, *l.Feed().Lease); diff != "" {
 			t.Errorf("the lease (-want +got):\n%s", diff)
 		}
 		release(t, l)

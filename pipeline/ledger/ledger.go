@@ -62,7 +62,9 @@ type Store interface {
 	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
 }
 
-// Locker is a [Store] that knows at once whether another process is alive.
+// Locker is a [Store] that knows at once whether another process is alive. A store that decorates
+// one should forward Lock. Without it, leases still hold, but go by renewal alone: a process that
+// finds the lease of a dead one waits for its TTL.
 type Locker interface {
 	// Lock takes the lock of a key, without waiting. The error wraps [sink.ErrLocked] if another
 	// process or goroutine has it. A process that dies lets go of it.

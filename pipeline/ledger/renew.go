@@ -86,3 +86,15 @@ func (l *Lease) expire() {
 		_ = l.lose(why)
 	}
 }
+
+// sleep waits for d, or until ctx ends; then it returns ctx's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
