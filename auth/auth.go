@@ -14,8 +14,9 @@
 //	c.Apply(req.Header)
 //
 // The other fetchers are [PrivateKeyJWT] (SMART Backend Services), [OneUpUser] and
-// [OneUpHeaders] (1upHealth's users), [Bearer] and [BearerFile]. The caller decides which
-// origins a credential may go to; see package bulk.
+// [OneUpHeaders] (1upHealth's users), [Bearer] and [BearerFile]; your own can return what
+// [NewCredential] makes. The caller decides which origins a credential may go to; see package
+// bulk.
 package auth
 
 import (
@@ -49,6 +50,14 @@ func Bearer(token string) Credential {
 	return Credential{header: func() http.Header { return h }}
 }
 
+// NewCredential returns a credential that sets the given headers, for a [Fetcher] of your own.
+// It copies them, and sends their names as they are spelled. A [Cache] fetches another shortly
+// before expires; zero means that this is unknown, and then only after a server has refused it.
+func NewCredential(header http.Header, expires time.Time) Credential {
+	h := header.Clone()
+	return Credential{header: func() http.Header { return h }, expires: expires}
+}
+
 // Apply sets the credential's headers on a request.
 func (c Credential) Apply(h http.Header) {
 	if c.header != nil {
@@ -68,7 +77,8 @@ func (Credential) LogValue() slog.Value { return slog.StringValue("[credential]"
 
 // Fetcher obtains a new credential from its issuer. A Cache calls Fetch from one goroutine
 // at a time. Fetch itself retries what is worth retrying; an error that it returns is final
-// for this run. Canceling ctx ends the call.
+// for this run. If the issuer refuses the client, return a [transport.Error] of kind
+// transport.Denied, after which a Cache does not fetch again. Canceling ctx ends the call.
 type Fetcher interface {
 	Fetch(ctx context.Context) (Credential, error)
 }

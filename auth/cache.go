@@ -16,7 +16,7 @@ import (
 // not fetch again: sixteen workers with a wrong secret are one failed login, not sixteen,
 // which might lock the client out. After a credential has been granted, a 403 without an
 // OAuth error does not count as a refusal: it comes from a gateway or firewall, and is
-// waited out like an outage.
+// waited out like an outage. Create it with [NewCache].
 type Cache struct {
 	fetch func(context.Context) (Credential, error) // a func, because fmt would print what is in a Fetcher
 	turn  chan struct{}                             // holds one token: whoever has it may fetch
@@ -37,6 +37,9 @@ func NewCache(f Fetcher) *Cache {
 // Credential returns a credential that remains valid for at least 30 s, or a fifth of its
 // lifetime if that is shorter. It is safe for concurrent use.
 func (c *Cache) Credential(ctx context.Context) (Credential, error) {
+	if c.turn == nil {
+		return Credential{}, errors.New("auth: a Cache that was not created with NewCache")
+	}
 	c.mu.Lock()
 	fails := c.fails
 	c.mu.Unlock()

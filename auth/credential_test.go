@@ -2,12 +2,15 @@ package auth_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"fhirkiln/auth"
 )
@@ -23,6 +26,39 @@ func TestCredentialApply(t *testing.T) {
 	if h.Get("Authorization") != "Bearer x" {
 		t.Errorf("no credential made it %v", h)
 	}
+}
+
+// The caller's header may change after NewCredential, and its names stay as spelled.
+func TestNewCredential(t *testing.T) {
+	t.Parallel()
+	given := http.Header{"client_id": {"me"}}
+	c := auth.NewCredential(given, time.Time{})
+	given["client_id"][0] = "another"
+	h := http.Header{}
+	if c.Apply(h); h["client_id"][0] != "me" || len(h) != 1 {
+		t.Errorf("got %v", h)
+	}
+}
+
+// A Cache renews a credential of NewCredential before it expires.
+func TestNewCredentialExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fetches := 0
+		cache := auth.NewCache(fetchFunc(func(context.Context) (auth.Credential, error) {
+			fetches++
+			return auth.NewCredential(http.Header{"X-Key": {"k"}}, time.Now().Add(time.Hour)), nil
+		}))
+		for _, test := range []struct {
+			pause time.Duration
+			want  int
+		}{{0, 1}, {59 * time.Minute, 1}, {time.Minute, 2}} {
+			time.Sleep(test.pause)
+			if _, err := cache.Credential(t.Context()); err != nil || fetches != test.want {
+				t.Errorf("after %v: %d fetches, %v; want %d", test.pause, fetches, err, test.want)
+			}
+		}
+	})
 }
 
 func TestCredentialFetchesItself(t *testing.T) {

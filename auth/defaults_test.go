@@ -1,8 +1,11 @@
 package auth_test
 
 import (
+	"context"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +35,26 @@ func TestOneUpUserDefaults(t *testing.T) {
 		"POST https://auth.1up.health/oauth2/token client_id=c&client_secret=" + secret + "&grant_type=refresh_token&refresh_token=r",
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is not made as documented fails with an error, neither hanging nor panicking.
+func TestMisuse(t *testing.T) {
+	t.Parallel()
+	var zero auth.Cache
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := zero.Credential(ctx); err == nil || !strings.Contains(err.Error(), "NewCache") {
+		t.Errorf("a zero Cache: %v", err)
+	}
+	for name, f := range map[string]auth.Fetcher{
+		"client credentials": auth.ClientCredentials{TokenURL: "https://h.example/token"},
+		"discovered":         auth.ClientCredentials{Discover: "https://h.example/r4"},
+		"user":               auth.NewOneUpUser(auth.OneUpUserOptions{AppUserID: "u"}),
+	} {
+		if _, err := f.Fetch(ctx); err == nil || !strings.Contains(err.Error(), "HTTP client") {
+			t.Errorf("%s without HTTP: %v", name, err)
+		}
 	}
 }
 

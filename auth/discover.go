@@ -25,7 +25,7 @@ func configurationOf(base string) string {
 // .well-known/smart-configuration (SMART App Launch, "Conformance"). It sends no
 // credential and follows no redirects. It is a convenience, because some servers hide that
 // document behind a login: a configured token URL does not need it.
-// A failure is a [*transport.Error].
+// A failure is a [*transport.Error]. client is required.
 func Discover(ctx context.Context, base string, client *http.Client, retry transport.Retry) (string, error) {
 	const hint = "set token_url instead of discover; the server's owner knows the URL"
 	address := configurationOf(base)
@@ -34,6 +34,9 @@ func Discover(ctx context.Context, base string, client *http.Client, retry trans
 	}
 	unusable := func(why string) error {
 		return &transport.Error{Kind: transport.NotThere, Doing: discovering, URL: address, Err: errors.New(why), Hint: hint}
+	}
+	if client == nil {
+		return "", fmt.Errorf("%s: %w", discovering, errNoHTTP)
 	}
 	c := transport.Retrying(client, retry)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

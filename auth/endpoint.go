@@ -34,6 +34,9 @@ type form struct {
 	secrets []string      // those in values, which must not appear in an error
 }
 
+// errNoHTTP is for options without the client that they require.
+var errNoHTTP = errors.New("the HTTP client is missing")
+
 // maxAnswer bounds a response body, in bytes. Tokens have a few KiB.
 const maxAnswer = 1 << 20
 
@@ -42,6 +45,9 @@ const maxAnswer = 1 << 20
 // twice; it is called from one goroutine at a time. A response body that is cut off counts
 // as a failed attempt.
 func (e endpoint) ask(ctx context.Context, fill func() (form, error)) (fields, error) {
+	if e.http == nil {
+		return nil, fmt.Errorf("%s: %w", e.doing, errNoHTTP)
+	}
 	plain := *e.http
 	filling := &formTransport{next: plain.Transport, fill: fill}
 	plain.Transport = filling
