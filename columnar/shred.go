@@ -233,17 +233,22 @@ func (s *shredder) name(i int) (name []byte, end int) {
 		return nil, invalid
 	}
 	if name = line[i+1 : end]; flags != 0 {
-		if flags&flagSurrogate != 0 {
-			s.whole = true
-		}
-		start := len(s.names)
-		s.names = appendText(s.names, name)
-		name = s.names[start:len(s.names):len(s.names)]
+		name = s.unescapeName(name, flags)
 	}
 	if end = skipSpace(line, end+1); at(line, end) != ':' {
 		return nil, invalid
 	}
 	return name, end + 1
+}
+
+// unescapeName returns the text of a name that has escapes, valid until its object ends.
+func (s *shredder) unescapeName(raw []byte, flags byte) []byte {
+	if flags&flagSurrogate != 0 {
+		s.whole = true
+	}
+	start := len(s.names)
+	s.names = appendText(s.names, raw)
+	return s.names[start:len(s.names):len(s.names)]
 }
 
 // cameBefore reports whether the open struct has already had a member of that name.

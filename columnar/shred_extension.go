@@ -95,12 +95,7 @@ func (s *shredder) key(key *token) []byte {
 	if key.flags == 0 {
 		return raw
 	}
-	if key.flags&flagSurrogate != 0 {
-		s.whole = true
-	}
-	start := len(s.names)
-	s.names = appendText(s.names, raw)
-	return s.names[start:len(s.names):len(s.names)]
+	return s.unescapeName(raw, key.flags)
 }
 
 // extensionsOf adds the extensions of the array at i and all extensions within them, each before
