@@ -83,11 +83,11 @@ func (a *assembler) field(f *Field, around *node) error {
 	case f.role == roleOpen:
 		return a.open(f, around)
 	case !f.List:
-		if n, err := a.value(f); err != nil || n == nil {
+		n, err := a.value(f)
+		if err != nil || n == nil {
 			return err
-		} else {
-			around.setNode(f.Name, n)
 		}
+		around.setNode(f.Name, n)
 		return nil
 	}
 	level := a.level(f)

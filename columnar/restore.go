@@ -85,7 +85,7 @@ func (a *assembler) restoreResidual(root *node, residual []byte) (whole []byte, 
 			if err != nil {
 				return nil, errSides
 			}
-			around.at(int(n)).become(&node{text: value})
+			*around.at(int(n)) = node{text: value}
 		default:
 			return nil, errSides
 		}
@@ -117,7 +117,7 @@ func (a *assembler) descend(n *node, steps []string) (*node, error) {
 			}
 			n = n.at(int(i))
 			if n.kind == 0 { // a null that only held the place
-				n.become(&node{kind: '{'})
+				*n = node{kind: '{'}
 			}
 		case '{':
 			child := n.get(step)
@@ -150,5 +150,3 @@ func (n *node) at(i int) *node {
 	}
 	return n.nodes[i]
 }
-
-func (n *node) become(other *node) { *n = *other }
