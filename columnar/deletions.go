@@ -24,8 +24,11 @@ type deletions struct {
 
 	// rest has the members of __residual that come from the Bundle itself, each followed by a
 	// comma. They go to its first tombstone.
-	rest     []byte
+	rest []byte
+
+	// Of the entry read last.
 	residual []byte
+	odd      bool // members alone cannot restore the entry: it is kept whole
 }
 
 var (
@@ -92,31 +95,11 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	var (
 		tape    = d.scanner.tape
 		request uint32
-		odd     bool // members alone cannot restore the entry: it is kept whole
 		texts   = map[string]string{}
 	)
-	d.residual = append(d.residual[:0], d.rest...)
-	// members calls take with each distinct member of the object at i. What take does not take
-	// goes to __residual.
-	members := func(i uint32, under string, take func(name string, value uint32) bool) {
-		var names []string
-		for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
-			name := string(tape[i].text(line))
-			twice, many := slices.Contains(names, name), len(names) == maxElsewhere
-			odd = odd || tape[i].flags&flagSurrogate != 0 || many || twice
-			if twice {
-				continue // the first one counts
-			}
-			if !many {
-				names = append(names, name)
-			}
-			if !take(name, i+1) && !odd {
-				d.residual = appendMember(d.residual, under, name, valueOf(line, &tape[i+1]))
-			}
-		}
-	}
+	d.residual, d.odd = append(d.residual[:0], d.rest...), false
 	if tape[0].kind == tokenObject {
-		members(0, "/entry/0", func(name string, value uint32) bool {
+		d.take(line, 0, "/entry/0", func(name string, value uint32) bool {
 			if name != "request" || tape[value].kind != tokenObject {
 				return false
 			}
@@ -127,12 +110,12 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	if request == 0 {
 		return t, errNoRequest
 	}
-	members(request, "/entry/0/request", func(name string, value uint32) bool {
+	d.take(line, request, "/entry/0/request", func(name string, value uint32) bool {
 		v := &tape[value]
 		if name != "method" && name != "url" || v.kind != tokenString {
 			return false
 		}
-		odd = odd || v.flags&flagSurrogate != 0
+		d.odd = d.odd || v.flags&flagSurrogate != 0
 		texts[name] = string(v.text(line))
 		return true
 	})
@@ -149,13 +132,34 @@ func (d *deletions) tombstone(line []byte, start, end int) (t tombstone, err err
 	if t.url = texts["url"]; t.url == t.resourceType+"/"+t.id {
 		t.url = ""
 	}
-	if odd {
+	if d.odd {
 		d.residual = appendMember(append(d.residual[:0], d.rest...), "/entry", "0", line[start:end])
 	}
 	if len(d.residual) > 0 {
 		t.residual = append(append([]byte{'{'}, d.residual[:len(d.residual)-1]...), '}')
 	}
 	return t, nil
+}
+
+// take calls each with every distinct member of the object at i. Members for which each returns
+// false go to __residual.
+func (d *deletions) take(line []byte, i uint32, under string, each func(name string, value uint32) bool) {
+	tape := d.scanner.tape
+	var names []string
+	for end, i := tape[i].next, i+1; i < end; i = tape[i+1].next {
+		name := string(tape[i].text(line))
+		twice, many := slices.Contains(names, name), len(names) == maxElsewhere
+		d.odd = d.odd || tape[i].flags&flagSurrogate != 0 || many || twice
+		if twice {
+			continue // the first one counts
+		}
+		if !many {
+			names = append(names, name)
+		}
+		if !each(name, i+1) && !d.odd {
+			d.residual = appendMember(d.residual, under, name, valueOf(line, &tape[i+1]))
+		}
+	}
 }
 
 // appendMember appends a member of __residual, a pointer (RFC 6901) and a value, and a comma.
