@@ -9,6 +9,8 @@ import (
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
+
+	"fhirkiln/fhir"
 )
 
 // groupMeta is what the footer says about a row group. It is kept until the file ends. A part may
@@ -127,7 +129,7 @@ const createdBy = "fhirkiln version 1.0.0 (build r4-core-1)"
 
 // footer writes the footer, its size, and the magic bytes that end the file.
 func (f *fileWriter) footer() error {
-	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: "4.0.1"}
+	all := map[string]string{KeyLayout: LayoutName, KeyResourceType: f.layout.ResourceType, KeySchema: f.layout.Hash(), KeyFHIR: fhir.R4().Version()}
 	tail := footerTail{CreatedBy: createdBy, ColumnOrders: make([]format.ColumnOrder, len(f.layout.columns))}
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		tail.KeyValueMetadata = append(tail.KeyValueMetadata, format.KeyValue{Key: k, Value: all[k]})
