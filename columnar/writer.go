@@ -163,6 +163,9 @@ func (w *Writer) partOf(ctx context.Context, resourceType string) (*fileWriter, 
 	if err != nil {
 		return nil, err
 	}
+	if out == nil {
+		return nil, fmt.Errorf("columnar: Options.Create returned neither a part of %s nor an error", resourceType)
+	}
 	p := newFileWriter(out, LayoutOf(resourceType), &w.options)
 	w.parts[resourceType] = p
 	return p, nil

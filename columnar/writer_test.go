@@ -228,6 +228,9 @@ func TestNotUsable(t *testing.T) {
 		}},
 		{"without Create", "Options.Create is nil", func() *columnar.Writer { return columnar.NewWriter(columnar.Options{}) }},
 		{"of tombstones, without Create", "Options.Create is nil", func() *columnar.Writer { return columnar.NewTombstoneWriter(columnar.Options{}) }},
+		{"whose Create returns nil", "Options.Create returned neither a part of Patient nor an error", func() *columnar.Writer {
+			return columnar.NewWriter(columnar.Options{Create: func(context.Context, string) (io.Writer, error) { return nil, nil }})
+		}},
 	} {
 		w := tt.make()
 		check := func(what string, err error) {
