@@ -33,9 +33,9 @@ func TestNewCredential(t *testing.T) {
 	t.Parallel()
 	given := http.Header{"client_id": {"me"}}
 	c := auth.NewCredential(given, time.Time{})
-	given["client_id"][0] = "another"
+	given["client_id"][0] = "another" //nolint:staticcheck // SA1008: the name stays as spelled
 	h := http.Header{}
-	if c.Apply(h); h["client_id"][0] != "me" || len(h) != 1 {
+	if c.Apply(h); h["client_id"][0] != "me" || len(h) != 1 { //nolint:staticcheck // SA1008
 		t.Errorf("got %v", h)
 	}
 }

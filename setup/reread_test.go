@@ -183,8 +183,8 @@ func TestHeadersFileIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := http.Header{}
-		if c.Apply(h); h["client_secret"][0] != want {
-			t.Errorf("got %s, want %s", h["client_secret"], want)
+		if c.Apply(h); h["client_secret"][0] != want { //nolint:staticcheck // SA1008: the name stays as spelled
+			t.Errorf("got %s, want %s", h, want)
 		}
 		write("new")
 	}

@@ -163,6 +163,10 @@ func TestALockDoesNotStealFromAHolderWithoutOne(t *testing.T) {
 		if took := time.Since(began); took > 2*time.Minute {
 			t.Errorf("it took %v", took)
 		}
+		plain.before(func(context.Context, string, string) error { return nil })
+		if err := old.Update(t.Context(), nothing); !errors.Is(err, ledger.ErrLost) {
+			t.Errorf("the old holder's Update: %v", err)
+		}
 		release(t, old)
 		release(t, l)
 	})
