@@ -186,7 +186,7 @@ func classify(err error) (code int, hint string) {
 	case errors.As(err, &filter):
 		return exitConfig, "run the feed once with --full to export everything again; or give the feed another name, which keeps the old one's rows"
 	case errors.As(err, &moved):
-		return exitConfig, "if it is the same server at a new address, confirm that with fhirkiln watermark set and the present watermark (fhirkiln watermark show); " +
+		return exitConfig, "if it is the same server at a new address, confirm that with fhirkiln watermark set and the earliest present watermark (fhirkiln watermark show); " +
 			"if not, give the source and the feed new names, or run the feed once with --full, which exports everything again"
 	case errors.As(err, &unviewed):
 		return exitUsage, "fhirkiln sql --help"

@@ -53,6 +53,11 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	if err != nil {
 		return err
 	}
+	if to != "" {
+		if err := asksForSure(cfg.Sources[feed.Source]); err != nil {
+			return err
+		}
+	}
 	s, err := openSession(ctx, cfg, line, c)
 	if err != nil {
 		return err
@@ -75,6 +80,19 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 		s.ui.printf("%s exports all types together: it asks for all of them from the earliest watermark on\n", feed.Name)
 	}
 	return nil
+}
+
+// asksForSure returns the problems of a source that leave open which server it asks and for
+// what: the watermark will hold for just that. A missing secret does not matter here.
+func asksForSure(s config.Source) error {
+	matters := slices.DeleteFunc(slices.Clone(s.Problems), func(p config.Problem) bool {
+		_, key, _ := strings.Cut(strings.TrimPrefix(p.Path, "sources."), ".")
+		return strings.HasPrefix(key, "auth.") || key == "proxy" || strings.HasPrefix(key, "headers[")
+	})
+	if len(matters) == 0 {
+		return nil
+	}
+	return matters
 }
 
 // types returns the types to set. None means all types, if the feed does not name any.
