@@ -155,7 +155,7 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.retry.Max = cmp.Or(max(o.Retry.Max, 0), 4)
+	c.retry.Max = cmp.Or(o.Retry.Max, 4)
 	c.retry.MinWait = cmp.Or(o.Retry.MinWait, 500*time.Millisecond)
 	c.retry.MaxWait = cmp.Or(o.Retry.MaxWait, time.Minute)
 	c.retry.Log = c.log

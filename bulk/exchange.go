@@ -168,11 +168,15 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 // Delete tells the server that the job's files are no longer needed, or cancels a running
 // job (IG, "Bulk Data Delete Request"). Calling it again is harmless.
 func (c *Client) Delete(ctx context.Context, job Job) error {
-	if job.StatusURL == "" {
+	const doing = "deleting the export at the server"
+	switch {
+	case job.StatusURL != "":
+	case job.Manifest != nil:
 		return nil // the kick-off was answered without a job
+	default:
+		return fmt.Errorf("%s: %w", doing, errNoStatusURL)
 	}
 	c.renewals.drop(job.StatusURL)
-	const doing = "deleting the export at the server"
 	resp, err := c.send(ctx, c.ending, request{doing: doing, method: http.MethodDelete, url: job.StatusURL,
 		header: http.Header{"Accept": {acceptStatus}}})
 	if err != nil {

@@ -37,6 +37,9 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 	if job.Manifest != nil {
 		return job.Manifest, nil
 	}
+	if job.StatusURL == "" {
+		return nil, fmt.Errorf("%s: %w", waitingForExport, errNoStatusURL)
+	}
 	c.following.add(job.StatusURL)
 	ctx, cancel := c.withDeadline(ctx)
 	defer cancel()
@@ -71,6 +74,9 @@ func (c *Client) Wait(ctx context.Context, job Job, each func(Progress)) (*Manif
 }
 
 const waitingForExport = "waiting for the export"
+
+// errNoStatusURL is for a Job that no kick-off returned.
+var errNoStatusURL = errors.New("the job has no status URL")
 
 // withDeadline bounds the wait for one export.
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -55,7 +55,7 @@ func (s *Stream) reopen() error {
 // not. Failures to open share the stream's count of attempts, so that the two limits do not
 // multiply.
 func (s *Stream) afterFailure(err error) (again bool, _ error) {
-	unanswered := s.client.attempts + s.client.retry.Max
+	unanswered := s.client.attempts + max(s.client.retry.Max, 0)
 	if s.attempts >= s.client.attempts*attemptsFactor {
 		unanswered = 0
 	}

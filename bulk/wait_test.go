@@ -204,6 +204,35 @@ func TestWaitCanceled(t *testing.T) {
 	}
 }
 
+// A job that no kick-off returned is refused at once.
+func TestEmptyJob(t *testing.T) {
+	t.Parallel()
+	c := clientAt(t, "https://h.example")
+	_, err := c.Wait(t.Context(), bulk.Job{}, nil)
+	for doing, err := range map[string]error{"waiting": err, "deleting": c.Delete(t.Context(), bulk.Job{})} {
+		if err == nil || !strings.Contains(err.Error(), doing) || !strings.Contains(err.Error(), "no status URL") {
+			t.Errorf("%s: got %v", doing, err)
+		}
+	}
+}
+
+// Options.Retry can forbid retries.
+func TestNoRetries(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	c := clientAt(t, "https://h.example", func(o *bulk.Options) {
+		o.Retry.Max = -1
+		o.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			requests++
+			return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		})}
+	})
+	err := c.Delete(t.Context(), bulk.Job{StatusURL: "https://h.example/1"})
+	if wantError(t, err, transport.Unavailable); requests != 1 {
+		t.Errorf("%d requests, want 1", requests)
+	}
+}
+
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	server, c, job := kicked(t, bulktest.Options{})

@@ -17,7 +17,8 @@ import (
 
 // Retry configures how often and how patiently to send a request again.
 type Retry struct {
-	// Max is the maximum number of retries after the first attempt. Default 4.
+	// Max is the maximum number of retries after the first attempt. Default 4; negative means
+	// none.
 	Max int
 
 	// MinWait and MaxWait bound the pause between attempts, even if Retry-After asks for
@@ -39,9 +40,7 @@ type Retry struct {
 //
 // Each hop of a redirect has attempts of its own.
 func Retrying(c *http.Client, r Retry) *http.Client {
-	if r.Max <= 0 {
-		r.Max = 4
-	}
+	r.Max = max(cmp.Or(r.Max, 4), 0)
 	if r.MinWait <= 0 {
 		r.MinWait = 500 * time.Millisecond
 	}

@@ -207,6 +207,20 @@ func TestRetryingAsksAgain(t *testing.T) {
 	}
 }
 
+// A negative Max means a single attempt, as zero is the default.
+func TestRetryNever(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	client := transport.Retrying(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		requests++
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})}, transport.Retry{Max: -1, MinWait: time.Millisecond, MaxWait: time.Millisecond})
+	resp, err := get(t, client, "https://h.example/")
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || requests != 1 {
+		t.Errorf("%d requests, %v", requests, err)
+	}
+}
+
 // Retry-After is clamped to MinWait and MaxWait: some servers ask for two hours.
 func TestRetryingClampsRetryAfter(t *testing.T) {
 	t.Parallel()
