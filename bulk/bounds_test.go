@@ -72,11 +72,15 @@ func TestManifestOfManyPages(t *testing.T) {
 // A page that is too long is not mistaken for one with a long entry.
 func TestManifestPageTooLong(t *testing.T) {
 	t.Parallel()
-	const limit = 1 << 30
+	c := clientAt(t, "https://h.example")
+	limit := c.LimitPage(16 << 20)
+	if limit != 1<<30 {
+		t.Errorf("the limit is %d bytes, want 1 GiB", limit)
+	}
 	filler := []byte(`,"x":"` + strings.Repeat("x", 64<<10) + `"`)
 	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: newRequest(t, "https://h.example/1"),
 		Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"output":[]`), &endless{of: filler}))}
-	err := clientAt(t, "https://h.example").ReadPage(resp, 0, 0)
+	err := c.ReadPage(resp, 0, 0)
 	wantError(t, err, transport.Broken, fmt.Sprintf("this page of the manifest has more than %d bytes", limit))
 }
 

@@ -114,6 +114,7 @@ type Client struct {
 	poll        Poll
 	retry       transport.Retry
 	attempts    int
+	pageBytes   int64 // maxManifest, or less in tests
 	gates       gates
 	renewals    renewals
 	following   following
@@ -142,8 +143,9 @@ func New(o Options) (*Client, error) {
 			Deadline: cmp.Or(o.Poll.Deadline, 24*time.Hour),
 			Outage:   cmp.Or(o.Poll.Outage, 30*time.Minute),
 		},
-		retry:    o.Retry,
-		attempts: cmp.Or(o.FileAttempts, 5),
+		retry:     o.Retry,
+		attempts:  cmp.Or(o.FileAttempts, 5),
+		pageBytes: maxManifest,
 	}
 	if c.tokenFor, err = origins("TokenOrigins", o.TokenOrigins); err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (c *Client) readManifest(ctx context.Context, doing, from string, resp *htt
 	broken := func(err error, hint string) *transport.Error {
 		return &transport.Error{Kind: transport.Broken, Doing: doing, URL: from, Status: resp.StatusCode, Err: err, Hint: hint}
 	}
-	body := &boundedBody{r: resp.Body, left: maxManifest}
+	body := &boundedBody{r: resp.Body, left: c.pageBytes}
 	plain := bufio.NewReader(body)
 	start, _ := plain.Peek(512)
 	if body.err != nil && ctx.Err() != nil {
