@@ -54,7 +54,7 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 		return err
 	}
 	if to != "" {
-		if err := asksForSure(cfg.Sources[feed.Source]); err != nil {
+		if err := targetProblems(cfg.Sources[feed.Source]); err != nil {
 			return err
 		}
 	}
@@ -82,9 +82,9 @@ func (cmd *watermarkSetCommand) Run(ctx context.Context, line *cli, c console) e
 	return nil
 }
 
-// asksForSure returns the problems of a source that leave open which server it asks and for
-// what: the watermark will hold for just that. A missing secret does not matter here.
-func asksForSure(s config.Source) error {
+// targetProblems returns the problems of a source that leave open which server it asks, and for
+// what. A watermark holds only for that. Missing secrets do not matter here.
+func targetProblems(s config.Source) error {
 	matters := slices.DeleteFunc(slices.Clone(s.Problems), func(p config.Problem) bool {
 		_, key, _ := strings.Cut(strings.TrimPrefix(p.Path, "sources."), ".")
 		return strings.HasPrefix(key, "auth.") || key == "proxy" || strings.HasPrefix(key, "headers[")
