@@ -11,7 +11,6 @@ import (
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
-	"fhirkiln/sink"
 )
 
 // absence finds the resources that a full run lacks. It works on one type at a time and keeps
@@ -133,7 +132,7 @@ func (a *absence) absent(ctx context.Context, resourceType string) (gone map[uin
 		}
 	}
 	present := make([]uint64, 0, rows)
-	err = a.eachKey(ctx, a.own(), resourceType, func(id uint64, _ columnar.Key) { present = append(present, id) })
+	err = a.eachKey(ctx, a.ownParts(), resourceType, func(id uint64, _ columnar.Key) { present = append(present, id) })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -201,20 +200,11 @@ func (a *absence) bury(ctx context.Context, resourceType string, gone map[uint64
 	return n, nil
 }
 
-// own returns the parts of this run.
-func (a *absence) own() []lake.Part {
-	var parts []lake.Part
-	for _, p := range a.journal.parts {
-		parts = append(parts, lake.Part{Type: p.Type, Key: p.Receipt.Key})
-	}
-	return parts
-}
-
 // readTombstones reads the tombstones of all types at once, since a night's part holds those
 // of many.
 func (a *absence) readTombstones(ctx context.Context) error {
 	a.deleted = map[string]map[uint64]int64{}
-	parts := [][]lake.Part{a.own()}
+	parts := [][]lake.Part{a.ownParts()}
 	for _, r := range slices.Concat(a.like, a.unlike) {
 		parts = append(parts, r.List)
 	}
@@ -233,46 +223,6 @@ func (a *absence) readTombstones(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// eachKey calls each for every row that has an id, in those of the parts that are of a type.
-func (a *absence) eachKey(ctx context.Context, parts []lake.Part, partType string, each func(id uint64, k columnar.Key)) error {
-	for _, p := range parts {
-		if p.Type != partType {
-			continue
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		f, err := a.Sink.Open(ctx, p.Key)
-		if err != nil {
-			return err
-		}
-		err = eachKeyOf(f, func(k columnar.Key) {
-			if k.ID != "" {
-				each(hashOf(k.ID), k)
-			}
-		})
-		if err := errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("reading %s: %w", p.Key, err)
-		}
-	}
-	return nil
-}
-
-func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
-	r, err := columnar.NewReader(f, f.Size())
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for k, err := range r.Keys() {
-		if err != nil {
-			return err
-		}
-		each(k)
 	}
 	return nil
 }

@@ -27,6 +27,9 @@ func (r *run) checkShort(ctx context.Context) error {
 	if r.report.Retired != nil && (r.report.Retired.Skipped == "" || r.report.Retired.Refused) {
 		return nil // it was compared resource by resource
 	}
+	if err := r.countDistinct(ctx); err != nil {
+		return err
+	}
 	last, err := r.lastFull(ctx)
 	if last == nil || err != nil {
 		return err
@@ -35,13 +38,9 @@ func (r *run) checkShort(ctx context.Context) error {
 		if types := r.journal.begun.Types; was.Type == columnar.Deleted || len(types) > 0 && !slices.Contains(types, was.Type) {
 			continue // runs with such types stay
 		}
-		before, now := was.Rows, int64(0)
+		before, now := distinct(was), int64(0)
 		if i := slices.IndexFunc(r.report.Types, func(t lake.TypeReport) bool { return t.Type == was.Type }); i >= 0 {
-			is := r.report.Types[i]
-			now = is.Rows
-			if was.Duplicates != nil && is.Duplicates != nil {
-				before, now = before-*was.Duplicates, now-*is.Duplicates
-			}
+			now = distinct(r.report.Types[i])
 		}
 		if (before-now)*shortDivisor > before {
 			r.report.OlderKept = fmt.Sprintf("the export has %s, more than a tenth fewer than the %d of the last full export",
@@ -51,6 +50,43 @@ func (r *run) checkShort(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// countDistinct has the report say how many resources of each type there are, each counted once,
+// although it is not known how many came more than once: it reads the ids back from the run's
+// parts. The next full run is compared with that, too.
+//
+// Rows do not tell. A full run also asks for changes, and so gets resources twice, and groups
+// share resources: rows may hide that some are missing, or be fewer without any missing.
+func (r *run) countDistinct(ctx context.Context) error {
+	if r.report.Duplicates != nil {
+		return nil
+	}
+	r.Log.Info("reading back the ids of the full run, to count its resources")
+	for i := range r.report.Types {
+		t := &r.report.Types[i]
+		if t.Type == columnar.Deleted {
+			continue
+		}
+		var ids idCount
+		if err := r.eachKey(ctx, r.ownParts(), t.Type, func(id uint64, _ columnar.Key) { ids.add(id) }); err != nil {
+			return fmt.Errorf("counting the %s resources: %w", t.Type, err)
+		}
+		t.Distinct = ids.count()
+	}
+	return nil
+}
+
+// distinct returns how many resources of a type a run has, each counted once. If the run did not
+// find out, that is at most its rows.
+func distinct(t lake.TypeReport) int64 {
+	switch {
+	case t.Distinct > 0:
+		return t.Distinct
+	case t.Duplicates != nil:
+		return t.Rows - *t.Duplicates
+	}
+	return t.Rows
 }
 
 // lastFull returns the report of the feed's last full run with this run's filters, nil if there

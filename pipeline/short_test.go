@@ -2,10 +2,13 @@ package pipeline_test
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"fhirkiln/bulk"
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
 	"fhirkiln/pipeline/ledger"
@@ -18,7 +21,7 @@ func TestOlderRunsOutliveAShortFullExport(t *testing.T) {
 	for name, compact := range map[string]bool{"as published": false, "compacted": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			all := bulktest.Lines("Patient", resources("Patient", 0, 3)...)
+			all := bulktest.Lines("Patient", resources("Patient", 0, 4)...)
 			one := bulktest.Lines("Patient", resources("Patient", 0, 1)...)
 			c := newClinic(t, all)
 			c.Feed.Keep.Runs, c.Feed.FullEvery = 1, 48*time.Hour
@@ -38,7 +41,7 @@ func TestOlderRunsOutliveAShortFullExport(t *testing.T) {
 				if !ok || partial.OlderKept == "" || report.OlderKept != partial.OlderKept || report.Kind != ledger.KindFull || report.Held != "" {
 					t.Fatalf("error %v, report %+v", err, report)
 				}
-				if !strings.HasPrefix(report.OlderKept, "the export has 1 Patient resource, more than a tenth fewer than the 3") {
+				if !strings.HasPrefix(report.OlderKept, "the export has 1 Patient resource, more than a tenth fewer than the 4") {
 					t.Errorf("it says %s", report.OlderKept)
 				}
 			}
@@ -62,25 +65,73 @@ func TestOlderRunsOutliveAShortFullExport(t *testing.T) {
 func TestAFullExportThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		change func(c *clinic)
-		now    int // of twenty patients
+		change   func(c *clinic)
+		was, now int // patients
+		held     bool
 	}{
-		"a tenth fewer": {now: 18},
-		"other filters": {now: 1, change: func(c *clinic) { c.Feed.Request.Elements = []string{"id"} }},
+		"a tenth fewer":           {was: 40, now: 36},
+		"more than a tenth fewer": {was: 40, now: 35, held: true},
+		"other filters":           {was: 20, now: 1, change: func(c *clinic) { c.Feed.Request.Elements = []string{"id"} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newClinic(t, bulktest.Lines("Patient", resources("Patient", 0, 20)...))
+			data := func(patients int) []bulktest.File {
+				return []bulktest.File{bulktest.Lines("Patient", resources("Patient", 0, patients)...), bulktest.Lines("Basic", resource("Basic", 0))}
+			}
+			c := newClinic(t, data(tt.was)...)
 			c.Feed.Keep.Runs = 1
 			c.run(t)
-			c.then(1, bulktest.Lines("Patient", resources("Patient", 0, tt.now)...))
+			c.then(1, data(tt.now)...)
 			if tt.change != nil {
 				tt.change(c)
 			}
 			c.Full = true
-			if report := c.run(t); report.OlderKept != "" || len(c.feed(t).Runs) != 1 {
+			if report := c.run(t); (report.OlderKept != "") != tt.held || (len(c.feed(t).Runs) == 2) != tt.held {
 				t.Errorf("%d runs are live, report %+v", len(c.feed(t).Runs), report)
 			}
 		})
+	}
+}
+
+// A short full export is noticed although the run also asks for changes, and gets the same
+// resources once more. A resumed run does not know which have come twice.
+func TestAShortFullExportThatIsResumed(t *testing.T) {
+	t.Parallel()
+	patients := func(n int) bulktest.File {
+		var lines []string
+		for i := range n {
+			lines = append(lines, updated("Patient", strconv.Itoa(i), "2026-03-02T00:00:00Z"))
+		}
+		return bulktest.Lines("Patient", lines...)
+	}
+	c := newClinic(t, patients(10))
+	c.Feed.Keep.Runs, c.Feed.FullEvery = 1, 24*time.Hour
+	c.run(t)
+	c.then(2, patients(5))
+	c.cutOff(t, 1)
+	report := c.run(t)
+	if !report.Resumed || report.Resources != 10 || !strings.HasPrefix(report.OlderKept, "the export has 5 Patient resources") {
+		t.Errorf("resumed: %v, %d resources, older runs kept: %q", report.Resumed, report.Resources, report.OlderKept)
+	}
+}
+
+// What came twice, from two groups, is not missed once it comes from one.
+func TestAFullExportWithoutWhatCameTwice(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	for n := range 20 {
+		fmt.Fprintf(&all, " Patient-%d", n)
+	}
+	c := newClinic(t, bulktest.Lines("Patient", resources("Patient", 0, 20)...), groupsOf("a:"+all.String(), "b:"+all.String()))
+	c.Feed.Request.Level, c.Feed.Groups, c.Feed.IgnoreNewMembers = bulk.Group, []string{"a", "b"}, true
+	c.Feed.Keep.Runs, c.Feed.FullEvery = 1, 24*time.Hour
+	c.cutOff(t, 1)
+	if report := c.run(t); !report.Resumed || report.Resources != 40 {
+		t.Fatalf("resumed: %v, %d resources", report.Resumed, report.Resources)
+	}
+	c.Feed.Groups = []string{"a"}
+	c.then(2)
+	if report := c.run(t); report.OlderKept != "" || report.Resources != 20 {
+		t.Errorf("%d resources, older runs kept: %q", report.Resources, report.OlderKept)
 	}
 }
