@@ -63,6 +63,7 @@ func (e entry) export() (index int, ok bool) {
 type begun struct {
 	Started     time.Time   `json:"started"`
 	Kind        ledger.Kind `json:"kind"`
+	Full        bool        `json:"full,omitempty"` // Options.Full was set; see checkShort
 	Filters     filterText  `json:"filters"`
 	Server      string      `json:"server,omitempty"`       // see [ledger.Feed]
 	GroupSearch string      `json:"group_search,omitempty"` // a hash; "" if there is none

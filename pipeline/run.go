@@ -162,7 +162,7 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	if r.journal, err = openJournal(ctx, log); err != nil {
 		return err
 	}
-	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Filters: filtersOf(r.Feed), Server: serverOf(r.Feed),
+	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Full: r.Full, Filters: filtersOf(r.Feed), Server: serverOf(r.Feed),
 		GroupSearch: filterHash(r.Feed.GroupSearch), Groups: r.Feed.Groups, Types: r.Feed.Request.Types, Members: r.Feed.Request.Level == bulk.Group && !r.Feed.IgnoreNewMembers}}
 	return r.journal.add(ctx, slices.Insert(known, 0, begins)...)
 }
@@ -197,6 +197,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		return nil, err
 	}
 	r.report.Resumed = true
+	r.Full = r.Full || r.journal.begun.Full
 	r.number.Store(int64(len(r.journal.parts)))
 	r.Log.Info("resuming a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Attempts+1)

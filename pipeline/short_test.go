@@ -135,3 +135,26 @@ func TestAFullExportWithoutWhatCameTwice(t *testing.T) {
 		t.Errorf("%d resources, older runs kept: %q", report.Resources, report.OlderKept)
 	}
 }
+
+// A full run that was requested, and is resumed by one that was only scheduled, still confirms
+// what an earlier one found.
+func TestAConfirmationThatIsResumed(t *testing.T) {
+	t.Parallel()
+	data := func(patients int) []bulktest.File {
+		return []bulktest.File{bulktest.Lines("Patient", resources("Patient", 0, patients)...), bulktest.Lines("Basic", resource("Basic", 0))}
+	}
+	c := newClinic(t, data(10)...)
+	c.Feed.Keep.Runs, c.Feed.FullEvery = 1, 24*time.Hour
+	c.run(t)
+	c.then(2, data(5)...)
+	if report := c.run(t); report.OlderKept == "" {
+		t.Fatalf("the export is not short: %+v", report)
+	}
+	c.then(2)
+	c.Full = true
+	c.cutOff(t, 1)
+	c.Full = false
+	if report := c.run(t); !report.Resumed || report.OlderKept != "" || len(c.feed(t).Runs) != 1 {
+		t.Errorf("resumed: %v, older runs kept: %q", report.Resumed, report.OlderKept)
+	}
+}
