@@ -97,7 +97,9 @@ func (r *run) lastFull(ctx context.Context) (*lake.Report, error) {
 		switch {
 		case of.Kind == ledger.KindCompaction:
 			runs = of.Replaces
-		case of.Kind != ledger.KindFull && !of.Full:
+		case of.Kind == ledger.KindFull || of.Full:
+		case r.Full && of.Status == ledger.StatusPartial: // perhaps in full, but not taken for it
+		default:
 			continue
 		}
 		for _, run := range slices.Backward(runs) {
@@ -108,7 +110,7 @@ func (r *run) lastFull(ctx context.Context) (*lake.Report, error) {
 			if err != nil {
 				return nil, err
 			}
-			full := report.Kind == ledger.KindFull || of.Kind == ledger.KindIncremental // the latter with of.Full
+			full := report.Kind == ledger.KindFull || of.Kind == ledger.KindIncremental && of.Full || report.OlderKept != ""
 			held := report.OlderKept != "" || report.Retired != nil && report.Retired.Refused
 			if full && (report.Status == ledger.StatusPublished || r.Full && held) && maps.Equal(report.Filters, r.journal.begun.Filters) {
 				return report, nil

@@ -158,3 +158,29 @@ func TestAConfirmationThatIsResumed(t *testing.T) {
 		t.Errorf("resumed: %v, older runs kept: %q", report.Resumed, report.OlderKept)
 	}
 }
+
+// A run that exported everything for its new members may be short too. One full run confirms it.
+func TestOlderRunsOutliveShortExportsOfNewMembers(t *testing.T) {
+	t.Parallel()
+	data := func(from, to int) []bulktest.File {
+		var members strings.Builder
+		for n := from; n < to; n++ {
+			fmt.Fprintf(&members, " Patient-%d", n)
+		}
+		return []bulktest.File{bulktest.Lines("Patient", resources("Patient", 0, 20)...), groupsOf("a:" + members.String())}
+	}
+	c := newClinic(t, data(0, 10)...)
+	refusePost(c)
+	c.Feed.Request.Level, c.Feed.Groups, c.Feed.Keep.Runs = bulk.Group, []string{"a"}, 1
+	c.Feed.Request.Types = []string{"Patient"}
+	c.run(t)
+	c.then(1, data(8, 13)...)
+	if report := c.run(t); report.Kind != ledger.KindIncremental || report.OlderKept == "" {
+		t.Fatalf("the export is not short: %+v", report)
+	}
+	c.then(1)
+	c.Full = true
+	if report := c.run(t); report.OlderKept != "" || len(c.feed(t).Runs) != 1 {
+		t.Errorf("%d runs are live, older runs kept: %q", len(c.feed(t).Runs), report.OlderKept)
+	}
+}
