@@ -11,9 +11,19 @@ import (
 	"fhirkiln/pipeline/ledger"
 )
 
-// shortDivisor is how much of a type a full run may lack: if it has fewer of the type's resources
-// than the last full run, by more than 1/shortDivisor, its export may not have been whole.
-const shortDivisor = 10
+// A full run is short of a type if it has fewer of the type's resources than the last full run,
+// by more than 1/shortDivisor and by more than shortFew: its export may not have been whole. In a
+// type with few resources, such as the organizations of a small clinic, one or two come and go
+// all the time. But if none of them is left, that is no coming and going.
+const (
+	shortDivisor = 10
+	shortFew     = 2
+)
+
+func short(before, now int64) bool {
+	missing := before - now
+	return missing*shortDivisor > before && (missing > shortFew || now == 0)
+}
 
 // checkShort keeps the older runs live if this full run would have them dropped, and its export
 // may not have been whole: what it lacks would go with them. The run is then partial, so that no
@@ -42,7 +52,7 @@ func (r *run) checkShort(ctx context.Context) error {
 		if i := slices.IndexFunc(r.report.Types, func(t lake.TypeReport) bool { return t.Type == was.Type }); i >= 0 {
 			now = distinct(r.report.Types[i])
 		}
-		if (before-now)*shortDivisor > before {
+		if short(before, now) {
 			r.report.OlderKept = fmt.Sprintf("the export has %s, more than a tenth fewer than the %d of the last full export",
 				amount(now, was.Type+" resource", was.Type+" resources"), before)
 			r.Log.Warn("the older runs stay live", "why", r.report.OlderKept)

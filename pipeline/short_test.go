@@ -69,9 +69,12 @@ func TestAFullExportThatIsLongEnough(t *testing.T) {
 		was, now int // patients
 		held     bool
 	}{
-		"a tenth fewer":           {was: 40, now: 36},
-		"more than a tenth fewer": {was: 40, now: 35, held: true},
-		"other filters":           {was: 20, now: 1, change: func(c *clinic) { c.Feed.Request.Elements = []string{"id"} }},
+		"a tenth fewer":              {was: 40, now: 36},
+		"more than a tenth fewer":    {was: 40, now: 35, held: true},
+		"other filters":              {was: 20, now: 1, change: func(c *clinic) { c.Feed.Request.Elements = []string{"id"} }},
+		"two fewer of a small type":  {was: 9, now: 7},
+		"three fewer of a small one": {was: 9, now: 6, held: true},
+		"one that was the only one":  {was: 1, now: 0, held: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
