@@ -115,11 +115,7 @@ func discardCompaction(ctx context.Context, o Options, lease *ledger.Lease) erro
 	if u == nil {
 		return nil
 	}
-	log, err := lease.OpenRun(ctx, u.Run)
-	if err != nil {
-		return err
-	}
-	j, err := openJournal(ctx, log)
+	j, err := openJournal(ctx, lease, u.Run)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,7 @@ func (r *run) conclude(ctx context.Context, change func(*ledger.Feed) error) err
 		if err := change(f); err != nil {
 			return err
 		}
-		f.Unfinished = nil
-		f.Ended = append(f.Ended, r.id)
+		f.End(r.id)
 		return nil
 	})
 	if err == nil {

@@ -20,10 +20,7 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 	}
 	for _, id := range lease.Feed().Ended {
 		r := runWithID(o, lease, o.Server, id, o.Now())
-		log, err := lease.OpenRun(ctx, id)
-		if err == nil {
-			r.journal, err = openJournal(ctx, log)
-		}
+		err := r.open(ctx)
 		if err == nil && o.Server == nil && len(r.jobs()) > 0 {
 			continue // leave it to the next run, which knows the server
 		}

@@ -93,8 +93,7 @@ func (r *run) giveUp(ctx context.Context, why string) error {
 		}
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
-		f.Unfinished = nil
-		f.Ended = append(f.Ended, r.id)
+		f.End(r.id)
 		return nil
 	})
 	if err != nil || !r.deleteJobs(ctx) { // the next run asks the server again
@@ -115,8 +114,7 @@ func (r *run) abandon(ctx context.Context, why error) error {
 		return err
 	}
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
-		f.Unfinished = nil
-		f.Ended = append(f.Ended, r.id)
+		f.End(r.id)
 		return nil
 	})
 	if err != nil {

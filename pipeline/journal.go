@@ -33,8 +33,12 @@ type journal struct {
 	givenUp     string
 }
 
-// openJournal rebuilds the journal from a run's ledger.
-func openJournal(ctx context.Context, log *ledger.Run) (*journal, error) {
+// openJournal opens a run's ledger and rebuilds the journal from it.
+func openJournal(ctx context.Context, lease *ledger.Lease, run string) (*journal, error) {
+	log, err := lease.OpenRun(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	j := &journal{log: log, uncommitted: map[string]bool{}}
 	for raw, err := range log.Entries(ctx) {
 		if err == nil {

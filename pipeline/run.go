@@ -155,11 +155,7 @@ func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error
 	if err != nil {
 		return err
 	}
-	log, err := r.lease.OpenRun(ctx, r.id)
-	if err != nil {
-		return err
-	}
-	if r.journal, err = openJournal(ctx, log); err != nil {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	begins := entry{Begun: &begun{Started: r.started.UTC(), Kind: kind, Full: r.Full, Filters: filtersOf(r.Feed), Server: serverOf(r.Feed),
@@ -241,12 +237,9 @@ func noServer() []entry {
 	return []entry{{Planned: []planned{{Role: roleData}}}, {Started: new(started)}}
 }
 
-// open opens the ledger of a run that has begun.
-func (r *run) open(ctx context.Context) error {
-	log, err := r.lease.OpenRun(ctx, r.id)
-	if err == nil {
-		r.journal, err = openJournal(ctx, log)
-	}
+// open opens the run's ledger. The journal is nil if that fails.
+func (r *run) open(ctx context.Context) (err error) {
+	r.journal, err = openJournal(ctx, r.lease, r.id)
 	return err
 }
 

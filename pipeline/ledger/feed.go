@@ -182,6 +182,12 @@ type Moved struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
+// End makes the unfinished run an ended one, whose files may still be there.
+func (f *Feed) End(run string) {
+	f.Unfinished = nil
+	f.Ended = append(f.Ended, run)
+}
+
 // Drop takes runs out of the live ones. From then on, readers see nothing of them.
 func (f *Feed) Drop(runs []string, at time.Time) {
 	f.Runs = slices.DeleteFunc(f.Runs, func(r PublishedRun) bool {
