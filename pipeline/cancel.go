@@ -48,7 +48,7 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 			return nil
 		}
 		ctx := lease.Context()
-		r := runWithID(o, lease, o.Server, unfinished.Run, unfinished.Started)
+		r := runWithID(o, lease, unfinished.Run, unfinished.Started)
 		c.Run, c.Started, c.Attempts = r.id, unfinished.Started, unfinished.Attempts
 		if err := r.open(ctx); err != nil {
 			if _, ok := errors.AsType[*ledger.DamagedError](err); ok {

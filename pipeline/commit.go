@@ -10,12 +10,12 @@ import (
 // commitment is what a worker has converted, on its way to durable storage and into the
 // ledger. It counts as a whole once a ledger entry says so, and not at all before.
 type commitment struct {
-	*run
-	entry *staged
-	kind  fileKind
-	open  map[string]*openPart // by resource type
-	stats []columnar.PartStats // of the open parts
-	bad   *quarantine
+	journal *journal
+	entry   *staged
+	kind    fileKind
+	open    map[string]*openPart // by resource type
+	stats   []columnar.PartStats // of the open parts
+	bad     *quarantine
 
 	done chan struct{} // closed when err is set
 	err  error
@@ -28,7 +28,7 @@ type commitment struct {
 // A worker's commits are recorded in order. The error of one is returned by the next commit
 // or by committed.
 func (w *worker) commit(ctx context.Context, here *place) error {
-	c := &commitment{run: w.run, kind: w.kind, done: make(chan struct{}),
+	c := &commitment{journal: w.journal, kind: w.kind, done: make(chan struct{}),
 		entry: &staged{Export: w.export.index, Files: w.files}}
 	if here != nil {
 		at := *here // a copy, since the worker moves here on

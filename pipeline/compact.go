@@ -97,7 +97,7 @@ func Compact(ctx context.Context, o Options, c CompactOptions) (*Compaction, err
 			return o.lake().PutManifests(ctx, lease)
 		}
 		for _, runs := range plan {
-			x := &compaction{run: newRun(o, lease, nil), CompactOptions: c, of: runs}
+			x := &compaction{run: newRun(o, lease), CompactOptions: c, of: runs}
 			made, err := x.do(ctx)
 			if err != nil {
 				return err

@@ -19,7 +19,7 @@ func tidyRuns(ctx context.Context, o Options, lease *ledger.Lease) {
 		return // leave it to whoever has the sink: the symlink manifests are there
 	}
 	for _, id := range lease.Feed().Ended {
-		r := runWithID(o, lease, o.Server, id, o.Now())
+		r := runWithID(o, lease, id, o.Now())
 		err := r.open(ctx)
 		if err == nil && o.Server == nil && len(r.jobs()) > 0 {
 			continue // leave it to the next run, which knows the server

@@ -42,7 +42,7 @@ func (x *compaction) mergePart(ctx context.Context, w *worker, p lake.Part) erro
 	defer r.Close()
 	for rows := int64(0); ; {
 		if w.writer == nil {
-			w.begin(new(bulk.Manifest))
+			w.openWriter(new(bulk.Manifest))
 		}
 		n, err := w.writer.Copy(ctx, r)
 		if err != nil {

@@ -198,16 +198,17 @@ func (was filterText) changed(is filterText) []string {
 
 // checkWatermarks returns an error if the feed's watermarks hold for another server, or for
 // other filters.
-func checkWatermarks(o Options, feed ledger.Feed) error {
-	if o.Full || len(feed.Watermarks) == 0 {
+func (r *run) checkWatermarks() error {
+	feed := r.lease.Feed()
+	if r.Full || len(feed.Watermarks) == 0 {
 		return nil
 	}
-	if otherServer(feed.Server, serverOf(o.Feed)) {
+	if otherServer(feed.Server, serverOf(r.Feed)) {
 		host, _, _ := strings.Cut(feed.Server, " ")
-		return &OtherServerError{Feed: o.Feed.Name, Was: host, Is: transport.Redact(o.Feed.Base)}
+		return &OtherServerError{Feed: r.Feed.Name, Was: host, Is: transport.Redact(r.Feed.Base)}
 	}
-	if changed := filterText(feed.Filters).changed(filtersOf(o.Feed)); len(changed) > 0 {
-		return &FilterError{Feed: o.Feed.Name, Changed: changed}
+	if changed := filterText(feed.Filters).changed(filtersOf(r.Feed)); len(changed) > 0 {
+		return &FilterError{Feed: r.Feed.Name, Changed: changed}
 	}
 	return nil
 }

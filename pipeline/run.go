@@ -32,7 +32,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 	return withReport(ctx, o, missing, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
 		r, err := resume(ctx, o, lease)
 		if err != nil {
-			return newRun(o, lease, o.Server).failed(err)
+			return newRun(o, lease).failed(err)
 		}
 		if r != nil {
 			if err := r.checkSink(ctx, r.journal.begun.Kind); err != nil {
@@ -52,8 +52,8 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 				return r.failed(err)
 			}
 		}
-		r = newRun(o, lease, o.Server)
-		if err := checkWatermarks(o, lease.Feed()); err != nil {
+		r = newRun(o, lease)
+		if err := r.checkWatermarks(); err != nil {
 			return r.failed(err)
 		}
 		kind := r.nextKind()
@@ -77,7 +77,8 @@ func Convert(ctx context.Context, files *Files, o Options) (*lake.Report, error)
 		missing = errors.New("a conversion needs files")
 	}
 	return withReport(ctx, o, missing, func(ctx context.Context, lease *ledger.Lease, o Options) (*lake.Report, error) {
-		r := newRun(o, lease, files)
+		r := newRun(o, lease)
+		r.opener = files
 		if err := discardUnfinished(ctx, o, lease); err != nil {
 			return r.failed(err)
 		}
@@ -120,7 +121,7 @@ type run struct {
 	Options
 	id      string
 	lease   *ledger.Lease
-	opener  Opener
+	opener  Opener   // the Server, or local files
 	journal *journal // nil until begun
 	number  atomic.Int64
 	noted   notedKeys
@@ -131,15 +132,15 @@ type run struct {
 	report *draft
 }
 
-func newRun(o Options, lease *ledger.Lease, opener Opener) *run {
+func newRun(o Options, lease *ledger.Lease) *run {
 	started := o.Now()
-	r := runWithID(o, lease, opener, lake.NewRunID(started), started)
+	r := runWithID(o, lease, lake.NewRunID(started), started)
 	r.seen = newSeen(maxSeen)
 	return r
 }
 
-func runWithID(o Options, lease *ledger.Lease, opener Opener, id string, started time.Time) *run {
-	r := &run{Options: o, id: id, lease: lease, opener: opener, started: started, report: newDraft(o.Feed, started)}
+func runWithID(o Options, lease *ledger.Lease, id string, started time.Time) *run {
+	r := &run{Options: o, id: id, lease: lease, opener: o.Server, started: started, report: newDraft(o.Feed, started)}
 	r.report.Run = id
 	r.Log = o.Log.With("feed", o.Feed.Name, "run", id)
 	return r
@@ -170,14 +171,14 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	if unfinished == nil {
 		return nil, nil
 	}
-	r := runWithID(o, lease, o.Server, unfinished.Run, unfinished.Started)
+	r := runWithID(o, lease, unfinished.Run, unfinished.Started)
 	if err := r.open(ctx); err != nil {
 		if _, damaged := errors.AsType[*ledger.DamagedError](err); o.Fresh && damaged {
 			return nil, r.abandon(ctx, err)
 		}
 		return nil, err
 	}
-	why, err := r.whyNotResumed(o)
+	why, err := r.whyNotResumed()
 	if err != nil {
 		return nil, err // the run stays until it is clear what the user wants
 	}
@@ -202,7 +203,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 
 // whyNotResumed returns why the unfinished run is to be thrown away, or "" if it can be
 // resumed.
-func (r *run) whyNotResumed(o Options) (string, error) {
+func (r *run) whyNotResumed() (string, error) {
 	switch begun := r.journal.begun; {
 	case r.journal.givenUp != "":
 		return r.journal.givenUp, nil
@@ -212,13 +213,13 @@ func (r *run) whyNotResumed(o Options) (string, error) {
 		return "files are always converted from the start", nil
 	case begun.Kind == ledger.KindCompaction:
 		return "it was a compaction", nil
-	case o.Fresh:
+	case r.Fresh:
 		return "a fresh run was requested", nil
-	case len(begun.Filters.changed(filtersOf(o.Feed))) > 0:
-		return "the feed now asks for something else", checkWatermarks(o, r.lease.Feed())
-	case otherServer(begun.Server, serverOf(o.Feed)):
-		return "the source now has another server", checkWatermarks(o, r.lease.Feed())
-	case o.Full && begun.Kind != ledger.KindFull:
+	case len(begun.Filters.changed(filtersOf(r.Feed))) > 0:
+		return "the feed now asks for something else", r.checkWatermarks()
+	case otherServer(begun.Server, serverOf(r.Feed)):
+		return "the source now has another server", r.checkWatermarks()
+	case r.Full && begun.Kind != ledger.KindFull:
 		return "a full run was requested", nil
 	}
 	return "", nil

@@ -115,7 +115,7 @@ func (w *worker) file(ctx context.Context, f queuedFile) error {
 	w.firstBad, w.badLine, w.broken, w.repeats = here.Bad, 0, 0, 0
 	for {
 		if w.writer == nil {
-			w.begin(f.manifest)
+			w.openWriter(f.manifest)
 		}
 		read, err := w.writer.Append(ctx, lines, origin)
 		here.Read.Add(read)
@@ -194,7 +194,8 @@ func skipConverted(stream Stream, p place) (io.Reader, error) {
 	return io.MultiReader(bytes.NewReader(ahead), stream), nil
 }
 
-func (w *worker) begin(m *bulk.Manifest) {
+// openWriter begins the next parts.
+func (w *worker) openWriter(m *bulk.Manifest) {
 	w.countRepeats()
 	w.open, w.lookers = map[string]*openPart{}, nil
 	options := w.columnar()
