@@ -28,7 +28,7 @@ func TestGCWhileARunPublishes(t *testing.T) {
 		}
 		return time.Now()
 	}
-	o.Sink = &unlocked{State: w.dir, confirm: func() {
+	o.Sink = &unlocked{Sink: w.dir, confirm: func() {
 		if inventory != nil {
 			return
 		}

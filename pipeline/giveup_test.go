@@ -21,7 +21,7 @@ import (
 // unlocked is a store without locks, as S3 is. In it something happens before a part is
 // confirmed or an object is put.
 type unlocked struct {
-	pipeline.State
+	pipeline.Sink
 	confirm func()
 	put     func(key string, content []byte)
 }
@@ -33,14 +33,14 @@ func (u *unlocked) Confirm(ctx context.Context, r sink.Receipt) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return u.State.Confirm(ctx, r)
+	return u.Sink.Confirm(ctx, r)
 }
 
 func (u *unlocked) Put(ctx context.Context, key string, content []byte) error {
 	if u.put != nil {
 		u.put(key, content)
 	}
-	return u.State.Put(ctx, key, content)
+	return u.Sink.Put(ctx, key, content)
 }
 
 func (w *world) load(t *testing.T, key string) []byte {
@@ -102,7 +102,7 @@ func TestGivingUpWhatIsAnothers(t *testing.T) {
 				defer cancel(nil)
 				var once sync.Once
 				o := w.Options
-				o.Sink = &unlocked{State: w.dir, confirm: func() {
+				o.Sink = &unlocked{Sink: w.dir, confirm: func() {
 					once.Do(func() {
 						before()
 						cancel(cause)
@@ -140,7 +140,7 @@ func TestGivingUpAsleep(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	sleeper := w.Options
 	slept := false
-	sleeper.Sink = &unlocked{State: w.dir,
+	sleeper.Sink = &unlocked{Sink: w.dir,
 		confirm: func() { cancel(pipeline.ErrGiveUp) },
 		put: func(_ string, content []byte) {
 			if slept || !strings.Contains(string(content), "it failed") {
@@ -152,7 +152,7 @@ func TestGivingUpAsleep(t *testing.T) {
 				return
 			}
 			other := w.Options
-			other.Sink = &unlocked{State: w.dir}
+			other.Sink = &unlocked{Sink: w.dir}
 			if report, err := pipeline.Run(t.Context(), other); err != nil || !report.Resumed {
 				t.Errorf("the other process: %v", err)
 			}
@@ -171,7 +171,7 @@ func TestPuttingBackAnEarlierObject(t *testing.T) {
 	key := ledger.FeedKey("members")
 	var earlier []byte
 	o := w.Options
-	o.Sink = &unlocked{State: w.dir, confirm: func() { earlier = w.load(t, key) }}
+	o.Sink = &unlocked{Sink: w.dir, confirm: func() { earlier = w.load(t, key) }}
 	if _, err := pipeline.Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

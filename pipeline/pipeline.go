@@ -30,7 +30,6 @@ import (
 	"fhirkiln/bulk"
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/lake"
-	"fhirkiln/pipeline/ledger"
 	"fhirkiln/sink"
 )
 
@@ -89,13 +88,6 @@ type Sink interface {
 	Confirm(ctx context.Context, r sink.Receipt) error
 	Publish(ctx context.Context, r sink.Receipt) error
 	Abort(ctx context.Context, r sink.Receipt) error
-}
-
-// State is where ledgers, feed objects and quarantine are kept; every [Sink] in package
-// sink is one.
-type State interface {
-	Sink
-	ledger.Store
 }
 
 // Feed is one thing that is kept in sync, identified by its name, source and purpose.
@@ -169,7 +161,7 @@ type Options struct {
 	Feed   Feed
 	Server Server
 	Sink   Sink
-	State  State // default: the Sink, if it is one
+	State  Sink // where ledgers, feed objects and quarantine are kept; default: Sink
 
 	// Fresh throws away an unfinished run instead of resuming it.
 	Fresh bool
@@ -268,7 +260,7 @@ func (o Options) check() error {
 
 func (o Options) withDefaults() Options {
 	if o.State == nil {
-		o.State, _ = o.Sink.(State)
+		o.State = o.Sink
 	}
 	if o.Workers <= 0 {
 		o.Workers = 4

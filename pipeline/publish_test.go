@@ -39,7 +39,7 @@ func TestPartsThatAreStagedNoMore(t *testing.T) {
 	w := newWorld(t, bulktest.Options{Data: oneOfEach()})
 	ctx, stop := context.WithCancelCause(t.Context())
 	defer stop(nil)
-	w.Sink = &unlocked{State: w.dir, confirm: func() { stop(errDead) }}
+	w.Sink = &unlocked{Sink: w.dir, confirm: func() { stop(errDead) }}
 	if _, err := pipeline.Run(ctx, w.Options); !errors.Is(err, errDead) {
 		t.Fatalf("error %v", err)
 	}

@@ -19,7 +19,7 @@ import (
 // watchedStore tells a test when a staged file is finished or aborted, and when something is
 // put. If the test has an error for a call, the call is not done. A nil func has none.
 type watchedStore struct {
-	pipeline.State
+	pipeline.Sink
 	finish, abort func(ctx context.Context, key string) error
 	put           func(content string) error
 }
@@ -30,11 +30,11 @@ func (s *watchedStore) Put(ctx context.Context, key string, content []byte) erro
 			return err
 		}
 	}
-	return s.State.Put(ctx, key, content)
+	return s.Sink.Put(ctx, key, content)
 }
 
 func (s *watchedStore) Stage(ctx context.Context, key string) (sink.Staging, error) {
-	staging, err := s.State.Stage(ctx, key)
+	staging, err := s.Sink.Stage(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func TestCleaningUpIsBounded(t *testing.T) {
 	}{
 		"a run": {[]string{"Patient"}, func(t *testing.T, store *watchedStore) error {
 			w := newWorld(t, bulktest.Options{Data: bulktest.Files{bulktest.Lines("Patient", resources("Patient", 0, 3)...)}})
-			store.State, w.Sink = w.dir, store
+			store.Sink, w.Sink = w.dir, store
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			store.finish = func(context.Context, string) error { cancel(errBroken); return errBroken }
@@ -92,7 +92,7 @@ func TestCleaningUpIsBounded(t *testing.T) {
 		}},
 		"a compaction": {[]string{"Basic", "Patient", "deleted"}, func(t *testing.T, store *watchedStore) error {
 			w := nightly(t, 1) // with one part of tombstones, which is copied
-			store.State, w.Sink = w.dir, store
+			store.Sink, w.Sink = w.dir, store
 			var all sync.WaitGroup
 			all.Add(3)
 			store.finish = func(context.Context, string) error { all.Done(); all.Wait(); return errBroken }
@@ -101,7 +101,7 @@ func TestCleaningUpIsBounded(t *testing.T) {
 		}},
 		"retiring": {[]string{"deleted"}, func(t *testing.T, store *watchedStore) error {
 			_, _, err := twoFulls(t, bulktest.Options{Data: patientsBut(40, 7)}, func(w *world) {
-				store.State, w.Sink = w.dir, store
+				store.Sink, w.Sink = w.dir, store
 				store.finish = func(_ context.Context, key string) error {
 					if strings.Contains(key, "/deleted/") {
 						return errBroken
@@ -142,13 +142,13 @@ func TestTheFirstFailureIsTold(t *testing.T) {
 	for name, run := range map[string]func(t *testing.T, store *watchedStore) error{
 		"a run": func(t *testing.T, store *watchedStore) error {
 			w := newWorld(t, bulktest.Options{Data: oneOfEach()})
-			store.State, w.Sink, w.Workers = w.dir, store, 3
+			store.Sink, w.Sink, w.Workers = w.dir, store, 3
 			_, err := pipeline.Run(t.Context(), w.Options)
 			return err
 		},
 		"a compaction": func(t *testing.T, store *watchedStore) error {
 			w := nightly(t, 1)
-			store.State, w.Sink, w.Workers = w.dir, store, 3
+			store.Sink, w.Sink, w.Workers = w.dir, store, 3
 			_, err := pipeline.Compact(t.Context(), w.Options, pipeline.CompactOptions{})
 			return err
 		},
@@ -225,7 +225,7 @@ func TestDeletingIsBounded(t *testing.T) {
 		}, 1},
 		"what cannot be followed": {func(_ *world, s *watchedServer) { s.fails = errBroken }, 1},
 		"what was not written down": {func(w *world, _ *watchedServer) {
-			w.Sink = &watchedStore{State: w.dir, put: func(content string) error {
+			w.Sink = &watchedStore{Sink: w.dir, put: func(content string) error {
 				if strings.Contains(content, `"started":{`) {
 					return errBroken
 				}

@@ -14,7 +14,7 @@ import (
 
 // Place is a folder or a bucket: a [*sink.Dir] or a [*sink.S3].
 type Place interface {
-	pipeline.State
+	pipeline.Sink
 	io.Closer
 }
 

@@ -125,9 +125,8 @@ func TestApart(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { again.Close() })
 	for _, tt := range []struct {
-		parts lake.Store
-		state lake.State
-		want  bool
+		parts, state lake.Store
+		want         bool
 	}{
 		{dir, dir, false}, {dir, again, false}, {decorated{Dir: dir}, decorated{Dir: again}, false}, {decorated{Dir: dir}, dir, false},
 		{dir, other, true}, {decorated{Dir: dir}, decorated{Dir: other}, true}, {nil, dir, true},

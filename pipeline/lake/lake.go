@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"fhirkiln/pipeline/ledger"
-	"fhirkiln/sink"
 )
 
 // Lake is a place where feeds publish. It holds only the two stores, which may be the same one.
@@ -30,32 +29,13 @@ import (
 // it needs is nil.
 type Lake struct {
 	Parts Store // what analysts read: parts, and what says which of them are live
-	State State // feeds' objects, and a folder for each run
+	State Store // feeds' objects, and a folder for each run
 }
 
 // Store is where files are; [*sink.Dir] and [*sink.S3] implement it. Each method itself retries
 // what is worth retrying, and may be called from many goroutines.
 type Store interface {
-	// List calls each for every file whose key starts with prefix, in the byte order of keys. It
-	// leaves out what is only staged. An error from each ends it and is returned.
-	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
-
-	// Open opens a file for reading. The error wraps [fs.ErrNotExist] if there is none.
-	Open(ctx context.Context, key string) (sink.Reader, error)
-
-	// Put writes a file whole and durably, replacing one that is there.
-	Put(ctx context.Context, key string, content []byte) error
-
-	// Load reads a small file whole, with its version. The error wraps [fs.ErrNotExist] if there
-	// is none.
-	Load(ctx context.Context, key string) ([]byte, sink.Version, error)
-
-	// Swap replaces a file's content if its version is still old, "" being the version of a file
-	// that is not there. Otherwise the error wraps [sink.ErrChanged]. See [ledger.Store].
-	Swap(ctx context.Context, key string, content []byte, old sink.Version) (sink.Version, error)
-
-	// Remove removes files durably, one after the other. A file that is not there is no error.
-	Remove(ctx context.Context, keys ...string) error
+	ledger.Store
 
 	// Staged calls each for everything that is staged under keys that start with prefix, in any
 	// order, with the time it was last written to. An error from each ends it and is returned.
@@ -68,12 +48,6 @@ type Store interface {
 	// String returns s3://bucket/prefix, or the path of a folder. Stores with the same String are
 	// taken for the same place, so a decorator returns that of what it decorates.
 	String() string
-}
-
-// State is a [Store] that feeds' objects are kept in.
-type State interface {
-	Store
-	ledger.Store
 }
 
 // Apart reports whether the state is kept in another place than the parts. If it is, several

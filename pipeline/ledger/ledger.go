@@ -36,14 +36,15 @@ import (
 //
 // If a Store is also a [Locker], its locks are used.
 type Store interface {
-	// Put writes an object whole and durably. The ledger puts each key once, except to repeat a
-	// failed call with the same content.
+	// Put writes an object whole and durably, replacing one that is there. The ledger puts each
+	// key once, except to repeat a failed call with the same content.
 	Put(ctx context.Context, key string, content []byte) error
 
 	// Open opens an object for reading. The error wraps [fs.ErrNotExist] if there is none.
 	Open(ctx context.Context, key string) (sink.Reader, error)
 
-	// List calls each for every key that starts with prefix, in the byte order of keys.
+	// List calls each for every key that starts with prefix, in the byte order of keys. It leaves
+	// out what is only staged. An error from each ends it and is returned.
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 
 	// Remove removes objects durably, one after the other, so that a process that dies in
