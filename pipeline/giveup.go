@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -145,7 +147,7 @@ func (r *run) forgetUnread(ctx context.Context) error {
 // unfinished reports whether the run is neither published nor given up, by the feed's object as
 // it is now.
 func (r *run) unfinished(ctx context.Context) (bool, error) {
-	err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil })
+	err := r.lease.Check(ctx)
 	u := r.lease.Feed().Unfinished
 	return u != nil && u.Run == r.id, err
 }
@@ -157,10 +159,7 @@ func (r *run) discardUncommitted(ctx context.Context) error {
 		return nil
 	}
 	r.journal.mu.Lock()
-	keys := make([]string, 0, len(r.journal.uncommitted))
-	for key := range r.journal.uncommitted {
-		keys = append(keys, key)
-	}
+	keys := slices.Collect(maps.Keys(r.journal.uncommitted))
 	r.journal.mu.Unlock()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(publishers)

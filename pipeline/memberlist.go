@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -201,12 +202,7 @@ func (r *run) membersNow(ctx context.Context) ([]byte, error) {
 	var list bytes.Buffer
 	packed := gzip.NewWriter(&list)
 	lines := json.NewEncoder(packed)
-	ids := make([]string, 0, len(all))
-	for id := range all {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
 		m := all[id]
 		if !seen[id] && !m.Left {
 			m.Left = true

@@ -91,7 +91,7 @@ func (r *run) publish(ctx context.Context) error {
 func (r *run) publishParts(ctx context.Context) error {
 	r.enter(Publishing)
 	// The fence: an old holder of the lease that wakes up here finds out that it has lost it.
-	if err := r.lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil {
+	if err := r.lease.Check(ctx); err != nil {
 		return err
 	}
 	if err := r.eachReceipt(ctx, func(ctx context.Context, p stagedPart) error {

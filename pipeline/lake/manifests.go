@@ -38,7 +38,7 @@ func (l Lake) PutManifests(ctx context.Context, lease *ledger.Lease) error {
 		if err != nil || len(stale) == 0 {
 			return err
 		}
-		if err := lease.Update(ctx, func(*ledger.Feed) error { return nil }); err != nil { // is the lease still ours?
+		if err := lease.Check(ctx); err != nil {
 			return err
 		}
 		group, gctx := errgroup.WithContext(ctx)

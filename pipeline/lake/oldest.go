@@ -39,6 +39,7 @@ func (l Lake) OldestLive(ctx context.Context, f ledger.Feed, types []string) (ti
 	return oldest, nil
 }
 
+// unreadable reports whether err says that a file of the state is missing or damaged.
 func unreadable(err error) bool {
 	_, damaged := errors.AsType[*ledger.DamagedError](err)
 	return damaged || errors.Is(err, fs.ErrNotExist)

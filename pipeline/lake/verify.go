@@ -142,7 +142,7 @@ func (v *verifier) feed(ctx context.Context, name string) error {
 func (v *verifier) run(ctx context.Context, f ledger.Feed, run ledger.PublishedRun) error {
 	v.Runs++
 	parts, err := v.lake.PartsOf(ctx, run.Run)
-	if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged || errors.Is(err, fs.ErrNotExist) {
+	if unreadable(err) {
 		v.problem(&v.RunProblems, "feed %s: %v", f.Name, err)
 		v.notLive[run.Run] = true // its parts are claimed, though nobody knows which they are
 		return nil

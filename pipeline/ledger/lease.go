@@ -140,6 +140,12 @@ func (l *Lease) ensureHeld(ctx context.Context) error {
 	if time.Since(sent) < l.opts.TTL && time.Since(sent.Round(0)) < l.opts.TTL {
 		return context.Cause(ctx)
 	}
+	return l.Check(ctx)
+}
+
+// Check makes sure that the lease is held, by a write of the feed's object that changes nothing
+// but its Sequence. Errors are those of [Lease.Update].
+func (l *Lease) Check(ctx context.Context) error {
 	return l.Update(ctx, func(*Feed) error { return nil })
 }
 

@@ -69,7 +69,7 @@ func (l *Lease) OpenRun(ctx context.Context, run string) (*Run, error) {
 // late returns the error for a run that has entries of a generation which this lease does not
 // know of.
 func (l *Lease) late(ctx context.Context, generation int64) error {
-	if err := l.Update(ctx, func(*Feed) error { return nil }); err != nil {
+	if err := l.Check(ctx); err != nil {
 		return err
 	}
 	return fmt.Errorf("the run has entries of generation %d, but feed %s is at generation %d: "+
