@@ -78,9 +78,22 @@ func (Credential) LogValue() slog.Value { return slog.StringValue("[credential]"
 // Fetcher obtains a new credential from its issuer. A Cache calls Fetch from one goroutine
 // at a time. Fetch itself retries what is worth retrying; an error that it returns is final
 // for this run. If the issuer refuses the client, return a [transport.Error] of kind
-// transport.Denied, after which a Cache does not fetch again. Canceling ctx ends the call.
+// transport.Denied, after which a Cache does not fetch again, unless the Fetcher is a
+// [Rereader]. Canceling ctx ends the call.
 type Fetcher interface {
 	Fetch(ctx context.Context) (Credential, error)
+}
+
+// Rereader is a [Fetcher] whose secret may be replaced where it is kept, such as in a file. When
+// the issuer refuses the client, a Cache calls Reread, and again whenever somebody then asks for
+// a credential. It fetches again only if Reread returns true. Calls of Fetch and Reread do not
+// overlap.
+type Rereader interface {
+	Fetcher
+
+	// Reread reports whether there is a secret now that the issuer has not refused, and makes
+	// Fetch use it from then on. It must be quick.
+	Reread() bool
 }
 
 // Fetch implements [Fetcher]: a Credential is a static Fetcher that returns itself.

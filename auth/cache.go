@@ -14,16 +14,18 @@ import (
 // fetch runs at a time; other callers wait for its result, even if that is a failure. Once
 // the credentials themselves have been refused (an error of kind Denied), the Cache does
 // not fetch again: sixteen workers with a wrong secret are one failed login, not sixteen,
-// which might lock the client out. After a credential has been granted, a 403 without an
-// OAuth error does not count as a refusal: it comes from a gateway or firewall, and is
-// waited out like an outage. Create it with [NewCache].
+// which might lock the client out. Only another secret ends that; see [Rereader]. After a
+// credential has been granted, a 403 without an OAuth error does not count as a refusal: it
+// comes from a gateway or firewall, and is waited out like an outage. Create it with
+// [NewCache].
 type Cache struct {
-	fetch func(context.Context) (Credential, error) // a func, because fmt would print what is in a Fetcher
-	turn  chan struct{}                             // holds one token: whoever has it may fetch
+	fetch  func(context.Context) (Credential, error) // a func, because fmt would print what is in a Fetcher
+	reread func() bool                               // a [Rereader]'s Reread
+	turn   chan struct{}                             // holds one token: whoever has it may fetch and reread
+	denied error                                     // the refusal of the current secret; only for who has the turn
 
 	mu      sync.Mutex // guards the fields below; never held while fetching
 	current Credential
-	denied  error  // the final refusal
 	failed  error  // of the last failed fetch
 	fails   uint64 // how many fetches have failed
 	granted string // the scope in the last warning
@@ -31,7 +33,11 @@ type Cache struct {
 
 // NewCache returns a Cache over f. It fetches nothing until Credential is called.
 func NewCache(f Fetcher) *Cache {
-	return &Cache{fetch: f.Fetch, turn: make(chan struct{}, 1)}
+	c := &Cache{fetch: f.Fetch, reread: func() bool { return false }, turn: make(chan struct{}, 1)}
+	if r, ok := f.(Rereader); ok {
+		c.reread = r.Reread
+	}
+	return c
 }
 
 // Credential returns a credential that remains valid for at least 30 s, or a fifth of its
@@ -49,6 +55,9 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	case <-ctx.Done():
 		return Credential{}, context.Cause(ctx)
 	}
+	if c.denied != nil && c.reread() {
+		c.denied = nil
+	}
 	if known, err, ok := c.known(fails); ok {
 		return known, err
 	}
@@ -56,10 +65,9 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		var e *transport.Error
 		switch {
 		case ctx.Err() != nil: // fails this caller only
-		case errors.As(err, &e) && e.Kind == transport.Denied:
+		case isDenied(err):
 			c.denied = err
 		default:
 			c.failed = err
@@ -88,7 +96,7 @@ var gatewayPauses = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * tim
 // grant, such a 403 may be how this server refuses credentials, and retrying a wrong secret
 // may lock the client out. The caller must hold the turn.
 func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
-	next, err := c.fetch(ctx)
+	next, err := c.fetchOrReread(ctx)
 	c.mu.Lock()
 	granted := c.current.serial > 0
 	c.mu.Unlock()
@@ -99,7 +107,17 @@ func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
 		if err := transport.Sleep(ctx, transport.Exponential(gatewayPauses[n], gatewayPauses[n], 0)); err != nil {
 			return Credential{}, err
 		}
-		next, err = c.fetch(ctx)
+		next, err = c.fetchOrReread(ctx)
+	}
+	return next, err
+}
+
+// fetchOrReread fetches a credential, a second time if the issuer refuses and there is another
+// secret by now. The caller must hold the turn.
+func (c *Cache) fetchOrReread(ctx context.Context) (Credential, error) {
+	next, err := c.fetch(ctx)
+	if isDenied(err) && ctx.Err() == nil && c.reread() {
+		return c.fetch(ctx)
 	}
 	return next, err
 }
@@ -116,8 +134,8 @@ func outage(err error) error {
 	return &passing
 }
 
-// known returns what can be told without fetching: the current credential, the final refusal,
-// or the failure of a fetch that ended after fails was read.
+// known returns what can be told without fetching: the current credential, the kept refusal,
+// or the failure of a fetch that ended after fails was read. The caller must hold the turn.
 //
 //nolint:staticcheck // the error is not last: ok covers both results before it
 func (c *Cache) known(fails uint64) (_ Credential, _ error, ok bool) {

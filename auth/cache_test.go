@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,6 +156,53 @@ func TestCacheKeepsARefusal(t *testing.T) {
 	if n := len(server.Requests()); n != 1 {
 		t.Errorf("%d failed logins, want 1", n)
 	}
+}
+
+// A refusal is final only while the fetcher has no other secret: each caller after it asks, and a
+// new secret is one more login.
+func TestCacheRereads(t *testing.T) {
+	t.Parallel()
+	secrets := &rereader{server: "third", has: "first", fresh: []string{"", "second", "", "", "third"}}
+	cache := auth.NewCache(secrets)
+	for n, want := range []struct{ err, logins string }{
+		{"first is refused", "first"},
+		{"second is refused", "first second"}, // refused at once
+		{"second is refused", "first second"}, // no login while nothing has changed
+		{"", "first second third"},
+	} {
+		c, err := cache.Credential(t.Context())
+		if got := fmt.Sprint(err); want.err != "" && !strings.Contains(got, want.err) || want.err == "" && (err != nil || authorization(c) != "Bearer third") {
+			t.Errorf("%d: got %v, want %q", n, err, want.err)
+		}
+		if got := strings.Join(secrets.logins, " "); got != want.logins {
+			t.Errorf("%d: logins with %s, want %s", n, got, want.logins)
+		}
+	}
+	if _, err := cache.Credential(t.Context()); err != nil || len(secrets.logins) != 3 || len(secrets.fresh) != 0 {
+		t.Errorf("got %v after logins with %s", err, secrets.logins)
+	}
+}
+
+// rereader is an [auth.Rereader] with a server that takes one secret.
+type rereader struct {
+	server, has string
+	fresh       []string // for each Reread, the secret that it finds, or ""
+	logins      []string
+}
+
+func (r *rereader) Fetch(context.Context) (auth.Credential, error) {
+	if r.logins = append(r.logins, r.has); r.has != r.server {
+		return auth.Credential{}, &transport.Error{Kind: transport.Denied, Doing: "getting a token", Said: r.has + " is refused"}
+	}
+	return auth.Bearer(r.has), nil
+}
+
+func (r *rereader) Reread() bool {
+	found := r.fresh[0]
+	if r.fresh = r.fresh[1:]; found != "" {
+		r.has = found
+	}
+	return found != ""
 }
 
 // Callers who waited for a fetch share its failure, and the next caller fetches again.

@@ -64,8 +64,8 @@ func pemKey(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
-// A secret that was replaced in its file is used once the server refuses the old one, and an
-// unchanged one is not sent again.
+// A secret that was replaced in its file is used once the server refuses the old one, even if
+// that happens only after the refusal. An unchanged secret is not sent again.
 func TestSecretFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	valid := "old"
@@ -81,39 +81,30 @@ func TestSecretFileIsReadAgain(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	fetcher, write := rereadSource(t, "type: client_credentials, token_url: '"+server.URL+"', client_id: id, client_secret_file: secret")
-	fetch := func(want string) error {
-		t.Helper()
-		asked = nil
-		_, err := fetcher.Fetch(t.Context())
-		if got := strings.Join(asked, " "); got != want {
-			t.Errorf("sent %q, want %q", got, want)
+	cache := auth.NewCache(fetcher)
+	for n, step := range []struct{ valid, file, sent string }{
+		{"old", "old", "old"},
+		{"old", "new", "old"}, // the server still takes the old one
+		{"new", "new", "old new"},
+		{"new", "new", "new"},
+		{"newest", "new", "new"},
+		{"newest", "new", ""}, // not sent again while it has not changed
+		{"newest", "", ""},
+		{"newest", "other", "other"},
+		{"newest", "other", ""},
+		{"newest", "newest", "newest"},
+		{"newest", "newest", "newest"},
+	} {
+		valid, asked = step.valid, nil
+		write(step.file)
+		c, err := cache.Credential(t.Context())
+		if got := strings.Join(asked, " "); got != step.sent {
+			t.Errorf("%d: sent %q, want %q", n, got, step.sent)
 		}
-		return err
-	}
-	if err := fetch("old"); err != nil {
-		t.Error(err)
-	}
-	write("new") // but the server still takes the old one
-	if err := fetch("old"); err != nil {
-		t.Error(err)
-	}
-	valid = "new"
-	if err := fetch("old new"); err != nil {
-		t.Error(err)
-	}
-	if err := fetch("new"); err != nil {
-		t.Error(err)
-	}
-	valid = "newest"
-	for _, file := range []string{"new", "", "other"} {
-		write(file)
-		want := "new"
-		if file == "other" {
-			want = "new other"
+		if granted := strings.HasSuffix(step.sent, step.valid); granted && err != nil || !granted && (err == nil || !strings.Contains(err.Error(), "invalid_client")) {
+			t.Errorf("%d: got %v", n, err)
 		}
-		if err := fetch(want); err == nil || !strings.Contains(err.Error(), "invalid_client") {
-			t.Errorf("%q: got %v", file, err)
-		}
+		cache.Reject(c)
 	}
 }
 
@@ -143,7 +134,8 @@ func TestClientReadsItsSecretAgain(t *testing.T) {
 	}
 }
 
-// A private key is read again too, but one that cannot be used does not hide the refusal.
+// A private key is read again too, but one that cannot be used is not tried and does not hide
+// the refusal.
 func TestPrivateKeyFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	var asked, grants atomic.Int64
@@ -157,14 +149,15 @@ func TestPrivateKeyFileIsReadAgain(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	fetcher, write := rereadSource(t, "type: private_key_jwt, token_url: '"+server.URL+"', client_id: id, private_key_file: secret, key_id: k")
+	cache := auth.NewCache(fetcher)
 	for _, test := range []struct {
 		file string
 		want int64
-	}{{"no key", 1}, {pemKey(t), 2}} {
+	}{{"no key", 1}, {"no key", 0}, {pemKey(t), 1}} {
 		write(test.file)
 		asked.Store(0)
 		grants.Store(0)
-		if _, err := fetcher.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid_client") {
+		if _, err := cache.Credential(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid_client") {
 			t.Errorf("got %v", err)
 		}
 		if got := asked.Load(); got != test.want {
