@@ -18,11 +18,12 @@ import (
 // the client's id and secret and the user's id, exchanges it for an access token and a
 // refresh token, and uses the refresh token from then on. Create it with [NewOneUpUser].
 type OneUpUser struct {
-	o        OneUpUserOptions
-	refresh  Secret // the last that the server issued
-	unsaved  bool   // refresh is not in the store
-	probed   bool   // the store is known to be writable
-	codeSent bool   // a code can be used only once
+	o           OneUpUserOptions
+	refresh     Secret // the last that the server issued
+	unsaved     bool   // refresh is not in the store
+	probed      bool   // the store is known to be writable
+	codeUsed    bool   // the server took Code, which works only once
+	codeRefused bool   // the server refused Code with this ClientSecret
 }
 
 // OneUpUserOptions configures a [OneUpUser]. ClientID, ClientSecret, HTTP and one of
@@ -80,6 +81,11 @@ func NewOneUpUser(o OneUpUserOptions) *OneUpUser {
 	return &OneUpUser{o: o}
 }
 
+// SetClientSecret replaces the client's secret. The refresh token stays, and a Code that the
+// server took is not sent again: the server may then revoke what it issued for it (RFC 6749
+// 4.1.2). It must not be called during Fetch.
+func (u *OneUpUser) SetClientSecret(s Secret) { u.o.ClientSecret, u.codeRefused = s, false }
+
 // Format implements [fmt.Formatter], so that no verb prints the secrets.
 func (OneUpUser) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[credentials of a user]") }
 
@@ -106,10 +112,10 @@ func (u *OneUpUser) Fetch(ctx context.Context) (Credential, error) {
 			}
 		}
 	}
-	if u.o.Code != "" && !u.codeSent {
+	if u.o.Code != "" && !u.codeUsed && !u.codeRefused {
 		c, err := u.exchange(ctx, u.o.Names.CodeGrant, "code", u.o.Code)
-		u.codeSent = err == nil || isDenied(err)
-		if !isDenied(err) {
+		u.codeUsed, u.codeRefused = err == nil, isDenied(err)
+		if !u.codeRefused {
 			return c, err
 		}
 		refused = err

@@ -21,7 +21,7 @@ func (r rereader) Fetch(ctx context.Context) (auth.Credential, error) { return r
 func (r rereader) Reread() bool { return r.reread() }
 
 // rereading returns the fetcher that build makes of s. If s has its client secret or private key
-// from a file, the fetcher is an [auth.Rereader] that builds another when the file has changed.
+// from a file, the fetcher is an [auth.Rereader] that uses what the file holds by then.
 func rereading(s config.Source, build func(config.Source) (auth.Fetcher, error), log *slog.Logger) (auth.Fetcher, error) {
 	fetcher, err := build(s)
 	if err != nil || s.Auth.ClientSecretFile == "" && s.Auth.PrivateKeyFile == "" {
@@ -32,14 +32,16 @@ func rereading(s config.Source, build func(config.Source) (auth.Fetcher, error),
 		if !changed {
 			return false
 		}
-		s.Auth = now // even if it cannot be used: that is said once
-		next, err := build(s)
-		if err != nil { // the refusal tells more
+		s.Auth = now                                   // even if it cannot be used: that is said once
+		if user, ok := fetcher.(*auth.OneUpUser); ok { // another would forget its refresh token, and that its code was used
+			user.SetClientSecret(auth.Secret(now.ClientSecret.Reveal()))
+		} else if next, err := build(s); err == nil {
+			fetcher = next
+		} else { // the refusal tells more
 			log.Warn("the server refused the credentials, and what their file holds now cannot be used", "error", err)
 			return false
 		}
 		log.Info("the server refused the credentials; using the new ones from their file")
-		fetcher = next
 		return true
 	}
 	fetched := false

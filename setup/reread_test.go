@@ -182,3 +182,36 @@ func TestHeadersFileIsReadAgain(t *testing.T) {
 		write("new")
 	}
 }
+
+// A one-time code that the server took is not sent again with a new secret, and the refresh token
+// of this run is kept. A code that was refused along with its secret is sent with the next one.
+func TestCodeIsSentOnceAcrossSecrets(t *testing.T) {
+	t.Parallel()
+	valid := "new"
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secret := r.PostFormValue("client_secret")
+		asked = append(asked, r.PostFormValue("grant_type")+":"+secret)
+		if secret != valid {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":"invalid_client"}`)
+			return
+		}
+		fmt.Fprint(w, `{"access_token":"a","token_type":"bearer","refresh_token":"r"}`)
+	}))
+	t.Cleanup(server.Close)
+	fetcher, write := rereadSource(t, "type: oneup_user, token_url: '"+server.URL+"', client_id: id, client_secret_file: secret, code: once")
+	cache := auth.NewCache(fetcher)
+	for n, step := range []struct{ valid, file, sent string }{
+		{"new", "new", "authorization_code:old authorization_code:new"},
+		{"newest", "newest", "refresh_token:new refresh_token:newest"},
+	} {
+		valid, asked = step.valid, nil
+		write(step.file)
+		c, err := cache.Credential(t.Context())
+		if got := strings.Join(asked, " "); err != nil || got != step.sent {
+			t.Errorf("%d: sent %q, %v, want %q", n, got, err, step.sent)
+		}
+		cache.Reject(c)
+	}
+}
