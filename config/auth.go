@@ -178,9 +178,10 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 		return // already reported
 	}
 	needs, takes, oneOf := keysOf(a.Type)
-	if a.Discover && slices.Contains(takes, "discover") {
+	discover := join(path, "discover")
+	if (a.Discover || d.failed[discover]) && slices.Contains(takes, "discover") {
 		needs, takes = needs[1:], append(takes, "token_url")
-		if a.TokenURL != "" {
+		if a.TokenURL != "" && !d.failed[discover] {
 			d.problemAt(join(path, "token_url"), "discover is also set; set only one of them")
 		}
 	}
@@ -194,7 +195,7 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 		case slices.Contains(needs, v.name):
 			if v.text == "" && !d.failed[join(path, v.name)] {
 				if d.given(keyPath) {
-					d.sourceProblemAt(keyPath, "is empty; type %s requires %s", a.Type, want)
+					d.valueProblemAt(keyPath, "is empty; type %s requires %s", a.Type, want)
 				} else {
 					d.problemAt(keyPath, "missing; type %s requires %s", a.Type, want)
 				}
@@ -212,13 +213,20 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 
 // checkUser checks that 1upHealth's types say whose data to ask for.
 func (d *decoder) checkUser(path string, a *Auth, oneOf []string) {
-	has := 0
+	has, empty := 0, ""
 	for _, v := range a.values() {
-		if slices.Contains(oneOf, v.name) && (v.text != "" || d.failed[join(path, v.name)]) {
+		key := d.secretPath(path, v.name)
+		switch {
+		case !slices.Contains(oneOf, v.name):
+		case v.text != "" || d.failed[join(path, v.name)]:
 			has++
+		case d.given(key):
+			empty = key
 		}
 	}
 	switch {
+	case has == 0 && empty != "":
+		d.valueProblemAt(empty, "is empty; type %s requires %s", a.Type, strings.Join(oneOf, " or "))
 	case len(oneOf) > 0 && has == 0:
 		d.problemAt(path, "does not say whose data to export; type %s requires %s", a.Type, strings.Join(oneOf, " or "))
 	case a.Type == AuthOneUpHeaders && has > 1:
@@ -234,7 +242,7 @@ func (d *decoder) checkInHeaders(path string, a *Auth) {
 	}
 	for key, text := range inHeader {
 		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			d.sourceProblemAt(d.secretPath(path, key), "has spaces or characters that an HTTP header cannot carry; expected only the %s", key)
+			d.valueProblemAt(d.secretPath(path, key), "has spaces or characters that an HTTP header cannot carry; expected only the %s", key)
 		}
 	}
 }

@@ -86,9 +86,9 @@ func (d *decoder) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		first, twice := seen[text]
 		switch err := set(elem, text, f); {
 		case text == "":
-			d.problem(posOf(item), child, "is empty; expected %s", f.want)
+			d.valueProblem(posOf(item), child, "is empty; expected %s", f.want)
 		case err != nil:
-			d.problem(posOf(item), child, "%s %v%s; expected %s", f.quote(item.Value), err, f.near(item.Value), f.want)
+			d.valueProblem(posOf(item), child, "%s %v%s; expected %s", f.quote(item.Value), err, f.near(item.Value), f.want)
 		case twice:
 			d.problem(posOf(item), child, "is a duplicate of %s", strings.TrimPrefix(first, path))
 		}

@@ -9,7 +9,7 @@
 //	for _, feed := range cfg.Feeds { // in the order of the file
 //		source := cfg.Sources[feed.Source]
 //		if len(source.Problems) > 0 {
-//			... // its credentials are not there: this feed fails, and no other
+//			... // such as a missing secret: this feed fails, and no other
 //		}
 //	}
 //
@@ -27,7 +27,8 @@
 //   - A scalar is its text as written: the group id 00123 stays 00123.
 //   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the raw bytes, so
 //     no value of a variable can change the document. $$ is a single $. A variable that is
-//     not set is a problem; in a source, it is a problem of that source alone.
+//     not set is a problem; in a source, it is a problem of that source alone, and so is a
+//     wrong value with a variable in it.
 //   - A key that holds a [Secret] has a twin with the suffix _file, which names a file that
 //     holds the value.
 //   - Relative paths start at the folder of the config file.
@@ -117,8 +118,8 @@ func load(path string, env func(string) (string, bool), places bool) (*Config, e
 
 // Parse decodes data, expands variables, reads secret files and groups files, checks
 // everything and fills in defaults. It reports all problems that it finds, not just the first:
-// its error is always an [Errors]. If all that is wrong is that sources lack their credentials,
-// there is no error; see [Source.Problems] and [Config.Check].
+// its error is always an [Errors]. If all that is wrong are values of sources that come from
+// variables or secret files, there is no error; see [Source.Problems] and [Config.Check].
 //
 // name is the file's name in messages. dir is the folder that relative paths start at. env
 // looks up environment variables. No message ever holds a secret or the value of a variable:
@@ -135,6 +136,7 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 		env:         env,
 		at:          map[string]position{},
 		failed:      map[string]bool{},
+		outside:     map[string]bool{},
 		secretFiles: map[string]string{},
 		tags:        map[reflect.Type][]field{},
 	}

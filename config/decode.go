@@ -18,7 +18,7 @@ type decoder struct {
 	file, dir string
 	env       func(string) (string, bool)
 	problems  []Problem
-	ofSources []Problem // those that stop one source alone; see sourceProblem
+	ofSources []Problem // those that stop one source alone; see valueProblem
 	warnings  []Problem
 	steps     int                      // how many more nodes may be visited
 	tags      map[reflect.Type][]field // by struct type, read once: forty payers have many feeds
@@ -28,6 +28,10 @@ type decoder struct {
 	// values do not report its consequences.
 	at     map[string]position
 	failed map[string]bool
+
+	// outside has the paths of values that are not in the file itself, or not entirely: those
+	// with variables, and secrets.
+	outside map[string]bool
 
 	secretFiles map[string]string // the files that secrets come from, by the path of their key
 }
@@ -142,12 +146,12 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 		switch {
 		case !ok:
 		case text == "" && f.required:
-			d.problem(posOf(n), path, "is empty; expected %s", f.want)
+			d.valueProblem(posOf(n), path, "is empty; expected %s", f.want)
 		case text == "":
 			d.absent(path, f, v)
 		default:
 			if err := set(v, text, f); err != nil {
-				d.problem(posOf(n), path, "%s %v%s; expected %s", f.quote(n.Value), err, f.near(n.Value), f.want)
+				d.valueProblem(posOf(n), path, "%s %v%s; expected %s", f.quote(n.Value), err, f.near(n.Value), f.want)
 			}
 		}
 	}
@@ -156,6 +160,7 @@ func (d *decoder) value(n *yaml.Node, path string, f field, v reflect.Value) {
 // secret takes a secret from its key, or from the file that the key's twin names.
 func (d *decoder) secret(entries map[string]entry, f field, path string) Secret {
 	pathOfFile := path + "_file"
+	d.outside[path], d.outside[pathOfFile] = true, true
 	plain := field{want: "a string"}
 	var text, file string
 	if e, ok := entries[f.key]; ok {
@@ -166,7 +171,7 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.at[pathOfFile] = posOf(e.value)
 		file, _ = d.text(e.value, pathOfFile, plain)
 		if file == "" && text == "" && !d.failed[pathOfFile] {
-			d.problemAt(pathOfFile, "is empty; expected the path of a file")
+			d.valueProblemAt(pathOfFile, "is empty; expected the path of a file")
 		}
 		d.failed[path] = d.failed[path] || d.failed[pathOfFile]
 	}
@@ -178,7 +183,7 @@ func (d *decoder) secret(entries map[string]entry, f field, path string) Secret 
 		d.secretFiles[path] = d.resolved(file)
 		s, exposed, err := readSecret(d.resolved(file))
 		if err != nil {
-			d.sourceProblemAt(pathOfFile, "cannot read the file: %v; expected the path of a file that holds only the secret (relative paths start at the folder of the config file)", err)
+			d.valueProblemAt(pathOfFile, "cannot read the file: %v; expected the path of a file that holds only the secret (relative paths start at the folder of the config file)", err)
 			d.failed[path] = true
 		}
 		if exposed {
@@ -215,12 +220,15 @@ func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
 		d.problem(posOf(n), path, "has a YAML tag; expected %s without one (quote a string that begins with !)", f.want)
 		return "", false
 	}
+	if strings.Contains(strings.ReplaceAll(n.Value, "$$", ""), "${") {
+		d.outside[path] = true
+	}
 	text, unset, faults := expand(n.Value, d.env)
 	for _, fault := range faults {
 		d.problem(posOf(n), path, "%s", fault)
 	}
 	for _, name := range unset {
-		d.sourceProblem(posOf(n), path, "the environment variable %s is not set; set it, or write ${%[1]s:-default}", name)
+		d.valueProblem(posOf(n), path, "the environment variable %s is not set; set it, or write ${%[1]s:-default}", name)
 	}
 	return text, len(unset)+len(faults) == 0
 }

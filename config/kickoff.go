@@ -96,7 +96,7 @@ func (d *decoder) checkParameters(path string, parameters []Parameter) {
 			d.problemAt(join(item, "name"), "has its own key; set %s of the feed instead", key)
 		}
 		if p.Value != "" && !d.failed[join(item, "type")] && !fitsType(p.Value, p.Type) {
-			d.problemAt(join(item, "value"), "is not a valid %s; expected one as FHIR writes it", p.Type)
+			d.valueProblemAt(join(item, "value"), "is not a valid %s; expected one as FHIR writes it", p.Type)
 		}
 	}
 }
@@ -138,10 +138,10 @@ func (d *decoder) checkHeaders(path string, headers []Header) {
 			if !d.given(value) {
 				d.problemAt(value, "missing; expected value or value_file")
 			} else {
-				d.sourceProblemAt(value, "is empty; expected value or value_file")
+				d.valueProblemAt(value, "is empty; expected value or value_file")
 			}
 		case strings.ContainsFunc(h.Value.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }):
-			d.sourceProblemAt(value, "has characters that an HTTP header cannot carry; expected only the value")
+			d.valueProblemAt(value, "has characters that an HTTP header cannot carry; expected only the value")
 		}
 	}
 }

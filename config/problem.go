@@ -53,20 +53,20 @@ func (c *Config) Check() error {
 	return Errors(sorted(all))
 }
 
-// sourceProblem is problem for a value from outside the file: a variable, or a secret's file.
-// In a source, it stops that source alone, so that one partner's missing secret does not stop
-// the feeds of all others.
-func (d *decoder) sourceProblem(p position, path, format string, args ...any) {
+// valueProblem is problem for a value that is wrong in itself. In a source, a value from outside
+// the file stops that source alone, so that one partner's missing secret does not stop the feeds
+// of all others.
+func (d *decoder) valueProblem(p position, path, format string, args ...any) {
 	d.problem(p, path, format, args...)
-	if last := len(d.problems) - 1; strings.HasPrefix(path, "sources.") {
+	if last := len(d.problems) - 1; d.outside[path] && strings.HasPrefix(path, "sources.") {
 		d.ofSources = append(d.ofSources, d.problems[last])
 		d.problems = d.problems[:last]
 	}
 }
 
-// sourceProblemAt is sourceProblem with the position that problemAt has.
-func (d *decoder) sourceProblemAt(path, format string, args ...any) {
-	d.sourceProblem(d.where(path), path, format, args...)
+// valueProblemAt is valueProblem with the position that problemAt has.
+func (d *decoder) valueProblemAt(path, format string, args ...any) {
+	d.valueProblem(d.where(path), path, format, args...)
 }
 
 // distribute gives each source its problems.

@@ -16,8 +16,8 @@ type Source struct {
 	// Name is the source's key in the file.
 	Name string `yaml:"-"`
 	// Problems are what keeps this source, but no other, from being used: variables that are
-	// not set, secret files that cannot be read, and credentials that cannot be sent. Nil if
-	// there is nothing.
+	// not set, values with variables that are wrong, secret files that cannot be read, and
+	// credentials that cannot be sent. Nil if there is nothing.
 	Problems Errors `yaml:"-"`
 
 	// Base URL of the FHIR server, without $export, which fhirkiln appends.
@@ -81,19 +81,20 @@ type Poll struct {
 }
 
 func (d *decoder) checkSource(path string, s *Source) {
-	s.FHIR = d.checkBase(join(path, "fhir"), s.FHIR, s.AllowHTTP)
+	allowHTTP := s.AllowHTTP || d.failed[join(path, "allow_http")]
+	s.FHIR = d.checkBase(join(path, "fhir"), s.FHIR, allowHTTP)
 	for _, operation := range []Operation{OperationExport, OperationDaVinci} {
 		if strings.Contains(s.FHIR, string(operation)) {
-			d.problemAt(join(path, "fhir"), "contains %s; expected the base URL, to which %s is appended", operation, operation)
+			d.valueProblemAt(join(path, "fhir"), "contains %s; expected the base URL, to which %s is appended", operation, operation)
 		}
 	}
-	d.checkAuth(join(path, "auth"), &s.Auth, s.AllowHTTP)
+	d.checkAuth(join(path, "auth"), &s.Auth, allowHTTP)
 	if s.Auth.OneUpUserID == oneUpAll && s.Auth.Type == AuthOneUpHeaders && s.Method == "POST" {
-		d.problemAt(join(path, "method"), "1upHealth accepts only GET with oneup_user_id client; use GET")
+		d.valueProblemAt(join(path, "method"), "1upHealth accepts only GET with oneup_user_id client; use GET")
 	}
 	for key, origins := range map[string][]string{"token_origins": s.TokenOrigins, "file_hosts": s.FileHosts} {
 		for i, origin := range origins {
-			d.checkBase(fmt.Sprintf("%s[%d]", join(path, key), i), origin, s.AllowHTTP)
+			d.checkBase(fmt.Sprintf("%s[%d]", join(path, key), i), origin, allowHTTP)
 		}
 	}
 	d.checkParameters(join(path, "parameters"), s.Parameters)
@@ -102,18 +103,27 @@ func (d *decoder) checkSource(path string, s *Source) {
 	d.checkProxy(d.secretPath(path, "proxy"), s.Proxy)
 	poll := join(path, "poll")
 	if s.Poll.Min > s.Poll.Max && !d.failed[join(poll, "max")] {
-		d.problemAt(join(poll, "min"), "is longer than max (5m if left out); lower min, or raise max")
+		d.outside[join(poll, "min")] = d.outside[join(poll, "min")] || d.outside[join(poll, "max")]
+		d.valueProblemAt(join(poll, "min"), "is longer than max (5m if left out); lower min, or raise max")
 	}
 }
 
 func (d *decoder) checkTLS(path string, t *TLS) {
-	for _, pair := range [][2]string{{"client_cert", "client_key"}, {"client_key", "client_cert"}} {
-		if d.given(join(path, pair[0])) && !d.given(join(path, pair[1])) {
-			d.problemAt(join(path, pair[1]), "missing; %s requires it", pair[0])
-		}
-	}
+	d.checkTogether(path, "client_cert", t.ClientCert, "client_key", t.ClientKey)
+	d.checkTogether(path, "client_key", t.ClientKey, "client_cert", t.ClientCert)
 	t.ClientCert, t.ClientKey, t.CA = d.resolved(t.ClientCert), d.resolved(t.ClientKey), d.resolved(t.CA)
 	d.checkExposed(join(path, "client_key"), t.ClientKey)
+}
+
+// checkTogether checks that a key which requires another does not come alone.
+func (d *decoder) checkTogether(path, key, text, other, otherText string) {
+	switch otherPath := join(path, other); {
+	case text == "" || otherText != "" || d.failed[otherPath]:
+	case d.given(otherPath):
+		d.valueProblemAt(otherPath, "is empty; %s requires it", key)
+	default:
+		d.problemAt(otherPath, "missing; %s requires it", key)
+	}
 }
 
 // resolved makes a relative path start at the folder of the config file.
@@ -132,7 +142,7 @@ func (d *decoder) checkProxy(path string, proxy Secret) {
 	u, err := url.Parse(proxy.Reveal())
 	known := err == nil && slices.Contains([]string{"http", "https", "socks5"}, u.Scheme)
 	if !known || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		d.sourceProblemAt(path, "not a proxy URL; expected http://, https:// or socks5://host:port")
+		d.valueProblemAt(path, "not a proxy URL; expected http://, https:// or socks5://host:port")
 	}
 }
 
@@ -150,7 +160,7 @@ func (d *decoder) checkBase(path, text string, allowHTTP bool) string {
 		return text
 	}
 	if strings.Contains(text, "?") {
-		d.problemAt(path, "has a ?; expected only the base URL")
+		d.valueProblemAt(path, "has a ?; expected only the base URL")
 		return text
 	}
 	return strings.TrimRight(text, "/")
@@ -181,7 +191,7 @@ func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
 		fault = "is not encrypted; use https://, or set allow_http: true (a key of sources and of s3)"
 	}
 	if fault != "" {
-		d.problemAt(path, "%s", fault)
+		d.valueProblemAt(path, "%s", fault)
 	}
 	return fault == ""
 }

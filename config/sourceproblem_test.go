@@ -79,6 +79,70 @@ sink: {url: /lake}
 	}
 }
 
+// Whatever a variable makes of a source's values stops that source alone.
+func TestWrongVariableStopsItsSource(t *testing.T) {
+	t.Parallel()
+	const (
+		base    = "fhir: https://h/r4, "
+		oneUp   = "client_id: a, client_secret: b, "
+		noPath  = "is empty; expected the path of a file"
+		noURL   = "not a URL"
+		wantURL = "is empty; expected a base URL"
+	)
+	for settings, want := range map[string]string{
+		`fhir: "${EMPTY}", auth: {type: none}`:                  "fhir: " + wantURL,
+		`fhir: "${JUNK}", auth: {type: none}`:                   "fhir: " + noURL,
+		`fhir: "https://h/r4?${JUNK}", auth: {type: none}`:      "fhir: " + noURL,
+		`fhir: "https://h/r4?x=${EMPTY}", auth: {type: none}`:   "fhir: has a ?",
+		`fhir: "https://h/$export${EMPTY}", auth: {type: none}`: "fhir: contains $export",
+		base + `auth: {type: "${EMPTY}"}`:                       "auth.type: is empty",
+		base + `auth: {type: "${JUNK}"}`:                        `auth.type: "${JUNK}" is not valid`,
+		base + `auth: {type: bearer, token_file: "${EMPTY}"}`:   "auth.token_file: " + noPath,
+		base + `auth: {type: client_credentials, token_url: https://h, client_id: a, client_secret_file: "${EMPTY}"}`: "auth.client_secret_file: " + noPath,
+		base + `auth: {type: client_credentials, ` + oneUp + `token_url: "${EMPTY}"}`:                                 "auth.token_url: is empty",
+		base + `auth: {type: client_credentials, ` + oneUp + `token_url: "${JUNK}"}`:                                  "auth.token_url: " + noURL,
+		base + `auth: {type: client_credentials, ` + oneUp + `discover: "${UNSET}"}`:                                  "auth.discover: the environment variable UNSET",
+		base + `auth: {type: client_credentials, ` + oneUp + `token_url: https://h, token_method: "${JUNK}"}`:         `auth.token_method: "${JUNK}" is not valid`,
+		base + `auth: {type: private_key_jwt, token_url: https://h, client_id: a, private_key: b, jku: "${JUNK}"}`:    "auth.jku: " + noURL,
+		base + `auth: {type: oneup_user, ` + oneUp + `app_user_id: "${EMPTY}"}`:                                       "auth.app_user_id: is empty; type oneup_user requires app_user_id or code or refresh_token",
+		base + `auth: {type: oneup_user, ` + oneUp + `refresh_token_file: "${EMPTY}"}`:                                "auth.refresh_token_file: " + noPath,
+		base + `auth: {type: oneup_headers, ` + oneUp + `oneup_user_id: "${EMPTY}"}`:                                  "auth.oneup_user_id: is empty",
+		base + `auth: {type: oneup_headers, ` + oneUp + `oneup_user_id: "${JUNK}"}`:                                   `auth.oneup_user_id: "${JUNK}" is not valid`,
+		base + `auth: {type: none}, token_origins: ["${EMPTY}"]`:                                                      "token_origins[0]: is empty",
+		base + `auth: {type: none}, file_hosts: ["${JUNK}"]`:                                                          `file_hosts[0]: "${JUNK}" is not valid`,
+		base + `auth: {type: none}, parameters: [{name: "${EMPTY}"}]`:                                                 "parameters[0].name: is empty",
+		base + `auth: {type: none}, parameters: [{name: a, type: integer, value: "${JUNK}"}]`:                         "parameters[0].value: is not a valid integer",
+		base + `auth: {type: none}, tls: {client_cert: "${EMPTY}", client_key: k}`:                                    "tls.client_cert: is empty; client_key requires it",
+		base + `auth: {type: none}, tls: {client_cert: c, client_key: "${EMPTY}"}`:                                    "tls.client_key: is empty; client_cert requires it",
+		base + `auth: {type: none}, method: "${JUNK}"`:                                                                `method: "${JUNK}" is not valid`,
+		base + `auth: {type: none}, exports: "${JUNK}"`:                                                               `exports: "${JUNK}" is not a whole number`,
+		base + `auth: {type: none}, poll: {min: 1h, max: "1${MINUTE}"}`:                                               "poll.min: is longer than max",
+		`fhir: http://h/r4, auth: {type: none}, allow_http: "${UNSET}"`:                                               "allow_http: the environment variable UNSET",
+	} {
+		cfg, err := config.Parse("config.yaml", []byte("sources:\n  bison: {"+settings+"}\n  deer: {fhir: https://h/r4, auth: {type: none}}\n"+
+			"feeds:\n  a: {source: bison, level: group, groups: [g]}\n  b: {source: deer, level: system}\nsink: {url: /lake}\n"), "", variables("EMPTY", "", "JUNK", "j u\tnk", "MINUTE", "m"))
+		if err != nil {
+			t.Errorf("%s stops everything: %v", settings, err)
+			continue
+		}
+		got := cfg.Sources["bison"].Problems
+		if len(got) != 1 || !strings.Contains(got[0].String(), "sources.bison."+want) || len(cfg.Sources["deer"].Problems) > 0 {
+			t.Errorf("%s: got %v, want %s", settings, got, want)
+		}
+	}
+}
+
+// The same values, written into the file itself, are mistakes in the file.
+func TestWrongValueInTheFileStopsEverything(t *testing.T) {
+	t.Parallel()
+	for _, settings := range []string{`fhir: "", auth: {type: none}`, `fhir: j, auth: {type: none}`, `fhir: https://h/r4, auth: {type: "$${EMPTY"}`} {
+		_, err := config.Parse("config.yaml", []byte("sources:\n  bison: {"+settings+"}\nfeeds:\n  a: {source: bison, level: system}\nsink: {url: /lake}\n"), "", variables())
+		if _, ok := errors.AsType[config.Errors](err); !ok {
+			t.Errorf("%s: got %v", settings, err)
+		}
+	}
+}
+
 // Outside the sources, every problem stops everything.
 func TestSinkProblems(t *testing.T) {
 	t.Parallel()
