@@ -221,10 +221,11 @@ func (d *decoder) step(n *yaml.Node) bool {
 	return d.steps > 0
 }
 
-// join appends a key to a path. It quotes keys that would make the path ambiguous.
+// join appends a key to a path. It quotes keys that would make the path ambiguous. Valid names
+// stay whole, because paths tell sources and feeds apart.
 func join(path, key string) string {
 	odd := func(r rune) bool { return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
-	if len(key) > 60 || strings.ContainsFunc(key, odd) {
+	if len(key) > maxName || strings.ContainsFunc(key, odd) {
 		key = clip(key)
 	}
 	if path == "" {

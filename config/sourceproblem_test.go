@@ -132,6 +132,21 @@ func TestWrongVariableStopsItsSource(t *testing.T) {
 	}
 }
 
+// Names may be long: sources whose names begin alike do not share problems or positions.
+func TestLongNamesAreDistinct(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 99)
+	doc := "sources:\n  " + long + "b: {fhir: https://h/r4, auth: {type: bearer, token: '${UNSET}'}}\n  " + long + "c: {fhir: https://h/r4, auth: {type: none}}\n" +
+		"feeds:\n  f: {source: " + long + "c, level: system}\nsink: {url: /lake}\n"
+	cfg, err := config.Parse("config.yaml", []byte(doc), "", variables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, c := cfg.Sources[long+"b"].Problems, cfg.Sources[long+"c"].Problems; len(b) != 1 || len(c) != 0 {
+		t.Errorf("got %v and %v", b, c)
+	}
+}
+
 // The same values, written into the file itself, are mistakes in the file.
 func TestWrongValueInTheFileStopsEverything(t *testing.T) {
 	t.Parallel()
