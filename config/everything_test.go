@@ -232,7 +232,8 @@ log: {format: json, level: debug}
 		State: config.State{
 			URL: "s3://state/a",
 			S3: config.S3{
-				Region: "us-east-1", Endpoint: "https://minio.example.org:9000", PathStyle: true,
+				Section: "state.s3",
+				Region:  "us-east-1", Endpoint: "https://minio.example.org:9000", PathStyle: true,
 				AccessKeyID: "key", SecretAccessKey: "s3cret: #${BASE}", SessionToken: "from-a-file",
 				RoleARN: "arn:aws:iam::123456789012:role/fhirkiln", ExternalID: "other",
 				Encryption: config.EncryptionKMS, KMSKey: "alias/fhirkiln", BucketKey: true,

@@ -4,6 +4,10 @@ package config
 // found as all AWS tools find them: environment, shared files, web identity (IRSA), container,
 // machine.
 type S3 struct {
+	// Section is the path of these settings in the file: sink.s3 or state.s3. A state without
+	// settings of its own has those of the sink.
+	Section string `yaml:"-"`
+
 	// Region of the bucket. Default: from AWS_REGION or the profile.
 	Region string `yaml:"region" jsonschema:"pattern=^[A-Za-z0-9_-]+$" want:"a region such as eu-central-1"`
 	// Profile in the shared AWS config and credentials files.
@@ -63,6 +67,7 @@ const (
 )
 
 func (d *decoder) checkS3(path string, s *S3) {
+	s.Section = path
 	s.Endpoint = d.checkBase(join(path, "endpoint"), s.Endpoint, s.AllowHTTP)
 	if s.Endpoint != "" && !d.given(join(path, "path_style")) {
 		s.PathStyle = true

@@ -41,7 +41,7 @@ func (d *decoder) checkState(path string, s *State, sink Sink) {
 		return
 	}
 	s.URL = d.checkPlace(path, s.URL, &s.S3)
-	if !own && onS3(s.URL) && onS3(sink.URL) {
+	if !own && d.given(sink.S3.Section) && onS3(s.URL) && onS3(sink.URL) {
 		s.S3 = sink.S3
 	}
 }

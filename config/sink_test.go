@@ -12,7 +12,13 @@ import (
 
 // defaultS3 is the S3 of a file that does not mention it.
 func defaultS3() config.S3 {
-	return config.S3{Encryption: config.EncryptionBucket, Checksums: config.ChecksumsAuto, ChunkMiB: 8}
+	return config.S3{Section: "sink.s3", Encryption: config.EncryptionBucket, Checksums: config.ChecksumsAuto, ChunkMiB: 8}
+}
+
+// at returns s with its section.
+func at(section string, s config.S3) config.S3 {
+	s.Section = section
+	return s
 }
 
 // TestStateTakesFromSink checks that what state leaves out comes from the sink.
@@ -28,9 +34,10 @@ func TestStateTakesFromSink(t *testing.T) {
 	}{
 		"all":                 {sink, config.State{URL: "s3://lake", S3: ofSink}},
 		"how to reach it":     {sink + "state: {url: s3://other/p}\n", config.State{URL: "s3://other/p", S3: ofSink}},
-		"nothing":             {sink + "state: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: ofState}},
-		"disk takes no s3":    {sink + "state: {url: /other}\n", config.State{URL: "/other", S3: defaultS3()}},
-		"s3 takes none of it": {"url: /data\nstate: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: ofState}},
+		"neither has any":     {"url: s3://lake\nstate: {url: s3://other}\n", config.State{URL: "s3://other", S3: at("state.s3", defaultS3())}},
+		"nothing":             {sink + "state: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: at("state.s3", ofState)}},
+		"disk takes no s3":    {sink + "state: {url: /other}\n", config.State{URL: "/other", S3: at("state.s3", defaultS3())}},
+		"s3 takes none of it": {"url: /data\nstate: {url: s3://other, s3: {region: b}}\n", config.State{URL: "s3://other", S3: at("state.s3", ofState)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -116,6 +116,7 @@ func s3Options(where string, c config.S3, o Options) (sink.S3Options, error) {
 		KMSKey:          c.KMSKey,
 		BucketKey:       c.BucketKey,
 		ChunkBytes:      int64(c.ChunkMiB) << 20,
+		Section:         c.Section,
 		UserAgent:       o.UserAgent,
 		Log:             o.Log,
 	}

@@ -36,6 +36,7 @@ type S3 struct {
 	blocks      *blockPool
 	attempts    int
 	maxBackoff  time.Duration
+	section     string
 	log         *slog.Logger
 }
 
@@ -89,6 +90,7 @@ type S3Options struct {
 	// take minutes to complete an upload of many chunks, and longer for chunks over 9 MiB.
 	Silence time.Duration
 
+	Section   string       // where the user finds these settings, for hints; by default sink.s3
 	CAFile    string       // PEM; replaces the system's authorities and AWS_CA_BUNDLE
 	UserAgent string       // product/version, added to the SDK's
 	Log       *slog.Logger // nil means no logging
@@ -132,6 +134,7 @@ func (o S3Options) withDefaults() (S3Options, error) {
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 20*time.Second)
 	const slowest = 32 << 10 // bytes a second
 	o.Silence = cmp.Or(o.Silence, max(5*time.Minute, time.Duration(o.ChunkBytes/slowest)*time.Second))
+	o.Section = cmp.Or(o.Section, "sink.s3")
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -181,7 +184,7 @@ func dialS3(ctx context.Context, o S3Options) (*S3, error) {
 	where := "s3://" + path.Join(o.Bucket, o.Prefix)
 	o, err := o.withDefaults()
 	if err != nil {
-		return nil, &Error{Doing: "opening the bucket", Where: where, Err: err, Hint: "correct the sink's settings"}
+		return nil, &Error{Doing: "opening the bucket", Where: where, Err: err, Hint: "correct the bucket's settings (" + o.Section + ")"}
 	}
 	s := &S3{
 		bucket:      o.Bucket,
@@ -193,6 +196,7 @@ func dialS3(ctx context.Context, o S3Options) (*S3, error) {
 		blocks:      newBlockPool(o.UploadBytes),
 		attempts:    o.Attempts,
 		maxBackoff:  o.MaxBackoff,
+		section:     o.Section,
 		log:         o.Log,
 	}
 	if o.Prefix != "" {

@@ -130,14 +130,14 @@ var rights = map[string]string{
 func (s *S3) hint(err error) string {
 	switch code := codeOf(err); {
 	case code == "NoSuchBucket":
-		return "create the bucket, or correct its name (sink.url); the credentials may also belong to another account"
+		return "create the bucket, or correct its name in the URL; the credentials may also belong to another account"
 	case code == "PermanentRedirect", code == "AuthorizationHeaderMalformed", code == "IllegalLocationConstraintException":
 		if region := regionOf(err); region != "" {
-			return "the bucket is in region " + region + ": set sink.s3.region"
+			return "the bucket is in region " + region + ": set " + s.section + ".region"
 		}
-		return "set the bucket's region (sink.s3.region) or endpoint (sink.s3.endpoint)"
+		return "set the bucket's region (" + s.section + ".region) or endpoint (" + s.section + ".endpoint)"
 	case strings.HasPrefix(code, "KMS."), strings.Contains(err.Error(), "kms:"):
-		return "check that the KMS key exists, is enabled and is in the bucket's region (sink.s3.kms_key), and allow these credentials kms:GenerateDataKey and kms:Decrypt on it"
+		return "check that the KMS key exists, is enabled and is in the bucket's region (" + s.section + ".kms_key), and allow these credentials kms:GenerateDataKey and kms:Decrypt on it"
 	case isExpired(err):
 		return hintExpired
 	case code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "InvalidToken", code == "InvalidClientTokenId", code == "UnrecognizedClientException":
@@ -147,11 +147,11 @@ func (s *S3) hint(err error) string {
 	case code == "SlowDown", code == "ServiceUnavailable", code == "InternalError":
 		return "the store is overloaded or failing: run again later"
 	case code == "NotImplemented", code == "XAmzContentSHA256Mismatch", code == "XAmzContentChecksumMismatch", code == "InvalidDigest":
-		return "the store may not support S3's newer checksums: try sink.s3.checksums: required"
+		return "the store may not support S3's newer checksums: try " + s.section + ".checksums: required"
 	case statusOf(err) == http.StatusForbidden:
 		return s.hintForbidden(err)
 	}
-	return hintNetwork(err)
+	return s.hintNetwork(err)
 }
 
 // operationOf returns the operation that failed. It looks for the innermost one: an S3
@@ -179,7 +179,7 @@ func (s *S3) hintForbidden(err error) string {
 	return fmt.Sprintf("allow these credentials %s on arn:aws:s3:::%s", right, on)
 }
 
-func hintNetwork(err error) string {
+func (s *S3) hintNetwork(err error) string {
 	var (
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
@@ -194,9 +194,9 @@ func hintNetwork(err error) string {
 	case errors.As(err, &authority):
 		return "set AWS_CA_BUNDLE to the file of the authority that signed the store's certificate"
 	case errors.As(err, &hostname), errors.As(err, &invalid):
-		return "the store's certificate is invalid or not for this host: check the endpoint (sink.s3.endpoint) and sink.s3.path_style"
+		return "the store's certificate is invalid or not for this host: check the endpoint (" + s.section + ".endpoint) and " + s.section + ".path_style"
 	case errors.As(err, &op), errors.As(err, &network):
-		return "check the endpoint (sink.s3.endpoint), name resolution, proxy and firewall"
+		return "check the endpoint (" + s.section + ".endpoint), name resolution, proxy and firewall"
 	case errors.Is(err, ErrChanged):
 		return ""
 	}

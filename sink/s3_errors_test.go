@@ -115,6 +115,20 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	})
 }
 
+// Hints name the section that the settings come from.
+func TestHintsNameTheSection(t *testing.T) {
+	t.Parallel()
+	f := newFakeS3(t)
+	f.intercept(refuse(every, 301, "PermanentRedirect", "elsewhere"))
+	o := f.options()
+	o.Section = "state.s3"
+	_, err := sink.OpenS3(t.Context(), o)
+	wantS3Error(t, err, "opening the bucket: ", "(state.s3.region) or endpoint (state.s3.endpoint)")
+	o.ChunkBytes = 1
+	_, err = sink.OpenS3(t.Context(), o)
+	wantS3Error(t, err, "opening the bucket: ", "settings (state.s3)")
+}
+
 func wantS3Error(t *testing.T, err error, text, hint string) {
 	t.Helper()
 	var e *sink.Error
