@@ -71,7 +71,7 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 		"invalid_scope":       fmt.Sprintf("check scope: %q was requested", c.Scope),
 		"":                    "check client_id, client_secret and scope with whoever registered the client",
 	}
-	answer, err := e.ask(ctx, func() (form, error) {
+	return e.grant(ctx, c.Scope, c.RequireScope, func() (form, error) {
 		f := form{values: url.Values{"grant_type": {"client_credentials"}}, secrets: []string{string(c.ClientSecret)}}
 		if c.Basic {
 			f.basic = url.UserPassword(c.ClientID, string(c.ClientSecret))
@@ -79,19 +79,8 @@ func (c ClientCredentials) Fetch(ctx context.Context) (Credential, error) {
 			f.values.Set("client_id", c.ClientID)
 			f.values.Set("client_secret", string(c.ClientSecret))
 		}
-		if c.Scope != "" {
-			f.values.Set("scope", c.Scope)
-		}
 		return f, nil
 	})
-	if err != nil {
-		return Credential{}, err
-	}
-	note, err := e.checkScope(answer, c.Scope, c.RequireScope)
-	if err != nil {
-		return Credential{}, err
-	}
-	return e.bearer(answer, note)
 }
 
 // tokenEndpoint returns the endpoint at url, or the one that the server at discover names.

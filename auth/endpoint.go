@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,11 +60,7 @@ func (e endpoint) ask(ctx context.Context, fill func() (form, error)) (fields, e
 	client := transport.Retrying(&plain, retry)
 	// A token endpoint has no business redirecting, and the form holds the secret.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	method := e.method
-	if method == "" {
-		method = http.MethodPost
-	}
-	req, err := http.NewRequestWithContext(ctx, method, e.url, nil)
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(e.method, http.MethodPost), e.url, nil)
 	if err != nil {
 		return nil, &transport.Error{Kind: transport.NotThere, Doing: e.doing, Err: errors.New("the URL is unreadable"), Hint: "check token_url"}
 	}
@@ -121,11 +118,7 @@ func (t *formTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		password, _ := f.basic.Password()
 		req.SetBasicAuth(url.QueryEscape(f.basic.Username()), url.QueryEscape(password))
 	}
-	next := t.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	resp, err := next.RoundTrip(req)
+	resp, err := cmp.Or(t.next, http.DefaultTransport).RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +152,7 @@ func (e endpoint) refusal(resp *http.Response, answer fields, sent form) error {
 	}
 	switch failed.Kind {
 	case transport.Denied:
-		failed.Hint = e.hints[code]
-		if failed.Hint == "" {
-			failed.Hint = e.hints[""]
-		}
-		failed.Hint += clockHint(resp.Header)
+		failed.Hint = cmp.Or(e.hints[code], e.hints[""]) + clockHint(resp.Header)
 	case transport.NotThere:
 		failed.Hint = "check token_url"
 		if status/100 == 4 && e.method == http.MethodGet { // oidc-provider answers 404 to a GET

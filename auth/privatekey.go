@@ -73,29 +73,17 @@ func (p PrivateKeyJWT) Fetch(ctx context.Context) (Credential, error) {
 		"invalid_scope": fmt.Sprintf("check scope: %q was requested", p.Scope),
 		"":              "check client_id, private_key, key_id, jku and scope, whether the server knows the public key, and whether token_url is spelled as the server spells it",
 	}
-	answer, err := e.ask(ctx, func() (form, error) {
+	return e.grant(ctx, p.Scope, p.RequireScope, func() (form, error) {
 		assertion, err := p.assertion(e.url)
 		if err != nil {
 			return form{}, err
 		}
-		f := form{secrets: []string{assertion}, values: url.Values{
+		return form{secrets: []string{assertion}, values: url.Values{
 			"grant_type":            {"client_credentials"},
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 			"client_assertion":      {assertion},
-		}}
-		if p.Scope != "" {
-			f.values.Set("scope", p.Scope)
-		}
-		return f, nil
+		}}, nil
 	})
-	if err != nil {
-		return Credential{}, err
-	}
-	note, err := e.checkScope(answer, p.Scope, p.RequireScope)
-	if err != nil {
-		return Credential{}, err
-	}
-	return e.bearer(answer, note)
 }
 
 // assertion returns a signed assertion for one request.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,26 @@ func (f fields) seconds(name string) time.Duration {
 	}
 	const decade = 10 * 365 * 24 * 3600 // longer than anybody keeps a token, and it fits a Duration
 	return time.Duration(min(n, decade) * float64(time.Second))
+}
+
+// grant requests a token for a scope with the forms of fill, to which it adds the scope. require
+// makes it an error if less is granted; see checkScope.
+func (e endpoint) grant(ctx context.Context, scope string, require bool, fill func() (form, error)) (Credential, error) {
+	answer, err := e.ask(ctx, func() (form, error) {
+		f, err := fill()
+		if err == nil && scope != "" {
+			f.values.Set("scope", scope)
+		}
+		return f, err
+	})
+	if err != nil {
+		return Credential{}, err
+	}
+	warning, err := e.checkScope(answer, scope, require)
+	if err != nil {
+		return Credential{}, err
+	}
+	return e.bearer(answer, warning)
 }
 
 // bearer reads a token response (RFC 6749 5.1). Its lifetime counts from now on this machine's
