@@ -85,9 +85,9 @@ func (c *Cache) Credential(ctx context.Context) (Credential, error) {
 	return next, nil
 }
 
-// gatewayPauses are the pauses between attempts while a gateway refuses in place of the token
-// endpoint. Each is shortened by up to half at random.
-var gatewayPauses = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
+// gatewayRetries is how often a credential is fetched again while a gateway refuses in place of
+// the token endpoint.
+const gatewayRetries = 4
 
 // fetchOrOutlast fetches a credential. If a gateway refuses in place of an endpoint that has
 // granted a credential before, that is an outage, not a refusal of the credentials:
@@ -101,10 +101,10 @@ func (c *Cache) fetchOrOutlast(ctx context.Context) (Credential, error) {
 	granted := c.current.serial > 0
 	c.mu.Unlock()
 	for n := 0; granted && errors.Is(err, errGateway) && ctx.Err() == nil; n++ {
-		if n == len(gatewayPauses) {
+		if n == gatewayRetries {
 			return Credential{}, outage(err)
 		}
-		if err := transport.Sleep(ctx, transport.Exponential(gatewayPauses[n], gatewayPauses[n], 0)); err != nil {
+		if err := transport.Sleep(ctx, transport.Exponential(2*time.Second, 16*time.Second, n)); err != nil {
 			return Credential{}, err
 		}
 		next, err = c.fetchOrReread(ctx)

@@ -143,7 +143,7 @@ func New(o Options) (*Client, error) {
 			Deadline: cmp.Or(o.Poll.Deadline, 24*time.Hour),
 			Outage:   cmp.Or(o.Poll.Outage, 30*time.Minute),
 		},
-		retry:     o.Retry,
+		retry:     o.Retry.WithDefaults(),
 		attempts:  cmp.Or(o.FileAttempts, 5),
 		pageBytes: maxManifest,
 	}
@@ -157,9 +157,6 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.retry.Max = cmp.Or(o.Retry.Max, 4)
-	c.retry.MinWait = cmp.Or(o.Retry.MinWait, 500*time.Millisecond)
-	c.retry.MaxWait = cmp.Or(o.Retry.MaxWait, time.Minute)
 	c.retry.Log = c.log
 	c.retrying = transport.Retrying(o.HTTP, c.retry)
 	starting := c.retry

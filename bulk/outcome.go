@@ -76,11 +76,7 @@ func (o Outcome) String() string { return o.words() }
 func (o Outcome) words(known ...string) string {
 	said := make([]string, 0, len(o.Issues))
 	for _, i := range o.Issues {
-		s := i.Diagnostics
-		if s == "" {
-			s = strings.TrimSpace(i.Severity + " " + i.Code)
-		}
-		said = append(said, s)
+		said = append(said, cmp.Or(i.Diagnostics, strings.TrimSpace(i.Severity+" "+i.Code)))
 	}
 	return transport.Words(strings.Join(said, "; "), known...)
 }

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,11 +137,7 @@ func (r Request) parameters() []Parameter {
 		return slices.ContainsFunc(r.Parameters, func(free Parameter) bool { return free.Name == p.Name })
 	})
 	for _, p := range r.Parameters {
-		kind := p.Kind
-		if kind == "" {
-			kind = "String"
-		}
-		one(p.Name, p.Value, kind)
+		one(p.Name, p.Value, cmp.Or(p.Kind, "String"))
 	}
 	return ps
 }

@@ -34,19 +34,22 @@ type Retry struct {
 	Log *slog.Logger
 }
 
+// WithDefaults returns r with the defaults of Max, MinWait and MaxWait.
+func (r Retry) WithDefaults() Retry {
+	r.Max = cmp.Or(r.Max, 4)
+	r.MinWait = cmp.Or(max(r.MinWait, 0), 500*time.Millisecond)
+	r.MaxWait = cmp.Or(max(r.MaxWait, 0), time.Minute)
+	return r
+}
+
 // Retrying returns a client like c that retries when the network or the server falters.
 // When the attempts are used up, the last response or error is returned unchanged, so that
 // the caller can read what the server said.
 //
 // Each hop of a redirect has attempts of its own.
 func Retrying(c *http.Client, r Retry) *http.Client {
-	r.Max = max(cmp.Or(r.Max, 4), 0)
-	if r.MinWait <= 0 {
-		r.MinWait = 500 * time.Millisecond
-	}
-	if r.MaxWait <= 0 {
-		r.MaxWait = time.Minute
-	}
+	r = r.WithDefaults()
+	r.Max = max(r.Max, 0)
 	if r.Again == nil {
 		r.Again = AnyFailure
 	}

@@ -15,6 +15,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -85,24 +86,12 @@ type Options struct {
 // Close set gets a connection of its own: if a reused connection is lost, net/http itself
 // sends a GET again, and a GET may start an export.
 func New(o Options) *http.Client {
-	if o.UserAgent == "" {
-		o.UserAgent = "fhirkiln"
-	}
-	if o.ConnectTimeout <= 0 {
-		o.ConnectTimeout = 15 * time.Second
-	}
-	if o.HeaderTimeout <= 0 {
-		o.HeaderTimeout = 2 * time.Minute
-	}
-	if o.OnceTimeout <= 0 {
-		o.OnceTimeout = 15 * time.Minute
-	}
-	if o.StallTimeout <= 0 {
-		o.StallTimeout = 2 * time.Minute
-	}
-	if o.PaceTimeout <= 0 {
-		o.PaceTimeout = 5 * time.Minute
-	}
+	o.UserAgent = cmp.Or(o.UserAgent, "fhirkiln")
+	o.ConnectTimeout = cmp.Or(max(o.ConnectTimeout, 0), 15*time.Second)
+	o.HeaderTimeout = cmp.Or(max(o.HeaderTimeout, 0), 2*time.Minute)
+	o.OnceTimeout = cmp.Or(max(o.OnceTimeout, 0), 15*time.Minute)
+	o.StallTimeout = cmp.Or(max(o.StallTimeout, 0), 2*time.Minute)
+	o.PaceTimeout = cmp.Or(max(o.PaceTimeout, 0), 5*time.Minute)
 	dialer := &net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}
 	wire := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
