@@ -32,8 +32,10 @@ func rereading(s config.Source, build func(config.Source) (auth.Fetcher, error),
 		if !changed {
 			return false
 		}
-		s.Auth = now                                   // even if it cannot be used: that is said once
-		if user, ok := fetcher.(*auth.OneUpUser); ok { // another would forget its refresh token, and that its code was used
+		s.Auth = now // even if it cannot be used, so that this is said once
+
+		// Another OneUpUser would forget its refresh token, and that its code was used.
+		if user, ok := fetcher.(*auth.OneUpUser); ok {
 			user.SetClientSecret(auth.Secret(now.ClientSecret.Reveal()))
 		} else if next, err := build(s); err == nil {
 			fetcher = next
