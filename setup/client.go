@@ -43,7 +43,8 @@ func Client(s config.Source, state TokenState, o Options) (*bulk.Client, error) 
 		return nil, err
 	}
 	client := transport.New(way)
-	fetcher, err := rereading(s, func(s config.Source) (auth.Fetcher, error) { return fetcherOf(s, state, client, o) }, o.Log)
+	pin := &auth.Pin{Origins: s.TokenOrigins}
+	fetcher, err := rereading(s, func(s config.Source) (auth.Fetcher, error) { return fetcherOf(s, pin, state, client, o) }, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func TestFetcherOf(t *testing.T) {
 	client := transport.New(transport.Options{})
 	fetcher := func(a config.Auth) auth.Fetcher {
 		t.Helper()
-		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, client, Options{})
+		f, err := fetcherOf(config.Source{FHIR: "https://h/r4", Auth: a}, nil, nil, client, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestRefreshTokenIsKeptInTheState(t *testing.T) {
 		client := transport.New(transport.Options{})
 		defer client.CloseIdleConnections()
 		f, err := fetcherOf(config.Source{Name: "bison", Auth: config.Auth{Type: config.AuthOneUpUser, CodeURL: server.URL + "/code", TokenURL: server.URL + "/token",
-			ClientID: "id", ClientSecret: "s", AppUserID: user}}, state, client, Options{})
+			ClientID: "id", ClientSecret: "s", AppUserID: user}}, nil, state, client, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

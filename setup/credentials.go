@@ -18,8 +18,9 @@ func tokenObject(s config.Source, state TokenState) auth.TokenStore {
 }
 
 // fetcherOf returns what fetches a source's credentials, or nil if its type is none. An
-// unknown type is an error: an export must not start without the credentials that it needs.
-func fetcherOf(s config.Source, state TokenState, client *http.Client, o Options) (auth.Fetcher, error) {
+// unknown type is an error: an export must not start without the credentials that it needs. pin
+// holds where the source's token endpoint was found, so it must outlive the fetcher.
+func fetcherOf(s config.Source, pin *auth.Pin, state TokenState, client *http.Client, o Options) (auth.Fetcher, error) {
 	a := s.Auth
 	var discover string
 	if a.Discover {
@@ -31,7 +32,7 @@ func fetcherOf(s config.Source, state TokenState, client *http.Client, o Options
 		return auth.ClientCredentials{
 			TokenURL:     a.TokenURL,
 			Discover:     discover,
-			Pin:          &auth.Pin{Origins: s.TokenOrigins},
+			Pin:          pin,
 			ClientID:     a.ClientID,
 			ClientSecret: secret,
 			Basic:        a.ClientAuth == "basic",
@@ -50,7 +51,7 @@ func fetcherOf(s config.Source, state TokenState, client *http.Client, o Options
 		return auth.PrivateKeyJWT{
 			TokenURL:     a.TokenURL,
 			Discover:     discover,
-			Pin:          &auth.Pin{Origins: s.TokenOrigins},
+			Pin:          pin,
 			ClientID:     a.ClientID,
 			Key:          key,
 			KeySetURL:    a.JKU,

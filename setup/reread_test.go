@@ -44,7 +44,7 @@ func rereadSource(t *testing.T, settings string) (fetcher auth.Fetcher, write fu
 	}
 	client := transport.New(transport.Options{})
 	t.Cleanup(client.CloseIdleConnections)
-	fetcher, err = rereading(cfg.Sources["s"], func(s config.Source) (auth.Fetcher, error) { return fetcherOf(s, nil, client, Options{}) }, slog.New(slog.DiscardHandler))
+	fetcher, err = rereading(cfg.Sources["s"], func(s config.Source) (auth.Fetcher, error) { return fetcherOf(s, nil, nil, client, Options{}) }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +131,43 @@ func TestClientReadsItsSecretAgain(t *testing.T) {
 	}
 	if err := client.Delete(t.Context(), job); err != nil {
 		t.Error(err)
+	}
+}
+
+// A new secret does not go to another origin than the old one, wherever the server says its token
+// endpoint is by then.
+func TestSecretReadAgainStaysAtItsOrigin(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request went elsewhere") }))
+	t.Cleanup(elsewhere.Close)
+	file := filepath.Join(t.TempDir(), "secret")
+	var refusals atomic.Int32
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	mux.HandleFunc("/fhir/.well-known/smart-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		at := server.URL
+		if refusals.Load() > 0 {
+			at = elsewhere.URL
+		}
+		fmt.Fprintf(w, `{"token_endpoint":"%s/token"}`, at)
+	})
+	mux.HandleFunc("/token", func(w http.ResponseWriter, _ *http.Request) {
+		refusals.Add(1)
+		if err := os.WriteFile(file, []byte("new"), 0o600); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"error":"invalid_client"}`)
+	})
+	client, err := Client(config.Source{Name: "bison", FHIR: server.URL + "/fhir", Auth: config.Auth{Type: config.AuthClientCredentials, Discover: true,
+		ClientID: "id", ClientSecret: "old", ClientSecretFile: file}}, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.KickOff(t.Context(), bulk.Request{Level: bulk.System})
+	if err == nil || !strings.Contains(err.Error(), "the server now says it is at") || refusals.Load() != 1 {
+		t.Errorf("%d refusals, error %v", refusals.Load(), err)
 	}
 }
 
