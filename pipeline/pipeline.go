@@ -131,10 +131,10 @@ type Feed struct {
 	IgnoreNewMembers bool
 
 	// Keep says which published runs stay live. The others are dropped when another run is
-	// published, or by [GC]. If a full run has fewer resources of a type than the last full run
-	// had, by more than a tenth and more than two, or has none left, no run is dropped, and the
-	// run ends with a [*PartialError]. A second run with Options.Full that finds no less is taken
-	// at its word.
+	// published, or by [GC]. If a full run has fewer resources of a type than are live, by more
+	// than a tenth and more than two, or has none of them, no run is dropped, and the run ends
+	// with a [*PartialError]. A second run with Options.Full that finds no less is taken at its
+	// word.
 	Keep lake.Retention
 
 	// Retire makes resources that a full run lacks count as deleted from its transactionTime

@@ -22,6 +22,15 @@ func (r *run) ownParts() []lake.Part {
 
 // eachKey calls each for every row that has an id, in those of the parts that are of a type.
 func (r *run) eachKey(ctx context.Context, parts []lake.Part, partType string, each func(id uint64, k columnar.Key)) error {
+	return r.eachRow(ctx, parts, partType, func(k columnar.Key) {
+		if k.ID != "" {
+			each(hashOf(k.ID), k)
+		}
+	})
+}
+
+// eachRow calls each for every row in those of the parts that are of a type.
+func (r *run) eachRow(ctx context.Context, parts []lake.Part, partType string, each func(columnar.Key)) error {
 	for _, p := range parts {
 		if p.Type != partType {
 			continue
@@ -33,19 +42,14 @@ func (r *run) eachKey(ctx context.Context, parts []lake.Part, partType string, e
 		if err != nil {
 			return err
 		}
-		err = eachKeyOf(f, func(k columnar.Key) {
-			if k.ID != "" {
-				each(hashOf(k.ID), k)
-			}
-		})
-		if err := errors.Join(err, f.Close()); err != nil {
+		if err := errors.Join(eachRowOf(f, each), f.Close()); err != nil {
 			return fmt.Errorf("reading %s: %w", p.Key, err)
 		}
 	}
 	return nil
 }
 
-func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
+func eachRowOf(f sink.Reader, each func(columnar.Key)) error {
 	r, err := columnar.NewReader(f, f.Size())
 	if err != nil {
 		return err
@@ -60,32 +64,61 @@ func eachKeyOf(f sink.Reader, each func(columnar.Key)) error {
 	return nil
 }
 
-// idCount counts distinct ids by their hashes: exactly up to maxSample, beyond that to within
+// idSample counts distinct ids by their hashes: exactly up to maxSample, beyond that to within
 // about one percent. Then it keeps only hashes that end in as many zero bits as it takes to
 // have room for them; each of those stands for 1<<zeros ids. The zero value is empty.
-type idCount struct {
-	sample map[uint64]struct{}
-	zeros  int
+type idSample struct {
+	newest    map[uint64]int64 // by the id's hash, the newest row's transactionTime
+	zeros     int
+	anonymous int64 // rows without an id
 }
 
-// maxSample is how many hashes an idCount keeps, in a few MiB.
+// maxSample is how many hashes an idSample keeps, in a few MiB.
 const maxSample = 1 << 17
 
-func (c *idCount) add(hash uint64) {
-	if !c.samples(hash) {
+func (s *idSample) add(k columnar.Key) {
+	if k.ID == "" {
+		s.anonymous++
 		return
 	}
-	if c.sample == nil {
-		c.sample = map[uint64]struct{}{}
+	id := hashOf(k.ID)
+	if !s.samples(id) {
+		return
 	}
-	c.sample[hash] = struct{}{}
-	for len(c.sample) > maxSample {
-		c.zeros++
-		maps.DeleteFunc(c.sample, func(hash uint64, _ struct{}) bool { return !c.samples(hash) })
+	if s.newest == nil {
+		s.newest = map[uint64]int64{}
+	}
+	t := instantOf(k.TransactionTime)
+	if before, ok := s.newest[id]; !ok || t > before {
+		s.newest[id] = t
+	}
+	for len(s.newest) > maxSample {
+		s.thin(s.zeros + 1)
 	}
 }
 
-func (c *idCount) samples(hash uint64) bool { return hash&(1<<c.zeros-1) == 0 }
+func (s *idSample) samples(id uint64) bool { return id&(1<<s.zeros-1) == 0 }
 
-// count returns how many distinct ids were added.
-func (c *idCount) count() int64 { return int64(len(c.sample)) << c.zeros }
+// thin keeps only hashes that end in as many zero bits.
+func (s *idSample) thin(zeros int) {
+	s.zeros = zeros
+	maps.DeleteFunc(s.newest, func(id uint64, _ int64) bool { return !s.samples(id) })
+}
+
+// countExcept returns how many distinct ids were added, plus the rows without one. It leaves out
+// ids that were deleted after their newest row, or with it; nil for none.
+func (s *idSample) countExcept(deleted *idSample) int64 {
+	if deleted == nil {
+		deleted = new(idSample)
+	}
+	if s.zeros < deleted.zeros {
+		s.thin(deleted.zeros)
+	}
+	n := int64(0)
+	for id, t := range s.newest {
+		if at, ok := deleted.newest[id]; !ok || at < t {
+			n++
+		}
+	}
+	return n<<s.zeros + s.anonymous
+}

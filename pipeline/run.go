@@ -51,6 +51,7 @@ func Run(ctx context.Context, o Options) (*lake.Report, error) {
 			if err != nil {
 				return r.failed(err)
 			}
+			o.Full = r.Full // what was asked for is still to be done
 		}
 		r = newRun(o, lease)
 		if err := r.checkWatermarks(); err != nil {

@@ -8,13 +8,12 @@ import (
 
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/lake"
-	"fhirkiln/pipeline/ledger"
 )
 
-// A full run is short of a type if it has fewer of the type's resources than the last full run,
-// by more than 1/shortDivisor and by more than shortFew: its export may not have been whole. In a
-// type with few resources, such as the organizations of a small clinic, one or two come and go
-// all the time. But if none of them is left, that is no coming and going.
+// A full run is short of a type if it has fewer of the type's resources than are live, by more
+// than 1/shortDivisor and by more than shortFew: its export may not have been whole. In a type
+// with few resources, such as the organizations of a small clinic, one or two come and go all the
+// time. But if none of them is left, that is no coming and going.
 const (
 	shortDivisor = 10
 	shortFew     = 2
@@ -25,94 +24,125 @@ func short(before, now int64) bool {
 	return missing*shortDivisor > before && (missing > shortFew || now == 0)
 }
 
-// checkShort keeps the older runs live if this full run would have them dropped, and its export
-// may not have been whole: what it lacks would go with them. The run is then partial, so that no
-// later run and no gc takes it for a full one.
+// checkShort keeps the older runs live if this full run would have them dropped, but is short of
+// a type: what its export lacks would go with them. The run is then partial, so that no later run
+// and no gc takes it for a full one. The same goes for a run that cannot be compared.
 //
 // What was kept once may be dropped by the next run with Options.Full, if that finds no less.
 func (r *run) checkShort(ctx context.Context) error {
-	if r.Feed.Keep == (lake.Retention{}) || !r.inFull() || r.report.Empty() || r.report.Issues.Failed() > 0 || r.report.Quarantined > 0 {
+	refused := r.report.retiringRefused()
+	if r.Feed.Keep == (lake.Retention{}) && !refused || !r.inFull() || r.report.Empty() || r.report.Issues.Failed() > 0 || r.report.Quarantined > 0 {
 		return nil // nothing is dropped anyway
 	}
-	if r.report.Retired != nil && (r.report.Retired.Skipped == "" || r.report.Retired.Refused) {
-		return nil // it was compared resource by resource
-	}
-	if err := r.countDistinct(ctx); err != nil {
-		return err
-	}
-	last, err := r.lastFull(ctx)
-	if last == nil || err != nil {
-		return err
-	}
-	for _, was := range last.Types {
-		if types := r.journal.begun.Types; was.Type == columnar.Deleted || len(types) > 0 && !slices.Contains(types, was.Type) {
-			continue // runs with such types stay
-		}
-		before, now := distinct(was), int64(0)
-		if i := slices.IndexFunc(r.report.Types, func(t lake.TypeReport) bool { return t.Type == was.Type }); i >= 0 {
-			now = distinct(r.report.Types[i])
-		}
-		if short(before, now) {
-			r.report.OlderKept = fmt.Sprintf("the export has %s, more than a tenth fewer than the %d of the last full export",
-				amount(now, was.Type+" resource", was.Type+" resources"), before)
-			r.Log.Warn("the older runs stay live", "why", r.report.OlderKept)
-			return nil
-		}
-	}
-	return nil
-}
-
-// countDistinct has the report say how many resources of each type there are, each counted once,
-// although it is not known how many came more than once: it reads the ids back from the run's
-// parts. The next full run is compared with that, too.
-//
-// Rows do not tell. A full run also asks for changes, and so gets resources twice, and groups
-// share resources: rows may hide that some are missing, or be fewer without any missing.
-func (r *run) countDistinct(ctx context.Context) error {
-	if r.report.Duplicates != nil {
-		return nil
-	}
-	r.Log.Info("reading back the ids of the full run, to count its resources")
-	for i := range r.report.Types {
-		t := &r.report.Types[i]
-		if t.Type == columnar.Deleted {
-			continue
-		}
-		var ids idCount
-		if err := r.eachKey(ctx, r.ownParts(), t.Type, func(id uint64, _ columnar.Key) { ids.add(id) }); err != nil {
-			return fmt.Errorf("counting the %s resources: %w", t.Type, err)
-		}
-		t.Distinct = ids.count()
-	}
-	return nil
-}
-
-// distinct returns how many resources of a type a run has, each counted once. If the run did not
-// find out, that is at most its rows.
-func distinct(t lake.TypeReport) int64 {
+	why, err := r.whyShort(ctx)
 	switch {
-	case t.Distinct > 0:
-		return t.Distinct
-	case t.Duplicates != nil:
-		return t.Rows - *t.Duplicates
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case refused:
+		return nil // the same is said already, and a run that confirms it has the counts now
+	case err != nil:
+		why = fmt.Sprintf("the export cannot be compared with what is live (see fhirkiln verify): %v", err)
 	}
-	return t.Rows
+	if r.report.OlderKept = why; why != "" {
+		r.Log.Warn("the older runs stay live", "why", why)
+	}
+	return nil
 }
 
-// lastFull returns the report of the feed's last full run with this run's filters, nil if there
-// is none that can be read. With Options.Full, that may be one that had the older runs stay live.
-func (r *run) lastFull(ctx context.Context) (*lake.Report, error) {
-	for _, of := range slices.Backward(r.lease.Feed().Runs) {
-		runs := []string{of.Run}
-		switch {
-		case of.Kind == ledger.KindCompaction:
-			runs = of.Replaces
-		case of.Kind == ledger.KindFull || of.Full:
-		case r.Full && of.Status == ledger.StatusPartial: // perhaps in full, but not taken for it
-		default:
+// whyShort says which type this full run is short of, "" if there is none. It compares the ids in
+// the run's parts with those in the live ones, type by type, as far as the run would replace them:
+// what it does not cover stays live, and what was asked for with other filters is not comparable.
+func (r *run) whyShort(ctx context.Context) (string, error) {
+	live, err := r.comparable(ctx)
+	if err != nil || len(live) == 0 {
+		return "", err
+	}
+	held, err := r.lastHeld(ctx)
+	if err != nil {
+		return "", err
+	}
+	r.Log.Info("counting the resources that are live, to compare the full run with them")
+	deleted := r.newestTombstones(ctx, slices.Concat(live, r.ownParts()))
+	types := map[string]bool{}
+	for _, p := range live {
+		types[p.Type] = r.report.Covers(p.Type)
+	}
+	why := ""
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		if !types[t] {
 			continue
 		}
-		for _, run := range slices.Backward(runs) {
+		var was, is idSample
+		for _, p := range live {
+			if r.eachRow(ctx, []lake.Part{p}, t, was.add) != nil { // as verify says; a full run may be the remedy
+				was.anonymous += p.Rows
+			}
+		}
+		if err := r.eachRow(ctx, r.ownParts(), t, is.add); err != nil {
+			return "", err
+		}
+		before, now := was.countExcept(deleted[t]), is.countExcept(nil)
+		if now > 0 {
+			r.report.typeOf(t).Distinct = now
+		}
+		confirmed := held != nil && held.Covers(t) && !short(resourcesOf(held, t), now)
+		if why == "" && short(before, now) && !confirmed {
+			why = fmt.Sprintf("the export has %s, more than a tenth fewer than the %d that are live",
+				amount(now, t+" resource", t+" resources"), before)
+		}
+	}
+	return why, nil
+}
+
+// comparable returns the live parts of the feed that may hold what is current, of runs with this
+// run's filters. If the state is damaged, there are none for a run with Options.Full: verify tells
+// people to make one, so that the damaged runs go.
+func (r *run) comparable(ctx context.Context) ([]lake.Part, error) {
+	runs, err := r.lake().CurrentRuns(ctx, r.lease.Feed())
+	if why := whyUnread(err); why != "" && r.Full {
+		r.Log.Warn("the full run is not compared with what is live", "why", why)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var parts []lake.Part
+	for _, of := range runs {
+		report, err := r.lake().Report(ctx, of.Run) // which CurrentRuns has read, too
+		if err != nil {
+			return nil, err
+		}
+		if maps.Equal(report.Filters, r.journal.begun.Filters) {
+			parts = append(parts, of.List...)
+		}
+	}
+	return parts, nil
+}
+
+// newestTombstones returns the resources that parts say are deleted, by type, as far as the parts
+// can be read.
+func (r *run) newestTombstones(ctx context.Context, parts []lake.Part) map[string]*idSample {
+	deleted := map[string]*idSample{}
+	for _, p := range parts {
+		_ = r.eachRow(ctx, []lake.Part{p}, columnar.Deleted, func(k columnar.Key) {
+			if deleted[k.ResourceType] == nil {
+				deleted[k.ResourceType] = new(idSample)
+			}
+			deleted[k.ResourceType].add(k)
+		})
+	}
+	return deleted
+}
+
+// lastHeld returns the report of the newest live run with this run's filters after which the
+// older runs stayed live although it was full. It returns nil unless this run was asked for with
+// Options.Full, which confirms what that one found.
+func (r *run) lastHeld(ctx context.Context) (*lake.Report, error) {
+	if !r.Full {
+		return nil, nil
+	}
+	for _, of := range slices.Backward(r.lease.Feed().Runs) {
+		for _, run := range slices.Backward(append(slices.Clone(of.Replaces), of.Run)) {
 			report, err := r.lake().Report(ctx, run)
 			if whyUnread(err) != "" {
 				continue
@@ -120,12 +150,28 @@ func (r *run) lastFull(ctx context.Context) (*lake.Report, error) {
 			if err != nil {
 				return nil, err
 			}
-			full := report.Kind == ledger.KindFull || of.Kind == ledger.KindIncremental && of.Full || report.OlderKept != ""
 			held := report.OlderKept != "" || report.Retired != nil && report.Retired.Refused
-			if full && (report.Status == ledger.StatusPublished || r.Full && held) && maps.Equal(report.Filters, r.journal.begun.Filters) {
+			if held && maps.Equal(report.Filters, r.journal.begun.Filters) {
 				return report, nil
 			}
 		}
 	}
 	return nil, nil
+}
+
+// resourcesOf returns how many resources of a type a run has, each counted once. If the run did
+// not count them, it is at most that many.
+func resourcesOf(report *lake.Report, resourceType string) int64 {
+	for _, t := range report.Types {
+		switch {
+		case t.Type != resourceType:
+		case t.Distinct > 0:
+			return t.Distinct
+		case t.Duplicates != nil:
+			return t.Rows - *t.Duplicates
+		default:
+			return t.Rows
+		}
+	}
+	return 0
 }

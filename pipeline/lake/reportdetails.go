@@ -36,8 +36,8 @@ type ExportReport struct {
 
 // TypeReport sums up the files and parts of one resource type. A resource of another
 // type than its file's counts with its file under Files, Resources and NDJSONBytes, and
-// with its own type under Rows, Strays, Parts and ParquetBytes. Distinct is counted only if it
-// matters and Duplicates is not known: for a full run after which older runs may be dropped.
+// with its own type under Rows, Strays, Parts and ParquetBytes. Distinct is counted only for a
+// full run after which older runs may be dropped.
 type TypeReport struct {
 	Type         string  `json:"type"` // "deleted" for tombstones
 	Files        int     `json:"files"`
@@ -48,7 +48,7 @@ type TypeReport struct {
 	Rows         int64   `json:"rows"`
 	Strays       int64   `json:"strays,omitempty"`     // rows that came in output files of another type
 	Duplicates   *int64  `json:"duplicates,omitempty"` // among the rows; see [Report]
-	Distinct     int64   `json:"distinct,omitempty"`   // the rows' ids, to within about one percent; 0: not counted
+	Distinct     int64   `json:"distinct,omitempty"`   // resources, each counted once, to within about one percent; 0: not counted
 	ParquetBytes int64   `json:"parquet_bytes"`
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
 }

@@ -34,7 +34,7 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 	for _, r := range f.Runs {
 		newer += runsIn(r)
 	}
-	var asked func(resourceType string) bool
+	var fullReport *Report
 	var gone []string
 	kept := false // an earlier run is kept
 	for i := range max(full, 0) {
@@ -45,8 +45,8 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 			continue
 		}
 		var err error
-		if asked == nil {
-			if asked, err = l.typesOf(ctx, f.Runs[full].Run); err != nil {
+		if fullReport == nil {
+			if fullReport, err = l.Report(ctx, f.Runs[full].Run); err != nil {
 				return nil, err
 			}
 		}
@@ -54,7 +54,7 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 		if err != nil {
 			return nil, err
 		}
-		needed := func(p Part) bool { return !asked(p.Type) && (p.Type != columnar.Deleted || kept) }
+		needed := func(p Part) bool { return !fullReport.Covers(p.Type) && (p.Type != columnar.Deleted || kept) }
 		if slices.ContainsFunc(parts, needed) {
 			kept = true
 			continue
@@ -69,19 +69,16 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 // full run did not ask for.
 func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error) {
 	full := lastFull(f)
-	var asked func(resourceType string) bool
-	if full >= 0 {
-		var err error
-		if asked, err = l.typesOf(ctx, f.Runs[full].Run); err != nil {
-			return nil, err
-		}
-	}
 	runs, err := l.LiveRuns(ctx, f.Runs)
+	if full < 0 || err != nil {
+		return runs, err
+	}
+	report, err := l.Report(ctx, f.Runs[full].Run)
 	if err != nil {
 		return nil, err
 	}
-	for i := range max(full, 0) {
-		runs[i].List = slices.DeleteFunc(runs[i].List, func(p Part) bool { return asked(p.Type) })
+	for i := range full {
+		runs[i].List = slices.DeleteFunc(runs[i].List, func(p Part) bool { return report.Covers(p.Type) })
 	}
 	return runs, nil
 }
@@ -131,25 +128,11 @@ func holdsFull(r ledger.PublishedRun) bool {
 	return r.Kind == ledger.KindFull && r.Status == ledger.StatusPublished || r.Full
 }
 
-// typesOf returns a function that reports whether a full run has brought a type: the types that
-// it asked for and those that it got.
-func (l Lake) typesOf(ctx context.Context, run string) (func(string) bool, error) {
-	report, err := l.Report(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	types := map[string]bool{}
-	all := false
-	for _, x := range report.Exports {
-		if x.Since == nil {
-			all = all || len(x.Types) == 0
-			for _, t := range x.Types {
-				types[t] = true
-			}
-		}
-	}
-	for _, p := range report.Parts {
-		types[p.Type] = true
-	}
-	return func(t string) bool { return t != columnar.Deleted && (all || types[t]) }, nil
+// Covers reports whether what a full run brought of a resource type is all that there was: it
+// asked for the type, or got it without asking.
+func (r *Report) Covers(resourceType string) bool {
+	return resourceType != columnar.Deleted &&
+		(slices.ContainsFunc(r.Exports, func(x ExportReport) bool {
+			return x.Since == nil && (len(x.Types) == 0 || slices.Contains(x.Types, resourceType))
+		}) || slices.ContainsFunc(r.Parts, func(p Part) bool { return p.Type == resourceType }))
 }
