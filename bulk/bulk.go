@@ -45,8 +45,8 @@ type Credentials interface {
 
 // Options configures a [Client]. Base and HTTP are required.
 type Options struct {
-	// Base is the FHIR base URL: kick-offs go to Base + "/$export". Credentials go to
-	// its origin (scheme, host, port) and to no other.
+	// Base is the FHIR base URL: kick-offs go to Base + "/$export". Its origin (scheme, host,
+	// port) gets the credentials, as do TokenOrigins.
 	Base string
 
 	// HTTP sends the requests. It is a client of package transport without retries; bulk

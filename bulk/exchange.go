@@ -26,7 +26,8 @@ type request struct {
 }
 
 // send sends r through client, with a credential if r's URL is at an origin that gets it.
-// On a 401 it renews the credential once. The caller must close the response's body.
+// On a 401 it renews the credential once; the same one is not sent again, which might lock the
+// client out. The caller must close the response's body.
 func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -61,10 +62,17 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		if resp.StatusCode != http.StatusUnauthorized || !authorized || try > 1 {
 			return resp, nil
 		}
+		c.credentials.Reject(used)
+		next, err := c.credentials.Credential(ctx)
+		if err == nil && next.Same(used) {
+			return resp, nil
+		}
 		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be reused
 		resp.Body.Close()
-		c.log.Debug("the server refused the token; getting another", "doing", r.doing)
-		c.credentials.Reject(used)
+		if err != nil {
+			return nil, err
+		}
+		c.log.Debug("the server refused the credentials; using others", "doing", r.doing)
 	}
 }
 
@@ -149,9 +157,9 @@ func refusal(doing, u string, resp *http.Response, known ...string) (*transport.
 	}
 	switch e.Kind {
 	case transport.Denied:
-		e.Hint = "the server does not accept the token, or the token does not permit this: check the scope, and that this client may export here"
+		e.Hint = "the server does not accept the credentials, or they do not permit this: check them (with a token, also the scope), and that this client may export here"
 		if e.Status == http.StatusUnauthorized {
-			e.Hint += "; if you supplied the token yourself, it may have expired"
+			e.Hint += "; if you supplied a token yourself, it may have expired"
 		}
 	case transport.NotThere:
 		e.Hint = "check the source's fhir: URL (it ends where /$export begins), the level and the group"

@@ -47,6 +47,9 @@ func (r Retry) WithDefaults() Retry {
 // the caller can read what the server said.
 //
 // Each hop of a redirect has attempts of its own.
+//
+// Other requests are repeated elsewhere: package bulk repeats polls, files that broke off, and
+// requests whose token had expired; an auth.Cache repeats token requests that a gateway refused.
 func Retrying(c *http.Client, r Retry) *http.Client {
 	r = r.WithDefaults()
 	r.Max = max(r.Max, 0)
