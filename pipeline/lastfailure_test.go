@@ -5,9 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"fhirkiln/bulk/bulktest"
 	"fhirkiln/pipeline"
+	"fhirkiln/pipeline/lake"
 	"fhirkiln/pipeline/ledger"
 )
 
@@ -100,4 +104,42 @@ func TestStoppedRunsAreNoFailures(t *testing.T) {
 		t.Error(err)
 	}
 	w.wantFailures(t, 0)
+}
+
+// A feed says which run was the last to succeed, even if the run brought nothing and moved no
+// watermark. Failed runs and compactions leave that alone.
+func TestRunsThatSucceedLeaveATrace(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z")))
+	want := func(report *lake.Report) {
+		t.Helper()
+		if diff := cmp.Diff(&ledger.Success{At: report.Finished, Run: report.Run}, c.feed(t).LastSuccess); diff != "" {
+			t.Errorf("the last success (-want +got):\n%s", diff)
+		}
+	}
+	c.fail(t)
+	if got := c.feed(t).LastSuccess; got != nil {
+		t.Errorf("without any: %+v", got)
+	}
+	want(c.run(t))
+
+	same := c.now().Format(time.RFC3339)
+	c.server.Inject(bulktest.Fault{On: bulktest.StatusEndpoint, Times: bulktest.Always, Do: bulktest.EditManifest(func(m map[string]any) { m["transactionTime"] = same })})
+	c.then(1, bulktest.Lines("Patient", updated("Patient", "1", "2026-01-01T00:00:00Z"))) // no change
+	empty := c.run(t)
+	if !empty.Empty() || empty.Held == "" || len(empty.Moved) > 0 {
+		t.Fatalf("%d parts, %q, %v", len(empty.Parts), empty.Held, empty.Moved)
+	}
+	want(empty)
+
+	c.then(1)
+	c.fail(t)
+	want(empty)
+	c.then(0, bulktest.Lines("Patient", updated("Patient", "2", "2026-03-02T12:00:00Z")))
+	partial := c.run(t)
+	want(partial)
+	if done, err := pipeline.Compact(t.Context(), c.Options, pipeline.CompactOptions{}); err != nil || len(done.Runs) != 1 {
+		t.Fatalf("%+v, error %v", done, err)
+	}
+	want(partial)
 }

@@ -162,6 +162,7 @@ func (r *run) addToFeed(ctx context.Context, list []byte) error {
 	err = r.conclude(ctx, func(f *ledger.Feed) error {
 		r.moveWatermark(f, members, r.report.Finished)
 		f.LastFailure = nil
+		f.LastSuccess = &ledger.Success{At: r.report.Finished, Run: r.id}
 		if !r.report.Empty() {
 			f.Runs = append(f.Runs, r.publishedRun())
 		}

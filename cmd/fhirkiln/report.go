@@ -131,8 +131,8 @@ func (cmd *reportCommand) histories(ctx context.Context, l *openLake, log *slog.
 }
 
 // latestRuns returns the latest runs that a feed knows of, at most limit, oldest first. They
-// include live runs, runs merged into others, runs no longer live, and runs that moved a
-// watermark, which may have brought nothing. Run names sort by time.
+// include live runs, runs merged into others, runs no longer live, runs that moved a watermark,
+// which may have brought nothing, and the last run that succeeded. Run names sort by time.
 func latestRuns(f ledger.Feed, limit int) []string {
 	var runs []string
 	for _, m := range f.History {
@@ -145,6 +145,9 @@ func latestRuns(f ledger.Feed, limit int) []string {
 	}
 	for _, r := range f.Dropped {
 		runs = append(runs, r.Run)
+	}
+	if f.LastSuccess != nil {
+		runs = append(runs, f.LastSuccess.Run)
 	}
 	slices.Sort(runs)
 	runs = slices.Compact(runs)

@@ -68,6 +68,10 @@ func TestLatestRuns(t *testing.T) {
 	if got := strings.Join(latestRuns(f, 5), " "); got != "r3 r4 r5 r6 r7" {
 		t.Errorf("got %s", got)
 	}
+	f.LastSuccess = &ledger.Success{Run: "r8"} // found nothing new and moved no watermark
+	if got := strings.Join(latestRuns(f, 5), " "); got != "r4 r5 r6 r7 r8" {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestBarText(t *testing.T) {

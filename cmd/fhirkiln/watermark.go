@@ -33,8 +33,9 @@ type watermarkShowCommand struct {
 func (watermarkShowCommand) Help() string {
 	return `The watermark of a resource type is the transactionTime of its last published export in which nothing was
 missing. The next run asks for what has changed since then (_since). "all types" stands for the types of a feed
-that names none. A type without a watermark is exported in full. If a run is unfinished, the last run failed, or
-a process is working on the feed, that is shown, too.`
+that names none. A type without a watermark is exported in full. The last successful run is shown even if it
+found nothing new and moved no watermark. If a run is unfinished, the last run failed, or a process is working
+on the feed, that is shown, too.`
 }
 
 // shownFeed is a feed's watermark as JSON.
@@ -44,6 +45,7 @@ type shownFeed struct {
 	Full       *time.Time       `json:"full,omitempty"` // start of the last full export
 	Unfinished *shownUnfinished `json:"unfinished,omitempty"`
 	Failure    *shownFailure    `json:"last_failure,omitempty"`
+	Success    *shownSuccess    `json:"last_success,omitempty"`
 	AtWork     *shownHolder     `json:"at_work,omitempty"`
 	Watermarks []shownWatermark `json:"watermarks"`
 	History    []shownMove      `json:"history"`
@@ -68,6 +70,13 @@ type shownFailure struct {
 	Run      string    `json:"run,omitempty"`
 	Error    string    `json:"error"`
 	Failures int       `json:"failures"` // in a row
+}
+
+// shownSuccess is the last run that published or found nothing new.
+type shownSuccess struct {
+	At  time.Time `json:"at"`
+	Run string    `json:"run"`
+	Age int64     `json:"age_seconds"`
 }
 
 // shownHolder is the process that last recorded that it works on the feed. Only taking the
@@ -143,6 +152,9 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 		s.Unfinished = &shownUnfinished{u.Run, u.Started, u.Attempts}
 	}
 	s.Failure = showFailure(f.LastFailure)
+	if l := f.LastSuccess; l != nil {
+		s.Success = &shownSuccess{l.At, l.Run, int64(now.Sub(l.At).Seconds())}
+	}
 	if l := f.Lease; l != nil {
 		s.AtWork = &shownHolder{l.Holder, l.Since}
 	}
@@ -180,6 +192,9 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 	}
 	if f.Full != nil {
 		fmt.Fprintf(&b, "last full export: %s, %s ago\n", f.Full.UTC().Format(time.RFC3339), ageText(now.Sub(*f.Full)))
+	}
+	if l := f.Success; l != nil {
+		fmt.Fprintf(&b, "last successful run: %s, %s ago (%s)\n", l.At.UTC().Format(time.RFC3339), ageText(now.Sub(l.At)), l.Run)
 	}
 	if u := f.Unfinished; u != nil {
 		fmt.Fprintf(&b, "unfinished: run %s, started %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))

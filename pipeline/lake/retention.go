@@ -32,15 +32,15 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 	full := lastFull(f)
 	newer := 0 // runs after this one
 	for _, r := range f.Runs {
-		newer += runsIn(r)
+		newer += r.RunsHeld()
 	}
 	var fullReport *Report
 	var gone []string
 	kept := false // an earlier run is kept
 	for i := range max(full, 0) {
 		r := f.Runs[i]
-		newer -= runsIn(r)
-		if newer < keep.Runs || keep.Days > 0 && now.Sub(newestIn(r)) < time.Duration(keep.Days)*24*time.Hour {
+		newer -= r.RunsHeld()
+		if newer < keep.Runs || keep.Days > 0 && now.Sub(r.NewestHeld()) < time.Duration(keep.Days)*24*time.Hour {
 			kept = true
 			continue
 		}
@@ -91,8 +91,8 @@ func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 	for _, r := range of {
 		made.Replaces = append(append(made.Replaces, r.Replaces...), r.Run)
 		made.Resources += r.Resources
-		made.Holds += runsIn(r.PublishedRun)
-		made.Newest = newestIn(r.PublishedRun)
+		made.Holds += r.RunsHeld()
+		made.Newest = r.NewestHeld()
 		made.Full = made.Full || holdsFull(r.PublishedRun)
 		made.TransactionTime = r.TransactionTime
 		if r.Status == ledger.StatusPartial {
@@ -100,17 +100,6 @@ func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 		}
 	}
 	return made
-}
-
-// runsIn returns how many runs a live one stands for, not counting compactions.
-func runsIn(r ledger.PublishedRun) int { return max(1, r.Holds) }
-
-// newestIn returns when the newest of them was published.
-func newestIn(r ledger.PublishedRun) time.Time {
-	if r.Newest.IsZero() {
-		return r.Published
-	}
-	return r.Newest
 }
 
 // lastFull returns the index of a feed's last full run without a fault, -1 if there is none.

@@ -37,6 +37,10 @@ type Feed struct {
 	// nothing new. Nil: none has failed since.
 	LastFailure *Failure `json:"last_failure,omitzero"`
 
+	// LastSuccess is the latest run that published or found nothing new, also if the watermark
+	// stayed. Compactions do not count. Nil: there was none since versions that record it.
+	LastSuccess *Success `json:"last_success,omitzero"`
+
 	// Filters are the export parameters that define what belongs to the feed, by name ("level",
 	// "type_filters"), as texts to compare. The watermarks hold for these alone. Nil: nothing
 	// was exported yet.
@@ -57,7 +61,8 @@ type Feed struct {
 	// Members is the key of the newest list of members, "" if there is none.
 	Members string `json:"members,omitempty"`
 
-	// Runs are the published runs whose rows are live, oldest first.
+	// Runs are the published runs whose rows are live, oldest first. A run that found nothing new
+	// is not among them.
 	Runs []PublishedRun `json:"runs,omitempty"`
 
 	// Dropped are runs that are no longer live, but whose parts may still be there. Users see
@@ -105,6 +110,14 @@ type Unfinished struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
+// Success is a run that published, in whole or in part, or found nothing new.
+type Success struct {
+	At  time.Time `json:"at"` // when the run ended, by the local clock
+	Run string    `json:"run"`
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
 // Watermark says that everything the server had until Time is published.
 type Watermark struct {
 	Time string `json:"time"` // the transactionTime as the server wrote it, RFC 3339; "": export in full, whatever "*" says
@@ -146,10 +159,21 @@ type PublishedRun struct {
 	Bytes           int64     `json:"bytes"`              // of all parts
 	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds in their place, and those that they had replaced
 	Full            bool      `json:"full,omitzero"`      // compaction: a full run is among the replaced; incremental: everything was exported
-	Holds           int       `json:"holds,omitzero"`     // compaction: how many of the replaced runs were not compactions themselves
-	Newest          time.Time `json:"newest,omitzero"`    // compaction: when the newest of the replaced runs was published
+	Holds           int       `json:"holds,omitzero"`     // compaction: how many of the replaced runs were not compactions themselves; see [PublishedRun.RunsHeld]
+	Newest          time.Time `json:"newest,omitzero"`    // compaction: when the newest of the replaced runs was published; zero: at Published
 
 	Unknown jsontext.Value `json:",embed"`
+}
+
+// RunsHeld returns how many runs r stands for, not counting compactions.
+func (r PublishedRun) RunsHeld() int { return max(1, r.Holds) }
+
+// NewestHeld returns when the newest of the runs that r stands for was published.
+func (r PublishedRun) NewestHeld() time.Time {
+	if r.Newest.IsZero() {
+		return r.Published
+	}
+	return r.Newest
 }
 
 // DroppedRun is a run that was live until At.

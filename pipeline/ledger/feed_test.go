@@ -39,6 +39,10 @@ const feedJSON = `{
     "error": "401",
     "failures": 5
   },
+  "last_success": {
+    "at": "2026-11-22T02:10:00Z",
+    "run": "r1"
+  },
   "filters": {
     "elements": "id,name",
     "level": "group",
@@ -105,6 +109,7 @@ func theFeed() ledger.Feed {
 		Unfinished:  &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2},
 		Ended:       []string{"r20261121t020000123z-a1b2c3"},
 		LastFailure: &ledger.Failure{At: at("2026-11-22T01:00:00Z"), Run: "r20261122t010000123z-a1b2c3", Error: "401", Failures: 5},
+		LastSuccess: &ledger.Success{At: at("2026-11-22T02:10:00Z"), Run: "r1"},
 		Filters:     map[string]string{"level": "group", "elements": "id,name", "type_filters": "Observation?status=final"},
 		Watermarks: map[string]ledger.Watermark{
 			"*":       {Time: "2026-11-20T02:00:00Z"},
@@ -177,7 +182,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 			"\n    }", `, "new": "x"}`).Replace(feedJSON)
 		// Filters have names of their own, and texts.
 		unknown = strings.Replace(unknown, `status=final", "new": {"deep": [null, "\u00e9"]}`, `status=final", "new": "x"`, 1)
-		if n := strings.Count(unknown, `"new"`); n != 11 {
+		if n := strings.Count(unknown, `"new"`); n != 12 {
 			t.Fatalf("%d new fields", n)
 		}
 		m := put(t, unknown)
@@ -193,7 +198,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(content), `"new"`); n != 10 { // the old lease is gone
+		if n := strings.Count(string(content), `"new"`); n != 11 { // the old lease is gone
 			t.Errorf("%d new fields are left in %s", n, content)
 		}
 		if !strings.Contains(string(content), "1.50") {

@@ -145,6 +145,9 @@ func (f *Feed) named() []string {
 	for _, r := range f.Dropped {
 		runs = append(runs, r.Run)
 	}
+	if f.LastSuccess != nil {
+		runs = append(runs, f.LastSuccess.Run)
+	}
 	return runs
 }
 
