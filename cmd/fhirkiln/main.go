@@ -25,7 +25,7 @@ import (
 )
 
 // Exit codes. Each means one thing, so that cron, a CronJob's podFailurePolicy and people
-// can act on it; see docs/exit-codes.md.
+// can act on it; see docs/exit-codes.md. The description in --help lists them, too.
 const (
 	exitOK          = 0
 	exitBug         = 1  // an unforeseen error
@@ -93,8 +93,7 @@ type hintedError struct {
 
 func (e *hintedError) Unwrap() error { return e.error }
 
-// report tells the user about err and what to try, and returns its exit code. This is the
-// only place where errors become exit codes.
+// report tells the user about err and what to try, and returns its exit code.
 func report(c console, logFormat string, err error) int {
 	if err == nil {
 		return exitOK
@@ -131,7 +130,8 @@ func tell(c console, logFormat string, err error) {
 	}
 }
 
-// classify returns an error's exit code, and a hint if there is one.
+// classify returns an error's exit code, and a hint if there is one. This is the only place
+// where errors become exit codes.
 func classify(err error) (code int, hint string) {
 	if hinted, ok := errors.AsType[*hintedError](err); ok {
 		code, _ := classify(hinted.error)
