@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// cli is the command line.
+// cli is the command line. A new command that only prints must also be in [printsOnly].
 type cli struct {
 	Run        runCommand        `cmd:"" group:"feeds" help:"Bring feeds up to date: export, download, convert, publish."`
 	Check      checkCommand      `cmd:"" group:"feeds" help:"Check config.yaml, without contacting any server."`
