@@ -12,11 +12,11 @@ import (
 
 // Cancellation reports what [Cancel] ended.
 type Cancellation struct {
-	Feed     string    `json:"feed"`
-	Run      string    `json:"run,omitempty"` // "" if there was no unfinished run
-	Started  time.Time `json:"started,omitzero"`
-	Attempts int       `json:"attempts,omitempty"` // how many processes had worked on it
-	Parts    int       `json:"parts,omitempty"`    // how many staged parts were thrown away
+	Feed      string    `json:"feed"`
+	Run       string    `json:"run,omitempty"` // "" if there was no unfinished run
+	Started   time.Time `json:"started,omitzero"`
+	Processes int       `json:"attempts,omitempty"` // how many processes had worked on it
+	Parts     int       `json:"parts,omitempty"`    // how many staged parts were thrown away
 
 	// Deleted is how many exports were deleted at the server. Kept is how many it did not
 	// delete, or could not be asked to. If it gave no answer, or Options.Server is nil, the next
@@ -49,7 +49,7 @@ func Cancel(ctx context.Context, o Options) (*Cancellation, error) {
 		}
 		ctx := lease.Context()
 		r := runWithID(o, lease, unfinished.Run, unfinished.Started)
-		c.Run, c.Started, c.Attempts = r.id, unfinished.Started, unfinished.Attempts
+		c.Run, c.Started, c.Processes = r.id, unfinished.Started, unfinished.Processes
 		if err := r.open(ctx); err != nil {
 			if _, ok := errors.AsType[*ledger.DamagedError](err); ok {
 				return r.abandon(ctx, err)

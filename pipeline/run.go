@@ -151,7 +151,7 @@ func runWithID(o Options, lease *ledger.Lease, id string, started time.Time) *ru
 // that are already known.
 func (r *run) begin(ctx context.Context, kind ledger.Kind, known ...entry) error {
 	err := r.lease.Update(ctx, func(f *ledger.Feed) error {
-		f.Unfinished = &ledger.Unfinished{Run: r.id, Started: r.started.UTC(), Attempts: 1}
+		f.Unfinished = &ledger.Unfinished{Run: r.id, Started: r.started.UTC(), Processes: 1}
 		return nil
 	})
 	if err != nil {
@@ -188,7 +188,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		return nil, r.giveUp(ctx, why)
 	}
 	err = lease.Update(ctx, func(f *ledger.Feed) error {
-		f.Unfinished.Attempts++
+		f.Unfinished.Processes++
 		return nil
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 	r.Full = r.Full || r.journal.begun.Full
 	r.number.Store(int64(len(r.journal.parts)))
 	r.Log.Info("resuming a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
-		"attempt", unfinished.Attempts+1)
+		"attempt", unfinished.Processes+1)
 	return r, r.discardUncommitted(ctx)
 }
 

@@ -183,7 +183,7 @@ func (h history) text(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (source %s): %s\n", h.Name, h.Source, h.standing(now))
 	if u := h.Unfinished; u != nil {
-		fmt.Fprintf(&b, "unfinished: run %s, %s\n", u.Run, amount(u.Attempts, "attempt"))
+		fmt.Fprintf(&b, "unfinished: run %s, %s\n", u.Run, amount(u.Processes, "attempt"))
 	}
 	b.WriteString(showFailure(h.LastFailure).line())
 	if len(h.Reports) == 0 {

@@ -26,7 +26,7 @@ func nights() history {
 	return history{
 		Feed: ledger.Feed{Name: "members", Source: "bison", Purpose: "payer <to> payer",
 			Watermarks:  map[string]ledger.Watermark{"*": {Time: "2026-11-22T02:15:01Z"}, "Patient": {Time: "2026-11-21T02:15:01+01:00"}},
-			Unfinished:  &ledger.Unfinished{Run: "r3", Attempts: 2},
+			Unfinished:  &ledger.Unfinished{Run: "r3", Processes: 2},
 			LastFailure: &ledger.Failure{At: at.AddDate(0, 0, 3), Run: "r3", Error: "401 <html>\nand more", Failures: 5}},
 		Reports: []*lake.Report{
 			run(0, ledger.KindFull, ledger.StatusPublished, 1_234_567, 100*time.Minute,

@@ -59,9 +59,9 @@ type shownWatermark struct {
 }
 
 type shownUnfinished struct {
-	Run      string    `json:"run"`
-	Started  time.Time `json:"started"`
-	Attempts int       `json:"attempts"` // processes that have worked on it
+	Run       string    `json:"run"`
+	Started   time.Time `json:"started"`
+	Processes int       `json:"attempts"` // processes that have worked on it
 }
 
 // shownFailure is the last run, if it failed.
@@ -149,7 +149,7 @@ func showFeed(f ledger.Feed, now time.Time) shownFeed {
 		s.Full = &f.Full
 	}
 	if u := f.Unfinished; u != nil {
-		s.Unfinished = &shownUnfinished{u.Run, u.Started, u.Attempts}
+		s.Unfinished = &shownUnfinished{u.Run, u.Started, u.Processes}
 	}
 	s.Failure = showFailure(f.LastFailure)
 	if l := f.LastSuccess; l != nil {
@@ -197,7 +197,7 @@ func (cmd *watermarkShowCommand) text(f shownFeed, now time.Time) string {
 		fmt.Fprintf(&b, "last successful run: %s, %s ago (%s)\n", l.At.UTC().Format(time.RFC3339), ageText(now.Sub(l.At)), l.Run)
 	}
 	if u := f.Unfinished; u != nil {
-		fmt.Fprintf(&b, "unfinished: run %s, started %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Attempts, "attempt"))
+		fmt.Fprintf(&b, "unfinished: run %s, started %s, %s\n", u.Run, u.Started.UTC().Format(time.RFC3339), amount(u.Processes, "attempt"))
 	}
 	b.WriteString(f.Failure.line())
 	if l := f.AtWork; l != nil {

@@ -103,9 +103,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // Unfinished is a run that was begun and is neither published nor given up.
 type Unfinished struct {
-	Run      string    `json:"run"`
-	Started  time.Time `json:"started"`
-	Attempts int       `json:"attempts"` // how many processes have worked on it
+	Run       string    `json:"run"`
+	Started   time.Time `json:"started"`
+	Processes int       `json:"attempts"` // how many processes have worked on it
 
 	Unknown jsontext.Value `json:",embed"`
 }

@@ -106,7 +106,7 @@ func theFeed() ledger.Feed {
 	return ledger.Feed{
 		Version: 1, Name: "members", Source: "bison", Purpose: "payer_to_payer", Generation: 7, Sequence: 91,
 		Lease:       &ledger.Held{Holder: "host 1234 a1b2c3d4", Since: at("2026-11-22T02:00:00Z"), TTL: ledger.Duration(time.Minute)},
-		Unfinished:  &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Attempts: 2},
+		Unfinished:  &ledger.Unfinished{Run: "r20261122t020000123z-a1b2c3", Started: at("2026-11-22T02:00:00.123Z"), Processes: 2},
 		Ended:       []string{"r20261121t020000123z-a1b2c3"},
 		LastFailure: &ledger.Failure{At: at("2026-11-22T01:00:00Z"), Run: "r20261122t010000123z-a1b2c3", Error: "401", Failures: 5},
 		LastSuccess: &ledger.Success{At: at("2026-11-22T02:10:00Z"), Run: "r1"},

@@ -16,7 +16,7 @@ func TestUpdate(t *testing.T) {
 		l := acquire(t, s)
 		defer release(t, l)
 		before := l.Feed()
-		mine := &ledger.Unfinished{Run: "r1", Attempts: 1}
+		mine := &ledger.Unfinished{Run: "r1", Processes: 1}
 		err := l.Update(t.Context(), func(f *ledger.Feed) error {
 			f.Unfinished = mine
 			f.Version, f.Name, f.Source, f.Purpose = 9, "x", "y", "z"
