@@ -16,7 +16,9 @@ import (
 	"fhirkiln/transport"
 )
 
-// draft is a run's report in the making.
+// draft is a run's report in the making. It is stored as report.json right after finish and
+// before the run counts, so what is added later is not in there. A run that fails has published
+// nothing: failed must take back every field that says what was published.
 type draft struct {
 	lake.Report
 	firstBad map[string]string // by type: reason and place of the first bad line
