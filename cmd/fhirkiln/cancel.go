@@ -76,11 +76,3 @@ func cancellationText(c *pipeline.Cancellation) string {
 	}
 	return fmt.Sprintf("canceled run %s, started %s: %s", c.Run, c.Started.UTC().Format(time.RFC3339), strings.Join(done, ", "))
 }
-
-// amount returns "1 part", "2 parts" and so on.
-func amount(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return count(int64(n)) + " " + of + "s"
-}

@@ -7,8 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"fhirkiln/config"
 )
 
 // cli is the command line. A new command that only prints must also be in [printsOnly].
@@ -138,6 +141,22 @@ func commandOf(err error) string {
 		return parsing.Context.Command()
 	}
 	return ""
+}
+
+// durationFlag is a flag for a duration of at most a year, written as in config.yaml: 24h, 7d.
+type durationFlag time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *durationFlag) UnmarshalText(text []byte) error {
+	parsed, err := config.ParseDuration(string(text))
+	if err == nil && parsed > 366*24*time.Hour { // ParseDuration truncates longer ones
+		err = errors.New("is more than a year")
+	}
+	if err != nil {
+		return fmt.Errorf("%q %w; want a duration such as 24h or 7d", text, err)
+	}
+	*d = durationFlag(parsed)
+	return nil
 }
 
 // logFormatOf finds --log-format in a command line that failed to parse.

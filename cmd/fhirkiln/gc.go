@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,11 +15,11 @@ import (
 )
 
 type gcCommand struct {
-	Config string   `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
-	Feed   []string `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all, including those no longer in the config."`
-	DryRun bool     `help:"List what would be removed, without removing it."`
-	Grace  days     `default:"24h" placeholder:"TIME" help:"How long to keep files that are no longer live, since someone may still be reading them: 90m, 24h, 7d. Default: 24h."`
-	JSON   bool     `name:"json" help:"Print what was found as JSON, one line per feed."`
+	Config string       `short:"c" default:"config.yaml" placeholder:"FILE" help:"The config file. Default: config.yaml."`
+	Feed   []string     `placeholder:"NAME" help:"Only this feed; may be repeated. Default: all, including those no longer in the config."`
+	DryRun bool         `help:"List what would be removed, without removing it."`
+	Grace  durationFlag `default:"24h" placeholder:"TIME" help:"How long to keep files that are no longer live, since someone may still be reading them: 90m, 24h, 7d. Default: 24h."`
+	JSON   bool         `name:"json" help:"Print what was found as JSON, one line per feed."`
 }
 
 // Help is shown by fhirkiln gc --help.
@@ -78,22 +77,6 @@ func (cmd *gcCommand) Run(ctx context.Context, line *cli, c console) error {
 		ui.printf("%s", garbageText(found))
 		return nil
 	})
-}
-
-// days is a duration as in config.yaml, which may be "7d".
-type days time.Duration
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (d *days) UnmarshalText(text []byte) error {
-	parsed, err := config.ParseDuration(string(text))
-	if err == nil && parsed > 366*24*time.Hour { // ParseDuration truncates longer ones
-		err = errors.New("is more than a year")
-	}
-	if err != nil {
-		return fmt.Errorf("%q %w; want a duration such as 24h or 7d", text, err)
-	}
-	*d = days(parsed)
-	return nil
 }
 
 // choose returns the selected feeds. Feeds no longer in the config may have files, too; none

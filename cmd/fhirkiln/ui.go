@@ -167,3 +167,11 @@ func count(n int64) string {
 	}
 	return s
 }
+
+// amount returns "1 part", "2 parts" and so on. The plural must end in s.
+func amount(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return count(int64(n)) + " " + of + "s"
+}
