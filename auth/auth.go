@@ -25,7 +25,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -64,14 +63,6 @@ func (c Credential) Apply(h http.Header) {
 	if c.header != nil {
 		maps.Copy(h, c.header())
 	}
-}
-
-// Same reports whether requests with the two credentials have the same headers.
-func (c Credential) Same(as Credential) bool {
-	mine, its := http.Header{}, http.Header{}
-	c.Apply(mine)
-	as.Apply(its)
-	return maps.EqualFunc(mine, its, slices.Equal)
 }
 
 // GETOnly reports whether requests with this credential must be GETs: no kick-off by POST,

@@ -26,8 +26,8 @@ type request struct {
 }
 
 // send sends r through client, with a credential if r's URL is at an origin that gets it.
-// On a 401 it renews the credential once; the same one is not sent again, which might lock the
-// client out. The caller must close the response's body.
+// On a 401 it renews the credential once; what cannot be renewed is sent once more, since a gateway
+// may answer so by mistake. The caller must close the response's body.
 func (c *Client) send(ctx context.Context, client *http.Client, r request) (*http.Response, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -62,17 +62,10 @@ func (c *Client) send(ctx context.Context, client *http.Client, r request) (*htt
 		if resp.StatusCode != http.StatusUnauthorized || !authorized || try > 1 {
 			return resp, nil
 		}
-		c.credentials.Reject(used)
-		next, err := c.credentials.Credential(ctx)
-		if err == nil && next.Same(used) {
-			return resp, nil
-		}
 		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be reused
 		resp.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		c.log.Debug("the server refused the credentials; using others", "doing", r.doing)
+		c.log.Debug("the server refused the credentials; renewing them", "doing", r.doing)
+		c.credentials.Reject(used)
 	}
 }
 
