@@ -3,6 +3,8 @@ package columnar
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
@@ -31,6 +33,9 @@ var codecs = map[Codec]struct {
 	Gzip:   {format.Gzip, 9},
 	None:   {format.Uncompressed, 0},
 }
+
+// Codecs returns all codecs, sorted.
+func Codecs() []Codec { return slices.Sorted(maps.Keys(codecs)) }
 
 // Check reports what is wrong with a codec and level. Level 0 is the codec's default.
 func (c Codec) Check(level int) error {

@@ -25,6 +25,11 @@ const (
 	AuthNone AuthType = "none"
 )
 
+// AuthTypes returns all types, in the order of the enum of [Auth.Type].
+func AuthTypes() []AuthType {
+	return []AuthType{AuthClientCredentials, AuthPrivateKeyJWT, AuthOneUpUser, AuthOneUpHeaders, AuthBearer, AuthNone}
+}
+
 // oneUpAll is the oneup_user_id that stands for all of a client's users.
 const oneUpAll = "client"
 

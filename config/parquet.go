@@ -31,6 +31,11 @@ const (
 	CompressionNone Compression = "none"
 )
 
+// Compressions returns all compressions, in the order of the enum of [Parquet.Compression].
+func Compressions() []Compression {
+	return []Compression{CompressionZstd, CompressionSnappy, CompressionGzip, CompressionNone}
+}
+
 // levels returns the highest level, or 0 if there are no levels. The lowest is 1.
 func (c Compression) levels() int {
 	switch c {

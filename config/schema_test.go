@@ -45,6 +45,25 @@ func TestSchema(t *testing.T) {
 
 var update = flag.Bool("update", false, "write config.schema.json anew")
 
+// TestEnums checks the values that a file may have against the lists that other code and tests use.
+func TestEnums(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(fieldOf[Auth]("type").enum, texts(AuthTypes())); diff != "" {
+		t.Errorf("AuthTypes are not the enum of Auth.Type (-enum +list):\n%s", diff)
+	}
+	if diff := cmp.Diff(fieldOf[Parquet]("compression").enum, texts(Compressions())); diff != "" {
+		t.Errorf("Compressions are not the enum of Parquet.Compression (-enum +list):\n%s", diff)
+	}
+}
+
+func texts[T ~string](list []T) []string {
+	var all []string
+	for _, v := range list {
+		all = append(all, string(v))
+	}
+	return all
+}
+
 // TestExampleNamesEveryKey keeps config.yaml complete: it must show every key of the structs.
 func TestExampleNamesEveryKey(t *testing.T) {
 	t.Parallel()
@@ -179,9 +198,12 @@ func authRules() []*jsonschema.Schema {
 	secret := func(key string) bool {
 		return slices.ContainsFunc((&Auth{}).values(), func(v authValue) bool { return v.name == key && v.secret })
 	}
-	for _, t := range []AuthType{AuthClientCredentials, AuthPrivateKeyJWT, AuthOneUpUser, AuthOneUpHeaders, AuthBearer} {
+	for _, t := range AuthTypes() {
 		then := &jsonschema.Schema{}
 		needs, _, oneOf := keysOf(t)
+		if len(needs)+len(oneOf) == 0 {
+			continue
+		}
 		for _, key := range needs {
 			switch {
 			case secret(key):
@@ -217,10 +239,13 @@ func errorRules() []*jsonschema.Schema {
 	}
 }
 
-// levelRules bounds the levels of the compressions that have fewer than zstd.
+// levelRules bounds the levels of the compressions that have fewer than compression_level allows.
 func levelRules() []*jsonschema.Schema {
 	var rules []*jsonschema.Schema
-	for _, c := range []Compression{CompressionSnappy, CompressionGzip, CompressionNone} {
+	for _, c := range Compressions() {
+		if c.levels() == fieldOf[Parquet]("compression_level").max {
+			continue
+		}
 		is, level := jsonschema.NewProperties(), jsonschema.NewProperties()
 		is.Set("compression", &jsonschema.Schema{Const: string(c)})
 		if c.levels() == 0 {
