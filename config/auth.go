@@ -6,6 +6,10 @@ import (
 )
 
 // AuthType says how to get access tokens.
+//
+// A new type also goes into AuthTypes, the enum of Auth.Type, and keysOf (new keys into
+// Auth.values), into fetcherOf in setup/credentials.go, into config.yaml, and into waysIn in
+// cmd/fhirkiln/leak_origins_test.go, which checks where its credentials go.
 type AuthType string
 
 const (

@@ -2,8 +2,11 @@ package main
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"testing"
+
+	"fhirkiln/config"
 )
 
 // wayIn is one way to authenticate: its settings, and what it sends where. A place that is not
@@ -21,7 +24,8 @@ const (
 	formSecret  = "form client_secret: client secret"
 )
 
-// waysIn returns all ways to authenticate, with their settings in config.yaml.
+// waysIn returns all ways to authenticate, with their settings in config.yaml: at least one of each
+// auth type.
 func waysIn() []wayIn {
 	minted := []string{bearsMinted}
 	grant := func(name, more string, token ...string) wayIn {
@@ -57,6 +61,17 @@ func waysIn() []wayIn {
 		headers("client's headers", "oneup_user_id: client", "header X-Oneup-User-Id: client"),
 		{name: "bearer", auth: "auth: {type: bearer, token: '${TOKEN}'}", sends: map[string][]string{"fhir": {"header Authorization: static token"}}},
 		{name: "none", auth: "auth: {type: none}"},
+	}
+}
+
+// TestEveryAuthTypeHasAWayIn fails if the tests of where credentials go leave out an auth type.
+func TestEveryAuthTypeHasAWayIn(t *testing.T) {
+	t.Parallel()
+	for _, authType := range config.AuthTypes() {
+		ofType := regexp.MustCompile(`^auth: \{type: ` + regexp.QuoteMeta(string(authType)) + `[,}]`)
+		if !slices.ContainsFunc(waysIn(), func(w wayIn) bool { return ofType.MatchString(w.auth) }) {
+			t.Errorf("waysIn has no way of type %s; add one, so that its credentials are checked at every origin", authType)
+		}
 	}
 }
 
