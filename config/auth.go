@@ -7,9 +7,9 @@ import (
 
 // AuthType says how to get access tokens.
 //
-// A new type also goes into AuthTypes, the enum of Auth.Type, and keysOf (new keys into
-// Auth.values), into fetcherOf in setup/credentials.go, into config.yaml, and into waysIn in
-// cmd/fhirkiln/leak_origins_test.go, which checks where its credentials go.
+// A new type also goes into AuthTypes, the enum of Auth.Type, keysOf (new keys into Auth.values),
+// and Static if it has no token endpoint; into fetcherOf in setup/credentials.go; into config.yaml;
+// and into waysIn in cmd/fhirkiln/leak_origins_test.go, which checks where its credentials go.
 type AuthType string
 
 const (
@@ -33,6 +33,10 @@ const (
 func AuthTypes() []AuthType {
 	return []AuthType{AuthClientCredentials, AuthPrivateKeyJWT, AuthOneUpUser, AuthOneUpHeaders, AuthBearer, AuthNone}
 }
+
+// Static reports whether the credentials themselves are sent to the FHIR server. No issuer refuses
+// them, so a second Fetch means that the server did.
+func (t AuthType) Static() bool { return t == AuthOneUpHeaders || t == AuthBearer }
 
 // oneUpAll is the oneup_user_id that stands for all of a client's users.
 const oneUpAll = "client"
@@ -93,16 +97,36 @@ type Auth struct {
 	PrivateKeyFile   string `yaml:"-"`
 }
 
+// secretFile is a secret of an [Auth] that is read from its file again.
+type secretFile struct {
+	key    string
+	file   *string // "" if the secret is in the config itself
+	secret *Secret
+}
+
+// rereadable lists the secrets that [Auth.Reread] reads again.
+func (a *Auth) rereadable() []secretFile {
+	return []secretFile{
+		{"client_secret", &a.ClientSecretFile, &a.ClientSecret},
+		{"private_key", &a.PrivateKeyFile, &a.PrivateKey},
+	}
+}
+
+// FromFiles reports whether there is a file for [Auth.Reread] to read.
+func (a Auth) FromFiles() bool {
+	return slices.ContainsFunc(a.rereadable(), func(s secretFile) bool { return *s.file != "" })
+}
+
 // Reread returns a with ClientSecret and PrivateKey as their files hold them now, and whether
 // either has changed. A file that cannot be read counts as unchanged: a program may be about
 // to replace it.
 func (a Auth) Reread() (_ Auth, changed bool) {
-	for file, secret := range map[string]*Secret{a.ClientSecretFile: &a.ClientSecret, a.PrivateKeyFile: &a.PrivateKey} {
-		if file == "" {
+	for _, s := range a.rereadable() {
+		if *s.file == "" {
 			continue
 		}
-		if now, _, err := readSecret(file); err == nil && now != *secret {
-			*secret, changed = now, true
+		if now, _, err := readSecret(*s.file); err == nil && now != *s.secret {
+			*s.secret, changed = now, true
 		}
 	}
 	return a, changed
@@ -180,8 +204,9 @@ func (d *decoder) checkAuth(path string, a *Auth, allowHTTP bool) {
 	a.RefreshTokenStore = d.resolved(a.RefreshTokenStore)
 	d.checkExposed(join(path, "refresh_token_store"), a.RefreshTokenStore)
 	a.TokenFile = d.secretFiles[join(path, "token")]
-	a.ClientSecretFile = d.secretFiles[join(path, "client_secret")]
-	a.PrivateKeyFile = d.secretFiles[join(path, "private_key")]
+	for _, s := range a.rereadable() {
+		*s.file = d.secretFiles[join(path, s.key)]
+	}
 	d.checkInHeaders(path, a)
 	if a.Type == "" {
 		return // already reported

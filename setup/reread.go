@@ -24,7 +24,7 @@ func (r rereader) Reread() bool { return r.reread() }
 // from a file, the fetcher is an [auth.Rereader] that uses what the file holds by then.
 func rereading(s config.Source, build func(config.Source) (auth.Fetcher, error), log *slog.Logger) (auth.Fetcher, error) {
 	fetcher, err := build(s)
-	if err != nil || s.Auth.ClientSecretFile == "" && s.Auth.PrivateKeyFile == "" {
+	if err != nil || !s.Auth.FromFiles() {
 		return fetcher, err
 	}
 	reread := func() bool {
@@ -48,7 +48,7 @@ func rereading(s config.Source, build func(config.Source) (auth.Fetcher, error),
 	}
 	fetched := false
 	fetch := func(ctx context.Context) (auth.Credential, error) {
-		if fetched && s.Auth.Type == config.AuthOneUpHeaders { // not issued by a server: it is fetched again only if refused
+		if fetched && s.Auth.Type.Static() {
 			reread()
 		}
 		fetched = true
