@@ -82,6 +82,7 @@ func (r *run) publish(ctx context.Context) error {
 			r.Log.Info("resources came in files of another type; they are published under their own", "type", t.Type, "resources", t.Strays)
 		}
 	}
+	r.report.Full = r.inFull()
 	r.report.markPublished()
 	return r.addToFeed(ctx, members)
 }

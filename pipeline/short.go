@@ -8,6 +8,7 @@ import (
 
 	"fhirkiln/columnar"
 	"fhirkiln/pipeline/lake"
+	"fhirkiln/pipeline/ledger"
 )
 
 // A full run is short of a type if it has fewer of the type's resources than are live, by more
@@ -134,9 +135,9 @@ func (r *run) newestTombstones(ctx context.Context, parts []lake.Part) map[strin
 	return deleted
 }
 
-// lastHeld returns the report of the newest live run with this run's filters after which the
-// older runs stayed live although it was full. It returns nil unless this run was asked for with
-// Options.Full, which confirms what that one found.
+// lastHeld returns the report of the feed's last full run with this run's filters, if the older
+// runs stayed live after it. It returns nil unless this run was asked for with Options.Full, which
+// confirms what that one found.
 func (r *run) lastHeld(ctx context.Context) (*lake.Report, error) {
 	if !r.Full {
 		return nil, nil
@@ -151,8 +152,12 @@ func (r *run) lastHeld(ctx context.Context) (*lake.Report, error) {
 				return nil, err
 			}
 			held := report.OlderKept != "" || report.Retired != nil && report.Retired.Refused
-			if held && maps.Equal(report.Filters, r.journal.begun.Filters) {
+			switch full := report.Kind == ledger.KindFull || report.Full; {
+			case !maps.Equal(report.Filters, r.journal.begun.Filters):
+			case held:
 				return report, nil
+			case full && report.Status == ledger.StatusPublished:
+				return nil, nil // what was found before it does not matter any more
 			}
 		}
 	}

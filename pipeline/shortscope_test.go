@@ -167,3 +167,24 @@ func TestConfirmingOtherTypes(t *testing.T) {
 		t.Errorf("%d runs are live, older runs kept: %q", len(c.feed(t).Runs), report.OlderKept)
 	}
 }
+
+// A full run confirms what the last one found, not what an earlier one did.
+func TestConfirmingAnEarlierRun(t *testing.T) {
+	t.Parallel()
+	data := func(n int) bulktest.File { return bulktest.Lines("Patient", resources("Patient", 0, n)...) }
+	c := newClinic(t, data(40))
+	c.Feed.Keep.Runs, c.Full = 10, true
+	c.run(t)
+	c.then(1, data(10))
+	if report := c.run(t); report.OlderKept == "" {
+		t.Fatal("the export is not short")
+	}
+	c.then(1, data(40))
+	if report := c.run(t); report.OlderKept != "" {
+		t.Fatalf("nothing is missing, but: %q", report.OlderKept)
+	}
+	c.then(1, data(10))
+	if report := c.run(t); report.OlderKept == "" {
+		t.Error("a short export was taken for a confirmation of one before the last")
+	}
+}

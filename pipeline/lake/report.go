@@ -19,6 +19,7 @@ type Report struct {
 	Source   string      `json:"source"`
 	Purpose  string      `json:"purpose,omitempty"`
 	Kind     ledger.Kind `json:"kind,omitempty"`
+	Full     bool        `json:"full,omitempty"`    // all of the feed was exported, whatever the kind
 	Resumed  bool        `json:"resumed,omitempty"` // an earlier process began the run
 	Layout   string      `json:"layout"`
 	Started  time.Time   `json:"started"`
