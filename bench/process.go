@@ -61,6 +61,9 @@ func measure(cmd *exec.Cmd, cores int) (usage, []byte, error) {
 	var out, failed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failed
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", cores))
+	// What earlier processes left unwritten is written now. fhirkiln syncs its files and would
+	// otherwise wait for DuckDB's, which does not.
+	syscall.Sync()
 	start := time.Now()
 	err := cmd.Start()
 	if err != nil {
