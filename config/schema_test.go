@@ -19,7 +19,6 @@ import (
 
 const (
 	schemaFile = "../config.schema.json"
-	exampleYML = "../config.yaml"
 
 	durationPattern = `^([0-9]+d)?([0-9.]+(ms|s|m|h))*$` // its bounds are checked only by the program
 )
@@ -62,22 +61,6 @@ func texts[T ~string](list []T) []string {
 		all = append(all, string(v))
 	}
 	return all
-}
-
-// TestExampleNamesEveryKey keeps config.yaml complete: it must show every key of the structs.
-func TestExampleNamesEveryKey(t *testing.T) {
-	t.Parallel()
-	example, err := os.ReadFile(exampleYML)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, structType := range structTypes(reflect.TypeFor[Config]()) {
-		for _, key := range keysIn(structType) {
-			if !regexp.MustCompile(`(?m)(^|[ {])` + key + `: ?`).Match(example) {
-				t.Errorf("config.yaml does not show %s of %s", key, structType.Name())
-			}
-		}
-	}
 }
 
 // generateSchema reflects the structs by the same tags that the decoder reads, and adds what
@@ -272,16 +255,4 @@ func structTypes(t reflect.Type) []reflect.Type {
 		}
 	}
 	return types
-}
-
-// keysIn lists the keys that a mapping for t can have.
-func keysIn(t reflect.Type) []string {
-	var keys []string
-	for _, f := range fieldsOf(t) {
-		keys = append(keys, f.key)
-		if t.Field(f.index).Type == reflect.TypeFor[Secret]() {
-			keys = append(keys, f.key+"_file")
-		}
-	}
-	return keys
 }
