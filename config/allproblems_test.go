@@ -42,7 +42,7 @@ sink: s3://lake
 logs: {}
 `, "")
 	want := []string{
-		`config.yaml:3:11: sources.bison.fhir: contains a user name or password; move them to auth, or remove them`,
+		`config.yaml:3:11: sources.bison.fhir: contains a user name or password, which fhirkiln does not send; expected a URL without them (credentials have keys of their own)`,
 		`config.yaml:4:5: sources.bison.auth.token_url: missing; type client_credentials requires token_url`,
 		`config.yaml:6:7: sources.bison.auth.tokn_url: unknown key, did you mean token_url?; expected one of type, token_url, discover, token_method, client_auth, client_id, client_secret, client_secret_file, scope, require_scope, private_key, private_key_file, key_id, jku, app_user_id, oneup_user_id, code, code_file, refresh_token, refresh_token_file, refresh_token_store, code_url, names, token, token_file`,
 		`config.yaml:7:18: sources.bison.auth.client_id: the environment variable ONEUP_CLIENT_ID is not set; set it, or write ${ONEUP_CLIENT_ID:-default}`,

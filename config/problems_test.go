@@ -161,6 +161,7 @@ func TestProblems(t *testing.T) {
 		"s3 region":              {url, "  url: s3://lake\n  s3: {region: 'a b'}\n", `11:16: sink.s3.region: "a b" is not valid; expected a region such as eu-central-1`},
 		"s3 endpoint":            {url, "  url: s3://lake\n  s3: {endpoint: minio}\n", "11:18: sink.s3.endpoint: does not begin with https://; expected https://host/path"},
 		"s3 endpoint in clear":   {url, "  url: s3://lake\n  s3: {endpoint: http://minio}\n", "11:18: sink.s3.endpoint: is not encrypted; use https://, or set allow_http: true (a key of sources and of s3)"},
+		"s3 with a password":     {url, "  url: s3://lake\n  s3: {endpoint: 'https://me:hunter2@minio'}\n", "11:18: sink.s3.endpoint: contains a user name or password, which fhirkiln does not send"},
 		"s3 key without secret":  {url, "  url: s3://lake\n  s3: {access_key_id: a}\n", "11:3: sink.s3.secret_access_key: missing; access_key_id requires secret_access_key or secret_access_key_file"},
 		"s3 secret unreadable":   {url, "  url: s3://lake\n  s3: {access_key_id: a, secret_access_key_file: nowhere}\n", "11:50: sink.s3.secret_access_key_file: cannot read the file"},
 		"s3 secret without key":  {url, "  url: s3://lake\n  s3: {secret_access_key: a}\n", "11:3: sink.s3.access_key_id: missing; secret_access_key requires it"},

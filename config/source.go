@@ -184,7 +184,7 @@ func (d *decoder) checkURL(path, text string, allowHTTP bool) (ok bool) {
 	case strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
 		fault = "has non-ASCII letters in its host; write the host as in DNS, beginning with xn--"
 	case u.User != nil:
-		fault = "contains a user name or password; move them to auth, or remove them"
+		fault = "contains a user name or password, which fhirkiln does not send; expected a URL without them (credentials have keys of their own)"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		fault = "has a #; expected a URL without one"
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
