@@ -47,8 +47,8 @@ func (all tests) Run() int {
 }
 
 // TestScripts runs testdata/*.txtar: what a user types, sees and gets. Each script has its own
-// server at $FHIR and $TOKEN_URL. Besides testscript's own commands there are those of
-// scriptCommands.
+// server at $FHIR and $TOKEN_URL, and configYAML as config.yaml unless it has its own. Besides
+// testscript's own commands there are those of scriptCommands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -96,7 +96,11 @@ func startServer(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("ROOT", root)
-	return os.WriteFile(filepath.Join(env.WorkDir, "config.yaml"), []byte(configYAML), 0o600)
+	config := filepath.Join(env.WorkDir, "config.yaml")
+	if _, err := os.Stat(config); err == nil {
+		return nil // the script has its own
+	}
+	return os.WriteFile(config, []byte(configYAML), 0o600)
 }
 
 type serverKey struct{}
