@@ -117,3 +117,42 @@ func TestSleep(t *testing.T) {
 		}
 	})
 }
+
+// Retry-After is clamped to MinWait and MaxWait: some servers ask for two hours.
+func TestRetryingClampsRetryAfter(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name       string
+		retryAfter func(now time.Time) string
+		lo, hi     time.Duration
+	}{
+		{"0", func(time.Time) string { return "0" }, time.Second, time.Second},
+		{"10", func(time.Time) string { return "10" }, 10 * time.Second, 10 * time.Second},
+		{"7200", func(time.Time) string { return "7200" }, time.Minute, time.Minute},
+		{"in 3 hours", func(now time.Time) string { return now.Add(3 * time.Hour).UTC().Format(http.TimeFormat) }, time.Minute, time.Minute},
+		{"an hour ago", func(now time.Time) string { return now.Add(-time.Hour).UTC().Format(http.TimeFormat) }, time.Second, time.Second},
+		{"garbage", func(time.Time) string { return "soon" }, time.Second / 2, time.Second},
+		{"absent", func(time.Time) string { return "" }, time.Second / 2, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					if calls++; calls > 1 {
+						return answer(r, 200, nil, ""), nil
+					}
+					return answer(r, 503, http.Header{"Retry-After": {test.retryAfter(time.Now())}}, ""), nil
+				})}
+				start := time.Now()
+				resp, err := get(t, transport.Retrying(client, transport.Retry{MinWait: time.Second, MaxWait: time.Minute}), "https://h.example/")
+				if err != nil || resp.StatusCode != 200 {
+					t.Fatal(resp, err)
+				}
+				if waited := time.Since(start); waited < test.lo || waited > test.hi {
+					t.Errorf("waited %v, want %v to %v", waited, test.lo, test.hi)
+				}
+			})
+		})
+	}
+}
