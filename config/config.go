@@ -28,7 +28,7 @@
 //   - ${VAR} and ${VAR:-default} are replaced in decoded values, never in the raw bytes, so
 //     no value of a variable can change the document. $$ is a single $. A variable that is
 //     not set is a problem; in a source, it is a problem of that source alone, and so is a
-//     wrong value with a variable in it.
+//     wrong value with a variable in it, or whatever else is wrong while a variable is empty.
 //   - A key that holds a [Secret] has a twin with the suffix _file, which names a file that
 //     holds the value.
 //   - Relative paths start at the folder of the config file.
@@ -118,8 +118,8 @@ func load(path string, env func(string) (string, bool), places bool) (*Config, e
 
 // Parse decodes data, expands variables, reads secret files and groups files, checks
 // everything and fills in defaults. It reports all problems that it finds, not just the first:
-// its error is always an [Errors]. If all that is wrong are values of sources that come from
-// variables or secret files, there is no error; see [Source.Problems] and [Config.Check].
+// its error is always an [Errors]. If all that is wrong is in sources whose variables or secret
+// files are wrong or empty, there is no error; see [Source.Problems] and [Config.Check].
 //
 // name is the file's name in messages. dir is the folder that relative paths start at. env
 // looks up environment variables. No message ever holds a secret or the value of a variable:
@@ -137,6 +137,8 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 		at:          map[string]position{},
 		failed:      map[string]bool{},
 		outside:     map[string]bool{},
+		doubtful:    map[string]bool{},
+		dueTo:       map[string]string{},
 		secretFiles: map[string]string{},
 		tags:        map[reflect.Type][]field{},
 	}
@@ -151,10 +153,10 @@ func parse(name string, data []byte, dir string, env func(string) (string, bool)
 			return leftOut || strings.HasPrefix(p.Path, "sources.")
 		})
 		d.warnings = slices.DeleteFunc(d.warnings, func(p Problem) bool { return strings.HasPrefix(p.Path, "sources.") })
-		d.ofSources, cfg.Sources = nil, nil
+		cfg.Sources = nil
 	}
-	if len(d.problems) > 0 {
-		return nil, Errors(sorted(append(d.problems, d.ofSources...)))
+	if slices.ContainsFunc(d.problems, func(p Problem) bool { return d.stops(p) == "" }) {
+		return nil, Errors(sorted(d.problems))
 	}
 	d.distribute(cfg.Sources)
 	cfg.Warnings = sorted(d.warnings)

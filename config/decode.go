@@ -18,7 +18,6 @@ type decoder struct {
 	file, dir string
 	env       func(string) (string, bool)
 	problems  []Problem
-	ofSources []Problem // those that stop one source alone; see valueProblem
 	warnings  []Problem
 	steps     int                      // how many more nodes may be visited
 	tags      map[reflect.Type][]field // by struct type, read once: forty payers have many feeds
@@ -32,6 +31,13 @@ type decoder struct {
 	// outside has the paths of values that are not in the file itself, or not entirely: those
 	// with variables, and secrets.
 	outside map[string]bool
+
+	// doubtful has the names of the sources with a value from outside the file that is wrong,
+	// or from a variable and empty. See stops.
+	doubtful map[string]bool
+
+	// dueTo has the paths of a feed's values that do not fit its source, and the source's name.
+	dueTo map[string]string
 
 	secretFiles map[string]string // the files that secrets come from, by the path of their key
 }
@@ -220,10 +226,11 @@ func (d *decoder) text(n *yaml.Node, path string, f field) (string, bool) {
 		d.problem(posOf(n), path, "has a YAML tag; expected %s without one (quote a string that begins with !)", f.want)
 		return "", false
 	}
+	text, unset, faults := expand(n.Value, d.env)
 	if strings.Contains(strings.ReplaceAll(n.Value, "$$", ""), "${") {
 		d.outside[path] = true
+		d.doubtful[sourceOf(path)] = d.doubtful[sourceOf(path)] || text == ""
 	}
-	text, unset, faults := expand(n.Value, d.env)
 	for _, fault := range faults {
 		d.problem(posOf(n), path, "%s", fault)
 	}

@@ -144,7 +144,11 @@ func (d *decoder) checkFeed(path string, f *Feed, sources map[string]Source) {
 	}
 	d.checkGroups(path, f)
 	d.checkFilters(path, f)
+	before := len(d.problems)
 	d.checkOperation(path, f, sources[f.Source])
+	for _, p := range d.problems[before:] {
+		d.dueTo[p.Path] = f.Source
+	}
 	d.checkHistory(path, f)
 	if f.IDSpace == "" {
 		f.IDSpace = f.Source

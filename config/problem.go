@@ -53,14 +53,12 @@ func (c *Config) Check() error {
 	return Errors(sorted(all))
 }
 
-// valueProblem is problem for a value that is wrong in itself. In a source, a value from outside
-// the file stops that source alone, so that one partner's missing secret does not stop the feeds
-// of all others.
+// valueProblem is problem for a value that is wrong in itself. A value from outside the file makes
+// its source a doubtful one.
 func (d *decoder) valueProblem(p position, path, format string, args ...any) {
 	d.problem(p, path, format, args...)
-	if last := len(d.problems) - 1; d.outside[path] && strings.HasPrefix(path, "sources.") {
-		d.ofSources = append(d.ofSources, d.problems[last])
-		d.problems = d.problems[:last]
+	if d.outside[path] {
+		d.doubtful[sourceOf(path)] = true
 	}
 }
 
@@ -69,11 +67,30 @@ func (d *decoder) valueProblemAt(path, format string, args ...any) {
 	d.valueProblem(d.where(path), path, format, args...)
 }
 
-// distribute gives each source its problems.
+// sourceOf returns the name of the source that a path is in, or "".
+func sourceOf(path string) string {
+	if keys := strings.SplitN(path, ".", 3); len(keys) == 3 && keys[0] == "sources" {
+		return keys[1]
+	}
+	return ""
+}
+
+// stops returns the name of the source that a problem stops alone, or "" if it stops everything.
+// All problems of a doubtful source stop it alone, so that one partner's missing secret does not
+// stop the feeds of all others: what is wrong in the file may only follow from that, as a missing
+// token_url does from an empty discover.
+func (d *decoder) stops(p Problem) string {
+	if name := cmp.Or(d.dueTo[p.Path], sourceOf(p.Path)); d.doubtful[name] {
+		return name
+	}
+	return ""
+}
+
+// distribute gives each source its problems, if there are no others.
 func (d *decoder) distribute(sources map[string]Source) {
 	for name, s := range sources {
-		for _, p := range d.ofSources {
-			if strings.HasPrefix(p.Path, join("sources", name)+".") {
+		for _, p := range d.problems {
+			if d.stops(p) == name {
 				s.Problems = append(s.Problems, p)
 			}
 		}

@@ -17,7 +17,8 @@ type Source struct {
 	Name string `yaml:"-"`
 	// Problems are what keeps this source, but no other, from being used: variables that are
 	// not set, values with variables that are wrong, secret files that cannot be read, and
-	// credentials that cannot be sent. Nil if there is nothing.
+	// credentials that cannot be sent. If there is such a problem or an empty variable, all
+	// other problems of the source are here too. Nil if there is nothing.
 	Problems Errors `yaml:"-"`
 
 	// Base URL of the FHIR server, without $export, which fhirkiln appends.

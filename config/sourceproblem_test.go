@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -118,6 +119,10 @@ func TestWrongVariableStopsItsSource(t *testing.T) {
 		base + `auth: {type: none}, exports: "${JUNK}"`:                                                               `exports: "${JUNK}" is not a whole number`,
 		base + `auth: {type: none}, poll: {min: 1h, max: "1${MINUTE}"}`:                                               "poll.min: is longer than max",
 		`fhir: http://h/r4, auth: {type: none}, allow_http: "${UNSET}"`:                                               "allow_http: the environment variable UNSET",
+		`fhir: http://h/r4, auth: {type: none}, allow_http: "${EMPTY}"`:                                               "fhir: is not encrypted",
+		base + `auth: {type: client_credentials, ` + oneUp + `discover: "${EMPTY}"}`:                                  "auth.token_url: missing",
+		base + `auth: {type: oneup_user, ` + oneUp + `oneup_user_id: "${EMPTY}"}`:                                     "auth: does not say whose data to export",
+		base + `auth: {type: none}, lenient: "${EMPTY}", downloads: many`:                                             `downloads: "many" is not a whole number`,
 	} {
 		cfg, err := config.Parse("config.yaml", []byte("sources:\n  bison: {"+settings+"}\n  deer: {fhir: https://h/r4, auth: {type: none}}\n"+
 			"feeds:\n  a: {source: bison, level: group, groups: [g]}\n  b: {source: deer, level: system}\nsink: {url: /lake}\n"), "", variables("EMPTY", "", "JUNK", "j u\tnk", "MINUTE", "m"))
@@ -128,6 +133,37 @@ func TestWrongVariableStopsItsSource(t *testing.T) {
 		got := cfg.Sources["bison"].Problems
 		if len(got) != 1 || !strings.Contains(got[0].String(), "sources.bison."+want) || len(cfg.Sources["deer"].Problems) > 0 {
 			t.Errorf("%s: got %v, want %s", settings, got, want)
+		}
+	}
+}
+
+// A setting of a feed may only fit another value of its source than an empty variable leaves.
+func TestFeedsOfAnEmptyVariable(t *testing.T) {
+	t.Parallel()
+	for source, feed := range map[string]string{
+		`method: "${EMPTY}"`:    "patients: [p]",
+		`operation: "${EMPTY}"`: "export_type: a#b",
+	} {
+		doc := "sources:\n  bison: {fhir: https://h/r4, auth: {type: none}, " + source + "}\n  deer: {fhir: https://h/r4, auth: {type: none}}\n" +
+			"feeds:\n  a: {source: bison, groups: [g], " + feed + "}\n  b: {source: deer, level: system}\nsink: {url: /lake}\n"
+		cfg, err := config.Parse("config.yaml", []byte(doc), "", variables("EMPTY", ""))
+		if err != nil {
+			t.Errorf("%s stops everything: %v", source, err)
+			continue
+		}
+		key, _, _ := strings.Cut(feed, ":")
+		if got := cfg.Sources["bison"].Problems; len(got) != 1 || got[0].Path != "feeds.a."+key || len(cfg.Sources["deer"].Problems) > 0 {
+			t.Errorf("%s: got %v", source, got)
+		}
+		file := filepath.Join(t.TempDir(), "config.yaml")
+		writeFile(t, file, doc, 0o600)
+		if _, err := config.LoadPlaces(file, variables("EMPTY", "")); err != nil {
+			t.Errorf("%s: LoadPlaces: %v", source, err)
+		}
+		for _, wrong := range []string{strings.Replace(doc, "b: {", "b: {"+feed+", ", 1), strings.Replace(doc, "groups: [g]", "level: zoo", 1)} {
+			if _, err := config.Parse("config.yaml", []byte(wrong), "", variables("EMPTY", "")); err == nil {
+				t.Errorf("a mistake elsewhere stops only bison:\n%s", wrong)
+			}
 		}
 	}
 }
