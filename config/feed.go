@@ -59,7 +59,7 @@ type Feed struct {
 	Overlap time.Duration `yaml:"overlap" jsonschema:"default=0s" min:"0s" max:"30d"`
 	// How often to export everything again instead of only changes. If left out: never.
 	FullEvery time.Duration `yaml:"full_every" min:"1d" max:"366d"`
-	// Whether resources that are missing from a full export count as deleted: never, or full. Even with full, none do if the server reported errors, a line is in quarantine, transactionTime cannot be read, or the feed has since or until. If more than a tenth of any type would count as deleted, nothing of any type does.
+	// Whether resources that are missing from a full export count as deleted: never, or full. Even with full, none do if the server reported errors, a line is in quarantine, transactionTime cannot be read, or the feed has since or until. If more than a tenth and more than two of any type would count as deleted, or all of one, nothing of any type does.
 	Retire Retire `yaml:"retire" jsonschema:"enum=never,enum=full,default=never"`
 	// How many published runs to keep. gc removes older ones, but none that current data needs: the last full run that ended with 0 and all later ones stay. A partial full run (11) lets nothing go. If left out, all runs are kept.
 	KeepRuns int `yaml:"keep_runs" jsonschema:"minimum=1,maximum=100000"`

@@ -140,10 +140,11 @@ type Feed struct {
 	// Retire makes resources that a full run lacks count as deleted from its transactionTime
 	// on. The run publishes tombstones for resources that are current from earlier runs with
 	// the same filters, groups and types, but that it does not have itself. It does so only
-	// if the server reported no errors and nothing is in quarantine. If more than a tenth of
-	// a type would go, nothing is retired, and the run ends with a [*PartialError]. Retiring
-	// takes 8 bytes of memory for each resource of the largest type, and about 40 for each
-	// that is gone or was deleted. Without Retire, absence never deletes anything.
+	// if the server reported no errors and nothing is in quarantine. If more than a tenth and
+	// more than two of a type would go, or all of them, nothing is retired, and the run ends
+	// with a [*PartialError]. Retiring takes 8 bytes of memory for each resource of the largest
+	// type, and about 40 for each that is gone or was deleted. Without Retire, absence never
+	// deletes anything.
 	Retire bool
 
 	// IDSpaces maps the names of feeds to their id spaces, where these are not named after

@@ -19,10 +19,6 @@ type retirement struct {
 // retiredFile is the __origin.file of tombstones that no server sent.
 const retiredFile = "retired"
 
-// retireDivisor limits retirement: a run may retire at most 1/retireDivisor of a type's current
-// resources. More than that looks like a server that has not sent everything.
-const retireDivisor = 10
-
 // retireAbsent makes tombstones for resources that are current but missing from this full run,
 // if the feed wants that. The run's parts are published by now, but not live yet. Only what came
 // from exports like this run's is considered: those with the same filters, types and groups.

@@ -158,6 +158,17 @@ func TestRetireIsCareful(t *testing.T) {
 	}
 }
 
+// In a type with few resources, one or two come and go all the time.
+func TestRetireOfASmallType(t *testing.T) {
+	t.Parallel()
+	second := bulktest.Options{Data: bulktest.Files{patientsBut(40, 3)[0], bulktest.Lines("Basic", resource("Basic", 0))}}
+	w, report, err := twoFulls(t, second, nil)
+	if err != nil || report.Retired == nil || report.Retired.Resources != 3 || len(w.live(t)["deleted"]) != 3 {
+		t.Errorf("error %v, retired %+v", err, report.Retired)
+	}
+	w.verify(t)
+}
+
 // Wherever a run dies, the same is retired, and only once.
 func TestRetireDyingAnywhere(t *testing.T) {
 	t.Parallel()
