@@ -50,7 +50,7 @@ func (a *absence) retire(ctx context.Context) (*retirement, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding the %s resources that are gone: %w", t, err)
 		}
-		if short(current, current-int64(len(gone))) { // the server may not have sent everything
+		if n := int64(len(gone)); short(current, n, current-n) { // the server may not have sent everything
 			why := fmt.Sprintf("%d of %d %s resources would be retired, more than a tenth", len(gone), current, t)
 			a.Log.Warn("nothing is retired", "why", why)
 			return &retirement{Report: lake.RetireReport{Skipped: why, Refused: true, Spared: a.spared()}}, a.out.abort(ctx)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"fhirkiln/pipeline/lake"
@@ -22,7 +23,16 @@ func planCompactions(ctx context.Context, o Options, c CompactOptions, f ledger.
 	if err != nil {
 		return nil, err
 	}
+	var filters map[string]string
 	for _, r := range runs {
+		report, err := o.lake().Report(ctx, r.Run)
+		if err != nil {
+			return nil, err
+		}
+		if !maps.Equal(report.Filters, filters) { // a full run is compared with runs of its own filters
+			end()
+		}
+		filters = report.Filters
 		var size, n int64
 		for _, p := range r.List {
 			if c.wants(p) {

@@ -205,7 +205,7 @@ func (r *run) dropLists(ctx context.Context, keys []string) {
 
 func (r *run) publishedRun() ledger.PublishedRun {
 	full := r.report.Kind == ledger.KindIncremental && r.report.Status == ledger.StatusPublished && r.inFull()
-	return ledger.PublishedRun{Full: full, Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
+	return ledger.PublishedRun{Full: full, Supersedes: r.supersedes, Run: r.id, Published: r.report.Finished, TransactionTime: r.report.TransactionTime, Kind: r.report.Kind,
 		Status: r.report.Status, Resources: r.report.Resources, Parts: int64(len(r.report.Parts)), Bytes: r.report.ParquetBytes}
 }
 

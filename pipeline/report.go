@@ -182,7 +182,7 @@ func (r *draft) failed(err error) {
 	r.forgetDuplicates()
 	for i := range r.Types {
 		t := &r.Types[i]
-		t.Parts, t.Rows, t.Strays, t.Distinct, t.ParquetBytes = 0, 0, 0, 0, 0
+		t.Parts, t.Rows, t.Strays, t.Distinct, t.Missing, t.ParquetBytes = 0, 0, 0, 0, 0, 0
 	}
 }
 

@@ -105,20 +105,26 @@ func (s *idSample) thin(zeros int) {
 	maps.DeleteFunc(s.newest, func(id uint64, _ int64) bool { return !s.samples(id) })
 }
 
-// countExcept returns how many distinct ids were added, plus the rows without one. It leaves out
-// ids that were deleted after their newest row, or with it; nil for none.
-func (s *idSample) countExcept(deleted *idSample) int64 {
-	if deleted == nil {
-		deleted = new(idSample)
+// remove takes an id out if it was deleted after its newest row, or with it.
+func (s *idSample) remove(deleted columnar.Key) {
+	id := hashOf(deleted.ID)
+	if t, ok := s.newest[id]; ok && t <= instantOf(deleted.TransactionTime) {
+		delete(s.newest, id)
 	}
-	if s.zeros < deleted.zeros {
-		s.thin(deleted.zeros)
-	}
-	n := int64(0)
-	for id, t := range s.newest {
-		if at, ok := deleted.newest[id]; !ok || at < t {
-			n++
+}
+
+// count returns how many distinct ids there are.
+func (s *idSample) count() int64 { return int64(len(s.newest)) << s.zeros }
+
+// notIn returns how many distinct ids there are, and how many of them are not in other.
+func (s *idSample) notIn(other *idSample) (all, missing int64) {
+	zeros := max(s.zeros, other.zeros) // what both have kept
+	s.thin(zeros)
+	other.thin(zeros)
+	for id := range s.newest {
+		if _, ok := other.newest[id]; !ok {
+			missing++
 		}
 	}
-	return n<<s.zeros + s.anonymous
+	return s.count(), missing << zeros
 }

@@ -130,7 +130,8 @@ type run struct {
 	seen    *seen  // nil if another process began the run
 	turn    func() // ends the run's turn at the server; nil while it has none
 
-	report *draft
+	report     *draft
+	supersedes bool // see checkShort
 }
 
 func newRun(o Options, lease *ledger.Lease) *run {
@@ -195,7 +196,13 @@ func resume(ctx context.Context, o Options, lease *ledger.Lease) (*run, error) {
 		return nil, err
 	}
 	r.report.Resumed = true
-	r.Full = r.Full || r.journal.begun.Full
+	if begun := *r.journal.begun; r.Full && !begun.Full {
+		begun.Full = true // also if this process is cut off, too
+		if err := r.journal.add(ctx, entry{Begun: &begun}); err != nil {
+			return nil, err
+		}
+	}
+	r.Full = r.journal.begun.Full
 	r.number.Store(int64(len(r.journal.parts)))
 	r.Log.Info("resuming a run that was cut off", "started", unfinished.Started, "parts", len(r.journal.parts),
 		"attempt", unfinished.Processes+1)

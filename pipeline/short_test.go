@@ -41,7 +41,7 @@ func TestOlderRunsOutliveAShortFullExport(t *testing.T) {
 				if !ok || partial.OlderKept == "" || report.OlderKept != partial.OlderKept || report.Kind != ledger.KindFull || report.Held != "" {
 					t.Fatalf("error %v, report %+v", err, report)
 				}
-				if !strings.HasPrefix(report.OlderKept, "the export has 1 Patient resource, more than a tenth fewer than the 4") {
+				if !strings.HasPrefix(report.OlderKept, "the export lacks resources that are live: 3 of 4 Patient") {
 					t.Errorf("it says %s", report.OlderKept)
 				}
 			}
@@ -113,7 +113,7 @@ func TestAShortFullExportThatIsResumed(t *testing.T) {
 	c.then(2, patients(5))
 	c.cutOff(t, 1)
 	report := c.run(t)
-	if !report.Resumed || report.Resources != 10 || !strings.HasPrefix(report.OlderKept, "the export has 5 Patient resources") {
+	if !report.Resumed || report.Resources != 10 || !strings.HasPrefix(report.OlderKept, "the export lacks resources that are live: 5 of 10 Patient") {
 		t.Errorf("resumed: %v, %d resources, older runs kept: %q", report.Resumed, report.Resources, report.OlderKept)
 	}
 }

@@ -159,7 +159,7 @@ func TestConfirmingOtherTypes(t *testing.T) {
 	}
 	c.Feed.Request.Types = nil
 	c.then(1, data(10, 1)...)
-	if report := c.run(t); !strings.Contains(report.OlderKept, "1 Coverage resource,") {
+	if report := c.run(t); !strings.Contains(report.OlderKept, "39 of 40 Coverage") {
 		t.Errorf("older runs kept: %q", report.OlderKept)
 	}
 	c.then(1)

@@ -33,7 +33,7 @@ func TestShortOfWhatCannotBeRead(t *testing.T) {
 		"a report is gone":                     {harm: reportGone, want: "cannot be compared"},
 		"a report is gone, and full is set":    {harm: reportGone, full: true},
 		"the run's own parts cannot be read":   {harm: func(_ *testing.T, c *clinic, _ *lake.Report) { c.Sink = unreadable{c.dir} }, want: "cannot be compared"},
-		"a part is gone, whose rows are known": {harm: partGone, full: true, want: "fewer than the 40 that are live"},
+		"a part is gone, whose rows are known": {harm: partGone, full: true, want: "40 of 40 Patient"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

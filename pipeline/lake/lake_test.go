@@ -57,10 +57,11 @@ func must(t *testing.T, err error) {
 
 // a describes a run to publish.
 type a struct {
-	feed  string // default: members
-	kind  ledger.Kind
-	types []string // one resource of each; default: Patient
-	asked []string // the types that it asked for; default: all
+	feed      string // default: members
+	kind      ledger.Kind
+	unchecked bool     // not compared with what was live
+	types     []string // one resource of each; default: Patient
+	asked     []string // the types that it asked for; default: all
 
 	partial bool
 }
@@ -84,7 +85,7 @@ func (w *world) publish(t *testing.T, what a) *lake.Report {
 	if types == nil {
 		types = []string{"Patient"}
 	}
-	run := ledger.PublishedRun{Run: r.Run, Published: w.now, Kind: r.Kind, Status: r.Status, Parts: int64(len(types))}
+	run := ledger.PublishedRun{Run: r.Run, Published: w.now, Kind: r.Kind, Status: r.Status, Supersedes: !what.unchecked, Parts: int64(len(types))}
 	for n, resourceType := range types {
 		content := parquet(t, resourceType)
 		key := lake.PartKey{Type: resourceType, Source: r.Source, Feed: r.Feed, Run: r.Run, Name: lake.FileName("p", int64(n), 1)}.String()

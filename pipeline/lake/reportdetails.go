@@ -49,6 +49,7 @@ type TypeReport struct {
 	Strays       int64   `json:"strays,omitempty"`     // rows that came in output files of another type
 	Duplicates   *int64  `json:"duplicates,omitempty"` // among the rows; see [Report]
 	Distinct     int64   `json:"distinct,omitempty"`   // resources, each counted once, to within about one percent; 0: not counted
+	Missing      int64   `json:"missing,omitempty"`    // resources that were live before the full run, and that it lacks; as exact as Distinct
 	ParquetBytes int64   `json:"parquet_bytes"`
 	Seconds      float64 `json:"seconds"` // from the first file's start to the last one's end
 }

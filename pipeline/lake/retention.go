@@ -12,16 +12,16 @@ import (
 // Retention says which of a feed's runs stay live.
 type Retention struct {
 	// Runs is how many published runs stay live, and Days is for how many days they do. A run is
-	// dropped when neither keeps it. The last full run and all runs after it always stay, so a
-	// feed that is never exported in full keeps everything. So do runs with types that the last
-	// full run did not ask for. What the last full run lacks goes with the older runs. 0 and 0:
-	// all stay.
+	// dropped when neither keeps it. The last full run that may replace what is older (see
+	// [ledger.PublishedRun]) and all runs after it always stay, so a feed that is never exported
+	// in full keeps everything. So do runs with types that this full run did not ask for. What
+	// it lacks goes with the older runs. 0 and 0: all stay.
 	Runs int
 	Days int
 }
 
-// Droppable returns the live runs that need not be kept: those before the last full run without
-// a fault that neither rule keeps and that hold no type which the full run did not ask for. A
+// Droppable returns the live runs that need not be kept: those before the last full run that may
+// replace them, that neither rule keeps and that hold no type which the full run did not ask for. A
 // run with tombstones stays if a run before it does: otherwise, resources of the earlier run
 // that they delete would be current again. Without a rule, or for a feed without a full run,
 // there are none.
@@ -46,7 +46,7 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 		}
 		var err error
 		if fullReport == nil {
-			if fullReport, err = l.Report(ctx, f.Runs[full].Run); err != nil {
+			if fullReport, err = l.fullReport(ctx, f.Runs[full]); err != nil {
 				return nil, err
 			}
 		}
@@ -65,15 +65,15 @@ func (l Lake) Droppable(ctx context.Context, f ledger.Feed, keep Retention, now 
 }
 
 // CurrentRuns returns a feed's live runs with only those parts that may hold what is current:
-// all parts since the last full run without a fault and, from earlier runs, the types that the
-// full run did not ask for.
+// all parts since the last full run that may replace what is older and, from earlier runs, the
+// types that the full run did not ask for.
 func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error) {
 	full := lastFull(f)
 	runs, err := l.LiveRuns(ctx, f.Runs)
 	if full < 0 || err != nil {
 		return runs, err
 	}
-	report, err := l.Report(ctx, f.Runs[full].Run)
+	report, err := l.fullReport(ctx, f.Runs[full])
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,21 @@ func (l Lake) CurrentRuns(ctx context.Context, f ledger.Feed) ([]LiveRun, error)
 		runs[i].List = slices.DeleteFunc(runs[i].List, func(p Part) bool { return report.Covers(p.Type) })
 	}
 	return runs, nil
+}
+
+// fullReport returns the report of a full run or, for a compaction of one and of later runs, of
+// that one: what the later ones brought of other types does not stand for all there was.
+func (l Lake) fullReport(ctx context.Context, r ledger.PublishedRun) (*Report, error) {
+	for _, run := range slices.Backward(append(slices.Clone(r.Replaces), r.Run)) {
+		report, err := l.Report(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		if (report.Kind == ledger.KindFull || report.Full) && report.Status == ledger.StatusPublished {
+			return report, nil
+		}
+	}
+	return &Report{}, nil // it cannot be told, so nothing is covered
 }
 
 // Compacted returns the run that takes the place of others, oldest first, with the same rows.
@@ -94,6 +109,7 @@ func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 		made.Holds += r.RunsHeld()
 		made.Newest = r.NewestHeld()
 		made.Full = made.Full || holdsFull(r.PublishedRun)
+		made.Supersedes = made.Supersedes || r.Supersedes
 		made.TransactionTime = r.TransactionTime
 		if r.Status == ledger.StatusPartial {
 			made.Status = ledger.StatusPartial
@@ -102,10 +118,11 @@ func Compacted(run string, of []LiveRun) ledger.PublishedRun {
 	return made
 }
 
-// lastFull returns the index of a feed's last full run without a fault, -1 if there is none.
+// lastFull returns the index of a feed's last full run that may replace what is older, -1 if there
+// is none.
 func lastFull(f ledger.Feed) int {
 	for i := len(f.Runs) - 1; i >= 0; i-- {
-		if holdsFull(f.Runs[i]) {
+		if holdsFull(f.Runs[i]) && f.Runs[i].Supersedes {
 			return i
 		}
 	}

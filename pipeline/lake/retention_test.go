@@ -47,6 +47,7 @@ func TestRetention(t *testing.T) {
 		"days":                                {[]a{full, full, full, full}, lake.Retention{Days: 2}, []int{2, 3}},
 		"either keeps":                        {[]a{full, full, full, full}, lake.Retention{Runs: 1, Days: 3}, []int{1, 2, 3}},
 		"a full one with faults is no base":   {[]a{full, inc, faulty}, lake.Retention{Runs: 1}, []int{0, 1, 2}},
+		"one that was not compared is none":   {[]a{full, inc, {unchecked: true}, inc}, lake.Retention{Runs: 1}, []int{0, 1, 2, 3}},
 		"a type that is not asked for longer": {[]a{{types: []string{patient, basic}}, patients, patients}, lake.Retention{Runs: 1}, []int{0, 2}},
 		"a type that came without being asked for": {[]a{{types: []string{patient, basic}}, {types: []string{patient, basic}, asked: []string{patient}}},
 			lake.Retention{Runs: 1}, []int{1}},
@@ -92,16 +93,16 @@ func TestCurrentRuns(t *testing.T) {
 func TestCompacted(t *testing.T) {
 	t.Parallel()
 	day := func(n int) time.Time { return time.Date(2026, 3, n, 0, 0, 0, 0, time.UTC) }
-	full := ledger.PublishedRun{Run: "r1", Published: day(1), TransactionTime: "a", Kind: ledger.KindFull, Status: ledger.StatusPublished, Resources: 10, Parts: 2}
+	full := ledger.PublishedRun{Run: "r1", Published: day(1), TransactionTime: "a", Kind: ledger.KindFull, Status: ledger.StatusPublished, Supersedes: true, Resources: 10, Parts: 2}
 	night := ledger.PublishedRun{Run: "r2", Published: day(2), TransactionTime: "b", Kind: ledger.KindIncremental, Status: ledger.StatusPublished, Resources: 1}
 	faulty := ledger.PublishedRun{Run: "r4", Published: day(4), TransactionTime: "c", Kind: ledger.KindFull, Status: ledger.StatusPartial, Resources: 5}
 	once := lake.Compacted("r3", []lake.LiveRun{{PublishedRun: full}, {PublishedRun: night}})
 	once.Published = day(3)
 	for _, tt := range []struct{ got, want ledger.PublishedRun }{
 		{once, ledger.PublishedRun{Run: "r3", Published: day(3), TransactionTime: "b", Kind: ledger.KindCompaction, Status: ledger.StatusPublished,
-			Resources: 11, Replaces: []string{"r1", "r2"}, Full: true, Holds: 2, Newest: day(2)}},
+			Resources: 11, Replaces: []string{"r1", "r2"}, Full: true, Supersedes: true, Holds: 2, Newest: day(2)}},
 		{lake.Compacted("r5", []lake.LiveRun{{PublishedRun: once}, {PublishedRun: faulty}}), ledger.PublishedRun{Run: "r5", TransactionTime: "c",
-			Kind: ledger.KindCompaction, Status: ledger.StatusPartial, Resources: 16, Replaces: []string{"r1", "r2", "r3", "r4"}, Full: true, Holds: 3, Newest: day(4)}},
+			Kind: ledger.KindCompaction, Status: ledger.StatusPartial, Resources: 16, Replaces: []string{"r1", "r2", "r3", "r4"}, Full: true, Supersedes: true, Holds: 3, Newest: day(4)}},
 		{lake.Compacted("r6", []lake.LiveRun{{PublishedRun: night}, {PublishedRun: faulty}}), ledger.PublishedRun{Run: "r6", TransactionTime: "c",
 			Kind: ledger.KindCompaction, Status: ledger.StatusPartial, Resources: 6, Replaces: []string{"r2", "r4"}, Holds: 2, Newest: day(4)}},
 	} {

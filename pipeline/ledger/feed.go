@@ -154,13 +154,14 @@ type PublishedRun struct {
 	TransactionTime string    `json:"transaction_time,omitempty"` // the lowest of its exports', as the server wrote it
 	Kind            Kind      `json:"kind"`
 	Status          Status    `json:"status"`
-	Resources       int64     `json:"resources"`          // rows, without tombstones
-	Parts           int64     `json:"parts"`              // including those of tombstones
-	Bytes           int64     `json:"bytes"`              // of all parts
-	Replaces        []string  `json:"replaces,omitempty"` // the runs whose rows it holds in their place, and those that they had replaced
-	Full            bool      `json:"full,omitzero"`      // compaction: a full run is among the replaced; incremental: everything was exported
-	Holds           int       `json:"holds,omitzero"`     // compaction: how many of the replaced runs were not compactions themselves; see [PublishedRun.RunsHeld]
-	Newest          time.Time `json:"newest,omitzero"`    // compaction: when the newest of the replaced runs was published; zero: at Published
+	Resources       int64     `json:"resources"`           // rows, without tombstones
+	Parts           int64     `json:"parts"`               // including those of tombstones
+	Bytes           int64     `json:"bytes"`               // of all parts
+	Replaces        []string  `json:"replaces,omitempty"`  // the runs whose rows it holds in their place, and those that they had replaced
+	Full            bool      `json:"full,omitzero"`       // compaction: a full run is among the replaced; incremental: everything was exported
+	Supersedes      bool      `json:"supersedes,omitzero"` // a full run, or compaction of one: it was compared with what was live, so older runs may go
+	Holds           int       `json:"holds,omitzero"`      // compaction: how many of the replaced runs were not compactions themselves; see [PublishedRun.RunsHeld]
+	Newest          time.Time `json:"newest,omitzero"`     // compaction: when the newest of the replaced runs was published; zero: at Published
 
 	Unknown jsontext.Value `json:",embed"`
 }
