@@ -38,7 +38,7 @@ func short(before, missing, now int64) bool {
 // What was missing once is accepted by the next run with Options.Full, if no more is missing.
 func (r *run) checkShort(ctx context.Context) error {
 	if !r.inFull() || r.report.Empty() || r.report.Issues.Failed() > 0 || r.report.Quarantined > 0 {
-		return nil // it is partial anyway
+		return nil // it replaces nothing anyway
 	}
 	why, err := r.whyShort(ctx)
 	switch {
