@@ -32,10 +32,12 @@ func TestComparingIDs(t *testing.T) {
 				is.add(columnar.Key{ID: strconv.Itoa(n)})
 			}
 		}
-		for n := range 2 * ids { // the first tenth is deleted, and so are others that nobody has
-			if n < ids/10 || n >= ids {
-				was.remove(columnar.Key{ID: strconv.Itoa(n), TransactionTime: "2026-01-02T00:00:00Z"})
+		for n := range 2 * ids { // the first tenth is deleted, and so are others that nobody has; the rest were, and came back
+			at := "2026-01-01T00:00:00Z"
+			if n >= ids/10 && n < ids {
+				at = "2025-12-31T00:00:00Z"
 			}
+			was.remove(columnar.Key{ID: strconv.Itoa(n), TransactionTime: at})
 		}
 		all, missing := was.notIn(&is)
 		near := func(got int64, want int) bool {

@@ -123,3 +123,20 @@ func TestConfirmingByARunThatIsResumedTwice(t *testing.T) {
 		t.Errorf("resumed: %v, older runs kept: %q", report.Resumed, report.OlderKept)
 	}
 }
+
+// What a full run lacked without being short was not reported as a reason to keep anything.
+func TestConfirmingAFullRunThatWasNotShort(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, patients(0, 40))
+	c.Feed.Keep.Runs, c.Feed.FullEvery = 1, 24*time.Hour
+	c.run(t)
+	c.then(2, patients(0, 36))
+	if report := c.run(t); report.OlderKept != "" {
+		t.Fatal(report.OlderKept)
+	}
+	c.then(1, patients(0, 29))
+	c.Full = true
+	if report := c.run(t); !strings.Contains(report.OlderKept, "7 of 36 Patient") {
+		t.Errorf("%s: older runs kept: %q", report.Status, report.OlderKept)
+	}
+}
